@@ -1,0 +1,47 @@
+/*
+ * fd.h: packets with file descriptors, and sealed memfds. Works in any process and thread; owns
+ * nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define FD_MAX_PASSED 8
+
+/**
+ * Sends `n_iov` buffers and `n_fds` descriptors in one sendmsg(2), never waiting and never raising
+ * SIGPIPE. Returns bytes sent, -EAGAIN, or another negative errno. The descriptors stay the
+ * caller's.
+ */
+ssize_t fd_send(int sock, const struct iovec *iov, size_t n_iov, const int *fds, size_t n_fds);
+
+/**
+ * Receives into `buf`, never waiting. Descriptors (close-on-exec) go to fds[0..*n_fds), of which
+ * there may be at most FD_MAX_PASSED: more, or a cut message, is -EMSGSIZE and all are closed. On
+ * entry *n_fds is the room in fds. Returns bytes, 0 at the end, -EAGAIN, or another negative errno.
+ */
+ssize_t fd_receive(int sock, void *buf, size_t size, int *fds, size_t *n_fds);
+
+/**
+ * A memfd with these bytes, sealed against every change. Returns the fd or negative errno. Uses
+ * only memfd_create, ftruncate, mmap or write, fcntl.
+ */
+int fd_memfd_new(const char *name, const void *data, size_t len);
+
+/**
+ * Maps a memfd that a peer sent. Refuses with -EBADF what is not a memfd sealed against writing and
+ * resizing, with -EFBIG what is larger than max_bytes. An empty one gives a non-NULL pointer and 0
+ * bytes. fd_memfd_unmap() gives it back. Does not take the fd.
+ */
+int fd_memfd_map(int fd, size_t max_bytes, const uint8_t **ret_data, size_t *ret_bytes);
+void fd_memfd_unmap(const uint8_t *data, size_t bytes);
+
+/** As the checks of fd_memfd_map, without mapping: size of the memfd, or negative errno. */
+ssize_t fd_memfd_size(int fd, size_t max_bytes);
+
+/** Sets O_NONBLOCK. */
+int fd_nonblock(int fd);

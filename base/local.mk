@@ -1,0 +1,10 @@
+# Mechanisms without project nouns. Whoever links it also links $(SYSTEMD_LIBS) (log.c).
+noinst_LIBRARIES += %D%/libbase.a
+%C%_libbase_a_SOURCES = \
+	%D%/bytes.c %D%/bytes.h \
+	%D%/cleanup.h \
+	%D%/fd.c %D%/fd.h \
+	%D%/log.c %D%/log.h \
+	%D%/text.c %D%/text.h
+BASE_LIBS = %D%/libbase.a $(SYSTEMD_LIBS)
+EXTRA_DIST += %D%/README.md

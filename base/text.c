@@ -1,0 +1,85 @@
+#include "text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of the well-formed sequence at s (RFC 3629, table of section 4), 0 if there is none. */
+static size_t utf8_sequence(const unsigned char *s, size_t left)
+{
+    unsigned char c = s[0];
+    if (c < 0x80)
+        return c != 0 ? 1 : 0;
+    size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (c < 0xc2 || c > 0xf4 || n > left)
+        return 0;
+    unsigned char low = 0x80, high = 0xbf;
+    if (c == 0xe0)
+        low = 0xa0;
+    else if (c == 0xed)
+        high = 0x9f;
+    else if (c == 0xf0)
+        low = 0x90;
+    else if (c == 0xf4)
+        high = 0x8f;
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if (s[i] < 0x80 || s[i] > 0xbf)
+            return 0;
+    return n;
+}
+
+bool text_is_utf8(const char *s, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    while (len > 0) {
+        size_t n = utf8_sequence(p, len);
+        if (n == 0)
+            return false;
+        p += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool text_is_name(const char *s, size_t max)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t len = strlen(s);
+    if (len == 0 || len > max || strspn(s, letters) != len)
+        return false;
+    return strspn(s, "0123456789") != len && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+}
+
+bool text_is_bundle_path(const char *s, size_t max)
+{
+    size_t len = strlen(s);
+    if (len == 0 || len > max || !text_is_utf8(s, len))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+            return false;
+    for (const char *part = s;; part++) {
+        size_t n = strcspn(part, "/");
+        if (n == 0 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        part += n;
+        if (*part == '\0')
+            return true;
+    }
+}
+
+bool text_to_u64(const char *s, uint64_t *ret)
+{
+    size_t len = strlen(s);
+    if (len == 0 || strspn(s, "0123456789") != len)
+        return false;
+    errno = 0;
+    unsigned long long v = strtoull(s, NULL, 10);
+    if (errno != 0)
+        return false;
+    *ret = v;
+    return true;
+}

@@ -1,0 +1,21 @@
+/*
+ * text.h: checks of texts that come from outside. Pure functions.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Well-formed UTF-8 (no overlong forms, surrogates, or code points beyond U+10FFFF), no NUL. */
+bool text_is_utf8(const char *s, size_t len);
+
+/** A name of a VM, world or debugger: [A-Za-z0-9._-]{1,max}, not all digits, not "." or "..". */
+bool text_is_name(const char *s, size_t max);
+
+/** A path inside a bundle: UTF-8, relative, no empty, "." or ".." component, no control character.
+ */
+bool text_is_bundle_path(const char *s, size_t max);
+
+/** Decimal digits only, the whole text, fits in 64 bits. */
+bool text_to_u64(const char *s, uint64_t *ret);
