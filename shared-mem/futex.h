@@ -1,0 +1,41 @@
+/*
+ * futex.h: the three futex calls that stop-the-world uses, on words that processes share (so never
+ * FUTEX_PRIVATE_FLAG). Waiting works on a read-only mapping. See futex(2).
+ */
+#pragma once
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/**
+ * Waits while *word == value, for at most timeout_ns (UINT64_MAX: for ever) of CLOCK_MONOTONIC.
+ * Returns 0 when woken (perhaps for no reason), -EAGAIN if the value differed, -ETIMEDOUT, -EINTR.
+ */
+static inline int futex_wait(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
+                          .tv_nsec = (long)(timeout_ns % 1000000000u)};
+    long r =
+        syscall(SYS_futex, word, FUTEX_WAIT, value, timeout_ns == UINT64_MAX ? NULL : &ts, NULL, 0);
+    return r < 0 ? -errno : 0;
+}
+
+/** Wakes at most `count` waiters; returns how many there were. Never blocks. */
+static inline int futex_wake(_Atomic uint32_t *word, int count)
+{
+    long r = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+    return r < 0 ? -errno : (int)r;
+}
+
+/** CLOCK_MONOTONIC in ns. */
+static inline uint64_t monotonic_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}

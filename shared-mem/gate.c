@@ -1,0 +1,176 @@
+#include "gate.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "futex.h"
+
+#define PARK_TIMEOUT_NS 1000000000u
+/* A ring that is this old when a park times out was really lost; a younger one may be on its way.
+ */
+#define LOST_WAKE_NS 100000000u
+#define CLOCK_RETRIES 100
+
+static uint64_t gate_epoch(const struct gate *g)
+{
+    return shm_world_epoch(SHM_LOAD(&g->world->word));
+}
+
+/* Stores a status other than running and answers a kick. Partner: stop_kick(), which bumps the
+ * number and then looks at the status again, so that either it sees this status or we see its
+ * number. */
+static void gate_arrive(struct gate *g, enum shm_state state, uint64_t epoch)
+{
+    SHM_XCHG(&g->status->word, shm_status_word(epoch, state));
+    uint32_t kick = SHM_LOAD(&g->command->kick);
+    if (kick == g->answered_kick)
+        return;
+    g->answered_kick = kick;
+    uint64_t one = 1;
+    /* Fails only when the counter is full, and then the daemon has a reason to look already. */
+    (void)!write(g->kick_fd, &one, sizeof one);
+}
+
+void gate_init(struct gate *g, const struct world_page *world, const struct command_page *command,
+               struct status_page *status, int kick_fd, int (*drain)(void *), void *userdata)
+{
+    *g = (struct gate){
+        .world = world,
+        .command = command,
+        .status = status,
+        .kick_fd = kick_fd,
+        .drain = drain,
+        .userdata = userdata,
+    };
+}
+
+bool gate_is_open(const struct gate *g)
+{
+    return shm_may_run(SHM_LOAD(&g->world->word), SHM_LOAD(&g->command->word));
+}
+
+/* A park that timed out although there was work: lost if the bell was rung long ago and we slept
+ * on, or if the gate is open and no bell comes for it even now. */
+static bool gate_wake_was_lost(const struct gate *g, uint32_t bell)
+{
+    if (SHM_LOAD(&g->command->bell) != bell)
+        return monotonic_ns() - SHM_LOAD(&g->command->rung_ns) > LOST_WAKE_NS;
+    if (!gate_is_open(g))
+        return false;
+    return futex_wait(&g->command->bell, bell, LOST_WAKE_NS) == -ETIMEDOUT && gate_is_open(g) &&
+           SHM_LOAD(&g->command->bell) == bell;
+}
+
+/* Parked until the gate is seen open. That is not yet leave to run: the caller is gate_enter(). */
+static int gate_park(struct gate *g)
+{
+    for (;;) {
+        uint64_t epoch = gate_epoch(g);
+        atomic_store_explicit(&g->status->parked_ns, monotonic_ns(), memory_order_relaxed);
+        gate_arrive(g, SHM_PARKED, epoch);
+
+        /* One sleep on the bell after another, until something may have changed for us. */
+        for (;;) {
+            /* The bell first, the words and the channel after it: whoever changes those rings
+             * later, so a change that we overlook here changes the value that we sleep on. */
+            uint32_t bell = SHM_LOAD(&g->command->bell);
+            int r = g->drain(g->userdata);
+            if (r > 0)
+                return r;
+            if (gate_is_open(g))
+                return 0;
+            if (gate_epoch(g) != epoch)
+                break; /* publish that we have seen the new epoch before we sleep again */
+            r = futex_wait(&g->command->bell, bell, PARK_TIMEOUT_NS);
+            if (r == -ETIMEDOUT && gate_wake_was_lost(g, bell))
+                atomic_fetch_add_explicit(&g->status->lost_wakes, 1, memory_order_relaxed);
+        }
+    }
+}
+
+int gate_enter(struct gate *g)
+{
+    for (;;) {
+        /* Partner: stop_close() and stop_hold(), which store their word and then load the status.
+         */
+        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));
+        if (gate_is_open(g))
+            return 0;
+        int r = gate_park(g);
+        if (r != 0)
+            return r;
+    }
+}
+
+void gate_leave(struct gate *g, enum shm_state state)
+{
+    gate_arrive(g, state, gate_epoch(g));
+}
+
+int gate_poll(struct gate *g)
+{
+    if (gate_is_open(g))
+        return 0;
+    int r = gate_park(g);
+    return r != 0 ? r : gate_enter(g);
+}
+
+int gate_block(struct gate *g, uint64_t deadline_ns)
+{
+    uint32_t bell = SHM_LOAD(&g->command->bell);
+    if (g->drain(g->userdata) > 0)
+        return -ECANCELED;
+    uint64_t now = gate_clock_ns(g);
+    if (now >= deadline_ns)
+        return 1;
+    int r = futex_wait(&g->command->bell, bell,
+                       deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns - now);
+    if (r != -ETIMEDOUT || gate_is_open(g))
+        return 0;
+    /* The clock stands still behind a closed gate: waiting for it would spin. Park instead, and go
+     * on with the remaining time when the gate has opened. */
+    if (gate_enter(g) > 0)
+        return -ECANCELED;
+    gate_leave(g, SHM_BLOCKED);
+    return 0;
+}
+
+/* Reads held_ns and held_since_ns as one. If the daemon died in the middle of a write the record
+ * stays odd for ever: then the last whole one is as good as any. Partner: stop.c, record_write().
+ */
+static void gate_read_held(struct gate *g)
+{
+    const struct command_page *c = g->command;
+    for (int i = 0; i < CLOCK_RETRIES; i++) {
+        uint32_t before = SHM_LOAD(&c->held_seq);
+        if (before & 1)
+            continue;
+        uint64_t held = SHM_LOAD(&c->held_ns), since = SHM_LOAD(&c->held_since_ns);
+        if (SHM_LOAD(&c->held_seq) != before)
+            continue;
+        g->last_held_ns = held;
+        g->last_held_since_ns = since;
+        return;
+    }
+}
+
+uint64_t gate_clock_ns(struct gate *g)
+{
+    gate_read_held(g);
+    uint64_t now = monotonic_ns(), since = g->last_held_since_ns;
+    uint64_t running_until = since != 0 && since < now ? since : now;
+    uint64_t clock = running_until > g->last_held_ns ? running_until - g->last_held_ns : 0;
+    /* The record may come after the gate has closed: what was said before then must not be unsaid.
+     */
+    if (clock > g->clock_floor_ns)
+        g->clock_floor_ns = clock;
+    return g->clock_floor_ns;
+}
+
+void gate_wait_poke(const struct gate *g, uint32_t *seen)
+{
+    uint32_t poke;
+    while ((poke = SHM_LOAD(&g->command->poke)) == *seen)
+        (void)futex_wait(&g->command->poke, poke, UINT64_MAX);
+    *seen = poke;
+}

@@ -1,0 +1,69 @@
+/*
+ * gate.h: the worker's half of stop-the-world. The gate stands between a VM's thread and the guest
+ * code: the thread runs guest code only between gate_enter() (or a gate_poll() that returned) and
+ * gate_leave(). Its twin in the daemon is stop.h; the words are in layout.h.
+ *
+ * Process and thread: one gate in a worker, used by the VM's thread alone, but for the functions
+ * marked [watcher], which only read the command and world pages.
+ *
+ * Invariants
+ *  - status = running whenever guest code may execute; it was stored, and world and command word
+ *    were read as open after that store, before the first instruction.
+ *  - Every store of another status is followed by a look at the kick number.
+ *  - The thread sleeps on the bell only with status parked or blocked, with a bell value that was
+ *    read after that status was stored and before the words and the channel were looked at.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+struct gate {
+    const struct world_page *world;
+    const struct command_page *command;
+    struct status_page *status;
+    int kick_fd;             /**< our eventfd; the daemon reads it */
+    uint32_t answered_kick;  /**< kept here: the command page is read-only to us */
+    uint64_t clock_floor_ns; /**< the world clock never goes back */
+    uint64_t last_held_ns, last_held_since_ns; /**< the record as last read whole */
+    /**
+     * Looks at the channel without waiting, serves what may be served behind a closed gate, queues
+     * the rest. Returns 0 to go on, > 0 to end the VM (forwarded by the gate's functions).
+     */
+    int (*drain)(void *userdata);
+    void *userdata;
+};
+
+/** Binds the gate to its pages. Status starts as `starting`. */
+void gate_init(struct gate *g, const struct world_page *world, const struct command_page *command,
+               struct status_page *status, int kick_fd, int (*drain)(void *), void *userdata);
+
+/** [watcher] Whether the VM may run at this moment. A hint unless status was stored before. */
+bool gate_is_open(const struct gate *g);
+
+/** Before any guest instruction. Parks while the gate is closed. Returns 0, or what `drain` said.
+ */
+int gate_enter(struct gate *g);
+
+/** After the last guest instruction: state is SHM_IDLE or SHM_BLOCKED. Never waits. */
+void gate_leave(struct gate *g, enum shm_state state);
+
+/** At a safe point inside guest code. Returns 0 at once while the gate is open, else as gate_enter.
+ */
+int gate_poll(struct gate *g);
+
+/**
+ * Inside gate_leave(BLOCKED): waits until the world clock reaches deadline_ns (UINT64_MAX: never),
+ * a bell rings, or drain() says something. A time-out behind a closed gate parks. Returns 1 when
+ * the time has come, 0 when woken before (call again), negative -ECANCELED when drain() ended the
+ * VM.
+ */
+int gate_block(struct gate *g, uint64_t deadline_ns);
+
+/** The VM's world clock in ns: CLOCK_MONOTONIC less the time in which the gate was closed. */
+uint64_t gate_clock_ns(struct gate *g);
+
+/** [watcher] Waits until the poke number differs from *seen, stores it there. */
+void gate_wait_poke(const struct gate *g, uint32_t *seen);

@@ -1,0 +1,316 @@
+#include "stop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "futex.h"
+#include "map.h"
+
+int stop_world_init(struct stop_world *w)
+{
+    struct world_page *page;
+    int fd, r = map_create("stillpoint-world", MAP_WRITER_SELF, &fd, (void **)&page);
+    if (r < 0)
+        return r;
+    *w = (struct stop_world){
+        .page = page, .page_fd = fd, .epoch = 1, .open = true, .changed_ns = monotonic_ns()};
+    SHM_STORE(&page->word, shm_world_word(w->epoch, w->open));
+    return 0;
+}
+
+void stop_world_done(struct stop_world *w)
+{
+    if (!w->page)
+        return;
+    map_done(w->page);
+    close(w->page_fd);
+    free(w->gates);
+    *w = (struct stop_world){.page_fd = -1};
+}
+
+static int world_add(struct stop_world *w, struct stop_gate *g)
+{
+    if (w->n_gates == w->size_gates) {
+        size_t size = w->size_gates ? 2 * w->size_gates : 16;
+        struct stop_gate **gates = reallocarray(w->gates, size, sizeof *gates);
+        if (!gates)
+            return -ENOMEM;
+        w->gates = gates;
+        w->size_gates = size;
+    }
+    g->world = w;
+    g->index = w->n_gates;
+    w->gates[w->n_gates++] = g;
+    return 0;
+}
+
+static bool gate_missing(const struct stop_gate *g)
+{
+    return !g->open && !g->arrived;
+}
+
+/* Stores the held-time record. Partner: gate.c, gate_read_held(). */
+static void record_write(struct stop_gate *g, uint64_t since_ns)
+{
+    struct command_page *c = g->command;
+    uint32_t seq = atomic_load_explicit(&c->held_seq, memory_order_relaxed);
+    SHM_STORE(&c->held_seq, seq + 1);
+    SHM_STORE(&c->held_ns, g->held_ns);
+    SHM_STORE(&c->held_since_ns, since_ns);
+    SHM_STORE(&c->held_seq, seq + 2);
+}
+
+/* Counts the worker if it has arrived. A status other than running that is loaded after the store
+ * that closed the gate is an arrival, whatever its epoch: to run again it has to pass gate_enter(),
+ * which sees the closed gate. The epoch decides the label only. */
+static void gate_look(struct stop_gate *g)
+{
+    uint64_t status = SHM_LOAD(&g->status->word);
+    enum shm_state state = shm_status_state(status);
+    if (state == SHM_RUNNING)
+        return;
+    uint64_t now = monotonic_ns();
+    g->arrived = true;
+    g->arrived_ns = now;
+    g->how = STOP_HELD;
+    if (state == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch) {
+        g->how = STOP_ACKED;
+        uint64_t said = atomic_load_explicit(&g->status->parked_ns, memory_order_relaxed);
+        if (said >= g->closed_ns && said <= now)
+            g->arrived_ns = said;
+    }
+    g->world->n_missing--;
+}
+
+/* After the store that closed this gate. `now` is the time of that store. */
+static void gate_closed(struct stop_gate *g, uint64_t now)
+{
+    g->open = false;
+    g->closed_epoch = g->world->epoch;
+    g->closed_ns = now;
+    g->arrived = false;
+    g->how = STOP_NOT_ARRIVED;
+    g->was = shm_status_state(SHM_LOAD(&g->status->word));
+    g->world->n_missing++;
+    if (g->was != SHM_RUNNING)
+        gate_look(g);
+}
+
+/* Once for each closing. A VM that runs polls no shared word by itself: its watcher has to interrupt
+ * the engine. One that was seen in another state stays there, or finds the closed gate in
+ * gate_enter(). */
+static void gate_poke(struct stop_gate *g)
+{
+    SHM_ADD(&g->command->poke, 1);
+    futex_wake(&g->command->poke, 1);
+}
+
+/* Before the store that opens this gate. */
+static void gate_opens(struct stop_gate *g, uint64_t now)
+{
+    if (gate_missing(g))
+        g->world->n_missing--;
+    g->open = true;
+    g->arrived = false;
+    g->held_ns += now - g->closed_ns;
+    record_write(g, 0);
+}
+
+/* After the store that opened this gate: whoever sleeps in gate_park() has to look again. One that
+ * stores parked after our load reads the words after that, and finds them open. */
+static void gate_opened(struct stop_gate *g)
+{
+    if (shm_status_state(SHM_LOAD(&g->status->word)) == SHM_PARKED)
+        stop_ring(g);
+}
+
+int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
+{
+    *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1, .userdata = userdata};
+    int r = map_create("stillpoint-command", MAP_WRITER_SELF, &g->command_fd, (void **)&g->command);
+    if (r >= 0)
+        r = map_create("stillpoint-status", MAP_WRITER_PEER, &g->status_fd, (void **)&g->status);
+    if (r >= 0) {
+        g->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        r = g->kick_fd < 0 ? -errno : world_add(w, g);
+    }
+    if (r < 0) {
+        stop_gate_done(g);
+        return r;
+    }
+    /* Born behind a closed gate: zeros in the command word mean park, in the status word starting.
+     */
+    g->closed_epoch = w->epoch;
+    g->closed_ns = monotonic_ns();
+    g->was = SHM_STARTING;
+    w->n_missing++;
+    gate_look(g);
+    record_write(g, g->closed_ns);
+    return 0;
+}
+
+void stop_gate_handed_over(struct stop_gate *g)
+{
+    if (g->command_fd >= 0)
+        close(g->command_fd);
+    if (g->status_fd >= 0)
+        close(g->status_fd);
+    g->command_fd = g->status_fd = -1;
+}
+
+void stop_gate_done(struct stop_gate *g)
+{
+    struct stop_world *w = g->world;
+    if (w) {
+        if (gate_missing(g))
+            w->n_missing--;
+        if (w->kicked == g)
+            w->kicked = NULL;
+        w->gates[g->index] = w->gates[--w->n_gates];
+        w->gates[g->index]->index = g->index;
+        stop_gate_handed_over(g);
+        close(g->kick_fd);
+    } else if (g->command) {
+        /* Half built: stop_gate_init() failed on the way. */
+        stop_gate_handed_over(g);
+        if (g->kick_fd >= 0)
+            close(g->kick_fd);
+    }
+    map_done(g->command);
+    map_done((void *)(uintptr_t)g->status);
+    *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1};
+}
+
+static uint64_t world_store(struct stop_world *w, bool open)
+{
+    w->epoch++;
+    w->open = open;
+    w->changed_ns = monotonic_ns();
+    SHM_STORE(&w->page->word, shm_world_word(w->epoch, open));
+    return w->changed_ns;
+}
+
+void stop_close(struct stop_world *w)
+{
+    uint64_t now = world_store(w, false);
+    w->kicked = NULL;
+    for (size_t i = 0; i < w->n_gates; i++)
+        if (w->gates[i]->open)
+            gate_closed(w->gates[i], now);
+    /* Memory first, system calls after it, the clocks last. Closed just now: closed_ns == now. */
+    for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
+        if (w->gates[i]->closed_ns == now && !w->gates[i]->arrived)
+            gate_poke(w->gates[i]);
+    for (size_t i = 0; i < w->n_gates; i++)
+        if (w->gates[i]->closed_ns == now)
+            record_write(w->gates[i], now);
+}
+
+void stop_open(struct stop_world *w)
+{
+    uint64_t now = monotonic_ns();
+    for (size_t i = 0; i < w->n_gates; i++)
+        if (!w->gates[i]->open && w->gates[i]->released)
+            gate_opens(w->gates[i], now);
+    world_store(w, true);
+    for (size_t i = 0; i < w->n_gates; i++)
+        if (w->gates[i]->open)
+            gate_opened(w->gates[i]);
+}
+
+size_t stop_scan(struct stop_world *w)
+{
+    for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
+        if (gate_missing(w->gates[i]))
+            gate_look(w->gates[i]);
+    return w->n_missing;
+}
+
+enum shm_state stop_kick_one(struct stop_gate *g)
+{
+    /* Partner: gate.c, gate_arrive(). */
+    SHM_ADD(&g->command->kick, 1);
+    return stop_state(g);
+}
+
+size_t stop_kick(struct stop_world *w)
+{
+    for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++) {
+        struct stop_gate *g = w->gates[i];
+        if (!gate_missing(g))
+            continue;
+        stop_kick_one(g);
+        gate_look(g);
+        if (gate_missing(g)) {
+            w->kicked = g;
+            break;
+        }
+    }
+    return w->n_missing;
+}
+
+/* Stores the command word from `released`, and what follows from it for the gate. */
+static void command_store(struct stop_gate *g, bool released)
+{
+    uint64_t word = shm_command_word(0, released);
+    bool opens = shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);
+    uint64_t now = monotonic_ns();
+    bool was_open = g->open;
+    if (opens && !was_open)
+        gate_opens(g, now);
+    g->released = released;
+    SHM_STORE(&g->command->word, word);
+    if (opens && !was_open) {
+        gate_opened(g);
+    } else if (!opens && was_open) {
+        gate_closed(g, now);
+        if (!g->arrived)
+            gate_poke(g);
+        record_write(g, now);
+    }
+}
+
+void stop_admit(struct stop_gate *g)
+{
+    g->birth_done = true;
+    if (g->holds == 0)
+        command_store(g, true);
+}
+
+void stop_hold(struct stop_gate *g)
+{
+    if (g->holds++ == 0)
+        command_store(g, false);
+}
+
+void stop_release(struct stop_gate *g)
+{
+    if (--g->holds == 0 && g->birth_done)
+        command_store(g, true);
+}
+
+void stop_ring(struct stop_gate *g)
+{
+    SHM_STORE(&g->command->rung_ns, monotonic_ns());
+    SHM_ADD(&g->command->bell, 1);
+    futex_wake(&g->command->bell, INT_MAX);
+}
+
+enum shm_state stop_state(const struct stop_gate *g)
+{
+    return shm_status_state(SHM_LOAD(&g->status->word));
+}
+
+bool stop_is_still(const struct stop_gate *g)
+{
+    return !g->open && g->arrived;
+}
+
+uint64_t stop_clock_ns(const struct stop_gate *g)
+{
+    return (g->open ? monotonic_ns() : g->closed_ns) - g->held_ns;
+}

@@ -1,0 +1,115 @@
+/*
+ * stop.h: the daemon's half of stop-the-world. It owns the pages of one world and of its workers,
+ * and everything that is derived from them: which gate is open, who has arrived, and how. It never
+ * waits: each function looks at memory, makes at most futex wakes, and returns. Its twin in the
+ * worker is gate.h; the words are in layout.h.
+ *
+ * Process and thread: the daemon's only thread.
+ *
+ * What it knows nothing of: modes, tickets, deadlines, reports. Those are daemon/world's.
+ *
+ * Invariants
+ *  - epoch grows with each store of the world word, never falls, never repeats.
+ *  - g->open is what shm_may_run() says of the words as we last stored them.
+ *  - A gate is poked at most once between a closing and the next opening.
+ *  - g->arrived stays true until the gate opens, whatever its status says after that.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+/** How a VM came to count as stopped. */
+enum stop_how {
+    STOP_NOT_ARRIVED,
+    STOP_ACKED, /**< parked at a safe point, by its own word, since its gate was closed */
+    STOP_HELD,  /**< starting, idle or blocked behind its closed gate, or parked from before */
+};
+
+/** One worker's gate, seen from the daemon. Embedded in the owner's VM object. */
+struct stop_gate {
+    struct command_page *command;
+    const struct status_page *status;
+    int command_fd, status_fd; /**< memfds for the worker; -1 once handed over and closed */
+    int kick_fd;               /**< eventfd that the worker writes; the owner polls it */
+    void *userdata;            /**< the owner's */
+
+    struct stop_world *world;
+    size_t index; /**< place in world->gates */
+
+    bool released;   /**< as stored in the command word, but for holds */
+    bool birth_done; /**< stop_admit() was called */
+    unsigned holds;
+    bool open;
+    uint64_t closed_epoch; /**< world epoch at the store that closed the gate */
+    uint64_t closed_ns;    /**< CLOCK_MONOTONIC of that store */
+    uint64_t held_ns;      /**< all finished closings together */
+    bool arrived;
+    enum stop_how how;
+    enum shm_state was;  /**< what it did when the gate closed */
+    uint64_t arrived_ns; /**< CLOCK_MONOTONIC, between closed_ns and when we saw it */
+};
+
+struct stop_world {
+    struct world_page *page;
+    int page_fd;
+    uint64_t epoch;
+    bool open;
+    uint64_t changed_ns; /**< CLOCK_MONOTONIC of the last store of the world word */
+    struct stop_gate **gates;
+    size_t n_gates, size_gates;
+    size_t n_missing;         /**< gates that are closed and have not arrived */
+    struct stop_gate *kicked; /**< the one that was asked last, NULL if none or gone */
+};
+
+/** Makes the world's page, open, epoch 1. Returns 0 or negative errno. */
+int stop_world_init(struct stop_world *w);
+/** Gives all back. No gate may be left. */
+void stop_world_done(struct stop_world *w);
+
+/**
+ * Makes the pages and the eventfd of a worker and adds it to the world, closed and unreleased.
+ * Returns 0 or negative errno; after a failure there is nothing to undo.
+ */
+int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata);
+/** Takes the gate out of its world and gives all back; accepts a zeroed gate. */
+void stop_gate_done(struct stop_gate *g);
+/** Closes our copies of the memfds once the worker has its own. */
+void stop_gate_handed_over(struct stop_gate *g);
+
+/** Closes every gate of the world with one store, and pokes those whose VM runs. */
+void stop_close(struct stop_world *w);
+/** Opens the world with one store; rings those that are parked. Holds and unborn stay closed. */
+void stop_open(struct stop_world *w);
+/** Looks at all gates that are closed and have not arrived; counts those that have. Returns how
+ * many are still missing. */
+size_t stop_scan(struct stop_world *w);
+/**
+ * Asks one missing worker to write its eventfd when it arrives, and looks once more. Returns how
+ * many are missing then: 0, or at least that one, whose eventfd will become readable.
+ */
+size_t stop_kick(struct stop_world *w);
+/** Asks this worker to write its eventfd at its next store of a status other than running. Returns
+ *  the state seen after asking. */
+enum shm_state stop_kick_one(struct stop_gate *g);
+
+/** First release of a worker that was born: program and limits are in place. */
+void stop_admit(struct stop_gate *g);
+/** One more owner holds this VM; the first closes its gate. */
+void stop_hold(struct stop_gate *g);
+/** One less; the last opens it, unless the world is closed. */
+void stop_release(struct stop_gate *g);
+
+/** Bumps the bell and wakes whoever sleeps on it: after a message to a worker that is not in ppoll.
+ */
+void stop_ring(struct stop_gate *g);
+
+/** The state that the worker shows now (one load, validated). */
+enum shm_state stop_state(const struct stop_gate *g);
+/** True while the VM cannot run: closed gate and not running. */
+bool stop_is_still(const struct stop_gate *g);
+/** The VM's world clock in ns, as its worker computes it. */
+uint64_t stop_clock_ns(const struct stop_gate *g);
