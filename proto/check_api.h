@@ -1,0 +1,154 @@
+/*
+ * check_api.h: the door for what clients say. Bytes of a frame in, a plain struct out in which
+ * every value has been checked and every default filled in; whatever is wrong is an error that
+ * names the field and what is wrong with it. What can only be judged with the daemon's state (does
+ * the VM exist, may this uid) is not judged here. Used by the daemon only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum api_kind {
+    API_HELLO,
+    API_RUN_VM,
+    API_ADD_FILE,
+    API_START_VM,
+    API_ANSWER_IMPORT,
+    API_ANSWER_STDIN,
+    API_KILL_VM,
+    API_CALL_FUNCTION,
+    API_SEND_MESSAGE,
+    API_LIST_VMS,
+    API_GET_VM,
+    API_READ_LOG,
+    API_WAIT_VM,
+    API_HOLD_VM,
+    API_RELEASE_VM,
+    API_LIST_WORLDS,
+    API_GET_WORLD,
+    API_STOP_WORLD,
+    API_RESUME_WORLD,
+    API_SUBSCRIBE,
+    API_UNSUBSCRIBE,
+    API_DOCTOR,
+    API_KINDS
+};
+
+/** A refused request, or a request that failed: the code is an Stillpoint__Api__ErrorCode. */
+struct api_error {
+    int code;
+    char message[512];
+    const char *hint; /**< static text or NULL */
+};
+
+/** Fills *e. Always returns -EBADMSG, so that `return api_error_set(…)` reads well. */
+int api_error_set(struct api_error *e, int code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/** Which VM: an id, or a name. */
+struct api_vm_ref {
+    uint64_t id;      /**< 0: by name */
+    const char *name; /**< NULL: by id */
+};
+
+enum api_wait_for { API_WAIT_EXITED = 1, API_WAIT_IDLE, API_WAIT_STOPPED, API_WAIT_ACTIVE };
+
+struct api_request {
+    uint64_t id; /**< not 0 */
+    enum api_kind kind;
+    unsigned n_fds; /**< descriptors that came with the frame: 0 or 1; set on -EBADMSG too */
+    union {
+        struct {
+            uint32_t version;
+            const char *client;
+        } hello;
+        struct {
+            const char *name; /**< NULL: from program */
+            const char *world, *engine, *program;
+            unsigned source_kind; /**< enum engine_source_kind's number */
+            size_t argc;
+            char *const *argv;
+            uint64_t memory_bytes; /**< never 0 */
+            unsigned cpu_percent;  /**< 0: none */
+            uint64_t timeout_us, cpu_time_us;
+            bool debug, attach, keep_idle, wait_ready, more_files;
+        } run_vm;
+        struct {
+            uint64_t vm;
+            const char *path;
+        } add_file;
+        struct {
+            uint64_t vm;
+        } start_vm;
+        struct {
+            uint64_t vm, import_id;
+            const char *error; /**< NULL: the fd is the answer */
+        } answer_import;
+        struct {
+            uint64_t vm;
+            const uint8_t *data;
+            size_t len;
+        } answer_stdin;
+        struct {
+            struct api_vm_ref vm;
+        } vm; /**< kill, get, hold, release */
+        struct {
+            struct api_vm_ref vm;
+            const char *function, *args_json;
+            uint64_t timeout_us;
+        } call_function;
+        struct {
+            struct api_vm_ref vm;
+            const char *json;
+        } send_message;
+        struct {
+            bool all;
+            uint32_t page_size; /**< 1 to LIMIT_PAGE_ITEMS */
+            uint64_t page_token;
+            const char *world; /**< NULL: any */
+        } list_vms;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t from_seq;
+            uint32_t last_n;
+            bool wait;
+        } read_log;
+        struct {
+            struct api_vm_ref vm;
+            enum api_wait_for what;
+            uint64_t timeout_us;
+        } wait_vm;
+        struct {
+            uint32_t page_size;
+            const char *page_token; /**< NULL: from the start */
+        } list_worlds;
+        struct {
+            const char *world;
+        } world; /**< get, resume */
+        struct {
+            const char *world;
+            uint64_t deadline_us, wait_us, hold_us;
+            bool enforce, require_idle;
+        } stop_world;
+        struct {
+            uint64_t since_seq;
+            uint64_t kinds; /**< bit 1 << EventKind; never 0 */
+            bool replay, once;
+        } subscribe;
+    };
+    void *message; /**< owns what the pointers point into */
+};
+
+/**
+ * Checks one frame. Returns 0; -EPROTO if it is no Envelope at all (the connection ends), or
+ * -EBADMSG if this request is refused; then *ret_request holds only `id` (0 if even that is
+ * unknown) and `n_fds`, and *ret_error says why. check_api_done() after 0.
+ */
+int check_api_request(const uint8_t *data, size_t bytes, struct api_request *ret_request,
+                      struct api_error *ret_error);
+void check_api_done(struct api_request *request);
+
+/** "StopWorld" and so on, for logs and errors. */
+const char *api_kind_name(enum api_kind kind);

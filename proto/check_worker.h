@@ -1,0 +1,88 @@
+/*
+ * check_worker.h: the door for what workers say. Bytes of a packet in, a plain struct out in which
+ * every value has been checked; whatever is wrong is refused with a reason, and the caller ends
+ * that worker. Used by the daemon only; the worker is not trusted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum worker_fact_kind {
+    FACT_BORN,
+    FACT_LOADED,
+    FACT_READY,
+    FACT_CONSOLE,
+    FACT_IMPORT_WANTED,
+    FACT_CALL_DONE,
+    FACT_POSTED,
+    FACT_STDIN_WANTED,
+    FACT_EXITING,
+    FACT_KINDS
+};
+
+/** A stretch of bytes that belongs to the fact. */
+struct worker_text {
+    const char *text;
+    size_t len;
+};
+
+#define WORKER_MAX_LAYERS 32
+
+enum worker_exit_reason { WORKER_EXITED = 1, WORKER_ERROR = 2, WORKER_OOM = 3 };
+
+struct worker_fact {
+    uint64_t seq;
+    enum worker_fact_kind kind;
+    union {
+        struct {
+            const char *error; /**< NULL: fine */
+            size_t n_layers;
+            struct worker_layer {
+                const char *name; /**< [a-z0-9_-], short */
+                unsigned state;   /**< 0 off, 1 degraded, 2 on */
+            } layers[WORKER_MAX_LAYERS];
+        } born;
+        struct {
+            const char *error; /**< NULL: linked */
+        } loaded;
+        struct {
+            unsigned stream; /**< 1 or 2 */
+            unsigned level;  /**< enum engine_level's number, checked to be below WORKER_LEVELS */
+            struct worker_text data;
+            uint64_t mono_ns;
+        } console;
+        struct {
+            uint64_t import_id;
+            const char *path; /**< a bundle path */
+        } import_wanted;
+        struct {
+            uint64_t call_id;
+            bool ok, no_such_function;
+            struct worker_text text; /**< UTF-8 */
+        } call_done;
+        struct worker_text posted; /**< UTF-8 */
+        struct {
+            uint32_t max_bytes; /**< 1 to LIMIT_STDIN_CHUNK_BYTES */
+        } stdin_wanted;
+        struct {
+            enum worker_exit_reason reason;
+            unsigned code; /**< 0 to 255 */
+            const char *detail;
+        } exiting;
+    };
+    void *message;         /**< owns what the texts point into */
+    const uint8_t *mapped; /**< of a memfd */
+    size_t mapped_bytes;
+};
+
+#define WORKER_LEVELS 7
+
+/**
+ * Checks one packet with its fds (not taken). Returns 0, or -EPROTO and *ret_why, a static text.
+ * The fact is freed by check_worker_done().
+ */
+int check_worker_fact(const uint8_t *data, size_t bytes, const int *fds, size_t n_fds,
+                      struct worker_fact *ret_fact, const char **ret_why);
+void check_worker_done(struct worker_fact *fact);

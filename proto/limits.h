@@ -1,0 +1,60 @@
+/*
+ * limits.h: every count and size that a peer controls, in one place. Both sides of a wire include
+ * it, so that neither sends what the other refuses.
+ */
+#pragma once
+
+/* ---- client wire */
+#define LIMIT_FRAME_BYTES (1024u * 1024u)     /* one Envelope */
+#define LIMIT_FRAME_FDS 1u                    /* fds with one frame */
+#define LIMIT_UNPACK_BYTES (4u * 1024 * 1024) /* what unpacking one frame may allocate */
+#define LIMIT_UNPACK_ELEMENTS 65536u          /* fields in one frame, all levels */
+#define LIMIT_CLIENT_QUEUE_BYTES                                                                   \
+    (4u * 1024 * 1024)             /* replies that a client has not read: then it goes */
+#define LIMIT_CLIENT_EVENTS 1024u  /* events queued for one subscriber; then drops */
+#define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
+#define LIMIT_CLIENTS 1024u
+#define LIMIT_CLIENTS_PER_UID 256u
+#define LIMIT_HELLO_MS 10000u /* a connection without a Hello ends then */
+#define LIMIT_PAGE_ITEMS 256u /* items in one page of a list */
+
+/* ---- names and texts */
+#define LIMIT_NAME_BYTES 64u
+#define LIMIT_PATH_BYTES 1024u
+#define LIMIT_ARGS 1024u
+#define LIMIT_ARGS_BYTES (32u * 1024)  /* all arguments together: they fit in one packet */
+#define LIMIT_JSON_BYTES (512u * 1024) /* one message, one argument list, one result */
+#define LIMIT_DETAIL_BYTES 1024u
+
+/* ---- programs */
+#define LIMIT_FILE_BYTES (64u * 1024 * 1024)
+#define LIMIT_BUNDLE_BYTES (64u * 1024 * 1024)
+#define LIMIT_BUNDLE_FILES 10000u
+
+/* ---- VMs and worlds */
+#define LIMIT_VMS 4096u
+#define LIMIT_VMS_PER_UID 2048u
+#define LIMIT_EXITED_PER_UID 256u
+#define LIMIT_WORLDS 1024u
+#define LIMIT_TICKETS 256u            /* queued in one world */
+#define LIMIT_LOG_BYTES (256u * 1024) /* kept for one VM */
+#define LIMIT_EVENTS_KEPT 4096u       /* in the daemon's ring */
+
+/* ---- worker wire */
+#define LIMIT_PACKET_BYTES (64u * 1024)
+#define LIMIT_CONSOLE_CHUNK_BYTES (32u * 1024) /* console text in one fact */
+#define LIMIT_FACT_WINDOW_BYTES                                                                    \
+    (256u * 1024) /* console bytes that a worker sends unacknowledged                              \
+                   */
+#define LIMIT_FACT_BUFFER_BYTES (2u * 1024 * 1024) /* all facts that a worker keeps */
+#define LIMIT_WORKER_QUEUE_BYTES                                                                   \
+    (4u * 1024 * 1024)              /* commands queued for one worker in the daemon */
+#define LIMIT_MESSAGES_QUEUED 4096u /* messages that wait in a worker */
+#define LIMIT_TIMERS 65536u
+#define LIMIT_STDIN_CHUNK_BYTES (32u * 1024)
+
+/* ---- defaults */
+#define DEFAULT_MEMORY_BYTES (512ull * 1024 * 1024)
+#define DEFAULT_DEADLINE_US 200000ull
+#define DEFAULT_HOLD_US (3600ull * 1000000)
+#define DEFAULT_HELPER_THREADS 2u
