@@ -100,8 +100,8 @@ static void gate_closed(struct stop_gate *g, uint64_t now)
         gate_look(g);
 }
 
-/* Once for each closing. A VM that runs polls no shared word by itself: its watcher has to interrupt
- * the engine. One that was seen in another state stays there, or finds the closed gate in
+/* Once for each closing. A VM that runs polls no shared word by itself: its watcher has to
+ * interrupt the engine. One that was seen in another state stays there, or finds the closed gate in
  * gate_enter(). */
 static void gate_poke(struct stop_gate *g)
 {

@@ -1,0 +1,111 @@
+#include "daemon/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/access.h"
+#include "daemon/api_doctor.h"
+#include "daemon/api_vm.h"
+#include "daemon/api_world.h"
+#include "daemon/config.h"
+#include "daemon/event_bus.h"
+
+static void hello(struct api_call *call)
+{
+    static const enum access_role all[] = {ACCESS_OBSERVE, ACCESS_RUN, ACCESS_DEBUG, ACCESS_ADMIN};
+    static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports"};
+    char *roles[4];
+    if (call->request->hello.version != 1) {
+        api_fail(call, API_ERROR(PROTOCOL), NULL, "this daemon speaks version 1, not %u",
+                 call->request->hello.version);
+        return;
+    }
+    Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__HelloReply m = STILLPOINT__API__HELLO_REPLY__INIT;
+    API_SET(&m, version, 1);
+    m.daemon = API_TEXT("stillpointd " PACKAGE_VERSION);
+    m.features = features;
+    m.n_features = sizeof features / sizeof features[0];
+    m.roles = roles;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (call->peer->roles & all[i])
+            roles[m.n_roles++] = API_TEXT(access_role_name(all[i]));
+    API_SET(&m, uid, call->peer->uid);
+    API_SET(&m, private_, call->api->config->private_fd >= 0);
+    API_SET(&m, started_us, call->api->started_us);
+    e.body_case = API_BODY(HELLO_REPLY);
+    e.hello_reply = &m;
+    api_reply(call, &e);
+}
+
+static void subscribe(struct api_call *call)
+{
+    struct api *api = call->api;
+    const struct api_request *r = call->request;
+    uint64_t last = event_bus_last(api->bus);
+    uint64_t cursor = r->subscribe.replay || r->subscribe.since_seq ? r->subscribe.since_seq : last;
+    if (cursor > last)
+        cursor = last;
+    /* What is only to be looked at comes before the reply, which ends it. */
+    if (r->subscribe.once)
+        api->clients->replay(api->clients->userdata, call->client, cursor, r->subscribe.kinds);
+    Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__SubscribeReply m = STILLPOINT__API__SUBSCRIBE_REPLY__INIT;
+    API_SET(&m, last_seq, last);
+    e.body_case = API_BODY(SUBSCRIBE_REPLY);
+    e.subscribe_reply = &m;
+    api_reply(call, &e);
+    if (!r->subscribe.once)
+        api->clients->subscribe(api->clients->userdata, call->client, cursor, r->subscribe.kinds);
+}
+
+static void unsubscribe(struct api_call *call)
+{
+    call->api->clients->subscribe(call->api->clients->userdata, call->client, 0, 0);
+    api_reply_done(call);
+}
+
+static const struct row {
+    unsigned role; /* one of these is needed; 0: none */
+    void (*handle)(struct api_call *call);
+    bool privileged; /* changes something: logged, with who asked */
+} rows[API_KINDS] = {
+    [API_HELLO] = {0, hello, false},
+    [API_RUN_VM] = {ACCESS_RUN, api_vm_run, true},
+    [API_ADD_FILE] = {ACCESS_RUN, api_vm_add_file, false},
+    [API_START_VM] = {ACCESS_RUN, api_vm_start, false},
+    [API_ANSWER_IMPORT] = {ACCESS_RUN, api_vm_answer_import, false},
+    [API_ANSWER_STDIN] = {ACCESS_RUN, api_vm_answer_stdin, false},
+    [API_KILL_VM] = {ACCESS_RUN, api_vm_kill, true},
+    [API_CALL_FUNCTION] = {ACCESS_RUN, api_vm_call_function, false},
+    [API_SEND_MESSAGE] = {ACCESS_RUN, api_vm_send_message, false},
+    [API_LIST_VMS] = {ACCESS_OBSERVE, api_vm_list, false},
+    [API_GET_VM] = {ACCESS_OBSERVE, api_vm_get, false},
+    [API_READ_LOG] = {ACCESS_OBSERVE, api_vm_read_log, false},
+    [API_WAIT_VM] = {ACCESS_OBSERVE, api_vm_wait, false},
+    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, true},
+    [API_RELEASE_VM] = {ACCESS_DEBUG, api_vm_release, true},
+    [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list, false},
+    [API_GET_WORLD] = {ACCESS_OBSERVE, api_world_get, false},
+    [API_STOP_WORLD] = {ACCESS_DEBUG, api_world_stop, true},
+    [API_RESUME_WORLD] = {ACCESS_DEBUG, api_world_resume, true},
+    [API_SUBSCRIBE] = {ACCESS_OBSERVE, subscribe, false},
+    [API_UNSUBSCRIBE] = {ACCESS_OBSERVE, unsubscribe, false},
+    [API_DOCTOR] = {ACCESS_OBSERVE, api_doctor, false},
+};
+
+void api_handle(struct api_call *call)
+{
+    const struct row *row = &rows[call->request->kind];
+    const char *name = api_kind_name(call->request->kind);
+    if (row->role != 0 && !(call->peer->roles & row->role)) {
+        log_notice("uid %u was denied %s", (unsigned)call->peer->uid, name);
+        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "uid %u may not %s",
+                 (unsigned)call->peer->uid, name);
+        return;
+    }
+    if (row->privileged)
+        log_debug("uid %u: %s", (unsigned)call->peer->uid, name);
+    row->handle(call);
+}

@@ -1,0 +1,10 @@
+/*
+ * api.h: the table of what clients may ask: request → role, handler. Every request passes here,
+ * after its door (proto/check_api) and before its handler.
+ */
+#pragma once
+
+#include "daemon/api_call.h"
+
+/** Judges and runs one checked request; exactly one reply comes, now or later. */
+void api_handle(struct api_call *call);

@@ -1,0 +1,152 @@
+#include "daemon/api_call.h"
+
+#include <event2/event.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/registry.h"
+#include "daemon/worker.h"
+
+typedef Stillpoint__Api__Envelope Envelope;
+
+static void send_to(struct api *api, uint64_t client, uint64_t request_id, Envelope *envelope)
+{
+    API_SET(envelope, request_id, request_id);
+    api->clients->send(api->clients->userdata, client, envelope, -1);
+}
+
+void api_reply(const struct api_call *call, Envelope *envelope)
+{
+    send_to(call->api, call->client, call->request->id, envelope);
+}
+
+static void reply_done(struct api *api, uint64_t client, uint64_t request_id)
+{
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__Done done = STILLPOINT__API__DONE__INIT;
+    e.body_case = API_BODY(DONE);
+    e.done = &done;
+    send_to(api, client, request_id, &e);
+}
+
+void api_reply_done(const struct api_call *call)
+{
+    reply_done(call->api, call->client, call->request->id);
+}
+
+void api_reply_error(struct api *api, uint64_t client, uint64_t request_id,
+                     const struct api_error *error)
+{
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__Error m = STILLPOINT__API__ERROR__INIT;
+    API_SET(&m, code, (Stillpoint__Api__ErrorCode)error->code);
+    m.message = API_TEXT(error->message);
+    m.hint = API_TEXT(error->hint);
+    e.body_case = API_BODY(ERROR);
+    e.error = &m;
+    send_to(api, client, request_id, &e);
+}
+
+static void fail(struct api *api, uint64_t client, uint64_t request_id, int code, const char *hint,
+                 const char *format, va_list args)
+{
+    struct api_error error = {.code = code, .hint = hint};
+    vsnprintf(error.message, sizeof error.message, format, args);
+    api_reply_error(api, client, request_id, &error);
+}
+
+void api_fail(const struct api_call *call, int code, const char *hint, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fail(call->api, call->client, call->request->id, code, hint, format, args);
+    va_end(args);
+}
+
+/* ---- pendings */
+
+static void on_timeout(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    api_pending_fail(userdata, API_ERROR(TIMED_OUT), NULL, "timed out");
+}
+
+struct pending *api_pending(const struct api_call *call, enum pending_kind kind, uint64_t vm,
+                            uint64_t timeout_us)
+{
+    struct pending *p = calloc(1, sizeof *p);
+    if (!p) {
+        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
+        return NULL;
+    }
+    *p = (struct pending){.api = call->api,
+                          .kind = kind,
+                          .client = call->client,
+                          .request_id = call->request->id,
+                          .vm = vm};
+    LIST_INSERT_HEAD(&call->api->pendings, p, link);
+    if (timeout_us > 0) {
+        struct timeval timeout = {.tv_sec = (time_t)(timeout_us / 1000000),
+                                  .tv_usec = (suseconds_t)(timeout_us % 1000000)};
+        p->timeout = event_new(call->api->base, -1, 0, on_timeout, p);
+        if (!p->timeout || event_add(p->timeout, &timeout) < 0) {
+            api_pending_fail(p, API_ERROR(INTERNAL), NULL, "out of memory");
+            return NULL;
+        }
+    }
+    return p;
+}
+
+void api_pending_free(struct pending *p)
+{
+    LIST_REMOVE(p, link);
+    if (p->timeout)
+        event_free(p->timeout);
+    free(p);
+}
+
+void api_pending_reply(struct pending *p, Envelope *envelope)
+{
+    if (envelope)
+        send_to(p->api, p->client, p->request_id, envelope);
+    else
+        reply_done(p->api, p->client, p->request_id);
+    api_pending_free(p);
+}
+
+void api_pending_fail(struct pending *p, int code, const char *hint, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fail(p->api, p->client, p->request_id, code, hint, format, args);
+    va_end(args);
+    api_pending_free(p);
+}
+
+/* ---- look-ups */
+
+struct worker *api_find_vm(const struct api_call *call, const struct api_vm_ref *ref)
+{
+    struct worker *w = ref->name ? registry_find_name(call->api->registry, ref->name)
+                                 : registry_find(call->api->registry, ref->id);
+    if (w)
+        return w;
+    if (ref->name)
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl list -a'", "no VM named '%s'",
+                 ref->name);
+    else
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl list -a'", "no VM with id %llu",
+                 (unsigned long long)ref->id);
+    return NULL;
+}
+
+struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm_ref *ref)
+{
+    struct worker *w = api_find_vm(call, ref);
+    if (w && w->phase == WORKER_GONE) {
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' has exited", w->name);
+        return NULL;
+    }
+    return w;
+}

@@ -1,0 +1,119 @@
+/*
+ * api_call.h: one request on its way to its one reply, and what all request handlers share. A
+ * handler answers at once, or leaves a `struct pending` behind that a later fact completes; the
+ * client may be gone by then, which is nobody's concern: replies go to a connection by its number.
+ *
+ * Process and thread: the daemon's only thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/access.h"
+#include "proto/api.pb-c.h"
+#include "proto/check_api.h"
+
+struct config;
+struct event_base;
+struct event_bus;
+struct registry;
+struct state;
+struct worker;
+struct worlds;
+struct zygote_client;
+
+/** How replies and events reach connections; client_conn implements it. */
+struct api_clients {
+    /** Takes fd. A client that does not exist, or reads too slowly, is not an error for the caller.
+     */
+    void (*send)(void *userdata, uint64_t client, Stillpoint__Api__Envelope *envelope, int fd);
+    /** Bytes that this client has not read yet. */
+    size_t (*queued)(void *userdata, uint64_t client);
+    /** (Re)starts or ends the event subscription of a connection; `kinds` 0 ends it. */
+    void (*subscribe)(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds);
+    /** Sends what is kept after `cursor`, once. */
+    void (*replay)(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds);
+    void *userdata;
+};
+
+enum pending_kind {
+    PENDING_LOADED, /**< RunVm, StartVm: until the program is linked */
+    PENDING_READY,  /**< RunVm(wait_ready): until its main module was evaluated */
+    PENDING_CALL,
+    PENDING_WAIT,
+    PENDING_LOG,
+    PENDING_KILL,
+    PENDING_STOP,
+    PENDING_IMPORT, /**< an import that the client has to answer; no reply of ours */
+};
+
+struct pending {
+    LIST_ENTRY(pending) link;
+    struct api *api;
+    enum pending_kind kind;
+    uint64_t client, request_id;
+    uint64_t vm;
+    uint64_t number; /**< call id, import id, ticket, or log seq */
+    uint32_t last_n;
+    enum api_wait_for what;
+    char world[65];
+    struct event *timeout;
+};
+
+/** What handlers work on; built by main, the pointers are main's. */
+struct api {
+    struct event_base *base;
+    const struct config *config;
+    struct event_bus *bus;
+    struct registry *registry;
+    struct worlds *worlds;
+    struct state *state;
+    const struct api_clients *clients;
+    struct zygote_client *(*zygote)(void *userdata, const char *engine);
+    void *userdata;
+    uint64_t started_us, next_call;
+    LIST_HEAD(, pending) pendings;
+    struct event *poll; /**< runs while somebody waits for a VM to become active */
+};
+
+/** One request while its handler runs. */
+struct api_call {
+    struct api *api;
+    uint64_t client;
+    const struct access_peer *peer;
+    const struct api_request *request;
+    int fd; /**< came with it; a handler that keeps it sets -1 */
+};
+
+/** Sends one reply; the body of `envelope` is set, its request_id is set here. */
+void api_reply(const struct api_call *call, Stillpoint__Api__Envelope *envelope);
+void api_reply_done(const struct api_call *call);
+void api_reply_error(struct api *api, uint64_t client, uint64_t request_id,
+                     const struct api_error *error);
+/** As api_error_set and api_reply_error. */
+void api_fail(const struct api_call *call, int code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/** Leaves a pending behind; timeout_us 0: none. NULL, and an error was sent, without memory. */
+struct pending *api_pending(const struct api_call *call, enum pending_kind kind, uint64_t vm,
+                            uint64_t timeout_us);
+/** Removes it; sends nothing. */
+void api_pending_free(struct pending *p);
+void api_pending_reply(struct pending *p, Stillpoint__Api__Envelope *envelope);
+/** Sends the error and removes it. */
+void api_pending_fail(struct pending *p, int code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/** The VM that a reference names; NULL, and an error was sent, if there is none. */
+struct worker *api_find_vm(const struct api_call *call, const struct api_vm_ref *ref);
+/** The same, and it has not exited. */
+struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm_ref *ref);
+
+#define API_ERROR(name) STILLPOINT__API__ERROR_CODE__ERROR_##name
+#define API_BODY(name) STILLPOINT__API__ENVELOPE__BODY_##name
+/** Sets an optional scalar field. */
+#define API_SET(message, field, value) ((message)->has_##field = 1, (message)->field = (value))
+/** protobuf-c has no const strings; it does not write to them when packing. */
+#define API_TEXT(s) ((char *)(uintptr_t)(s))

@@ -1,0 +1,40 @@
+/*
+ * client_conn.h: connections of clients. It owns the sockets, cuts what comes in into frames, lets
+ * each pass its door and hands it to api; and carries replies and events back. Nothing that a
+ * client does, or leaves undone, makes anybody else wait: what it does not read is bounded, then it
+ * is dropped.
+ *
+ * Process and thread: the daemon's only thread. A connection is closed by the loop, never from
+ * inside a send, so that no caller loses the ground under it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "daemon/access.h"
+#include "daemon/api_call.h"
+
+struct client_conns;
+
+struct client_conns_config {
+    struct event_base *base;
+    struct event_bus *bus;
+    uid_t owner_uid;
+    /** A checked request. */
+    void (*on_request)(void *userdata, struct api_call *call);
+    void (*on_gone)(void *userdata, uint64_t client);
+    /** It has read all that was queued. */
+    void (*on_drained)(void *userdata, uint64_t client);
+    struct api *api;
+};
+
+struct client_conns *client_conns_new(const struct client_conns_config *config);
+struct client_conns *client_conns_free(struct client_conns *all);
+
+/** Takes a listening socket. */
+int client_conns_listen(struct client_conns *all, int fd);
+/** Takes one connected socket; returns its number, or 0 (the socket is closed then). */
+uint64_t client_conns_add(struct client_conns *all, int fd);
+
+/** For struct api; userdata is the client_conns. */
+void client_conns_ops(struct client_conns *all, struct api_clients *ret);

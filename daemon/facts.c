@@ -1,0 +1,187 @@
+#include "daemon/facts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/api_vm.h"
+#include "daemon/event_bus.h"
+#include "daemon/registry.h"
+#include "daemon/state.h"
+#include "daemon/world.h"
+
+/* Each handler returns NULL, or why the fact is a violation. */
+
+static const char *on_born(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    (void)api;
+    if (w->sandboxed)
+        return "born twice";
+    w->sandboxed = true;
+    for (size_t i = 0; i < f->born.n_layers; i++) {
+        snprintf(w->layers[i].name, sizeof w->layers[i].name, "%s", f->born.layers[i].name);
+        w->layers[i].state = f->born.layers[i].state;
+    }
+    w->n_layers = f->born.n_layers;
+    if (f->born.error) {
+        log_error("vm %llu (%s): sandbox: %s", (unsigned long long)w->id, w->name, f->born.error);
+        worker_kill(w, EXIT_REASON_UNKNOWN, f->born.error);
+    } else if (!w->files_pending) {
+        worker_load(w);
+    }
+    return NULL;
+}
+
+static const char *on_loaded(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    if (!f->loaded.error) {
+        worker_admit(w);
+        state_put_vm(api->state, w);
+    }
+    api_vm_on_loaded(api, w, f->loaded.error);
+    return NULL;
+}
+
+static const char *on_ready(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    (void)f;
+    w->ready = true;
+    api_vm_on_ready(api, w);
+    return NULL;
+}
+
+static const char *on_console(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    vm_log_add(&w->log, f->console.stream, f->console.level, f->console.mono_ns,
+               f->console.data.text, f->console.data.len);
+    api_vm_on_console(api, w, f->console.stream, &f->console.data, f->console.mono_ns);
+    return NULL;
+}
+
+static const char *on_import_wanted(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    api_vm_on_import_wanted(api, w, f->import_wanted.import_id, f->import_wanted.path);
+    return NULL;
+}
+
+static const char *on_call_done(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    bool known = api_vm_on_call_done(api, w, f->call_done.call_id, f->call_done.ok,
+                                     f->call_done.no_such_function, &f->call_done.text);
+    return known ? NULL : "answers a call that nobody made";
+}
+
+static const char *on_posted(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    char *json = strndup(f->posted.text ? f->posted.text : "", f->posted.len);
+    const struct event e = {.kind = EVENT_VM_MESSAGE,
+                            .vm = w->id,
+                            .name = w->name,
+                            .world = w->world,
+                            .epoch = w->gate.world->epoch,
+                            .uid = w->uid,
+                            .json = json};
+    event_bus_publish(api->bus, &e);
+    free(json);
+    return NULL;
+}
+
+static const char *on_stdin_wanted(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    if (w->stdin_open)
+        return "asks for input twice";
+    api_vm_on_stdin_wanted(api, w, f->stdin_wanted.max_bytes);
+    return NULL;
+}
+
+static const char *on_exiting(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    static const enum exit_reason reasons[] = {[WORKER_EXITED] = EXIT_REASON_EXITED,
+                                               [WORKER_ERROR] = EXIT_REASON_ERROR,
+                                               [WORKER_OOM] = EXIT_REASON_OOM};
+    (void)api;
+    if (w->said_exit.reason != 0)
+        return "exits twice";
+    w->said_exit.reason = reasons[f->exiting.reason];
+    w->said_exit.code = f->exiting.code;
+    if (f->exiting.detail)
+        snprintf(w->said_exit.detail, sizeof w->said_exit.detail, "%s", f->exiting.detail);
+    return NULL;
+}
+
+#define BIRTH (1u << WORKER_SPAWNING | 1u << WORKER_SETUP)
+#define LOADING (1u << WORKER_LOADING)
+#define ADMITTED (1u << WORKER_ADMITTED)
+#define ANY (BIRTH | LOADING | ADMITTED)
+
+static const struct row {
+    const char *name;
+    unsigned phases;
+    bool while_held; /* legal although the VM is held: it needs no guest code */
+    const char *(*handle)(struct api *api, struct worker *w, const struct worker_fact *f);
+} rows[FACT_KINDS] = {
+    [FACT_BORN] = {"Born", BIRTH, true, on_born},
+    [FACT_LOADED] = {"Loaded", LOADING, true, on_loaded},
+    [FACT_READY] = {"Ready", ADMITTED, false, on_ready},
+    [FACT_CONSOLE] = {"Console", LOADING | ADMITTED, true, on_console},
+    [FACT_IMPORT_WANTED] = {"ImportWanted", LOADING | ADMITTED, false, on_import_wanted},
+    [FACT_CALL_DONE] = {"CallDone", ADMITTED, true, on_call_done},
+    [FACT_POSTED] = {"Posted", ADMITTED, false, on_posted},
+    [FACT_STDIN_WANTED] = {"StdinWanted", ADMITTED, false, on_stdin_wanted},
+    [FACT_EXITING] = {"Exiting", ANY, true, on_exiting},
+};
+
+/* A VM that is held runs nothing, so it has nothing to say that needs guest code. A fact may have
+ * been sent before it arrived, and shared memory overtakes the socket: its status page says which
+ * was the last one before that. */
+static bool sent_while_held(const struct worker *w, uint64_t seq)
+{
+    if (w->phase != WORKER_ADMITTED || w->gate.open || !w->gate.arrived)
+        return false;
+    return seq > atomic_load_explicit(&w->gate.status->last_fact, memory_order_acquire);
+}
+
+static const char *on_fact(void *userdata, struct worker *w, const struct worker_fact *fact)
+{
+    static char why[128];
+    const struct row *row = &rows[fact->kind];
+    const char *wrong = NULL;
+    if (!(row->phases & 1u << w->phase) || (w->said_exit.reason != 0 && fact->kind != FACT_EXITING))
+        wrong = "in this state";
+    else if (!row->while_held && sent_while_held(w, fact->seq))
+        wrong = "while it is held";
+    if (wrong) {
+        snprintf(why, sizeof why, "%s is illegal %s", row->name, wrong);
+        return why;
+    }
+    return row->handle(userdata, w, fact);
+}
+
+static void on_kicked(void *userdata, struct worker *w)
+{
+    struct api *api = userdata;
+    world_on_member_kicked(worlds_get(api->worlds, w->world, false), w);
+    api_vm_on_kicked(api, w);
+}
+
+static void on_ended(void *userdata, struct worker *w)
+{
+    struct api *api = userdata;
+    struct world *world = worlds_get(api->worlds, w->world, false);
+    log_debug("vm %llu (%s) ended: code %u, signal %u, %s", (unsigned long long)w->id, w->name,
+              w->exit.code, w->exit.signal, w->exit.detail);
+    world_on_member_ended(world, w);
+    const struct event e = {.kind = EVENT_VM_ENDED,
+                            .vm = w->id,
+                            .name = w->name,
+                            .world = w->world,
+                            .uid = w->uid,
+                            .exit = {w->exit.reason, w->exit.code, w->exit.signal},
+                            .detail = w->exit.detail[0] ? w->exit.detail : NULL};
+    event_bus_publish(api->bus, &e);
+    api_vm_on_ended(api, w);
+    registry_retire(api->registry, w);
+}
+
+const struct worker_events facts_worker_events = {on_fact, on_kicked, on_ended};

@@ -1,0 +1,31 @@
+# stillpointd. All but main is an archive, so that component tests link the real objects.
+noinst_LIBRARIES += %D%/libdaemon.a
+%C%_libdaemon_a_SOURCES = \
+	%D%/access.c %D%/access.h \
+	%D%/api.c %D%/api.h \
+	%D%/api_call.c %D%/api_call.h \
+	%D%/api_doctor.c %D%/api_doctor.h \
+	%D%/api_vm.c %D%/api_vm.h \
+	%D%/api_world.c %D%/api_world.h \
+	%D%/client_conn.c %D%/client_conn.h \
+	%D%/config.c %D%/config.h \
+	%D%/event_bus.c %D%/event_bus.h \
+	%D%/facts.c %D%/facts.h \
+	%D%/registry.c %D%/registry.h \
+	%D%/state.c %D%/state.h \
+	%D%/vm_log.c %D%/vm_log.h \
+	%D%/worker.c %D%/worker.h \
+	%D%/worker_channel.c %D%/worker_channel.h \
+	%D%/world.c %D%/world.h \
+	%D%/zygote_client.c %D%/zygote_client.h
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS)
+$(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
+DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS)
+
+sbin_PROGRAMS += stillpointd
+stillpointd_SOURCES = %D%/main.c
+stillpointd_CPPFLAGS = $(%C%_libdaemon_a_CPPFLAGS)
+stillpointd_LDADD = $(DAEMON_LIBS)
+$(stillpointd_OBJECTS): | $(PROTO_GENERATED_H)
+
+EXTRA_DIST += %D%/README.md

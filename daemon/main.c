@@ -1,0 +1,493 @@
+/*
+ * main.c: builds everything, wires callbacks, runs the loop, takes it down again. It alone knows
+ * all modules. Order at start: command line · descriptors that need the starter's rights (socket,
+ * worker programs) · become an ordinary user, for good · zygotes, while we are small · the rest.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/api.h"
+#include "daemon/api_vm.h"
+#include "daemon/client_conn.h"
+#include "daemon/config.h"
+#include "daemon/event_bus.h"
+#include "daemon/facts.h"
+#include "daemon/registry.h"
+#include "daemon/state.h"
+#include "daemon/world.h"
+#include "daemon/zygote_client.h"
+
+/* How long an ordered end waits for workers to be reaped. They were killed: it is the kernel's
+ * time. */
+#define SHUTDOWN_S 10
+
+static const char *const engines[] = {"mozjs", "fake"};
+#define N_ENGINES (sizeof engines / sizeof engines[0])
+
+struct daemon {
+    struct config config;
+    struct event_base *base;
+    struct event_bus *bus;
+    struct registry *registry;
+    struct worlds *worlds;
+    struct state *state;
+    struct client_conns *clients;
+    struct api_clients client_ops;
+    struct api api;
+    struct zygote_client *zygotes[N_ENGINES];
+    int programs[N_ENGINES]; /* -1: no such engine here */
+    int socket_fd, lifeline[2];
+    uint64_t private_client;
+    struct event *on_term, *on_int, *give_up;
+    struct event_listener *state_listener;
+    uint64_t state_cursor;
+    bool ending;
+};
+
+/* ---- before we become ordinary */
+
+static int listen_at(const char *path, uid_t uid, gid_t gid)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        log_error("socket path '%s' is longer than %zu bytes", path, sizeof address.sun_path - 1);
+        return -ENAMETOOLONG;
+    }
+    strcpy(address.sun_path, path);
+    _cleanup_free_ char *copy = strdup(path);
+    const char *dir = copy ? dirname(copy) : "/";
+    if (mkdir(dir, 0700) == 0) {
+        if (geteuid() == 0 && chown(dir, uid, gid) < 0)
+            log_warning("cannot give %s to uid %u: %m", dir, (unsigned)uid);
+    } else if (errno != EEXIST) {
+        log_error("cannot make directory %s: %m", dir);
+        return -errno;
+    }
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    /* A socket file whose daemon is gone refuses; one that answers belongs to somebody. */
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN) {
+        log_error("another daemon serves %s", path);
+        return -EADDRINUSE;
+    }
+    if (errno == ECONNREFUSED)
+        unlink(path);
+    mode_t mask = umask(0177);
+    int r = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
+    umask(mask);
+    if (r == 0 && geteuid() == 0 && chown(path, uid, gid) < 0)
+        r = -errno;
+    if (r == 0 && listen(fd, 128) < 0)
+        r = -errno;
+    if (r < 0) {
+        log_error("cannot listen at %s: %s", path, strerror(-r));
+        return r;
+    }
+    return TAKE_FD(fd);
+}
+
+static int open_program(const char *dir, const char *engine)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/stillpoint-worker-%s", dir, engine);
+    return n < (int)sizeof path ? open(path, O_PATH | O_CLOEXEC) : -1;
+}
+
+/* Beside us when we run from a build directory, else where they are installed. */
+static void open_programs(struct daemon *d)
+{
+    char self[PATH_MAX] = "";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    const char *beside = n > 0 ? dirname(self) : "/";
+    for (size_t i = 0; i < N_ENGINES; i++) {
+        const char *given = d->config.worker_dir;
+        d->programs[i] = open_program(given ? given : beside, engines[i]);
+        if (d->programs[i] < 0 && !given)
+            d->programs[i] = open_program(STILLPOINT_LIBEXECDIR, engines[i]);
+    }
+}
+
+static const struct passwd *find_user(const char *wanted)
+{
+    const struct passwd *p = getpwnam(wanted ? wanted : "stillpoint");
+    if (!p && !wanted)
+        p = getpwnam("nobody");
+    if (!p)
+        log_error("no user '%s'", wanted ? wanted : "nobody");
+    else if (p->pw_uid == 0) {
+        log_error("--user must not be root");
+        p = NULL;
+    }
+    return p;
+}
+
+/* For good: all three ids, no groups, and the way back is tried. */
+static int become(uid_t uid, gid_t gid)
+{
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
+        log_error("cannot become uid %u: %m", (unsigned)uid);
+        return -errno;
+    }
+    if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
+        log_error("could become root again");
+        return -EPERM;
+    }
+    return 0;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int prepare(struct daemon *d)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    if (uid == 0) {
+        const struct passwd *user = find_user(d->config.user);
+        if (!user)
+            return -ENOENT;
+        uid = user->pw_uid;
+        gid = user->pw_gid;
+    } else if (d->config.user) {
+        log_error("--user needs a start as root");
+        return -EPERM;
+    }
+    raise_descriptor_limit();
+    open_programs(d);
+    if (d->config.private_fd < 0) {
+        d->socket_fd = listen_at(d->config.socket_path, uid, gid);
+        if (d->socket_fd < 0)
+            return d->socket_fd;
+    }
+    if (geteuid() == 0) {
+        int r = become(uid, gid);
+        if (r < 0)
+            return r;
+    }
+    d->config.owner_uid = d->config.private_fd < 0 ? uid : d->config.owner_uid;
+    return 0;
+}
+
+/* ---- wiring */
+
+static struct zygote_client *find_zygote(void *userdata, const char *engine)
+{
+    struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (strcmp(engines[i], engine) == 0)
+            return d->zygotes[i];
+    return NULL;
+}
+
+static struct zygote_client *find_zygote_for_api(void *userdata, const char *engine)
+{
+    struct api *api = userdata;
+    return find_zygote(api->userdata, engine);
+}
+
+static void on_spawned(void *userdata, uint64_t spawn_id, pid_t pid, int pidfd, int error,
+                       const char *detail)
+{
+    struct daemon *d = userdata;
+    registry_spawned(d->registry, spawn_id, pid, pidfd, error, detail);
+}
+
+static void on_zygote_lost(void *userdata, const char *engine, const char *why)
+{
+    struct daemon *d = userdata;
+    const struct event e = {.kind = EVENT_ZYGOTE_LOST, .name = engine, .detail = why};
+    event_bus_publish(d->bus, &e);
+}
+
+static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost};
+
+static void on_request(void *userdata, struct api_call *call)
+{
+    (void)userdata;
+    api_handle(call);
+}
+
+static void end_loop(struct daemon *d, const char *why)
+{
+    if (d->ending)
+        return;
+    d->ending = true;
+    log_debug("ending: %s", why);
+    sd_notify(0, "STOPPING=1");
+    for (struct worker *w = registry_after(d->registry, 0); w;
+         w = registry_after(d->registry, w->id))
+        worker_kill(w, EXIT_REASON_KILLED, "the daemon ended");
+    struct timeval most = {.tv_sec = SHUTDOWN_S};
+    event_add(d->give_up, &most);
+    if (registry_alive(d->registry) == 0)
+        event_base_loopbreak(d->base);
+}
+
+static void on_client_gone(void *userdata, uint64_t client)
+{
+    struct api *api = userdata;
+    struct daemon *d = api->userdata;
+    api_vm_on_client_gone(api, client);
+    if (client == d->private_client)
+        end_loop(d, "the private client is gone");
+}
+
+static void on_client_drained(void *userdata, uint64_t client)
+{
+    api_vm_on_client_drained(userdata, client);
+}
+
+/* Whatever is published is put down first for the next daemon, then looked at by those who wait. */
+static void put_down(struct daemon *d, const struct event *e)
+{
+    const struct worker *w;
+    const struct world *world;
+    int r = 0;
+    switch (e->kind) {
+    case EVENT_VM_BORN:
+    case EVENT_VM_HELD:
+    case EVENT_VM_RELEASED:
+        w = registry_find(d->registry, e->vm);
+        r = w ? state_put_vm(d->state, w) : 0;
+        break;
+    case EVENT_VM_ENDED:
+        r = state_put_vm_gone(d->state, e->vm);
+        break;
+    case EVENT_WORLD_MADE:
+    case EVENT_WORLD_STOPPING:
+    case EVENT_WORLD_STOPPED:
+    case EVENT_WORLD_RESUMED:
+        world = worlds_get(d->worlds, e->world, false);
+        r = world ? state_put_world(d->state, world) : 0;
+        break;
+    case EVENT_WORLD_GONE:
+        r = state_put_world_gone(d->state, e->world);
+        break;
+    default:
+        break;
+    }
+    if (r < 0)
+        log_error("cannot keep the state: %s", strerror(-r));
+}
+
+static void on_news(void *userdata)
+{
+    struct daemon *d = userdata;
+    const struct event *e;
+    uint64_t dropped;
+    while ((e = event_bus_next(d->bus, &d->state_cursor, ~UINT64_C(0), &dropped)) != NULL)
+        put_down(d, e);
+    if (d->api.poll)
+        event_active(d->api.poll, 0, 0);
+    if (d->ending && registry_alive(d->registry) == 0)
+        event_base_loopbreak(d->base);
+}
+
+static void on_poll(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct daemon *d = userdata;
+    api_vm_recheck_waits(&d->api);
+    if (d->ending && registry_alive(d->registry) == 0)
+        event_base_loopbreak(d->base);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *userdata)
+{
+    (void)what;
+    end_loop(userdata, number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static void on_give_up(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct daemon *d = userdata;
+    log_error("%zu workers could not be reaped in %d s", registry_alive(d->registry), SHUTDOWN_S);
+    event_base_loopbreak(d->base);
+}
+
+static struct event_base *make_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+        base = event_base_new_with_config(config);
+    if (config)
+        event_config_free(config);
+    return base;
+}
+
+static int start_zygotes(struct daemon *d)
+{
+    for (size_t i = 0; i < N_ENGINES; i++) {
+        if (d->programs[i] < 0)
+            continue;
+        d->zygotes[i] = zygote_client_new(d->base, engines[i], TAKE_FD(d->programs[i]),
+                                          d->config.spawn == CONFIG_SPAWN_EXEC, &zygote_events, d);
+        if (!d->zygotes[i]) {
+            log_error("cannot start the zygote of engine %s: %m", engines[i]);
+            return -errno;
+        }
+    }
+    if (!d->zygotes[0]) {
+        log_error("stillpoint-worker-%s was not found beside stillpointd or in %s", engines[0],
+                  STILLPOINT_LIBEXECDIR);
+        return -ENOENT;
+    }
+    return 0;
+}
+
+static int build(struct daemon *d)
+{
+    d->base = make_base();
+    if (!d->base || pipe2(d->lifeline, O_CLOEXEC) < 0)
+        return -ENOMEM;
+    int r = start_zygotes(d);
+    if (r < 0)
+        return r;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    d->bus = event_bus_new();
+    d->worlds = d->bus ? worlds_new(d->base, d->bus) : NULL;
+    const struct registry_config registry = {.base = d->base,
+                                             .lifeline_fd = d->lifeline[0],
+                                             .events = &facts_worker_events,
+                                             .userdata = &d->api,
+                                             .zygote = find_zygote_for_api};
+    d->registry = registry_new(&registry);
+    d->state = d->worlds && d->registry ? state_new(d->registry, d->worlds) : NULL;
+    const struct client_conns_config clients = {.base = d->base,
+                                                .bus = d->bus,
+                                                .owner_uid = d->config.owner_uid,
+                                                .on_request = on_request,
+                                                .on_gone = on_client_gone,
+                                                .on_drained = on_client_drained,
+                                                .api = &d->api};
+    d->clients = d->state ? client_conns_new(&clients) : NULL;
+    d->state_listener = d->clients ? event_bus_listen(d->bus, on_news, d) : NULL;
+    d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
+    d->on_int = evsignal_new(d->base, SIGINT, on_signal, d);
+    d->give_up = event_new(d->base, -1, 0, on_give_up, d);
+    d->api.poll = event_new(d->base, -1, 0, on_poll, d);
+    if (!d->state_listener || !d->on_term || !d->on_int || !d->give_up || !d->api.poll ||
+        event_add(d->on_term, NULL) < 0 || event_add(d->on_int, NULL) < 0)
+        return -ENOMEM;
+    client_conns_ops(d->clients, &d->client_ops);
+    d->api.base = d->base;
+    d->api.config = &d->config;
+    d->api.bus = d->bus;
+    d->api.registry = d->registry;
+    d->api.worlds = d->worlds;
+    d->api.state = d->state;
+    d->api.clients = &d->client_ops;
+    d->api.zygote = find_zygote;
+    d->api.userdata = d;
+    d->api.started_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+    LIST_INIT(&d->api.pendings);
+    return 0;
+}
+
+static int serve(struct daemon *d)
+{
+    if (d->config.private_fd >= 0) {
+        d->private_client = client_conns_add(d->clients, d->config.private_fd);
+        if (d->private_client == 0)
+            return -ENOTSOCK;
+    } else if (client_conns_listen(d->clients, TAKE_FD(d->socket_fd)) < 0) {
+        return -ENOMEM;
+    }
+    sd_notify(0, "READY=1");
+    log_debug("ready");
+    event_base_dispatch(d->base);
+    return 0;
+}
+
+static void take_down(struct daemon *d)
+{
+    /* Left to right of what points to what: gates leave their worlds, tickets answer their clients.
+     */
+    struct pending *p;
+    if (d->bus)
+        d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
+    d->registry = registry_free(d->registry);
+    d->worlds = worlds_free(d->worlds);
+    while (d->api.clients && (p = LIST_FIRST(&d->api.pendings)) != NULL)
+        api_pending_free(p);
+    d->clients = client_conns_free(d->clients);
+    d->state = state_free(d->state);
+    d->bus = event_bus_free(d->bus);
+    for (size_t i = 0; i < N_ENGINES; i++) {
+        d->zygotes[i] = zygote_client_free(d->zygotes[i]);
+        fd_close(&d->programs[i]);
+    }
+    struct event *events[] = {d->on_term, d->on_int, d->give_up, d->api.poll};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (events[i])
+            event_free(events[i]);
+    if (d->base)
+        event_base_free(d->base);
+    fd_close(&d->lifeline[0]);
+    fd_close(&d->lifeline[1]);
+    fd_close(&d->socket_fd);
+    if (d->config.private_fd < 0 && d->config.socket_path)
+        unlink(d->config.socket_path);
+    config_done(&d->config);
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon d = {.socket_fd = -1, .lifeline = {-1, -1}, .programs = {-1, -1}};
+    int r = config_parse(&d.config, argc, argv);
+    if (r != 0) {
+        config_done(&d.config);
+        return r > 0 ? EXIT_SUCCESS : 2;
+    }
+    log_init("stillpointd", d.config.debug);
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_TIMERSLACK, 1);
+    bool bound = false;
+    r = prepare(&d);
+    if (r == 0) {
+        bound = d.socket_fd >= 0;
+        r = build(&d);
+    }
+    if (r == 0)
+        r = serve(&d);
+    if (r < 0)
+        log_error("cannot start: %s", strerror(-r));
+    if (!bound) {
+        /* Not ours to remove. */
+        free(d.config.socket_path);
+        d.config.socket_path = NULL;
+    }
+    take_down(&d);
+    libevent_global_shutdown();
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

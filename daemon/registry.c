@@ -1,0 +1,218 @@
+#include "daemon/registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "base/text.h"
+
+/* A VM in both tables. Kept apart from struct worker, which knows nothing of tables. */
+struct entry {
+    struct worker *worker;
+    uint64_t id;
+    char name[LIMIT_NAME_BYTES + 1];
+    UT_hash_handle by_id, by_name; /* by_name: the living only */
+};
+
+struct registry {
+    struct registry_config config;
+    struct entry *ids; /* in order of birth, so of id */
+    struct entry *names;
+    uint64_t next_id;
+    size_t alive;
+};
+
+struct registry *registry_new(const struct registry_config *config)
+{
+    struct registry *r = calloc(1, sizeof *r);
+    if (r) {
+        r->config = *config;
+        r->next_id = 1;
+    }
+    return r;
+}
+
+static void drop(struct registry *r, struct entry *e)
+{
+    HASH_DELETE(by_id, r->ids, e);
+    worker_free(e->worker);
+    free(e);
+}
+
+struct registry *registry_free(struct registry *r)
+{
+    if (!r)
+        return NULL;
+    HASH_CLEAR(by_name, r->names);
+    struct entry *e, *next;
+    HASH_ITER(by_id, r->ids, e, next)
+    {
+        worker_kill(e->worker, EXIT_REASON_KILLED, "the daemon ended");
+        drop(r, e);
+    }
+    free(r);
+    return NULL;
+}
+
+uint64_t registry_next_id(const struct registry *r)
+{
+    return r->next_id;
+}
+
+void registry_set_next_id(struct registry *r, uint64_t id)
+{
+    r->next_id = id;
+}
+
+static bool name_is_taken(struct registry *r, const char *name)
+{
+    struct entry *e;
+    HASH_FIND(by_name, r->names, name, strlen(name), e);
+    return e != NULL;
+}
+
+/* The file's stem, made a legal name, with -2, -3 … if it is taken. */
+static void make_name(struct registry *r, const char *program, char name[LIMIT_NAME_BYTES + 1])
+{
+    const char *base = strrchr(program, '/');
+    base = base ? base + 1 : program;
+    char stem[LIMIT_NAME_BYTES - 10 + 1];
+    size_t n = 0;
+    for (const char *p = base; *p && n < sizeof stem - 1; p++)
+        stem[n++] = strchr(" /:@+,=~", *p) || (unsigned char)*p >= 0x80 ? '-' : *p;
+    stem[n] = '\0';
+    char *dot = strrchr(stem, '.');
+    if (dot && dot != stem)
+        *dot = '\0';
+    if (!text_is_name(stem, sizeof stem - 1)) {
+        char plain[sizeof stem];
+        snprintf(plain, sizeof plain, "vm-%.*s", (int)sizeof stem - 4, stem);
+        strcpy(stem, text_is_name(plain, sizeof stem - 1) ? plain : "vm");
+    }
+    snprintf(name, LIMIT_NAME_BYTES + 1, "%s", stem);
+    for (unsigned i = 2; name_is_taken(r, name); i++)
+        snprintf(name, LIMIT_NAME_BYTES + 1, "%s-%u", stem, i);
+}
+
+static size_t count_alive_of(const struct registry *r, uid_t uid)
+{
+    size_t n = 0;
+    for (const struct entry *e = r->names; e; e = e->by_name.next)
+        n += e->worker->uid == uid;
+    return n;
+}
+
+int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
+                 int program_fd, struct worker **ret)
+{
+    int v = 0;
+    struct zygote_client *zygote = r->config.zygote(r->config.userdata, config->engine);
+    if (!zygote)
+        v = -ENOENT;
+    else if (config->name && name_is_taken(r, config->name))
+        v = -EEXIST;
+    else if (r->alive >= LIMIT_VMS || count_alive_of(r, config->uid) >= LIMIT_VMS_PER_UID)
+        v = -EMFILE;
+    struct entry *e = v == 0 ? calloc(1, sizeof *e) : NULL;
+    if (v == 0 && !e)
+        v = -ENOMEM;
+    if (v < 0) {
+        close(program_fd);
+        return v;
+    }
+    if (config->name)
+        snprintf(e->name, sizeof e->name, "%s", config->name);
+    else
+        make_name(r, config->program, e->name);
+    e->id = r->next_id;
+    config->name = e->name;
+    v = worker_new(r->config.base, world, e->id, config, program_fd, r->config.events,
+                   r->config.userdata, &e->worker);
+    if (v == 0 && (v = worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
+        worker_free(e->worker);
+    if (v < 0) {
+        config->name = NULL;
+        free(e);
+        return v;
+    }
+    /* Last: nobody can find a VM that is half built. */
+    r->next_id++;
+    r->alive++;
+    HASH_ADD(by_id, r->ids, id, sizeof e->id, e);
+    HASH_ADD(by_name, r->names, name, strlen(e->name), e);
+    *ret = e->worker;
+    return 0;
+}
+
+static struct entry *find_entry(struct registry *r, uint64_t id)
+{
+    struct entry *e;
+    HASH_FIND(by_id, r->ids, &id, sizeof id, e);
+    return e;
+}
+
+void registry_spawned(struct registry *r, uint64_t id, pid_t pid, int pidfd, int error,
+                      const char *detail)
+{
+    struct entry *e = find_entry(r, id);
+    if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
+        worker_spawned(e->worker, pid, pidfd, error, detail);
+    else if (pidfd >= 0)
+        close(pidfd);
+}
+
+void registry_retire(struct registry *r, struct worker *w)
+{
+    struct entry *e = find_entry(r, w->id), *oldest = NULL, *it;
+    size_t exited = 0;
+    HASH_DELETE(by_name, r->names, e);
+    r->alive--;
+    for (it = r->ids; it; it = it->by_id.next) {
+        if (it->worker->phase != WORKER_GONE || it->worker->uid != w->uid)
+            continue;
+        if (!oldest && it != e)
+            oldest = it;
+        exited++;
+    }
+    if (exited > LIMIT_EXITED_PER_UID && oldest)
+        drop(r, oldest);
+}
+
+struct worker *registry_find(struct registry *r, uint64_t id)
+{
+    struct entry *e = find_entry(r, id);
+    return e ? e->worker : NULL;
+}
+
+struct worker *registry_find_name(struct registry *r, const char *name)
+{
+    struct entry *e;
+    HASH_FIND(by_name, r->names, name, strlen(name), e);
+    if (e)
+        return e->worker;
+    struct worker *last = NULL;
+    for (e = r->ids; e; e = e->by_id.next)
+        if (strcmp(e->name, name) == 0 && (!last || e->worker->ended_us >= last->ended_us))
+            last = e->worker;
+    return last;
+}
+
+struct worker *registry_after(struct registry *r, uint64_t after)
+{
+    /* Usually `after` is still there; if it was dropped meanwhile, walk. */
+    struct entry *e = after ? find_entry(r, after) : r->ids;
+    if (after && e)
+        e = e->by_id.next;
+    else if (after)
+        for (e = r->ids; e && e->id <= after; e = e->by_id.next)
+            ;
+    return e ? e->worker : NULL;
+}
+
+size_t registry_alive(const struct registry *r)
+{
+    return r->alive;
+}

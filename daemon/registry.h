@@ -1,0 +1,57 @@
+/*
+ * registry.h: all VMs. It owns every `struct worker`, the living and the exited ones that are still
+ * shown, gives out ids and names, and starts births. Everyone else keeps the 64-bit id across turns
+ * of the loop and looks it up.
+ *
+ * Process and thread: the daemon's only thread.
+ *
+ * Invariants
+ *  - An id is never given twice; the counter is part of daemon/state.
+ *  - A name is unique among the living. Exited VMs keep theirs; a look-up by name finds the living
+ * one, else the one that ended last.
+ *  - Of exited VMs the last LIMIT_EXITED_PER_UID of each uid are kept.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/worker.h"
+
+struct registry;
+
+struct registry_config {
+    struct event_base *base;
+    int lifeline_fd; /**< read end of the life-line pipe; stays the caller's */
+    const struct worker_events *events;
+    void *userdata;
+    /** Which zygote makes workers of this engine; NULL: no such engine. */
+    struct zygote_client *(*zygote)(void *userdata, const char *engine);
+};
+
+struct registry *registry_new(const struct registry_config *config);
+/** Kills what lives, reaps nothing. */
+struct registry *registry_free(struct registry *r);
+
+/** Next id to be given; state restores it. */
+uint64_t registry_next_id(const struct registry *r);
+void registry_set_next_id(struct registry *r, uint64_t id);
+
+/**
+ * Starts a birth. config->name NULL: one is made from config->program. `program_fd` is taken, also
+ * on failure. -EEXIST: the name is taken · -EMFILE: too many VMs · -ENOENT: no such engine · other.
+ */
+int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
+                 int program_fd, struct worker **ret);
+/** For zygote_client's on_spawned. */
+void registry_spawned(struct registry *r, uint64_t id, pid_t pid, int pidfd, int error,
+                      const char *detail);
+/** After on_ended: the VM goes to the exited ones, and the oldest of those may be dropped. */
+void registry_retire(struct registry *r, struct worker *w);
+
+struct worker *registry_find(struct registry *r, uint64_t id);
+struct worker *registry_find_name(struct registry *r, const char *name);
+/** The VM with the smallest id > after, or NULL: walks all in order of birth. */
+struct worker *registry_after(struct registry *r, uint64_t after);
+/** Number of VMs that have not exited. */
+size_t registry_alive(const struct registry *r);

@@ -1,0 +1,399 @@
+#include "daemon/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "daemon/registry.h"
+#include "daemon/worker.h"
+#include "daemon/world.h"
+
+/* The log is written anew when it is this large and has doubled since it was written last. */
+#define REWRITE_BYTES (256u * 1024)
+#define MAX_RECORD_BYTES (1024u * 1024)
+
+typedef Stillpoint__State__Record Record;
+#define BODY(name) STILLPOINT__STATE__RECORD__BODY_##name
+
+struct state {
+    struct registry *registry;
+    struct worlds *worlds;
+    int fd;
+    size_t bytes, bytes_when_new;
+    uint64_t started_us;
+};
+
+static int write_all(int fd, const uint8_t *data, size_t len, off_t at)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, data, len, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        data += n;
+        len -= (size_t)n;
+        at += n;
+    }
+    return 0;
+}
+
+/* One record: its length, little-endian, then its bytes. The length is written last, so that a cut
+ * record is never taken for a whole one. */
+static int append_to(int fd, size_t *bytes, const Record *record)
+{
+    size_t len = stillpoint__state__record__get_packed_size(record);
+    _cleanup_free_ uint8_t *data = malloc(len ? len : 1);
+    if (!data)
+        return -ENOMEM;
+    stillpoint__state__record__pack(record, data);
+    const uint8_t head[4] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16),
+                             (uint8_t)(len >> 24)};
+    int r = write_all(fd, data, len, (off_t)(*bytes + sizeof head));
+    if (r == 0)
+        r = write_all(fd, head, sizeof head, (off_t)*bytes);
+    if (r == 0)
+        *bytes += sizeof head + len;
+    return r;
+}
+
+static int append_vm(int fd, size_t *bytes, const struct worker *w)
+{
+    Stillpoint__State__Vm m = STILLPOINT__STATE__VM__INIT;
+    m.has_id = m.has_uid = m.has_pid = m.has_phase = m.has_memory_bytes = m.has_timeout_us = 1;
+    m.has_cpu_time_us = m.has_started_us = m.has_holds = m.has_released = m.has_keep_idle = 1;
+    m.has_debug = m.has_held_ns = 1;
+    m.id = w->id;
+    m.name = (char *)(uintptr_t)w->name;
+    m.world = (char *)(uintptr_t)w->world;
+    m.engine = (char *)(uintptr_t)w->engine;
+    m.program = w->program;
+    m.args = w->argv;
+    m.n_args = w->argc;
+    m.uid = w->uid;
+    m.pid = (uint32_t)w->pid;
+    m.phase = w->phase;
+    m.memory_bytes = w->memory_bytes;
+    m.timeout_us = w->timeout_us;
+    m.cpu_time_us = w->cpu_time_us;
+    m.started_us = w->started_us;
+    m.holds = w->gate.holds;
+    m.released = w->gate.birth_done;
+    m.keep_idle = w->keep_idle;
+    m.debug = w->debug;
+    m.held_ns = w->gate.held_ns;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(VM);
+    record.vm = &m;
+    return append_to(fd, bytes, &record);
+}
+
+static int append_world(int fd, size_t *bytes, const struct world *w)
+{
+    Stillpoint__State__World m = STILLPOINT__STATE__WORLD__INIT;
+    const struct ticket *t = world_ticket(w);
+    m.name = (char *)(uintptr_t)world_name(w);
+    m.has_mode = m.has_epoch = 1;
+    m.mode = world_mode(w);
+    m.epoch = world_epoch(w);
+    if (t) {
+        m.has_ticket = m.has_reason = m.has_uid = m.has_since_us = m.has_expires_us = 1;
+        m.ticket = t->id;
+        m.reason = t->request.reason;
+        m.uid = t->request.uid;
+        m.since_us = t->since_us;
+        m.expires_us = world_expires_us(w);
+    }
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(WORLD);
+    record.world = &m;
+    return append_to(fd, bytes, &record);
+}
+
+static int append_counters(const struct state *s, int fd, size_t *bytes)
+{
+    Stillpoint__State__Counters m = STILLPOINT__STATE__COUNTERS__INIT;
+    m.has_next_vm = m.has_next_ticket = 1;
+    m.next_vm = registry_next_id(s->registry);
+    m.next_ticket = worlds_next_ticket(s->worlds);
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(COUNTERS);
+    record.counters = &m;
+    return append_to(fd, bytes, &record);
+}
+
+static int append_head(const struct state *s, int fd, size_t *bytes)
+{
+    Stillpoint__State__Head m = STILLPOINT__STATE__HEAD__INIT;
+    m.has_version = m.has_layout_version = m.has_started_us = 1;
+    m.version = STATE_VERSION;
+    m.layout_version = SHM_LAYOUT_VERSION;
+    m.started_us = s->started_us;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(HEAD);
+    record.head = &m;
+    return append_to(fd, bytes, &record);
+}
+
+/* Puts everything down in a new memfd, which takes the place of the old one only when it is whole.
+ */
+static int rewrite(struct state *s)
+{
+    _cleanup_close_ int fd = memfd_create("stillpoint-state", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    size_t bytes = 0;
+    int r = append_head(s, fd, &bytes);
+    if (r == 0)
+        r = append_counters(s, fd, &bytes);
+    for (const struct worker *w = registry_after(s->registry, 0); w && r == 0;
+         w = registry_after(s->registry, w->id))
+        if (w->phase != WORKER_GONE)
+            r = append_vm(fd, &bytes, w);
+    for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
+         w = worlds_after(s->worlds, world_name(w)))
+        r = append_world(fd, &bytes, w);
+    if (r < 0)
+        return r;
+    fd_close(&s->fd);
+    s->fd = TAKE_FD(fd);
+    s->bytes = s->bytes_when_new = bytes;
+    return 0;
+}
+
+static int appended(struct state *s, int r)
+{
+    if (r == 0 && s->bytes > REWRITE_BYTES && s->bytes > 2 * s->bytes_when_new)
+        r = rewrite(s);
+    return r;
+}
+
+struct state *state_new(struct registry *registry, struct worlds *worlds)
+{
+    struct timespec ts;
+    struct state *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    *s = (struct state){
+        .registry = registry,
+        .worlds = worlds,
+        .fd = -1,
+        .started_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u,
+    };
+    int r = rewrite(s);
+    if (r < 0) {
+        free(s);
+        errno = -r;
+        return NULL;
+    }
+    return s;
+}
+
+struct state *state_free(struct state *s)
+{
+    if (s) {
+        fd_close(&s->fd);
+        free(s);
+    }
+    return NULL;
+}
+
+int state_put_vm(struct state *s, const struct worker *w)
+{
+    int r = append_counters(s, s->fd, &s->bytes);
+    return appended(s, r < 0 ? r : append_vm(s->fd, &s->bytes, w));
+}
+
+int state_put_vm_gone(struct state *s, uint64_t id)
+{
+    Stillpoint__State__VmGone m = STILLPOINT__STATE__VM_GONE__INIT;
+    m.has_id = 1;
+    m.id = id;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(VM_GONE);
+    record.vm_gone = &m;
+    return appended(s, append_to(s->fd, &s->bytes, &record));
+}
+
+int state_put_world(struct state *s, const struct world *w)
+{
+    int r = append_counters(s, s->fd, &s->bytes);
+    return appended(s, r < 0 ? r : append_world(s->fd, &s->bytes, w));
+}
+
+int state_put_world_gone(struct state *s, const char *name)
+{
+    Stillpoint__State__WorldGone m = STILLPOINT__STATE__WORLD_GONE__INIT;
+    m.name = (char *)(uintptr_t)name;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(WORLD_GONE);
+    record.world_gone = &m;
+    return appended(s, append_to(s->fd, &s->bytes, &record));
+}
+
+int state_fd(const struct state *s)
+{
+    return s->fd;
+}
+
+/* ---- reading */
+
+static void free_vm(Stillpoint__State__Vm *m)
+{
+    stillpoint__state__vm__free_unpacked(m, NULL);
+}
+
+static void free_world(Stillpoint__State__World *m)
+{
+    stillpoint__state__world__free_unpacked(m, NULL);
+}
+
+static int image_vm(struct state_image *image, uint64_t id, Stillpoint__State__Vm *m)
+{
+    size_t i = 0;
+    while (i < image->n_vms && image->vms[i]->id != id)
+        i++;
+    if (i < image->n_vms) {
+        free_vm(image->vms[i]);
+        if (m) {
+            image->vms[i] = m;
+            return 0;
+        }
+        memmove(image->vms + i, image->vms + i + 1, (--image->n_vms - i) * sizeof *image->vms);
+        return 0;
+    }
+    if (!m)
+        return 0;
+    Stillpoint__State__Vm **vms = reallocarray(image->vms, i + 1, sizeof *vms);
+    if (!vms) {
+        free_vm(m);
+        return -ENOMEM;
+    }
+    image->vms = vms;
+    image->vms[image->n_vms++] = m;
+    return 0;
+}
+
+static int image_world(struct state_image *image, const char *name, Stillpoint__State__World *m)
+{
+    size_t i = 0;
+    while (i < image->n_worlds && strcmp(image->worlds[i]->name, name) != 0)
+        i++;
+    if (i < image->n_worlds) {
+        free_world(image->worlds[i]);
+        if (m) {
+            image->worlds[i] = m;
+            return 0;
+        }
+        memmove(image->worlds + i, image->worlds + i + 1,
+                (--image->n_worlds - i) * sizeof *image->worlds);
+        return 0;
+    }
+    if (!m)
+        return 0;
+    Stillpoint__State__World **worlds = reallocarray(image->worlds, i + 1, sizeof *worlds);
+    if (!worlds) {
+        free_world(m);
+        return -ENOMEM;
+    }
+    image->worlds = worlds;
+    image->worlds[image->n_worlds++] = m;
+    return 0;
+}
+
+static int take_record(struct state_image *image, Record *record)
+{
+    switch (record->body_case) {
+    case BODY(HEAD):
+        image->version = record->head->version;
+        return record->head->version == STATE_VERSION &&
+                       record->head->layout_version == SHM_LAYOUT_VERSION
+                   ? 0
+                   : -EPROTONOSUPPORT;
+    case BODY(COUNTERS):
+        image->next_vm = record->counters->next_vm;
+        image->next_ticket = record->counters->next_ticket;
+        return 0;
+    case BODY(VM):
+        if (!record->vm->name || !record->vm->world)
+            return -EPROTO;
+        return image_vm(image, record->vm->id, TAKE_PTR(record->vm));
+    case BODY(VM_GONE):
+        return image_vm(image, record->vm_gone->id, NULL);
+    case BODY(WORLD):
+        if (!record->world->name)
+            return -EPROTO;
+        return image_world(image, record->world->name, TAKE_PTR(record->world));
+    case BODY(WORLD_GONE):
+        return record->world_gone->name ? image_world(image, record->world_gone->name, NULL)
+                                        : -EPROTO;
+    default:
+        return 0; /* written by a later version, which says that we may leave it out */
+    }
+}
+
+static int take_log(struct state_image *image, const uint8_t *data, size_t bytes)
+{
+    size_t at = 0;
+    while (bytes - at >= 4) {
+        size_t len = (size_t)data[at] | (size_t)data[at + 1] << 8 | (size_t)data[at + 2] << 16 |
+                     (size_t)data[at + 3] << 24;
+        if (len == 0)
+            break; /* cut off: the length is written last */
+        if (len > MAX_RECORD_BYTES || len > bytes - at - 4)
+            return -EPROTO;
+        Record *record = stillpoint__state__record__unpack(NULL, len, data + at + 4);
+        if (!record)
+            return -EPROTO;
+        if (at == 0 && record->body_case != BODY(HEAD)) {
+            stillpoint__state__record__free_unpacked(record, NULL);
+            return -EPROTO;
+        }
+        int r = take_record(image, record);
+        if ((record->body_case == BODY(VM) && !record->vm) ||
+            (record->body_case == BODY(WORLD) && !record->world))
+            record->body_case = 0; /* it was taken */
+        stillpoint__state__record__free_unpacked(record, NULL);
+        if (r < 0)
+            return r;
+        at += 4 + len;
+    }
+    return at == 0 ? -EPROTO : 0;
+}
+
+int state_read(int fd, struct state_image *ret)
+{
+    struct stat st;
+    struct state_image image = {0};
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    size_t bytes = (size_t)st.st_size;
+    void *data = bytes ? mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (data == MAP_FAILED)
+        return bytes ? -errno : -EPROTO;
+    int r = take_log(&image, data, bytes);
+    munmap(data, bytes);
+    if (r < 0) {
+        state_image_done(&image);
+        return r;
+    }
+    *ret = image;
+    return 0;
+}
+
+void state_image_done(struct state_image *image)
+{
+    for (size_t i = 0; i < image->n_vms; i++)
+        free_vm(image->vms[i]);
+    for (size_t i = 0; i < image->n_worlds; i++)
+        free_world(image->worlds[i]);
+    free(image->vms);
+    free(image->worlds);
+    *image = (struct state_image){0};
+}

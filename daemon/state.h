@@ -1,0 +1,53 @@
+/*
+ * state.h: the one module that keeps whatever must outlive the daemon process: VMs, worlds with
+ * their tickets, id counters. It writes a log of records (proto/state.proto) into a memfd, each
+ * before the change that it describes is acknowledged to anybody, and reads such a log back. It
+ * owns the memfd, and nothing of what it describes.
+ *
+ * Process and thread: the daemon's only thread.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/state.pb-c.h"
+
+struct registry;
+struct state;
+struct worker;
+struct world;
+struct worlds;
+
+#define STATE_VERSION 1
+
+/** `registry` and `worlds` are read when the log is written anew. NULL and errno on failure. */
+struct state *state_new(struct registry *registry, struct worlds *worlds);
+struct state *state_free(struct state *s);
+
+/* Each puts down one object as it is now. 0, or negative errno: then the change must not be
+ * acknowledged. */
+int state_put_vm(struct state *s, const struct worker *w);
+int state_put_vm_gone(struct state *s, uint64_t id);
+int state_put_world(struct state *s, const struct world *w);
+int state_put_world_gone(struct state *s, const char *name);
+
+/** The memfd of the log; stays ours. */
+int state_fd(const struct state *s);
+
+/** What a log says, objects in order of their first record, gone ones left out. */
+struct state_image {
+    uint32_t version;
+    uint64_t next_vm, next_ticket;
+    size_t n_vms, n_worlds;
+    Stillpoint__State__Vm **vms;
+    Stillpoint__State__World **worlds;
+};
+
+/**
+ * Reads a log whole. -EPROTO if it is none, -EPROTONOSUPPORT if its version or that of the pages is
+ * another; a record that was cut off at the end (its writer died) is left out. state_image_done()
+ * after 0.
+ */
+int state_read(int fd, struct state_image *ret);
+void state_image_done(struct state_image *image);

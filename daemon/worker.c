@@ -1,0 +1,517 @@
+#include "daemon/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "daemon/worker_channel.h"
+
+/* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
+#define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
+
+typedef Stillpoint__Worker__Command Command;
+
+static uint64_t realtime_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static void worker_set_phase(struct worker *w, enum worker_phase to, const char *why)
+{
+    static const char *const names[] = {"spawning", "setup", "loading", "admitted", "exited"};
+    static const unsigned legal[] = {
+        [WORKER_SPAWNING] = 1 << WORKER_SETUP | 1 << WORKER_GONE,
+        [WORKER_SETUP] = 1 << WORKER_LOADING | 1 << WORKER_GONE,
+        [WORKER_LOADING] = 1 << WORKER_ADMITTED | 1 << WORKER_GONE,
+        [WORKER_ADMITTED] = 1 << WORKER_GONE,
+        [WORKER_GONE] = 0,
+    };
+    assert(legal[w->phase] & 1u << to);
+    log_debug("vm %llu (%s): %s → %s (%s)", (unsigned long long)w->id, w->name, names[w->phase],
+              names[to], why);
+    w->phase = to;
+}
+
+/* ---- the end */
+
+/* Says how the process ended, from what killed it, what it said last, and what the kernel says. */
+static void judge_exit(struct worker *w, const siginfo_t *si)
+{
+    struct worker_exit *e = &w->exit;
+    if (e->reason == 0 && w->said_exit.reason != 0) {
+        *e = w->said_exit;
+        return;
+    }
+    bool oom =
+        w->gate.status && atomic_load_explicit(&w->gate.status->oom, memory_order_relaxed) != 0;
+    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
+    e->signal = signalled ? (unsigned)si->si_status : 0;
+    if (e->reason == 0) {
+        if (!signalled)
+            e->reason = EXIT_REASON_UNKNOWN;
+        else if (si->si_status == SIGSYS)
+            e->reason = EXIT_REASON_SECCOMP;
+        else if (oom)
+            e->reason = EXIT_REASON_OOM;
+        else if (si->si_status == SIGXCPU)
+            e->reason = EXIT_REASON_TIMEOUT;
+        else
+            e->reason = si->si_status == SIGKILL ? EXIT_REASON_KILLED : EXIT_REASON_CRASHED;
+    }
+    switch (e->reason) {
+    case EXIT_REASON_TIMEOUT:
+        e->code = 124;
+        break;
+    case EXIT_REASON_OOM:
+    case EXIT_REASON_KILLED:
+        e->code = 137;
+        break;
+    default:
+        e->code = signalled ? 128 + e->signal : 125;
+    }
+    if (e->detail[0])
+        return;
+    if (e->reason == EXIT_REASON_UNKNOWN)
+        snprintf(e->detail, sizeof e->detail, "worker exited with status %d without a word",
+                 si->si_status);
+    else if (signalled)
+        snprintf(e->detail, sizeof e->detail, "worker was killed by SIG%s",
+                 sigabbrev_np(si->si_status) ? sigabbrev_np(si->si_status) : "?");
+}
+
+static void drop_process(struct worker *w)
+{
+    struct event **events[] = {&w->died, &w->kicked, &w->limit};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        if (*events[i])
+            event_free(*events[i]);
+        *events[i] = NULL;
+    }
+    w->channel = worker_channel_free(w->channel);
+    fd_close(&w->pidfd);
+    fd_close(&w->program_fd);
+}
+
+/* The process is reaped, or never was. */
+static void end(struct worker *w, const siginfo_t *si)
+{
+    judge_exit(w, si);
+    w->ended_us = realtime_us();
+    worker_set_phase(w, WORKER_GONE, w->exit.detail);
+    drop_process(w);
+    w->events->on_ended(w->userdata, w);
+    stop_gate_done(&w->gate);
+    w->pid = 0;
+}
+
+static void on_died(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker *w = userdata;
+    /* What it said before it died comes first: its last fact is how it ended. */
+    worker_channel_drain(w->channel);
+    w->cpu_us = worker_cpu_us(w);
+    siginfo_t si = {0};
+    /* Workers are born with exit signal 0: only __WALL waits for such. */
+    if (waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | __WALL) < 0)
+        log_error("vm %llu: cannot reap: %m", (unsigned long long)w->id);
+    end(w, &si);
+}
+
+/* No process will be reaped. Deferred to the loop, so that nobody is called back from inside a
+ * call. */
+static void on_never_born(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    siginfo_t si = {0};
+    end(userdata, &si);
+}
+
+static void end_unborn(struct worker *w, const char *detail)
+{
+    if (w->exit.reason == 0) {
+        w->exit.reason = EXIT_REASON_UNKNOWN;
+        snprintf(w->exit.detail, sizeof w->exit.detail, "%s", detail);
+    }
+    struct timeval now = {0};
+    if (!w->died) {
+        w->died = event_new(w->base, -1, 0, on_never_born, w);
+        if (w->died)
+            event_add(w->died, &now);
+    }
+}
+
+void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
+{
+    if (w->phase == WORKER_GONE)
+        return;
+    if (w->exit.reason == 0 && w->said_exit.reason == 0) {
+        w->exit.reason = reason;
+        snprintf(w->exit.detail, sizeof w->exit.detail, "%s", detail);
+    }
+    if (w->pidfd >= 0)
+        pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
+    /* Not born yet: worker_spawned() finds the reason and kills what comes. */
+}
+
+/* ---- what the process does */
+
+static const char *on_fact(void *userdata, const struct worker_fact *fact)
+{
+    struct worker *w = userdata;
+    return w->events->on_fact(w->userdata, w, fact);
+}
+
+static void on_broken(void *userdata, const char *why)
+{
+    struct worker *w = userdata;
+    if (why) {
+        char detail[256];
+        snprintf(detail, sizeof detail, "protocol violation: %s", why);
+        log_warning("vm %llu (%s): %s", (unsigned long long)w->id, w->name, detail);
+        worker_kill(w, EXIT_REASON_CRASHED, detail);
+    }
+    /* Without a reason the worker is ending: its pidfd says so soon. One that closed its channel
+     * and lives on must not: nothing could be said to it any more. */
+    if (w->pidfd >= 0)
+        pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
+}
+
+static const struct worker_channel_events channel_events = {on_fact, on_broken};
+
+static void on_kicked(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)what;
+    struct worker *w = userdata;
+    uint64_t count;
+    (void)!read(fd, &count, sizeof count);
+    w->events->on_kicked(w->userdata, w);
+}
+
+/* Wall time is that of the VM's own clock, which stands still while it is held: look, and if there
+ * is some left look again when that has passed at the earliest. */
+static void on_limit(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker *w = userdata;
+    uint64_t used_us = (stop_clock_ns(&w->gate) - w->admitted_clock_ns) / 1000;
+    if (used_us >= w->timeout_us) {
+        worker_kill(w, EXIT_REASON_TIMEOUT, "time limit reached");
+        return;
+    }
+    uint64_t left_us = w->timeout_us - used_us;
+    struct timeval next = {.tv_sec = (time_t)(left_us / 1000000),
+                           .tv_usec = (suseconds_t)(left_us % 1000000)};
+    event_add(w->limit, &next);
+}
+
+/* ---- birth */
+
+static int copy_args(struct worker *w, const struct worker_config *c)
+{
+    w->program = strdup(c->program);
+    w->argv = calloc(c->argc + 1, sizeof *w->argv);
+    if (!w->program || !w->argv)
+        return -ENOMEM;
+    for (; w->argc < c->argc; w->argc++) {
+        w->argv[w->argc] = strdup(c->argv[w->argc]);
+        if (!w->argv[w->argc])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int make_channel(struct worker *w, int *ret_theirs)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    w->channel = worker_channel_new(w->base, pair[0], &channel_events, w);
+    if (!w->channel) {
+        close(pair[1]);
+        return -ENOMEM;
+    }
+    *ret_theirs = pair[1];
+    return 0;
+}
+
+int worker_new(struct event_base *base, struct stop_world *world, uint64_t id,
+               const struct worker_config *config, int program_fd,
+               const struct worker_events *events, void *userdata, struct worker **ret)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w) {
+        close(program_fd);
+        return -ENOMEM;
+    }
+    *w = (struct worker){
+        .id = id,
+        .uid = config->uid,
+        .source_kind = config->source_kind,
+        .memory_bytes = config->memory_bytes,
+        .timeout_us = config->timeout_us,
+        .cpu_time_us = config->cpu_time_us,
+        .debug = config->debug,
+        .attach = config->attach,
+        .keep_idle = config->keep_idle,
+        .files_pending = config->more_files,
+        .pidfd = -1,
+        .program_fd = program_fd,
+        .started_us = realtime_us(),
+        .base = base,
+        .events = events,
+        .userdata = userdata,
+    };
+    vm_log_init(&w->log);
+    snprintf(w->name, sizeof w->name, "%s", config->name);
+    snprintf(w->world, sizeof w->world, "%s", config->world);
+    snprintf(w->engine, sizeof w->engine, "%s", config->engine);
+    int r = copy_args(w, config);
+    if (r == 0)
+        r = stop_gate_init(&w->gate, world, w);
+    if (r == 0) {
+        w->kicked = event_new(base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
+        w->limit = event_new(base, -1, 0, on_limit, w);
+        if (!w->kicked || !w->limit || event_add(w->kicked, NULL) < 0)
+            r = -ENOMEM;
+    }
+    if (r < 0) {
+        worker_free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+struct worker *worker_free(struct worker *w)
+{
+    if (!w)
+        return NULL;
+    drop_process(w);
+    if (w->gate.world)
+        stop_gate_done(&w->gate);
+    vm_log_done(&w->log);
+    for (size_t i = 0; i < w->argc; i++)
+        free(w->argv[i]);
+    free(w->argv);
+    free(w->program);
+    free(w);
+    return NULL;
+}
+
+int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
+                 const struct worker_config *config)
+{
+    _cleanup_close_ int theirs = -1;
+    int r = make_channel(w, &theirs);
+    if (r < 0)
+        return r;
+    Stillpoint__Worker__Spawn spawn = STILLPOINT__WORKER__SPAWN__INIT;
+    spawn.has_spawn_id = spawn.has_vm = spawn.has_heap_bytes = spawn.has_data_bytes = 1;
+    spawn.has_helper_threads = spawn.has_debug = spawn.has_keep_idle = 1;
+    spawn.has_allow_degraded = spawn.has_die_with_daemon = 1;
+    spawn.spawn_id = spawn.vm = w->id;
+    spawn.heap_bytes = w->memory_bytes;
+    spawn.data_bytes = HARD_MEMORY(w->memory_bytes);
+    if (w->cpu_time_us > 0) {
+        spawn.has_cpu_seconds = 1;
+        spawn.cpu_seconds = (w->cpu_time_us + 999999) / 1000000;
+    }
+    spawn.helper_threads = config->helper_threads;
+    spawn.debug = w->debug;
+    spawn.keep_idle = w->keep_idle;
+    spawn.allow_degraded = config->allow_degraded;
+    spawn.die_with_daemon = config->die_with_daemon;
+    const int fds[ZYGOTE_FDS] = {
+        [ZYGOTE_CHANNEL] = theirs,
+        [ZYGOTE_WORLD] = w->gate.world->page_fd,
+        [ZYGOTE_COMMAND] = w->gate.command_fd,
+        [ZYGOTE_STATUS] = w->gate.status_fd,
+        [ZYGOTE_KICK] = w->gate.kick_fd,
+        [ZYGOTE_LIFELINE] = lifeline,
+    };
+    r = zygote_client_spawn(zygote, &spawn, fds);
+    if (r == 0)
+        stop_gate_handed_over(&w->gate);
+    return r;
+}
+
+void worker_spawned(struct worker *w, pid_t pid, int pidfd, int error, const char *detail)
+{
+    if (pid <= 0) {
+        char text[256];
+        snprintf(text, sizeof text, "cannot make the worker process: %s: %s", detail,
+                 strerror(-error));
+        end_unborn(w, text);
+        return;
+    }
+    w->pid = pid;
+    w->pidfd = pidfd;
+    w->died = event_new(w->base, pidfd, EV_READ, on_died, w);
+    if (!w->died || event_add(w->died, NULL) < 0)
+        log_error("vm %llu: out of memory; its end will not be noticed", (unsigned long long)w->id);
+    if (w->phase == WORKER_SPAWNING)
+        worker_set_phase(w, WORKER_SETUP, "born");
+    if (w->exit.reason != 0)
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* killed before it was born */
+}
+
+/* ---- commands */
+
+/* After a message: a worker in ppoll sees it by itself; one that sleeps on its bell has to be rung,
+ * and one that is about to sleep reads the bell before it looks at the channel. */
+static int send_command(struct worker *w, Command *command, int fd)
+{
+    _cleanup_close_ int owned = fd;
+    if (!w->channel || w->phase == WORKER_GONE)
+        return -EPIPE;
+    int r = worker_channel_send(w->channel, command, TAKE_FD(owned));
+    enum shm_state state = stop_state(&w->gate);
+    if (r == 0 && (state == SHM_PARKED || state == SHM_BLOCKED))
+        stop_ring(&w->gate);
+    return r;
+}
+
+/* What does not fit in a packet travels beside it. */
+static int send_text(struct worker *w, Command *command, const char *text, char **field,
+                     protobuf_c_boolean *has_in_memfd, protobuf_c_boolean *in_memfd)
+{
+    size_t len = strlen(text);
+    if (len <= LIMIT_PACKET_BYTES / 2) {
+        *field = (char *)(uintptr_t)text;
+        return send_command(w, command, -1);
+    }
+    int fd = fd_memfd_new("stillpoint-text", text, len);
+    if (fd < 0)
+        return fd;
+    *has_in_memfd = *in_memfd = 1;
+    return send_command(w, command, fd);
+}
+
+int worker_load(struct worker *w)
+{
+    /* The worker's first word may overtake the zygote's. */
+    if (w->phase == WORKER_SPAWNING)
+        worker_set_phase(w, WORKER_SETUP, "born");
+    Stillpoint__Worker__Load load = STILLPOINT__WORKER__LOAD__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    load.path = w->program;
+    load.has_kind = 1;
+    load.kind = w->source_kind;
+    load.args = w->argv;
+    load.n_args = w->argc;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_LOAD;
+    command.load = &load;
+    worker_set_phase(w, WORKER_LOADING, "sandbox stands");
+    return send_command(w, &command, TAKE_FD(w->program_fd));
+}
+
+void worker_admit(struct worker *w)
+{
+    worker_set_phase(w, WORKER_ADMITTED, "program is linked");
+    stop_admit(&w->gate);
+    w->admitted_clock_ns = stop_clock_ns(&w->gate);
+    if (w->timeout_us > 0)
+        on_limit(-1, 0, w);
+}
+
+int worker_send_file(struct worker *w, const char *path, int fd)
+{
+    Stillpoint__Worker__AddFile file = STILLPOINT__WORKER__ADD_FILE__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    file.path = (char *)(uintptr_t)path;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ADD_FILE;
+    command.add_file = &file;
+    return send_command(w, &command, fd);
+}
+
+int worker_send_import(struct worker *w, uint64_t import_id, const char *error, int fd)
+{
+    Stillpoint__Worker__AnswerImport answer = STILLPOINT__WORKER__ANSWER_IMPORT__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    answer.has_import_id = 1;
+    answer.import_id = import_id;
+    answer.error = (char *)(uintptr_t)error;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_IMPORT;
+    command.answer_import = &answer;
+    return send_command(w, &command, fd);
+}
+
+int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len)
+{
+    Stillpoint__Worker__AnswerStdin answer = STILLPOINT__WORKER__ANSWER_STDIN__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    answer.has_data = 1;
+    answer.data = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = len};
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_STDIN;
+    command.answer_stdin = &answer;
+    return send_command(w, &command, -1);
+}
+
+int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
+                     const char *args_json)
+{
+    Stillpoint__Worker__Call call = STILLPOINT__WORKER__CALL__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    call.has_call_id = 1;
+    call.call_id = call_id;
+    call.function = (char *)(uintptr_t)function;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_CALL;
+    command.call = &call;
+    return send_text(w, &command, args_json, &call.args_json, &call.has_in_memfd, &call.in_memfd);
+}
+
+int worker_send_message(struct worker *w, const char *json)
+{
+    Stillpoint__Worker__Deliver deliver = STILLPOINT__WORKER__DELIVER__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_DELIVER;
+    command.deliver = &deliver;
+    return send_text(w, &command, json, &deliver.json, &deliver.has_in_memfd, &deliver.in_memfd);
+}
+
+void worker_hold_console(struct worker *w, bool hold)
+{
+    if (w->channel)
+        worker_channel_hold_acks(w->channel, hold);
+}
+
+/* ---- readings */
+
+uint64_t worker_cpu_us(const struct worker *w)
+{
+    clockid_t clock;
+    struct timespec ts;
+    if (w->pid <= 0 || clock_getcpuclockid(w->pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+        return w->cpu_us;
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+uint64_t worker_memory_bytes(const struct worker *w)
+{
+    char path[64];
+    unsigned long long total, resident;
+    if (w->pid <= 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)w->pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    int n = fscanf(f, "%llu %llu", &total, &resident);
+    fclose(f);
+    return n == 2 ? resident * (unsigned long long)sysconf(_SC_PAGESIZE) : 0;
+}

@@ -1,0 +1,158 @@
+/*
+ * worker.h: one VM and the process it lives in, from birth until its exit has been reaped. It owns
+ * the process (pidfd), the channel, the gate's pages, the limits' timer and the console log. It
+ * knows no client and no mode of a world: what happens goes up by the callbacks.
+ *
+ * Process and thread: the daemon's only thread. Owner: registry; everyone else keeps the id.
+ *
+ * Phases: spawning → setup → loading → admitted → exited, and any → exited. worker_set_phase() in
+ * worker.c holds the table.
+ *  - spawning: the zygote was asked; there is a channel and a gate, no process that we know
+ *  - setup: the process exists; its sandbox is being built
+ *  - loading: the program was handed over; it compiles, imports are fetched
+ *  - admitted: the gate was released: from here on guest code may run
+ *  - exited: reaped; no process, channel or gate any more; log and exit are kept
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/vm_log.h"
+#include "daemon/zygote_client.h"
+#include "proto/check_worker.h"
+#include "proto/limits.h"
+#include "shared-mem/stop.h"
+
+struct event;
+struct event_base;
+struct worker_channel;
+
+enum worker_phase {
+    WORKER_SPAWNING,
+    WORKER_SETUP,
+    WORKER_LOADING,
+    WORKER_ADMITTED,
+    WORKER_GONE,
+};
+
+/** The numbers of ExitReason in api.proto. */
+enum exit_reason {
+    EXIT_REASON_EXITED = 1,
+    EXIT_REASON_ERROR,
+    EXIT_REASON_OOM,
+    EXIT_REASON_TIMEOUT,
+    EXIT_REASON_KILLED,
+    EXIT_REASON_CRASHED,
+    EXIT_REASON_SECCOMP,
+    EXIT_REASON_UNKNOWN,
+};
+
+struct worker_exit {
+    enum exit_reason reason; /**< 0 while it lives */
+    unsigned code, signal;
+    char detail[512]; /**< "" if there is nothing to say */
+};
+
+/** What a VM was asked to be. */
+struct worker_config {
+    const char *name, *world, *engine, *program;
+    unsigned source_kind;
+    size_t argc;
+    char *const *argv;
+    uint64_t memory_bytes, timeout_us, cpu_time_us;
+    uid_t uid;
+    bool debug, attach, keep_idle, more_files;
+    bool allow_degraded, die_with_daemon;
+    unsigned helper_threads;
+};
+
+struct worker;
+
+struct worker_events {
+    /** A fact that is legal in this phase's table; returns NULL or why the worker must go. */
+    const char *(*on_fact)(void *userdata, struct worker *w, const struct worker_fact *fact);
+    /** The worker wrote its eventfd: it has arrived somewhere. */
+    void (*on_kicked)(void *userdata, struct worker *w);
+    /** The VM is over: w->exit says how. Its gate is still there, and goes after this. */
+    void (*on_ended)(void *userdata, struct worker *w);
+};
+
+struct worker {
+    uint64_t id;
+    char name[LIMIT_NAME_BYTES + 1], world[LIMIT_NAME_BYTES + 1], engine[LIMIT_NAME_BYTES + 1];
+    char *program;
+    size_t argc;
+    char **argv;
+    uid_t uid;
+    unsigned source_kind;
+    uint64_t memory_bytes, timeout_us, cpu_time_us;
+    bool debug, attach, keep_idle;
+    bool files_pending; /**< RunVm(more_files): StartVm has not come yet */
+    bool sandboxed;     /**< it said that its sandbox stands */
+    bool ready;         /**< its main module was evaluated, or waits */
+
+    enum worker_phase phase;
+    struct stop_gate gate;
+    struct worker_channel *channel;
+    pid_t pid;
+    int pidfd, program_fd;
+    uint64_t started_us, ended_us, cpu_us;
+    uint64_t admitted_clock_ns; /**< its world clock when the gate was released */
+    uint64_t client; /**< connection that answers its imports and reads its console; 0: none */
+    size_t bundle_files, bundle_bytes;
+    bool wait_ready, stdin_open;
+    char holder[LIMIT_NAME_BYTES + 1];  /**< debugger that held it last */
+    struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
+    struct vm_log log;
+    size_t n_layers;
+    struct {
+        char name[33];
+        unsigned state;
+    } layers[WORKER_MAX_LAYERS];
+
+    struct event_base *base;
+    struct event *died, *kicked, *limit;
+    const struct worker_events *events;
+    void *userdata;
+};
+
+/**
+ * Makes the VM object with its pages and channel, in a world. Asks no zygote yet. `program_fd` (a
+ * sealed memfd) is taken, also on failure. Returns 0 or negative errno.
+ */
+int worker_new(struct event_base *base, struct stop_world *world, uint64_t id,
+               const struct worker_config *config, int program_fd,
+               const struct worker_events *events, void *userdata, struct worker **ret);
+struct worker *worker_free(struct worker *w);
+
+/** Asks for the process. `lifeline` is the read end of a pipe that only the daemon holds. */
+int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
+                 const struct worker_config *config);
+/** The zygote answered: takes pidfd. */
+void worker_spawned(struct worker *w, pid_t pid, int pidfd, int error, const char *detail);
+
+/** Sends the program; in phase setup, after its sandbox stands. */
+int worker_load(struct worker *w);
+/** Program and limits are in place: releases the gate. */
+void worker_admit(struct worker *w);
+
+/* Commands to the worker. 0, -ENOBUFS when it does not read, -EPIPE when it is gone. fds are taken.
+ */
+int worker_send_file(struct worker *w, const char *path, int fd);
+int worker_send_import(struct worker *w, uint64_t import_id, const char *error, int fd);
+int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len);
+int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
+                     const char *args_json);
+int worker_send_message(struct worker *w, const char *json);
+/** While on, the worker's console window is not opened again: it will wait. */
+void worker_hold_console(struct worker *w, bool hold);
+
+/** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
+void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);
+
+/** CPU time of the process in us, as of now or of its end. */
+uint64_t worker_cpu_us(const struct worker *w);
+/** Resident bytes of the process now; 0 once it is gone. */
+uint64_t worker_memory_bytes(const struct worker *w);

@@ -1,0 +1,240 @@
+#include "daemon/worker_channel.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "proto/limits.h"
+
+/* Packets read in one turn of the loop, so that one worker cannot keep the others waiting. */
+#define PACKETS_PER_TURN 64
+/* Facts go unacknowledged until there are this many, or bytes; an exiting worker waits for its ack.
+ */
+#define ACK_FACTS 32
+#define ACK_BYTES (LIMIT_FACT_WINDOW_BYTES / 4)
+
+struct packet {
+    STAILQ_ENTRY(packet) link;
+    int fd;
+    size_t len;
+    uint8_t data[];
+};
+
+struct worker_channel {
+    int fd;
+    const struct worker_channel_events *events;
+    void *userdata;
+    struct event *readable, *writable;
+    STAILQ_HEAD(, packet) queue;
+    size_t queued_bytes;
+    uint64_t last_seq, acked_seq;
+    size_t unacked_bytes;
+    bool hold_acks, ack_now, broken;
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *userdata);
+static void on_writable(evutil_socket_t fd, short what, void *userdata);
+
+struct worker_channel *worker_channel_new(struct event_base *base, int fd,
+                                          const struct worker_channel_events *events,
+                                          void *userdata)
+{
+    struct worker_channel *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return NULL;
+    }
+    *c = (struct worker_channel){.fd = fd, .events = events, .userdata = userdata};
+    STAILQ_INIT(&c->queue);
+    c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    c->writable = event_new(base, fd, EV_WRITE, on_writable, c);
+    if (!c->readable || !c->writable || event_add(c->readable, NULL) < 0)
+        return worker_channel_free(c);
+    return c;
+}
+
+static void packet_free(struct packet *p)
+{
+    fd_close(&p->fd);
+    free(p);
+}
+
+struct worker_channel *worker_channel_free(struct worker_channel *c)
+{
+    if (!c)
+        return NULL;
+    if (c->readable)
+        event_free(c->readable);
+    if (c->writable)
+        event_free(c->writable);
+    while (!STAILQ_EMPTY(&c->queue)) {
+        struct packet *p = STAILQ_FIRST(&c->queue);
+        STAILQ_REMOVE_HEAD(&c->queue, link);
+        packet_free(p);
+    }
+    fd_close(&c->fd);
+    free(c);
+    return NULL;
+}
+
+static void break_channel(struct worker_channel *c, const char *why)
+{
+    if (c->broken)
+        return;
+    c->broken = true;
+    event_del(c->readable);
+    event_del(c->writable);
+    c->events->on_broken(c->userdata, why);
+}
+
+static int send_packet(struct worker_channel *c, const uint8_t *data, size_t len, int fd)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    ssize_t n = fd_send(c->fd, &iov, 1, &fd, fd >= 0 ? 1 : 0);
+    return n < 0 ? (int)n : 0;
+}
+
+static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, int *fd)
+{
+    if (c->queued_bytes + len > LIMIT_WORKER_QUEUE_BYTES)
+        return -ENOBUFS;
+    struct packet *p = malloc(sizeof *p + len);
+    if (!p)
+        return -ENOMEM;
+    p->fd = TAKE_FD(*fd);
+    p->len = len;
+    memcpy(p->data, data, len);
+    STAILQ_INSERT_TAIL(&c->queue, p, link);
+    c->queued_bytes += len;
+    event_add(c->writable, NULL);
+    return 0;
+}
+
+int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *command, int fd)
+{
+    _cleanup_close_ int owned = fd;
+    if (c->broken)
+        return -EPIPE;
+    if (!c->hold_acks && c->last_seq > c->acked_seq) {
+        command->has_ack = 1;
+        command->ack = c->last_seq;
+    }
+    uint8_t data[LIMIT_PACKET_BYTES];
+    if (stillpoint__worker__command__get_packed_size(command) > sizeof data)
+        return -EMSGSIZE;
+    size_t len = stillpoint__worker__command__pack(command, data);
+    int r = -EAGAIN;
+    if (STAILQ_EMPTY(&c->queue))
+        r = send_packet(c, data, len, owned);
+    if (r == -EAGAIN)
+        r = enqueue(c, data, len, &owned);
+    if (r == 0 && command->has_ack) {
+        c->acked_seq = command->ack;
+        c->unacked_bytes = 0;
+        c->ack_now = false;
+    }
+    /* A worker that died is reported by its pidfd and by the end of what it sent, not by this. */
+    return r;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker_channel *c = userdata;
+    while (!STAILQ_EMPTY(&c->queue)) {
+        struct packet *p = STAILQ_FIRST(&c->queue);
+        int r = send_packet(c, p->data, p->len, p->fd);
+        if (r == -EAGAIN) {
+            event_add(c->writable, NULL);
+            return;
+        }
+        STAILQ_REMOVE_HEAD(&c->queue, link);
+        c->queued_bytes -= p->len;
+        packet_free(p);
+    }
+}
+
+static void send_ack(struct worker_channel *c)
+{
+    bool due =
+        c->ack_now || c->last_seq - c->acked_seq >= ACK_FACTS || c->unacked_bytes >= ACK_BYTES;
+    if (c->broken || c->hold_acks || !due)
+        return;
+    Stillpoint__Worker__Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    (void)worker_channel_send(c, &command, -1);
+}
+
+void worker_channel_hold_acks(struct worker_channel *c, bool hold)
+{
+    c->hold_acks = hold;
+    send_ack(c);
+}
+
+static const char *take_fact(struct worker_channel *c, const uint8_t *data, size_t len,
+                             const int *fds, size_t n_fds)
+{
+    struct worker_fact fact;
+    const char *why;
+    if (check_worker_fact(data, len, fds, n_fds, &fact, &why) < 0)
+        return why;
+    if (fact.seq != c->last_seq + 1) {
+        why = "fact is out of sequence";
+    } else {
+        c->last_seq = fact.seq;
+        c->unacked_bytes += len;
+        if (fact.kind == FACT_EXITING)
+            c->ack_now = true;
+        why = c->events->on_fact(c->userdata, &fact);
+    }
+    check_worker_done(&fact);
+    return why;
+}
+
+/* Reads at most `count` packets. False when the channel has come to its end. */
+static bool read_packets(struct worker_channel *c, int count)
+{
+    uint8_t data[LIMIT_PACKET_BYTES];
+    while (count-- > 0 && !c->broken) {
+        int fds[FD_MAX_PASSED];
+        size_t n_fds = FD_MAX_PASSED;
+        ssize_t n = fd_receive(c->fd, data, sizeof data, fds, &n_fds);
+        if (n == -EAGAIN)
+            return true;
+        if (n <= 0) {
+            break_channel(c, n == -EMSGSIZE ? "packet is too large or carries too many descriptors"
+                                            : NULL);
+            return false;
+        }
+        const char *why = take_fact(c, data, (size_t)n, fds, n_fds);
+        while (n_fds > 0)
+            close(fds[--n_fds]);
+        if (why) {
+            break_channel(c, why);
+            return false;
+        }
+    }
+    return !c->broken;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker_channel *c = userdata;
+    if (read_packets(c, PACKETS_PER_TURN))
+        send_ack(c);
+}
+
+void worker_channel_drain(struct worker_channel *c)
+{
+    while (!c->broken && read_packets(c, PACKETS_PER_TURN)) {
+        /* The worker is dead: what it sent is finite, and the end follows it. */
+        int peek = recv(c->fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT) < 0 ? errno : 0;
+        if (peek != 0)
+            break;
+    }
+}

@@ -1,0 +1,45 @@
+/*
+ * worker_channel.h: the daemon's end of one worker's channel (twin: worker/daemon_channel). It owns
+ * the socket, the queue of commands that the worker has not taken yet, and the sequence of facts.
+ * Every packet that comes in passes proto/check_worker; the first bad one breaks the channel, and
+ * nothing that comes after it is read.
+ *
+ * Process and thread: the daemon's only thread. Never waits: a worker that does not read fills its
+ * queue, up to LIMIT_WORKER_QUEUE_BYTES, and then sends fail.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/check_worker.h"
+#include "proto/worker.pb-c.h"
+
+struct event_base;
+struct worker_channel;
+
+struct worker_channel_events {
+    /** A checked fact. Returns NULL, or why it is illegal now: then the channel breaks with that.
+     */
+    const char *(*on_fact)(void *userdata, const struct worker_fact *fact);
+    /** The end: `why` is a text, or NULL when the worker closed its end. Called once. */
+    void (*on_broken)(void *userdata, const char *why);
+};
+
+/** Takes `fd`, also on failure. NULL without memory. */
+struct worker_channel *worker_channel_new(struct event_base *base, int fd,
+                                          const struct worker_channel_events *events,
+                                          void *userdata);
+struct worker_channel *worker_channel_free(struct worker_channel *c);
+
+/**
+ * Sends or queues one command; takes `fd` (-1: none), also on failure. 0; -ENOBUFS when the worker
+ * has not read for too long; -EMSGSIZE beyond LIMIT_PACKET_BYTES; -EPIPE after the end.
+ */
+int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *command, int fd);
+
+/** While on, facts are read but not acknowledged: a worker that fills its window waits. */
+void worker_channel_hold_acks(struct worker_channel *c, bool hold);
+
+/** Reads all that is there, to the end; for a worker that has died. */
+void worker_channel_drain(struct worker_channel *c);

@@ -1,0 +1,56 @@
+/*
+ * zygote_client.h: the daemon's side of a zygote, the process that gives birth to the workers of
+ * one engine (twin: worker/zygote). It owns the process and its channel, starts it, and starts it
+ * again when it dies; births that were under way then fail and are reported. In exec mode there is
+ * no standing zygote: each birth starts a process of its own, which speaks the same protocol.
+ *
+ * Process and thread: the daemon's only thread; never waits.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/worker.pb-c.h"
+
+struct event_base;
+struct zygote_client;
+
+enum {
+    ZYGOTE_CHANNEL,
+    ZYGOTE_WORLD,
+    ZYGOTE_COMMAND,
+    ZYGOTE_STATUS,
+    ZYGOTE_KICK,
+    ZYGOTE_LIFELINE,
+    ZYGOTE_FDS
+};
+
+struct zygote_client_events {
+    /** A birth ended: pid > 0 and a pidfd, which is the receiver's; or error < 0 and a text. */
+    void (*on_spawned)(void *userdata, uint64_t spawn_id, pid_t pid, int pidfd, int error,
+                       const char *detail);
+    /** The zygote died; it will be started again. */
+    void (*on_lost)(void *userdata, const char *engine, const char *why);
+};
+
+/**
+ * `program_fd` is an O_PATH or readable fd of the worker program; it is taken. The zygote is
+ * started at once, unless exec_mode. NULL and errno on failure.
+ */
+struct zygote_client *zygote_client_new(struct event_base *base, const char *engine, int program_fd,
+                                        bool exec_mode, const struct zygote_client_events *events,
+                                        void *userdata);
+/** Ends the zygote; workers that it gave birth to live on. */
+struct zygote_client *zygote_client_free(struct zygote_client *z);
+
+/**
+ * Asks for a birth with these fds (not taken; indexed as above). 0, and on_spawned() will come
+ * once; or negative errno.
+ */
+int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
+                        const int fds[ZYGOTE_FDS]);
+
+/** Process id of the standing zygote; 0 if there is none. */
+pid_t zygote_client_pid(const struct zygote_client *z);
