@@ -16,11 +16,6 @@ static void hello(struct api_call *call)
     static const enum access_role all[] = {ACCESS_OBSERVE, ACCESS_RUN, ACCESS_DEBUG, ACCESS_ADMIN};
     static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports"};
     char *roles[4];
-    if (call->request->hello.version != 1) {
-        api_fail(call, API_ERROR(PROTOCOL), NULL, "this daemon speaks version 1, not %u",
-                 call->request->hello.version);
-        return;
-    }
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__HelloReply m = STILLPOINT__API__HELLO_REPLY__INIT;
     API_SET(&m, version, 1);

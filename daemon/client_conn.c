@@ -252,9 +252,10 @@ static bool take_frame(struct client_conn *c, const uint8_t *data, size_t bytes)
     }
     if (r < 0) {
         api_reply_error(c->all->config.api, c->id, request.id, &error);
-        if (r == -EPROTO)
+        bool ends = error.code == API_ERROR(PROTOCOL);
+        if (ends)
             doom(c, error.message);
-        return r != -EPROTO;
+        return !ends;
     }
     take_request(c, &request, &fd);
     check_api_done(&request);

@@ -372,17 +372,14 @@ void worker_spawned(struct worker *w, pid_t pid, int pidfd, int error, const cha
 
 /* ---- commands */
 
-/* After a message: a worker in ppoll sees it by itself; one that sleeps on its bell has to be rung,
- * and one that is about to sleep reads the bell before it looks at the channel. */
 static int send_command(struct worker *w, Command *command, int fd)
 {
     _cleanup_close_ int owned = fd;
     if (!w->channel || w->phase == WORKER_GONE)
         return -EPIPE;
     int r = worker_channel_send(w->channel, command, TAKE_FD(owned));
-    enum shm_state state = stop_state(&w->gate);
-    if (r == 0 && (state == SHM_PARKED || state == SHM_BLOCKED))
-        stop_ring(&w->gate);
+    if (r == 0)
+        stop_message_sent(&w->gate);
     return r;
 }
 

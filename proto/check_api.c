@@ -91,7 +91,9 @@ static int need_fd(const struct api_request *r, struct api_error *e)
 
 static int check_hello(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    r->hello.version = m->hello->version;
+    if (m->hello->version != 1)
+        return api_error_set(e, STILLPOINT__API__ERROR_CODE__ERROR_PROTOCOL, NULL,
+                             "this daemon speaks version 1, not %u", m->hello->version);
     r->hello.client = m->hello->client ? m->hello->client : "";
     if (strlen(r->hello.client) > 256)
         return api_error_set(e, INVALID, NULL, "client is longer than 256 bytes");

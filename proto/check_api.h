@@ -61,9 +61,8 @@ struct api_request {
     unsigned n_fds; /**< descriptors that came with the frame: 0 or 1; set on -EBADMSG too */
     union {
         struct {
-            uint32_t version;
             const char *client;
-        } hello;
+        } hello; /**< of version 1 */
         struct {
             const char *name; /**< NULL: from program */
             const char *world, *engine, *program;

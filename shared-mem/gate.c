@@ -44,9 +44,16 @@ void gate_init(struct gate *g, const struct world_page *world, const struct comm
     };
 }
 
+/* Two words on two pages, read as one: the world's is read again, and must not have moved. Read one
+ * after the other, a hold that ends between them (or begins) would let a VM run that the daemon has
+ * counted: in the model, the mutants torn-world-first and torn-command-first. */
 bool gate_is_open(const struct gate *g)
 {
-    return shm_may_run(SHM_LOAD(&g->world->word), SHM_LOAD(&g->command->word));
+    for (;;) {
+        uint64_t world = SHM_LOAD(&g->world->word), command = SHM_LOAD(&g->command->word);
+        if (SHM_LOAD(&g->world->word) == world)
+            return shm_may_run(world, command);
+    }
 }
 
 /* A park that timed out although there was work: lost if the bell was rung long ago and we slept
@@ -59,6 +66,17 @@ static bool gate_wake_was_lost(const struct gate *g, uint32_t bell)
         return false;
     return futex_wait(&g->command->bell, bell, LOST_WAKE_NS) == -ETIMEDOUT && gate_is_open(g) &&
            SHM_LOAD(&g->command->bell) == bell;
+}
+
+/* The daemon bumps the bell after each message: while it has not moved since we looked, there is
+ * none, and a VM that parks makes no system call before it sleeps. */
+static int gate_drain(struct gate *g, uint32_t bell)
+{
+    if (g->drained && g->drained_bell == bell)
+        return 0;
+    g->drained = true;
+    g->drained_bell = bell;
+    return g->drain(g->userdata);
 }
 
 /* Parked until the gate is seen open. That is not yet leave to run: the caller is gate_enter(). */
@@ -74,7 +92,7 @@ static int gate_park(struct gate *g)
             /* The bell first, the words and the channel after it: whoever changes those rings
              * later, so a change that we overlook here changes the value that we sleep on. */
             uint32_t bell = SHM_LOAD(&g->command->bell);
-            int r = g->drain(g->userdata);
+            int r = gate_drain(g, bell);
             if (r > 0)
                 return r;
             if (gate_is_open(g))
@@ -82,8 +100,14 @@ static int gate_park(struct gate *g)
             if (gate_epoch(g) != epoch)
                 break; /* publish that we have seen the new epoch before we sleep again */
             r = futex_wait(&g->command->bell, bell, PARK_TIMEOUT_NS);
-            if (r == -ETIMEDOUT && gate_wake_was_lost(g, bell))
+            if (r != -ETIMEDOUT)
+                continue;
+            if (gate_wake_was_lost(g, bell))
                 atomic_fetch_add_explicit(&g->status->lost_wakes, 1, memory_order_relaxed);
+            /* Whoever closed the channel rings no bell. */
+            r = g->drain(g->userdata);
+            if (r > 0)
+                return r;
         }
     }
 }
@@ -118,7 +142,7 @@ int gate_poll(struct gate *g)
 int gate_block(struct gate *g, uint64_t deadline_ns)
 {
     uint32_t bell = SHM_LOAD(&g->command->bell);
-    if (g->drain(g->userdata) > 0)
+    if (gate_drain(g, bell) > 0)
         return -ECANCELED;
     uint64_t now = gate_clock_ns(g);
     if (now >= deadline_ns)
@@ -167,10 +191,17 @@ uint64_t gate_clock_ns(struct gate *g)
     return g->clock_floor_ns;
 }
 
-void gate_wait_poke(const struct gate *g, uint32_t *seen)
+bool gate_wait_poke(const struct gate *g, uint32_t *seen, uint64_t timeout_ns)
 {
     uint32_t poke;
     while ((poke = SHM_LOAD(&g->command->poke)) == *seen)
-        (void)futex_wait(&g->command->poke, poke, UINT64_MAX);
+        if (futex_wait(&g->command->poke, poke, timeout_ns) == -ETIMEDOUT)
+            return false;
     *seen = poke;
+    return true;
+}
+
+bool gate_is_late(const struct gate *g)
+{
+    return !gate_is_open(g) && shm_status_state(SHM_LOAD(&g->status->word)) == SHM_RUNNING;
 }

@@ -24,9 +24,11 @@ struct gate {
     const struct world_page *world;
     const struct command_page *command;
     struct status_page *status;
-    int kick_fd;             /**< our eventfd; the daemon reads it */
-    uint32_t answered_kick;  /**< kept here: the command page is read-only to us */
-    uint64_t clock_floor_ns; /**< the world clock never goes back */
+    int kick_fd;            /**< our eventfd; the daemon reads it */
+    uint32_t answered_kick; /**< kept here: the command page is read-only to us */
+    uint32_t drained_bell;  /**< bell at the last look at the channel, if `drained` */
+    bool drained;
+    uint64_t clock_floor_ns;                   /**< the world clock never goes back */
     uint64_t last_held_ns, last_held_since_ns; /**< the record as last read whole */
     /**
      * Looks at the channel without waiting, serves what may be served behind a closed gate, queues
@@ -65,5 +67,10 @@ int gate_block(struct gate *g, uint64_t deadline_ns);
 /** The VM's world clock in ns: CLOCK_MONOTONIC less the time in which the gate was closed. */
 uint64_t gate_clock_ns(struct gate *g);
 
-/** [watcher] Waits until the poke number differs from *seen, stores it there. */
-void gate_wait_poke(const struct gate *g, uint32_t *seen);
+/**
+ * [watcher] Waits until the poke number differs from *seen and stores it there, for at most
+ * timeout_ns (UINT64_MAX: for ever). Returns whether it differed.
+ */
+bool gate_wait_poke(const struct gate *g, uint32_t *seen, uint64_t timeout_ns);
+/** [watcher] True while the VM is to be brought to a safe point: closed gate, and it still runs. */
+bool gate_is_late(const struct gate *g);

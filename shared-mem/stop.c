@@ -293,11 +293,25 @@ void stop_release(struct stop_gate *g)
         command_store(g, true);
 }
 
-void stop_ring(struct stop_gate *g)
+static void bump(struct stop_gate *g)
 {
     SHM_STORE(&g->command->rung_ns, monotonic_ns());
     SHM_ADD(&g->command->bell, 1);
+}
+
+void stop_ring(struct stop_gate *g)
+{
+    bump(g);
     futex_wake(&g->command->bell, INT_MAX);
+}
+
+void stop_message_sent(struct stop_gate *g)
+{
+    bump(g);
+    /* One that goes to sleep after this load has read the bumped bell, and looks at its channel. */
+    enum shm_state state = stop_state(g);
+    if (state == SHM_PARKED || state == SHM_BLOCKED)
+        futex_wake(&g->command->bell, INT_MAX);
 }
 
 enum shm_state stop_state(const struct stop_gate *g)

@@ -103,9 +103,10 @@ void stop_hold(struct stop_gate *g);
 /** One less; the last opens it, unless the world is closed. */
 void stop_release(struct stop_gate *g);
 
-/** Bumps the bell and wakes whoever sleeps on it: after a message to a worker that is not in ppoll.
- */
+/** Bumps the bell, and wakes whoever sleeps on it. */
 void stop_ring(struct stop_gate *g);
+/** After a message on the channel: bumps the bell, and wakes the worker if it is not in ppoll. */
+void stop_message_sent(struct stop_gate *g);
 
 /** The state that the worker shows now (one load, validated). */
 enum shm_state stop_state(const struct stop_gate *g);
