@@ -307,8 +307,11 @@ static int image_world(struct state_image *image, const char *name, Stillpoint__
     return 0;
 }
 
+/* Objects are taken out of the record: what is left there is NULL. */
 static int take_record(struct state_image *image, Record *record)
 {
+    Stillpoint__State__World *world;
+    uint64_t id;
     switch (record->body_case) {
     case BODY(HEAD):
         image->version = record->head->version;
@@ -323,13 +326,15 @@ static int take_record(struct state_image *image, Record *record)
     case BODY(VM):
         if (!record->vm->name || !record->vm->world)
             return -EPROTO;
-        return image_vm(image, record->vm->id, TAKE_PTR(record->vm));
+        id = record->vm->id;
+        return image_vm(image, id, TAKE_PTR(record->vm));
     case BODY(VM_GONE):
         return image_vm(image, record->vm_gone->id, NULL);
     case BODY(WORLD):
         if (!record->world->name)
             return -EPROTO;
-        return image_world(image, record->world->name, TAKE_PTR(record->world));
+        world = TAKE_PTR(record->world);
+        return image_world(image, world->name, world);
     case BODY(WORLD_GONE):
         return record->world_gone->name ? image_world(image, record->world_gone->name, NULL)
                                         : -EPROTO;

@@ -67,8 +67,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
             e->reason = EXIT_REASON_SECCOMP;
         else if (oom)
             e->reason = EXIT_REASON_OOM;
-        else if (si->si_status == SIGXCPU)
-            e->reason = EXIT_REASON_TIMEOUT;
+        else if (si->si_status == SIGKILL && w->cpu_time_us > 0 && w->cpu_us >= w->cpu_time_us)
+            e->reason = EXIT_REASON_TIMEOUT; /* RLIMIT_CPU: SIGXCPU does not reach a process 1 */
         else
             e->reason = si->si_status == SIGKILL ? EXIT_REASON_KILLED : EXIT_REASON_CRASHED;
     }
@@ -191,7 +191,13 @@ static void on_broken(void *userdata, const char *why)
         pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
 }
 
-static const struct worker_channel_events channel_events = {on_fact, on_broken};
+static void on_flushed(void *userdata)
+{
+    struct worker *w = userdata;
+    stop_message_sent(&w->gate);
+}
+
+static const struct worker_channel_events channel_events = {on_fact, on_flushed, on_broken};
 
 static void on_kicked(evutil_socket_t fd, short what, void *userdata)
 {

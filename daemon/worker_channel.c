@@ -151,12 +151,13 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
         int r = send_packet(c, p->data, p->len, p->fd);
         if (r == -EAGAIN) {
             event_add(c->writable, NULL);
-            return;
+            break;
         }
         STAILQ_REMOVE_HEAD(&c->queue, link);
         c->queued_bytes -= p->len;
         packet_free(p);
     }
+    c->events->on_flushed(c->userdata);
 }
 
 static void send_ack(struct worker_channel *c)

@@ -22,6 +22,8 @@ struct worker_channel_events {
     /** A checked fact. Returns NULL, or why it is illegal now: then the channel breaks with that.
      */
     const char *(*on_fact)(void *userdata, const struct worker_fact *fact);
+    /** Commands that had been queued were sent just now. */
+    void (*on_flushed)(void *userdata);
     /** The end: `why` is a text, or NULL when the worker closed its end. Called once. */
     void (*on_broken)(void *userdata, const char *why);
 };

@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
-#include "shared-mem/futex.h"
 
 /* A worker that lies about its kick delays a stop by no more than this; an honest one by nothing.
  */
@@ -160,7 +159,7 @@ static void answer(struct world *w)
         if (arrivals[i].elapsed_us > report.elapsed_us)
             report.elapsed_us = arrivals[i].elapsed_us;
     if (n_missing > 0)
-        report.elapsed_us = (monotonic_ns() - w->service_ns) / 1000;
+        report.elapsed_us = (shm_now_ns() - w->service_ns) / 1000;
     report.n_arrivals = n_arrivals;
     report.n_missing = n_missing;
     if (w->ticket.request.on_served)
@@ -278,7 +277,7 @@ static void serve(struct world *w, const struct ticket *ticket, bool gates_are_c
     forget_dead(w);
     if (gates_are_closed) {
         /* After another ticket: nobody has run since, nothing has to be stored. */
-        w->service_ns = monotonic_ns();
+        w->service_ns = shm_now_ns();
         set_mode(w, WORLD_STOPPED, "next ticket");
         publish(w, EVENT_WORLD_STOPPED, 0, NULL, ticket_reason_name(ticket->request.reason));
         answer(w);
@@ -386,7 +385,7 @@ int world_resume(struct world *w, uint64_t *ret_ticket, uint64_t *ret_next, uint
     event_del(w->expiry);
     *ret_ticket = ended.id;
     *ret_next = 0;
-    *ret_held_us = (monotonic_ns() - w->closed_ns) / 1000;
+    *ret_held_us = (shm_now_ns() - w->closed_ns) / 1000;
     struct queued *first = TAILQ_FIRST(&w->queue);
     if (first && all_still) {
         struct ticket next = first->ticket;
@@ -469,7 +468,7 @@ void world_on_member_ended(struct world *w, struct worker *worker)
             d->arrival = arrival_of(w, &worker->gate);
             d->arrival.how = ARRIVAL_DEAD;
             if (d->arrival.elapsed_us == 0)
-                d->arrival.elapsed_us = (monotonic_ns() - w->service_ns) / 1000;
+                d->arrival.elapsed_us = (shm_now_ns() - w->service_ns) / 1000;
             STAILQ_INSERT_TAIL(&w->dead, d, link);
             w->n_dead++;
         }

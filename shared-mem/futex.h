@@ -31,11 +31,3 @@ static inline int futex_wake(_Atomic uint32_t *word, int count)
     long r = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
     return r < 0 ? -errno : (int)r;
 }
-
-/** CLOCK_MONOTONIC in ns. */
-static inline uint64_t monotonic_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}

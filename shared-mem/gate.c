@@ -61,7 +61,7 @@ bool gate_is_open(const struct gate *g)
 static bool gate_wake_was_lost(const struct gate *g, uint32_t bell)
 {
     if (SHM_LOAD(&g->command->bell) != bell)
-        return monotonic_ns() - SHM_LOAD(&g->command->rung_ns) > LOST_WAKE_NS;
+        return shm_now_ns() - SHM_LOAD(&g->command->rung_ns) > LOST_WAKE_NS;
     if (!gate_is_open(g))
         return false;
     return futex_wait(&g->command->bell, bell, LOST_WAKE_NS) == -ETIMEDOUT && gate_is_open(g) &&
@@ -84,7 +84,7 @@ static int gate_park(struct gate *g)
 {
     for (;;) {
         uint64_t epoch = gate_epoch(g);
-        atomic_store_explicit(&g->status->parked_ns, monotonic_ns(), memory_order_relaxed);
+        atomic_store_explicit(&g->status->parked_ns, shm_now_ns(), memory_order_relaxed);
         gate_arrive(g, SHM_PARKED, epoch);
 
         /* One sleep on the bell after another, until something may have changed for us. */
@@ -181,7 +181,7 @@ static void gate_read_held(struct gate *g)
 uint64_t gate_clock_ns(struct gate *g)
 {
     gate_read_held(g);
-    uint64_t now = monotonic_ns(), since = g->last_held_since_ns;
+    uint64_t now = shm_now_ns(), since = g->last_held_since_ns;
     uint64_t running_until = since != 0 && since < now ? since : now;
     uint64_t clock = running_until > g->last_held_ns ? running_until - g->last_held_ns : 0;
     /* The record may come after the gate has closed: what was said before then must not be unsaid.

@@ -28,6 +28,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /** Raised with every change of the pages; a worker and a daemon that differ refuse each other. */
 #define SHM_LAYOUT_VERSION 1u
@@ -146,4 +147,12 @@ static inline bool shm_may_run(uint64_t world, uint64_t command)
     uint64_t permit = command >> 1;
     bool open = (world & 1) != 0, released = (command & 1) != 0;
     return (open && released) || (permit != 0 && permit == shm_world_epoch(world));
+}
+
+/** CLOCK_MONOTONIC in ns: the clock of all times in these pages, and of both halves. */
+static inline uint64_t shm_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }

@@ -17,7 +17,7 @@ int stop_world_init(struct stop_world *w)
     if (r < 0)
         return r;
     *w = (struct stop_world){
-        .page = page, .page_fd = fd, .epoch = 1, .open = true, .changed_ns = monotonic_ns()};
+        .page = page, .page_fd = fd, .epoch = 1, .open = true, .changed_ns = shm_now_ns()};
     SHM_STORE(&page->word, shm_world_word(w->epoch, w->open));
     return 0;
 }
@@ -73,7 +73,7 @@ static void gate_look(struct stop_gate *g)
     enum shm_state state = shm_status_state(status);
     if (state == SHM_RUNNING)
         return;
-    uint64_t now = monotonic_ns();
+    uint64_t now = shm_now_ns();
     g->arrived = true;
     g->arrived_ns = now;
     g->how = STOP_HELD;
@@ -145,7 +145,7 @@ int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
     /* Born behind a closed gate: zeros in the command word mean park, in the status word starting.
      */
     g->closed_epoch = w->epoch;
-    g->closed_ns = monotonic_ns();
+    g->closed_ns = shm_now_ns();
     g->was = SHM_STARTING;
     w->n_missing++;
     gate_look(g);
@@ -189,7 +189,7 @@ static uint64_t world_store(struct stop_world *w, bool open)
 {
     w->epoch++;
     w->open = open;
-    w->changed_ns = monotonic_ns();
+    w->changed_ns = shm_now_ns();
     SHM_STORE(&w->page->word, shm_world_word(w->epoch, open));
     return w->changed_ns;
 }
@@ -212,7 +212,7 @@ void stop_close(struct stop_world *w)
 
 void stop_open(struct stop_world *w)
 {
-    uint64_t now = monotonic_ns();
+    uint64_t now = shm_now_ns();
     for (size_t i = 0; i < w->n_gates; i++)
         if (!w->gates[i]->open && w->gates[i]->released)
             gate_opens(w->gates[i], now);
@@ -258,7 +258,7 @@ static void command_store(struct stop_gate *g, bool released)
 {
     uint64_t word = shm_command_word(0, released);
     bool opens = shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);
-    uint64_t now = monotonic_ns();
+    uint64_t now = shm_now_ns();
     bool was_open = g->open;
     if (opens && !was_open)
         gate_opens(g, now);
@@ -295,7 +295,7 @@ void stop_release(struct stop_gate *g)
 
 static void bump(struct stop_gate *g)
 {
-    SHM_STORE(&g->command->rung_ns, monotonic_ns());
+    SHM_STORE(&g->command->rung_ns, shm_now_ns());
     SHM_ADD(&g->command->bell, 1);
 }
 
@@ -326,5 +326,5 @@ bool stop_is_still(const struct stop_gate *g)
 
 uint64_t stop_clock_ns(const struct stop_gate *g)
 {
-    return (g->open ? monotonic_ns() : g->closed_ns) - g->held_ns;
+    return (g->open ? shm_now_ns() : g->closed_ns) - g->held_ns;
 }
