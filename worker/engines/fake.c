@@ -1,0 +1,461 @@
+/*
+ * fake.c: an engine without a language, for tests of everything around an engine. A program is a
+ * list of lines, run from the top; the lines:
+ *
+ *   print TEXT · error TEXT      a line on stdout, stderr
+ *   flood COUNT                  that many lines of 1000 bytes
+ *   busy [MS]                    computes, for ever or for MS of the world clock; can be
+ * interrupted hang                         computes and ignores interrupts sleep MS blocks in the
+ * host timer MS TEXT · every MS TEXT   prints TEXT later, once or again and again burn MS from a
+ * timer's line: "timer 5 burn 20" computes there idle                         from now on something
+ * is pending: the program does not end by itself import PATH                  wants that file,
+ * whose lines are checked and not run thread                       another thread wakes the
+ * program, which then prints "woken" post JSON                    sends a message fail TEXT · oom ·
+ * exit CODE  ends crash                        a real fault syscall NUMBER [ARGUMENTS]   makes that
+ * system call and prints its result
+ *
+ * As functions a caller finds `echo` (returns its arguments), `throw`, `exit` and `busy`; a message
+ * is printed. Lines are checked when loaded, so that a wrong one is a SyntaxError.
+ */
+#include "worker/engine.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MS 1000000ull
+#define LINE_BYTES 4096
+#define TIMERS 64
+
+struct engine {
+    struct engine_config config;
+    struct engine_program program;
+    atomic_bool interrupted;
+    char timer_text[TIMERS][LINE_BYTES];
+    uint64_t timers;
+    unsigned imports; /* under way */
+    bool loading, idle, ready;
+    pthread_t helper;
+    sem_t helper_go, helper_there;
+    atomic_bool woken;
+    struct engine_exit exit;
+};
+
+static int say(struct engine *e, const char *text)
+{
+    return e->config.host_ops->write(e->config.host, ENGINE_STDOUT, ENGINE_LEVEL_LOG, text,
+                                     strlen(text));
+}
+
+static uint64_t now(struct engine *e)
+{
+    return e->config.host_ops->now_ns(e->config.host);
+}
+
+/* Computes until the world clock says so. */
+static int compute(struct engine *e, uint64_t deadline_ns)
+{
+    for (volatile unsigned n = 0;; n++) {
+        if (atomic_load_explicit(&e->interrupted, memory_order_relaxed)) {
+            atomic_store(&e->interrupted, false);
+            int r = e->config.host_ops->safe_point(e->config.host);
+            if (r != 0)
+                return r;
+        }
+        if (deadline_ns != UINT64_MAX && n % 1024 == 0 && now(e) >= deadline_ns)
+            return 0;
+    }
+}
+
+static int ends(struct engine *e, int code, const char *detail, int outcome)
+{
+    static char kept[LINE_BYTES];
+    snprintf(kept, sizeof kept, "%s", detail ? detail : "");
+    e->exit = (struct engine_exit){.code = code, .detail = detail ? kept : NULL};
+    return outcome;
+}
+
+/* ---- the verbs */
+
+static int do_print(struct engine *e, const char *rest)
+{
+    return say(e, rest);
+}
+
+static int do_error(struct engine *e, const char *rest)
+{
+    return e->config.host_ops->write(e->config.host, ENGINE_STDERR, ENGINE_LEVEL_ERROR, rest,
+                                     strlen(rest));
+}
+
+static int do_flood(struct engine *e, const char *rest)
+{
+    char line[1000];
+    memset(line, 'x', sizeof line);
+    for (long n = atol(rest); n > 0; n--) {
+        int r = e->config.host_ops->write(e->config.host, ENGINE_STDOUT, ENGINE_LEVEL_LOG, line,
+                                          sizeof line - 1);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int do_busy(struct engine *e, const char *rest)
+{
+    return compute(e, *rest ? now(e) + strtoull(rest, NULL, 10) * MS : UINT64_MAX);
+}
+
+static _Noreturn int do_hang(struct engine *e, const char *rest)
+{
+    (void)e, (void)rest;
+    for (;;)
+        atomic_signal_fence(memory_order_seq_cst);
+}
+
+static int do_sleep(struct engine *e, const char *rest)
+{
+    return e->config.host_ops->sleep_until(e->config.host, now(e) + strtoull(rest, NULL, 10) * MS);
+}
+
+static int start_timer(struct engine *e, const char *rest, bool repeat)
+{
+    char *text;
+    uint64_t delay = strtoull(rest, &text, 10) * MS, slot = e->timers++ % TIMERS;
+    snprintf(e->timer_text[slot], LINE_BYTES, "%s", text + (*text == ' '));
+    return e->config.host_ops->timer_start(e->config.host, slot + 1, delay, repeat);
+}
+
+static int do_timer(struct engine *e, const char *rest)
+{
+    return start_timer(e, rest, false);
+}
+
+static int do_every(struct engine *e, const char *rest)
+{
+    return start_timer(e, rest, true);
+}
+
+static int do_idle(struct engine *e, const char *rest)
+{
+    (void)rest;
+    e->idle = true;
+    return 0;
+}
+
+static int do_import(struct engine *e, const char *rest)
+{
+    (void)e, (void)rest; /* was done when loaded */
+    return 0;
+}
+
+static int do_thread(struct engine *e, const char *rest)
+{
+    (void)rest;
+    e->idle = true;
+    sem_post(&e->helper_go);
+    return 0;
+}
+
+static int do_post(struct engine *e, const char *rest)
+{
+    return e->config.host_ops->post(e->config.host, rest, strlen(rest));
+}
+
+static int do_fail(struct engine *e, const char *rest)
+{
+    do_error(e, rest);
+    return ends(e, 1, rest, ENGINE_FAILED);
+}
+
+static int do_oom(struct engine *e, const char *rest)
+{
+    (void)rest;
+    e->config.host_ops->oom(e->config.host);
+    return ends(e, 137, "out of memory", ENGINE_OOM);
+}
+
+static int do_exit(struct engine *e, const char *rest)
+{
+    return ends(e, atoi(rest), NULL, ENGINE_EXIT);
+}
+
+static int do_crash(struct engine *e, const char *rest)
+{
+    (void)e, (void)rest;
+    __builtin_trap();
+}
+
+static int do_syscall(struct engine *e, const char *rest)
+{
+    long a[7] = {0};
+    char *at = (char *)(uintptr_t)rest, text[64];
+    for (int i = 0; i < 7 && *at; i++)
+        a[i] = (long)strtoull(at, &at, 0);
+    long r = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+    snprintf(text, sizeof text, "syscall %ld: %ld", a[0], r < 0 ? -(long)errno : r);
+    return say(e, text);
+}
+
+static const struct verb {
+    const char *name;
+    int (*run)(struct engine *e, const char *rest);
+} verbs[] = {
+    {"print", do_print}, {"error", do_error},     {"flood", do_flood},   {"busy", do_busy},
+    {"hang", do_hang},   {"sleep", do_sleep},     {"timer", do_timer},   {"every", do_every},
+    {"burn", do_busy},   {"idle", do_idle},       {"import", do_import}, {"thread", do_thread},
+    {"post", do_post},   {"fail", do_fail},       {"oom", do_oom},       {"exit", do_exit},
+    {"crash", do_crash}, {"syscall", do_syscall},
+};
+
+static const struct verb *verb_of(const char *line, const char **ret_rest)
+{
+    size_t len = strcspn(line, " ");
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strlen(verbs[i].name) == len && strncmp(verbs[i].name, line, len) == 0) {
+            *ret_rest = line + len + (line[len] == ' ');
+            return &verbs[i];
+        }
+    return NULL;
+}
+
+/* The line at *at without its newline; false at the end of the text. */
+static bool next_line(const uint8_t *text, size_t bytes, size_t *at, char *line)
+{
+    if (*at >= bytes)
+        return false;
+    const char *start = (const char *)text + *at;
+    const char *end = memchr(start, '\n', bytes - *at);
+    size_t len = end ? (size_t)(end - start) : bytes - *at;
+    *at += len + 1;
+    snprintf(line, LINE_BYTES, "%.*s", (int)len, start);
+    return true;
+}
+
+/* ---- engine_ops */
+
+static int fake_init(void)
+{
+    return 0;
+}
+
+static void *helper(void *userdata)
+{
+    struct engine *e = userdata;
+    sem_post(&e->helper_there);
+    while (sem_wait(&e->helper_go) == 0 || errno == EINTR) {
+        atomic_store(&e->woken, true);
+        e->config.host_ops->wake(e->config.host);
+    }
+    return NULL;
+}
+
+static int fake_vm_new(const struct engine_config *config, struct engine **ret_engine)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    e->config = *config;
+    sem_init(&e->helper_go, 0, 0);
+    sem_init(&e->helper_there, 0, 0);
+    int r = pthread_create(&e->helper, NULL, helper, e);
+    if (r != 0) {
+        free(e);
+        return -r;
+    }
+    sem_wait(&e->helper_there);
+    *ret_engine = e;
+    return 0;
+}
+
+static bool check_text(struct engine *e, const char *path, const uint8_t *text, size_t bytes)
+{
+    char line[LINE_BYTES];
+    const char *rest;
+    unsigned number = 0;
+    for (size_t at = 0; next_line(text, bytes, &at, line);) {
+        number++;
+        const struct verb *v = verb_of(line, &rest);
+        if (*line && !v) {
+            char error[2 * LINE_BYTES];
+            snprintf(error, sizeof error, "%s:%u:1: SyntaxError: %s", path, number, line);
+            e->loading = false;
+            e->config.host_ops->loaded(e->config.host, error);
+            return false;
+        }
+        if (v && v->run == do_import) {
+            e->imports++;
+            if (e->config.host_ops->import_request(e->config.host, number, rest) < 0)
+                e->imports--;
+        }
+    }
+    return true;
+}
+
+static void loaded_if_complete(struct engine *e)
+{
+    if (!e->loading || e->imports > 0)
+        return;
+    e->loading = false;
+    e->config.host_ops->loaded(e->config.host, NULL);
+}
+
+static int fake_load(struct engine *e, const struct engine_program *program)
+{
+    e->program = *program;
+    e->loading = true;
+    if (check_text(e, program->path, program->text, program->text_bytes))
+        loaded_if_complete(e);
+    return 0;
+}
+
+static int fake_import_answer(struct engine *e, uint64_t import_id, const char *error,
+                              const uint8_t *text, size_t text_bytes)
+{
+    (void)import_id;
+    e->imports--;
+    if (!e->loading)
+        return 0;
+    if (error) {
+        e->loading = false;
+        e->config.host_ops->loaded(e->config.host, error);
+    } else if (check_text(e, "import", text, text_bytes)) {
+        loaded_if_complete(e);
+    }
+    return 0;
+}
+
+static int run_line(struct engine *e, const char *line)
+{
+    const char *rest;
+    const struct verb *v = verb_of(line, &rest);
+    return v ? v->run(e, rest) : 0;
+}
+
+static int fake_run(struct engine *e)
+{
+    char line[LINE_BYTES];
+    int r = 0;
+    for (size_t at = 0; r == 0 && next_line(e->program.text, e->program.text_bytes, &at, line);)
+        r = run_line(e, line);
+    e->ready = true;
+    return r;
+}
+
+static int fake_run_jobs(struct engine *e)
+{
+    atomic_store(&e->woken, false);
+    return say(e, "woken");
+}
+
+static bool fake_jobs_ready(struct engine *e)
+{
+    return atomic_load(&e->woken);
+}
+
+static int fake_fire_timer(struct engine *e, uint64_t id)
+{
+    const char *text = e->timer_text[id - 1], *rest;
+    return verb_of(text, &rest) ? run_line(e, text) : say(e, text);
+}
+
+static int fake_deliver(struct engine *e, const char *json, size_t len)
+{
+    char line[LINE_BYTES];
+    snprintf(line, sizeof line, "message %.*s", (int)len, json);
+    return say(e, line);
+}
+
+static int fake_call(struct engine *e, uint64_t call_id, const char *function,
+                     const char *args_json, size_t args_len)
+{
+    if (strcmp(function, "exit") == 0)
+        return do_exit(e, "0");
+    bool echo = strcmp(function, "echo") == 0, busy = strcmp(function, "busy") == 0;
+    if (!echo && !busy && strcmp(function, "throw") != 0)
+        return -ENOENT;
+    if (args_len < 2 || args_json[0] != '[')
+        return -EINVAL;
+    if (busy) {
+        int r = compute(e, now(e) + strtoull(args_json + 1, NULL, 10) * MS);
+        if (r != 0)
+            return r;
+    }
+    e->config.host_ops->call_done(e->config.host, call_id, echo || busy, args_json, args_len);
+    return 0;
+}
+
+static bool fake_pending(struct engine *e)
+{
+    return e->idle || e->imports > 0;
+}
+
+static bool fake_ready(struct engine *e)
+{
+    return e->ready;
+}
+
+static int fake_exit_code(struct engine *e)
+{
+    return e->exit.code;
+}
+
+static struct engine_exit fake_exit_info(struct engine *e)
+{
+    return e->exit;
+}
+
+static void fake_interrupt(struct engine *e)
+{
+    atomic_store(&e->interrupted, true);
+}
+
+static int fake_gc(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
+{
+    (void)e;
+    *ret_before_bytes = *ret_after_bytes = sizeof *e;
+    return 0;
+}
+
+static uint64_t fake_heap_bytes(struct engine *e)
+{
+    return sizeof *e;
+}
+
+static struct engine *fake_vm_free(struct engine *e)
+{
+    free(e);
+    return NULL;
+}
+
+const struct engine_ops *engine_ops_get(void)
+{
+    static const struct engine_ops ops = {
+        .name = "fake",
+        .version = "1",
+        .init = fake_init,
+        .vm_new = fake_vm_new,
+        .load = fake_load,
+        .import_answer = fake_import_answer,
+        .run = fake_run,
+        .run_jobs = fake_run_jobs,
+        .jobs_ready = fake_jobs_ready,
+        .fire_timer = fake_fire_timer,
+        .deliver = fake_deliver,
+        .call = fake_call,
+        .pending = fake_pending,
+        .ready = fake_ready,
+        .exit_code = fake_exit_code,
+        .exit_info = fake_exit_info,
+        .interrupt = fake_interrupt,
+        .gc = fake_gc,
+        .heap_bytes = fake_heap_bytes,
+        .vm_free = fake_vm_free,
+    };
+    return &ops;
+}

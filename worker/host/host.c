@@ -1,0 +1,172 @@
+#include "worker/host/host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int host_init(struct host *h, struct daemon_channel *channel, struct safepoint *safepoint)
+{
+    *h = (struct host){.channel = channel, .safepoint = safepoint};
+    imports_init(&h->imports, channel);
+    messages_init(&h->messages, channel);
+    h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return h->wake_fd < 0 ? -errno : 0;
+}
+
+void host_done(struct host *h)
+{
+    timers_done(&h->timers);
+    wasi_done(&h->wasi);
+    free(h->load_error);
+    if (h->wake_fd >= 0)
+        close(h->wake_fd);
+}
+
+static bool not_congested(void *userdata)
+{
+    return !daemon_channel_congested(userdata);
+}
+
+void host_settle(struct host *h)
+{
+    safepoint_wait(h->safepoint, not_congested, h->channel);
+}
+
+void host_sent(struct host *h, int r)
+{
+    /* Without memory for a fact, or with a broken channel, nothing true can be said any more. */
+    if (r < 0)
+        safepoint_orphaned();
+    host_settle(h);
+}
+
+void host_say_ready(struct host *h)
+{
+    if (h->said_ready)
+        return;
+    h->said_ready = true;
+    Stillpoint__Worker__Ready ready = STILLPOINT__WORKER__READY__INIT;
+    Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
+    fact.body_case = STILLPOINT__WORKER__FACT__BODY_READY;
+    fact.ready = &ready;
+    host_sent(h, daemon_channel_send(h->channel, &fact, -1));
+}
+
+void host_sleep_until(struct host *h, uint64_t deadline_ns)
+{
+    host_say_ready(h);
+    safepoint_sleep(h->safepoint, deadline_ns);
+}
+
+/* ---- engine_host_ops */
+
+static int op_safe_point(void *userdata)
+{
+    struct host *h = userdata;
+    safepoint_poll(h->safepoint);
+    return 0;
+}
+
+static int op_write(void *userdata, enum engine_stream stream, enum engine_level level,
+                    const char *text, size_t len)
+{
+    console_write(userdata, stream, level, text, len);
+    return 0;
+}
+
+static uint64_t op_now_ns(void *userdata)
+{
+    struct host *h = userdata;
+    return safepoint_clock_ns(h->safepoint);
+}
+
+static int op_timer_start(void *userdata, uint64_t id, uint64_t delay_ns, bool repeat)
+{
+    struct host *h = userdata;
+    uint64_t deadline_ns;
+    if (__builtin_add_overflow(safepoint_clock_ns(h->safepoint), delay_ns, &deadline_ns))
+        deadline_ns = UINT64_MAX - 1;
+    /* A period of 0 would mean "once". */
+    uint64_t period_ns = !repeat ? 0 : delay_ns > 0 ? delay_ns : 1;
+    return timers_start(&h->timers, id, deadline_ns, period_ns);
+}
+
+static void op_timer_cancel(void *userdata, uint64_t id)
+{
+    struct host *h = userdata;
+    timers_cancel(&h->timers, id);
+}
+
+static int op_sleep_until(void *userdata, uint64_t deadline_ns)
+{
+    host_sleep_until(userdata, deadline_ns);
+    return 0;
+}
+
+static int op_import_request(void *userdata, uint64_t import_id, const char *path)
+{
+    struct host *h = userdata;
+    int r = imports_request(&h->imports, import_id, path);
+    if (r == 0)
+        host_settle(h);
+    return r;
+}
+
+static int op_post(void *userdata, const char *json, size_t len)
+{
+    static const char dropped[] = "postMessage: the message is too large and was dropped";
+    struct host *h = userdata;
+    int r = messages_post(&h->messages, json, len);
+    if (r == -EMSGSIZE)
+        console_write(h, ENGINE_STDERR, ENGINE_LEVEL_ERROR, dropped, sizeof dropped - 1);
+    else
+        host_sent(h, r);
+    return 0;
+}
+
+static void op_call_done(void *userdata, uint64_t call_id, bool ok, const char *text, size_t len)
+{
+    struct host *h = userdata;
+    host_sent(h, messages_call_done(&h->messages, call_id, ok, text, len));
+}
+
+static void op_loaded(void *userdata, const char *error)
+{
+    struct host *h = userdata;
+    h->loaded = true;
+    if (error && !(h->load_error = strdup(error)))
+        safepoint_orphaned();
+}
+
+static void op_oom(void *userdata)
+{
+    struct host *h = userdata;
+    atomic_store_explicit(&h->safepoint->gate.status->oom, 1, memory_order_relaxed);
+}
+
+static void op_wake(void *userdata)
+{
+    struct host *h = userdata;
+    uint64_t one = 1;
+    /* Fails only when the counter is full, and then the VM thread has a reason to look already. */
+    (void)!write(h->wake_fd, &one, sizeof one);
+}
+
+const struct engine_host_ops host_ops = {
+    .safe_point = op_safe_point,
+    .write = op_write,
+    .now_ns = op_now_ns,
+    .timer_start = op_timer_start,
+    .timer_cancel = op_timer_cancel,
+    .sleep_until = op_sleep_until,
+    .import_request = op_import_request,
+    .post = op_post,
+    .call_done = op_call_done,
+    .loaded = op_loaded,
+    .oom = op_oom,
+    .wake = op_wake,
+    .wasi_functions = wasi_functions,
+    .wasi_call = wasi_call,
+};

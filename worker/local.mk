@@ -1,0 +1,56 @@
+# The worker programs: one C part, and exactly one engine each.
+noinst_LIBRARIES += %D%/libworker.a
+%C%_libworker_a_SOURCES = \
+	%D%/birth.c %D%/birth.h \
+	%D%/daemon_channel.c %D%/daemon_channel.h \
+	%D%/dispatch.c %D%/dispatch.h \
+	%D%/engine.h \
+	%D%/host/console.c \
+	%D%/host/host.c %D%/host/host.h \
+	%D%/host/imports.c %D%/host/imports.h \
+	%D%/host/messages.c %D%/host/messages.h \
+	%D%/host/timers.c %D%/host/timers.h \
+	%D%/host/wasi.c %D%/host/wasi.h \
+	%D%/lockdown.c %D%/lockdown.h \
+	%D%/one_line.c %D%/one_line.h \
+	%D%/safepoint.c %D%/safepoint.h \
+	%D%/sandbox.c %D%/sandbox.h \
+	%D%/seccomp_table.c %D%/seccomp_table.h \
+	%D%/zygote.c %D%/zygote.h
+%C%_libworker_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(SECCOMP_CFLAGS)
+%C%_libworker_a_CFLAGS = $(AM_CFLAGS) -pthread
+$(%C%_libworker_a_OBJECTS): | $(PROTO_GENERATED_H)
+WORKER_LIBS = %D%/libworker.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(SECCOMP_LIBS) -lpthread
+
+# An engine without a language, for tests.
+noinst_PROGRAMS += stillpoint-worker-fake
+stillpoint_worker_fake_SOURCES = %D%/main.c %D%/engines/fake.c
+stillpoint_worker_fake_CFLAGS = $(AM_CFLAGS) -pthread
+stillpoint_worker_fake_LDADD = $(WORKER_LIBS)
+
+pkglibexec_PROGRAMS += stillpoint-worker-mozjs
+stillpoint_worker_mozjs_SOURCES = \
+	%D%/main.c \
+	%D%/engines/mozjs.cc \
+	%D%/engines/mozjs_compat.h \
+	%D%/engines/mozjs_console.cc \
+	%D%/engines/mozjs_global.cc \
+	%D%/engines/mozjs_init.cc \
+	%D%/engines/mozjs_internal.h \
+	%D%/engines/mozjs_job.cc \
+	%D%/engines/mozjs_module.cc \
+	%D%/engines/mozjs_module.h \
+	%D%/engines/mozjs_text.cc \
+	%D%/engines/mozjs_wasm.cc
+nodist_stillpoint_worker_mozjs_SOURCES = %D%/engines/mozjs_prelude_js.h
+stillpoint_worker_mozjs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/%D%/engines
+stillpoint_worker_mozjs_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
+stillpoint_worker_mozjs_LDADD = $(WORKER_LIBS) $(MOZJS_LIBS)
+$(stillpoint_worker_mozjs_OBJECTS): | %D%/engines/mozjs_prelude_js.h
+
+%D%/engines/mozjs_prelude_js.h: %D%/engines/mozjs_prelude.js %D%/engines/embed.sh
+	$(AM_V_GEN)$(MKDIR_P) %D%/engines && \
+	$(SHELL) $(srcdir)/%D%/engines/embed.sh $(srcdir)/%D%/engines/mozjs_prelude.js $@
+CLEANFILES += %D%/engines/mozjs_prelude_js.h
+
+EXTRA_DIST += %D%/README.md %D%/engines/embed.sh %D%/engines/mozjs_prelude.js

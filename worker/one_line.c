@@ -1,0 +1,23 @@
+#include "worker/one_line.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+char *one_line(const char *text, char *line, size_t size)
+{
+    size_t len = strnlen(text, size - 1);
+    if (text[len] != '\0')
+        while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+            len--; /* not in the middle of a character */
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        line[i] = c < 0x20 || c == 0x7f ? ' ' : text[i];
+    }
+    line[len] = '\0';
+    if (!text_is_utf8(line, len))
+        for (size_t i = 0; i < len; i++)
+            if ((unsigned char)line[i] >= 0x80)
+                line[i] = '?';
+    return line;
+}

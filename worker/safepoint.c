@@ -1,0 +1,164 @@
+#include "worker/safepoint.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Enough for the engine's interrupt and its thread-local storage. */
+#define WATCHER_STACK_BYTES (256u * 1024)
+#define WATCHER_SLICE_NS 100000u
+#define ORPHAN_EXIT 125
+/* An engine can lose an interrupt: SpiderMonkey marks the Wasm instances that exist when it is
+ * asked, and one that is made a moment later begins to run unmarked. So a VM that still runs after
+ * this time is asked again, at growing intervals. That is no second interrupt: one that was
+ * delivered has parked the VM, and asking twice before delivery delivers once. (It matters: see
+ * docs/decisions.) */
+#define ASK_AGAIN_NS 20000000u
+
+void safepoint_orphaned(void)
+{
+    _exit(ORPHAN_EXIT);
+}
+
+static int drain(void *userdata)
+{
+    struct safepoint *s = userdata;
+    if (daemon_channel_drain(s->channel) < 0)
+        safepoint_orphaned();
+    return 0;
+}
+
+void safepoint_init(struct safepoint *s, const struct world_page *world,
+                    const struct command_page *command, struct status_page *status, int kick_fd,
+                    struct daemon_channel *channel)
+{
+    *s = (struct safepoint){.state = SHM_STARTING, .channel = channel};
+    gate_init(&s->gate, world, command, status, kick_fd, drain, s);
+}
+
+/* linux/sched/types.h clashes with glibc's sched.h; this is version 0 of the structure. */
+struct sched_attr_v0 {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* A poke should not wait for another thread's time slice. A short slice of one's own (Linux 6.12)
+ * needs no privilege; nice -20 mostly is not allowed. Without either, stops are only slower. */
+static void quicken(void)
+{
+    struct sched_attr_v0 a = {
+        .size = sizeof a, .policy = SCHED_OTHER, .nice = -20, .runtime = WATCHER_SLICE_NS};
+    if (syscall(SYS_sched_setattr, 0, &a, 0) == 0)
+        return;
+    a.nice = 0;
+    (void)syscall(SYS_sched_setattr, 0, &a, 0);
+}
+
+static void *watch(void *userdata)
+{
+    struct safepoint *s = userdata;
+    uint32_t seen = 0; /* a poke before our start is seen too */
+    uint64_t again_ns = UINT64_MAX;
+    quicken();
+    sem_post(&s->watching);
+    for (;;) {
+        /* Poked, or time to look whether the last interrupt has arrived. */
+        if (gate_wait_poke(&s->gate, &seen, again_ns))
+            again_ns = ASK_AGAIN_NS;
+        else
+            again_ns *= 2;
+        if (gate_is_late(&s->gate))
+            s->ops->interrupt(s->engine);
+        else
+            again_ns = UINT64_MAX;
+    }
+    return NULL;
+}
+
+int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
+{
+    s->ops = ops;
+    s->engine = engine;
+    if (sem_init(&s->watching, 0, 0) < 0)
+        return -errno;
+    pthread_attr_t attr;
+    int r = pthread_attr_init(&attr);
+    if (r != 0)
+        return -r;
+    r = pthread_attr_setstacksize(&attr, WATCHER_STACK_BYTES);
+    if (r == 0)
+        r = pthread_create(&s->watcher, &attr, watch, s);
+    pthread_attr_destroy(&attr);
+    if (r != 0)
+        return -r;
+    while (sem_wait(&s->watching) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
+/* Relaxed: the seq_cst store of the state that follows in gate.c carries both along. */
+static void publish(struct safepoint *s)
+{
+    struct status_page *page = s->gate.status;
+    atomic_store_explicit(&page->last_fact, s->channel->last_seq, memory_order_relaxed);
+    if (s->engine)
+        atomic_store_explicit(&page->heap_bytes, s->ops->heap_bytes(s->engine),
+                              memory_order_relaxed);
+}
+
+void safepoint_enter(struct safepoint *s)
+{
+    publish(s);
+    (void)gate_enter(&s->gate); /* drain() ends the process rather than the wait */
+    s->state = SHM_RUNNING;
+}
+
+void safepoint_leave(struct safepoint *s, enum shm_state state)
+{
+    publish(s);
+    s->state = state;
+    gate_leave(&s->gate, state);
+}
+
+void safepoint_poll(struct safepoint *s)
+{
+    if (gate_is_open(&s->gate))
+        return;
+    publish(s);
+    (void)gate_poll(&s->gate);
+}
+
+void safepoint_sleep(struct safepoint *s, uint64_t deadline_ns)
+{
+    safepoint_leave(s, SHM_BLOCKED);
+    while (gate_block(&s->gate, deadline_ns) == 0)
+        ;
+    safepoint_enter(s);
+}
+
+void safepoint_wait(struct safepoint *s, bool (*done)(void *), void *userdata)
+{
+    if (done(userdata))
+        return;
+    bool running = s->state == SHM_RUNNING;
+    if (running)
+        safepoint_leave(s, SHM_BLOCKED);
+    do {
+        int r = daemon_channel_wait(s->channel, -1, UINT64_MAX);
+        if (r < 0)
+            safepoint_orphaned();
+    } while (!done(userdata));
+    if (running)
+        safepoint_enter(s);
+}
+
+uint64_t safepoint_clock_ns(struct safepoint *s)
+{
+    return gate_clock_ns(&s->gate);
+}

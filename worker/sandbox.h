@@ -1,0 +1,79 @@
+/*
+ * sandbox.h: what a newborn worker gives up, as a table of steps, and what became of each (its
+ * posture). Namespaces come with the birth (zygote.c); system calls go last (lockdown.h).
+ *
+ * Process and thread: the worker, before it has a second thread and before any guest byte is read.
+ *
+ * Invariants
+ *  - A step that is needed and fails ends the birth, unless degraded workers were asked for.
+ *  - Nothing after sandbox_enter() changes credentials, so that the parent-death signal stays.
+ *  - No worker has host uid 0: the zygote refuses to start with it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The layers by name, in the order of the report. */
+enum sandbox_layer {
+    SANDBOX_USER,
+    SANDBOX_PID,
+    SANDBOX_MOUNT,
+    SANDBOX_NET,
+    SANDBOX_IPC,
+    SANDBOX_UTS,
+    SANDBOX_CGROUP,
+    SANDBOX_ROOT,
+    SANDBOX_CAPS,
+    SANDBOX_NNP,
+    SANDBOX_SECCOMP,
+    SANDBOX_RLIMITS,
+    SANDBOX_LANDLOCK,
+    SANDBOX_FDS,
+    SANDBOX_DUMPABLE,
+    SANDBOX_LAYERS,
+};
+
+/** State of a layer; the numbers are those of worker.proto's Layer. */
+enum sandbox_state { SANDBOX_OFF = 0, SANDBOX_DEGRADED = 1, SANDBOX_ON = 2 };
+
+/** The numbers of the descriptors that a worker owns; all others are closed. 0 to 2 are /dev/null.
+ */
+enum sandbox_fd {
+    SANDBOX_FD_CHANNEL = 3,
+    SANDBOX_FD_KICK = 4,
+    SANDBOX_FD_LIFELINE = 5, /**< closed again by sandbox_enter() */
+};
+
+struct sandbox_options {
+    uint64_t clone_flags;        /**< namespaces made at birth (CLONE_NEW*) */
+    bool net_is_zygotes;         /**< the empty network namespace is the zygote's, inherited */
+    unsigned host_uid, host_gid; /**< ids outside of the new user namespace; never 0 */
+    uint64_t data_bytes;         /**< RLIMIT_DATA; 0: none */
+    uint64_t cpu_seconds;        /**< RLIMIT_CPU; 0: none */
+    bool allow_degraded;
+    bool die_with_daemon;
+};
+
+struct sandbox_posture {
+    enum sandbox_state state[SANDBOX_LAYERS];
+};
+
+const char *sandbox_layer_name(enum sandbox_layer layer);
+
+/**
+ * Moves the three descriptors to their numbers above, puts `null_fd` on 0 to 2, and closes all
+ * others. Returns 0 or negative errno.
+ */
+int sandbox_fds(int channel, int kick, int lifeline, int null_fd);
+
+/**
+ * Runs the steps. Returns 0 and the posture; or negative errno with the name of the step that was
+ * needed in *ret_step. Ends the process at once if the daemon is gone already.
+ */
+int sandbox_enter(const struct sandbox_options *o, struct sandbox_posture *posture,
+                  const char **ret_step);
+
+/** Maps one id of the new user namespace of the calling process to one of its parent's. */
+int sandbox_map_ids(unsigned inside_uid, unsigned host_uid, unsigned inside_gid, unsigned host_gid);
