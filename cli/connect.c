@@ -1,0 +1,83 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/private.h"
+
+static const char client_name[] = "stillctl " STILLPOINT_VERSION;
+
+/* The daemon took the connection and refused the client. */
+static int fail_hello(struct cli *cli)
+{
+    int code = cli_fail_call(cli, STILLPOINT_REFUSED, "use the daemon");
+    cli->sp = stillpoint_free(cli->sp);
+    return code;
+}
+
+static int connect_private(struct cli *cli)
+{
+    int sock, status;
+    int r = private_start(cli, &sock);
+    if (r != 0)
+        return r;
+    r = stillpoint_connect_fd(sock, client_name, &cli->sp);
+    if (r == 0)
+        return 0;
+    if (r == STILLPOINT_REFUSED)
+        return fail_hello(cli);
+    if (private_has_ended(&cli->daemon, &status))
+        return cli_fail(cli, CLI_UNREACHABLE,
+                        "start a private daemon: it ended with status %d "
+                        "(STILLPOINT_DEBUG=1 shows its log)",
+                        status);
+    return cli_fail_call(cli, r, "start a private daemon");
+}
+
+static int fail_connect(const struct cli *cli, const char *path, int r)
+{
+    switch (-r) {
+    case ENOENT:
+    case ENOTDIR:
+        return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no socket at %s (%s)", path,
+                        "start stillpointd, or use --private");
+    case ECONNREFUSED:
+        return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: nobody listens at %s (%s)", path,
+                        "start stillpointd, or use --private");
+    case EACCES:
+    case EPERM:
+        return cli_fail(cli, CLI_DENIED, "use %s: permission denied (%s)", path,
+                        "it serves its own user and root");
+    case ETIMEDOUT:
+        return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no answer at %s", path);
+    default:
+        return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon at %s: %s", path, strerror(-r));
+    }
+}
+
+static int connect_socket(struct cli *cli)
+{
+    char found[128];
+    const char *path = cli->socket;
+    if (!path) {
+        int r = stillpoint_default_socket(found, sizeof found);
+        if (r < 0)
+            return fail_connect(cli, "$STILLPOINT_SOCKET, in $XDG_RUNTIME_DIR or in /run", r);
+        path = found;
+    }
+    int r = stillpoint_connect(path, client_name, &cli->sp);
+    if (r == STILLPOINT_REFUSED)
+        return fail_hello(cli);
+    return r < 0 ? fail_connect(cli, path, r) : 0;
+}
+
+int cli_connect(struct cli *cli)
+{
+    return cli->private_daemon ? connect_private(cli) : connect_socket(cli);
+}
+
+void cli_done(struct cli *cli)
+{
+    cli->sp = stillpoint_free(cli->sp);
+    private_end(&cli->daemon);
+}

@@ -1,0 +1,235 @@
+#include "cli/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* JSON's integers here are signed; nothing that counts comes near. */
+static json_t *number(uint64_t v)
+{
+    return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v);
+}
+
+static json_t *number_or_null(uint64_t v)
+{
+    return v == 0 ? json_null() : number(v);
+}
+
+/* Replaces each byte that is not part of well-formed UTF-8; jansson judges what is. */
+static json_t *repaired_text(const char *text, size_t len)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    char *copy = malloc(len * 3 + 1);
+    size_t to = 0;
+    if (!copy)
+        return NULL;
+    for (size_t i = 0; i < len;) {
+        size_t best = 0;
+        for (size_t n = 1; n <= 4 && i + n <= len && best == 0; n++) {
+            json_t *piece = json_stringn(text + i, n);
+            best = piece ? n : 0;
+            json_decref(piece);
+        }
+        memcpy(copy + to, best ? text + i : replacement, best ? best : 3);
+        to += best ? best : 3;
+        i += best ? best : 1;
+    }
+    json_t *value = json_stringn(copy, to);
+    free(copy);
+    return value;
+}
+
+static json_t *text_of_bytes(const char *text, size_t len)
+{
+    json_t *value = json_stringn(len ? text : "", len);
+    return value ? value : repaired_text(text, len);
+}
+
+json_t *json_of_text(const char *text)
+{
+    return text ? text_of_bytes(text, strlen(text)) : json_null();
+}
+
+json_t *json_of_bytes(const void *data, size_t bytes)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    const unsigned char *from = data;
+    char *text = malloc((bytes + 2) / 3 * 4 + 1), *to = text;
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < bytes; i += 3) {
+        unsigned b = i + 1 < bytes ? from[i + 1] : 0, c = i + 2 < bytes ? from[i + 2] : 0;
+        unsigned v = (unsigned)from[i] << 16 | b << 8 | c;
+        *to++ = letters[v >> 18];
+        *to++ = letters[v >> 12 & 63];
+        *to++ = letters[i + 1 < bytes ? v >> 6 & 63 : 64];
+        *to++ = letters[i + 2 < bytes ? v & 63 : 64];
+    }
+    json_t *value = json_stringn(text, (size_t)(to - text));
+    free(text);
+    return value;
+}
+
+json_t *json_of_exit(const struct stillpoint_exit *exit)
+{
+    return json_pack("{s:s, s:o, s:o, s:o}", "reason", stillpoint_exit_reason_text(exit->reason),
+                     "code", number(exit->code), "signal", number(exit->signal), "detail",
+                     json_of_text(exit->detail));
+}
+
+static json_t *texts(const char *const *items, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_of_text(items[i]));
+    return list;
+}
+
+static json_t *holds(const struct stillpoint_vm *vm)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < vm->n_holds; i++)
+        json_array_append_new(list, json_pack("{s:o}", "debugger", json_of_text(vm->holds[i])));
+    return list;
+}
+
+static json_t *posture(const struct stillpoint_vm *vm)
+{
+    json_t *layers = json_object();
+    for (size_t i = 0; i < vm->n_posture; i++)
+        json_object_set_new(layers, vm->posture[i].name, json_of_text(vm->posture[i].state));
+    return layers;
+}
+
+json_t *json_of_vm(const struct stillpoint_vm *vm)
+{
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o}",
+        "id", number(vm->id), "name", json_of_text(vm->name), "world", json_of_text(vm->world),
+        "engine", json_of_text(vm->engine), "state", stillpoint_vm_state_text(vm->state), "held",
+        vm->held, "holds", holds(vm), "frozen", vm->frozen, "pid", number_or_null(vm->pid), "exit",
+        vm->has_exit ? json_of_exit(&vm->exit) : json_null(), "args", texts(vm->args, vm->n_args),
+        "started_us", number(vm->started_us), "cpu_us", number(vm->cpu_us), "memory_bytes",
+        number(vm->memory_bytes), "posture", posture(vm), "hooks", number(vm->hooks), "uid",
+        number(vm->uid), "ended_us", number_or_null(vm->ended_us), "program",
+        json_of_text(vm->program));
+}
+
+json_t *json_of_vm_ref(const struct stillpoint_vm *vm)
+{
+    return json_pack("{s:o, s:o}", "id", number(vm->id), "name", json_of_text(vm->name));
+}
+
+static json_t *ticket(const struct stillpoint_ticket *t)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "ticket", number(t->ticket), "reason",
+                     json_of_text(t->reason), "debugger", json_of_text(t->debugger), "uid",
+                     number(t->uid), "since_us", number(t->since_us));
+}
+
+static json_t *queued(const struct stillpoint_world *w)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < w->n_queued; i++)
+        json_array_append_new(list, ticket(&w->queued[i]));
+    return list;
+}
+
+static json_t *controller(const struct stillpoint_world *w)
+{
+    if (!w->has_controller)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o}", "debugger", json_of_text(w->controller.debugger), "policy",
+                     json_of_text(w->controller.policy), "expires_us",
+                     number_or_null(w->controller.expires_us));
+}
+
+json_t *json_of_world(const struct stillpoint_world *w)
+{
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_of_text(w->name),
+                     "mode", stillpoint_world_mode_text(w->mode), "epoch", number(w->epoch),
+                     "ticket", w->ticket ? ticket(w->ticket) : json_null(), "queued", queued(w),
+                     "runner", number_or_null(w->runner), "target", number_or_null(w->target),
+                     "controller", controller(w), "vms", number(w->vms));
+}
+
+static json_t *arrivals(const struct stillpoint_stop_report *report)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < report->n_arrivals; i++) {
+        const struct stillpoint_arrival *a = &report->arrivals[i];
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:s, s:s, s:o}", "vm", number(a->vm), "name",
+                            json_of_text(a->name), "was", stillpoint_vm_state_text(a->was), "how",
+                            stillpoint_how_text(a->how), "elapsed_us", number(a->elapsed_us)));
+    }
+    return list;
+}
+
+json_t *json_of_stop_report(const struct stillpoint_stop_report *report)
+{
+    json_t *missing = json_array();
+    for (size_t i = 0; i < report->n_missing; i++)
+        json_array_append_new(missing, number(report->missing[i]));
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "world", json_of_text(report->world),
+                     "mode", stillpoint_world_mode_text(report->mode), "ticket",
+                     number(report->ticket), "reason", json_of_text(report->reason), "elapsed_us",
+                     number(report->elapsed_us), "arrivals", arrivals(report), "missing", missing);
+}
+
+json_t *json_of_resumption(const struct stillpoint_resumption *r)
+{
+    return json_pack("{s:o, s:s, s:o, s:o, s:o}", "world", json_of_text(r->world), "mode",
+                     stillpoint_world_mode_text(r->mode), "ticket", number(r->ticket),
+                     "next_ticket", number_or_null(r->next_ticket), "held_us", number(r->held_us));
+}
+
+json_t *json_of_log_record(const struct stillpoint_log_record *r)
+{
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "seq", number(r->seq), "stream",
+                     stillpoint_stream_text(r->stream), "level", json_of_text(r->level), "data",
+                     json_of_bytes(r->data, r->bytes), "text", text_of_bytes(r->data, r->bytes),
+                     "time_us", number(r->time_us), "mono_ns", number(r->mono_ns));
+}
+
+json_t *json_of_dropped(uint64_t dropped, uint64_t before_seq)
+{
+    return json_pack("{s:o, s:o}", "dropped", number(dropped), "before_seq", number(before_seq));
+}
+
+/* A message is JSON already; one that is not (a daemon's fault) is shown as text. */
+static json_t *message(const char *json)
+{
+    json_error_t error;
+    if (!json)
+        return json_null();
+    json_t *value = json_loads(json, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    return value ? value : json_of_text(json);
+}
+
+json_t *json_of_event(const struct stillpoint_event *e)
+{
+    if (e->dropped > 0)
+        return json_of_dropped(e->dropped, e->before_seq);
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seq",
+                     number(e->seq), "kind", stillpoint_event_kind_text(e->kind), "time_us",
+                     number(e->time_us), "mono_ns", number(e->mono_ns), "vm", number_or_null(e->vm),
+                     "name", json_of_text(e->name), "world", json_of_text(e->world), "epoch",
+                     number_or_null(e->epoch), "ticket", number_or_null(e->ticket), "uid",
+                     e->has_uid ? number(e->uid) : json_null(), "data", message(e->json), "exit",
+                     e->exit ? json_of_exit(e->exit) : json_null(), "detail",
+                     json_of_text(e->detail));
+}
+
+json_t *json_of_checkup(const struct stillpoint_checkup *c)
+{
+    json_t *checks = json_array();
+    for (size_t i = 0; i < c->n; i++)
+        json_array_append_new(checks, json_pack("{s:o, s:o, s:o, s:o}", "name",
+                                                json_of_text(c->checks[i].name), "state",
+                                                json_of_text(c->checks[i].state), "detail",
+                                                json_of_text(c->checks[i].detail), "hint",
+                                                json_of_text(c->checks[i].hint)));
+    return json_pack("{s:b, s:o}", "ok", c->ok, "checks", checks);
+}

@@ -1,0 +1,86 @@
+# stillctl. All but main is an archive, so that unit tests link the real objects.
+noinst_LIBRARIES += %D%/libcli.a
+%C%_libcli_a_SOURCES = \
+	%D%/cli.h \
+	%D%/connect.c \
+	%D%/doctor.c \
+	%D%/events.c \
+	%D%/fail.c \
+	%D%/json.c %D%/json.h \
+	%D%/logs.c \
+	%D%/message.c \
+	%D%/options.c %D%/options.h \
+	%D%/parse.c %D%/parse.h \
+	%D%/print.c %D%/print.h \
+	%D%/private.c %D%/private.h \
+	%D%/run.c \
+	%D%/select.c %D%/select.h \
+	%D%/session.c %D%/session.h \
+	%D%/verb.h %D%/verbs.c \
+	%D%/vm.c \
+	%D%/world.c
+%C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTILLPOINTD_PATH='"$(sbindir)/stillpointd"' \
+	$(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
+CLI_LIBS = %D%/libcli.a $(CLIENT_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
+
+bin_PROGRAMS += stillctl
+stillctl_SOURCES = %D%/main.c
+stillctl_CPPFLAGS = $(%C%_libcli_a_CPPFLAGS)
+stillctl_LDADD = $(CLI_LIBS)
+
+dist_man_MANS += docs/man/stillctl.1 docs/man/stillpointd.8
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+nodist_bashcompletion_DATA = %D%/completions/stillctl
+%D%/completions/stillctl: packaging/completions/stillctl.bash
+	$(AM_V_GEN)$(MKDIR_P) %D%/completions && cp $(srcdir)/packaging/completions/stillctl.bash $@
+CLEANFILES += %D%/completions/stillctl
+
+schemasdir = $(pkgdatadir)/schemas
+dist_schemas_DATA = \
+	docs/schemas/call.json \
+	docs/schemas/doctor.json \
+	docs/schemas/dropped.json \
+	docs/schemas/event.json \
+	docs/schemas/events.json \
+	docs/schemas/exit.json \
+	docs/schemas/hold.json \
+	docs/schemas/kill.json \
+	docs/schemas/list.json \
+	docs/schemas/logs.json \
+	docs/schemas/release.json \
+	docs/schemas/run.json \
+	docs/schemas/send.json \
+	docs/schemas/status.json \
+	docs/schemas/ticket.json \
+	docs/schemas/version.json \
+	docs/schemas/vm-ref.json \
+	docs/schemas/vm.json \
+	docs/schemas/wait.json \
+	docs/schemas/world-list.json \
+	docs/schemas/world-resume.json \
+	docs/schemas/world-status.json \
+	docs/schemas/world-stop.json \
+	docs/schemas/world.json
+
+EXTRA_DIST += %D%/README.md docs/schemas/README.md packaging/completions/stillctl.bash
+
+if HAVE_CMOCKA
+CLI_TESTS = tests/unit/test_cli_json tests/unit/test_cli_parse tests/unit/test_cli_run
+check_PROGRAMS += $(CLI_TESTS)
+TESTS += $(CLI_TESTS)
+endif
+
+tests_unit_test_cli_json_SOURCES = tests/unit/test_cli_json.c tests/support/unit.h
+tests_unit_test_cli_json_CPPFLAGS = $(%C%_libcli_a_CPPFLAGS)
+tests_unit_test_cli_json_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
+
+tests_unit_test_cli_parse_SOURCES = tests/unit/test_cli_parse.c tests/support/unit.h
+tests_unit_test_cli_parse_CPPFLAGS = $(%C%_libcli_a_CPPFLAGS)
+tests_unit_test_cli_parse_LDADD = $(CLI_LIBS) $(UNIT_LIBS)
+
+# Runs the stillctl in the build directory.
+tests_unit_test_cli_run_SOURCES = tests/unit/test_cli_run.c $(CLIENT_FAKE) tests/support/unit.h
+tests_unit_test_cli_run_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+EXTRA_tests_unit_test_cli_run_DEPENDENCIES = stillctl$(EXEEXT)
+$(tests_unit_test_cli_run_OBJECTS): | $(PROTO_GENERATED_H)

@@ -1,0 +1,23 @@
+/*
+ * parse.h: arguments as people write them. Pure functions; false leaves the result untouched.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Decimal digits only. */
+bool parse_u64(const char *text, uint64_t *ret);
+/** A number, fractions allowed, and a unit: us, ms, s, m or min, h, d. "0" needs none. */
+bool parse_duration(const char *text, uint64_t *ret_us);
+/** Bytes, or a whole number of K, M, G, T (powers of 1024; "iB" may follow). Not 0. */
+bool parse_size(const char *text, uint64_t *ret_bytes);
+/** "50%": a whole number above 0, of one CPU. */
+bool parse_percent(const char *text, uint32_t *ret);
+/** Any JSON value. Otherwise writes why not into `why`. */
+bool parse_json(const char *text, char *why, size_t why_bytes);
+/** Has a glob's characters, which no name has. */
+bool parse_is_glob(const char *text);
+/** A name or an id: what the daemon takes for a VM. */
+bool parse_is_vm(const char *text);

@@ -1,0 +1,206 @@
+#include "cli/print.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+bool print_has_color(const struct cli *cli)
+{
+    const char *no_color = getenv("NO_COLOR");
+    if (cli->color != CLI_COLOR_AUTO)
+        return cli->color == CLI_COLOR_ALWAYS;
+    return isatty(STDOUT_FILENO) && !(no_color && no_color[0]);
+}
+
+/* ---- JSON */
+
+static void dump(const json_t *value, size_t flags)
+{
+    json_dumpf(value, stdout, flags | JSON_ENCODE_ANY);
+    putchar('\n');
+}
+
+void print_json_line(json_t *value)
+{
+    dump(value, JSON_COMPACT);
+    json_decref(value);
+}
+
+void print_json(const struct cli *cli, json_t *value)
+{
+    size_t i;
+    json_t *item;
+    if (cli->format != CLI_JSONL)
+        dump(value, JSON_INDENT(2));
+    else if (json_is_array(value))
+        json_array_foreach(value, i, item) dump(item, JSON_COMPACT);
+    else
+        dump(value, JSON_COMPACT);
+    json_decref(value);
+}
+
+/* ---- lines */
+
+void print_bytes(const void *data, size_t bytes)
+{
+    if (bytes > 0)
+        fwrite(data, 1, bytes, stdout);
+}
+
+void print_line(const char *format, ...)
+{
+    va_list ap;
+    char *text;
+    va_start(ap, format);
+    int n = vasprintf(&text, format, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    for (unsigned char *p = (unsigned char *)text; *p; p++)
+        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+    putchar('\n');
+    free(text);
+}
+
+/* Why stdout failed first; stdio keeps only that it did. */
+static int output_errno;
+
+bool print_flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (output_errno == 0)
+        output_errno = errno ? errno : EIO;
+    return false;
+}
+
+int print_end(const struct cli *cli, int code)
+{
+    if (print_flush() || output_errno == EPIPE)
+        return code;
+    int failed = cli_fail(cli, CLI_FAILED, "write the output: %s", strerror(output_errno));
+    return code != CLI_OK ? code : failed;
+}
+
+/* ---- tables */
+
+struct print_table {
+    struct libscols_table *table;
+    struct libscols_line *line;
+    size_t next;
+};
+
+struct print_table *print_table_new(const struct cli *cli, const struct print_column *columns)
+{
+    struct print_table *t = calloc(1, sizeof *t);
+    if (!t || !(t->table = scols_new_table())) {
+        free(t);
+        return NULL;
+    }
+    scols_table_enable_noheadings(t->table, cli->no_legend);
+    scols_table_enable_colors(t->table, print_has_color(cli));
+    for (; columns->name; columns++)
+        scols_table_new_column(t->table, columns->name, 0, columns->right ? SCOLS_FL_RIGHT : 0);
+    return t;
+}
+
+void print_table_row(struct print_table *t)
+{
+    if (!t)
+        return;
+    t->line = scols_table_new_line(t->table, NULL);
+    t->next = 0;
+}
+
+void print_table_cell(struct print_table *t, const char *format, ...)
+{
+    va_list ap;
+    char *text;
+    if (!t || !t->line)
+        return;
+    va_start(ap, format);
+    int n = vasprintf(&text, format, ap);
+    va_end(ap);
+    if (n >= 0 && scols_line_refer_data(t->line, t->next, text) != 0)
+        free(text);
+    t->next++;
+}
+
+void print_table_color(struct print_table *t, const char *color)
+{
+    if (t && t->line && color)
+        scols_cell_set_color(scols_line_get_cell(t->line, t->next - 1), color);
+}
+
+void print_table_end(struct print_table *t)
+{
+    if (!t)
+        return;
+    if (scols_table_get_nlines(t->table) > 0)
+        scols_print_table(t->table);
+    scols_unref_table(t->table);
+    free(t);
+}
+
+/* ---- numbers for people */
+
+static char *next_buffer(size_t *ret_size)
+{
+    static char buffers[4][64];
+    static unsigned next;
+    *ret_size = sizeof buffers[0];
+    return buffers[next++ % 4];
+}
+
+const char *print_size(uint64_t bytes)
+{
+    static const char units[] = "BKMGTPE";
+    size_t size, unit = 0;
+    char *text = next_buffer(&size);
+    double v = (double)bytes;
+    for (; v >= 1024; unit++)
+        v /= 1024;
+    if (unit == 0)
+        snprintf(text, size, "%" PRIu64 "B", bytes);
+    else
+        snprintf(text, size, v < 10 && v != (double)(unsigned)v ? "%.1f%c" : "%.0f%c", v,
+                 units[unit]);
+    return text;
+}
+
+const char *print_duration(uint64_t us)
+{
+    size_t size;
+    char *text = next_buffer(&size);
+    if (us < 1000)
+        snprintf(text, size, "%" PRIu64 "us", us);
+    else if (us < 1000000)
+        snprintf(text, size, "%.1fms", (double)us / 1e3);
+    else if (us < 60000000)
+        snprintf(text, size, "%.1fs", (double)us / 1e6);
+    else if (us < UINT64_C(3600000000))
+        snprintf(text, size, "%" PRIu64 "m%02" PRIu64 "s", us / 60000000, us / 1000000 % 60);
+    else
+        snprintf(text, size, "%" PRIu64 "h%02" PRIu64 "m", us / UINT64_C(3600000000),
+                 us / 60000000 % 60);
+    return text;
+}
+
+const char *print_time(uint64_t time_us)
+{
+    size_t size;
+    char *text = next_buffer(&size);
+    time_t seconds = (time_t)(time_us / 1000000);
+    struct tm tm;
+    if (time_us == 0 || !localtime_r(&seconds, &tm) ||
+        strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+        return "-";
+    return text;
+}

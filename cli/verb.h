@@ -1,0 +1,35 @@
+/*
+ * verb.h: what stillctl can do. Each noun's file defines its verbs; verbs.c lists them.
+ */
+#pragma once
+
+#include <getopt.h>
+
+#include "cli/cli.h"
+
+struct verb {
+    const char *name;           /**< "run", "world stop" */
+    const char *synopsis;       /**< what follows the name */
+    const char *summary;        /**< one line for the list of verbs */
+    const char *help;           /**< paragraphs for its own help: options, remarks */
+    const char *shorts;         /**< as getopt's; "+" first: options end at the first argument */
+    const struct option *longs; /**< ends with {0}; NULL: none */
+    bool hidden;                /**< not in the list of verbs */
+    /** argv[0] is the verb. Returns the exit code. */
+    int (*run)(struct cli *cli, int argc, char **argv);
+};
+
+extern const struct verb verb_run, verb_list, verb_status, verb_logs, verb_kill, verb_hold,
+    verb_release, verb_call, verb_send, verb_wait, verb_world_list, verb_world_status,
+    verb_world_stop, verb_world_resume, verb_events, verb_doctor, verb_version, verb_help;
+
+/** All verbs in the order of the help; ends with NULL. */
+extern const struct verb *const verbs[];
+
+/**
+ * The verb at the start of argv. Sets *ret_words to the number of arguments that its name takes.
+ * NULL if there is none.
+ */
+const struct verb *verb_find(int argc, char **argv, int *ret_words);
+/** The usage of one verb, or (NULL) of stillctl, on stdout. */
+void verb_help_print(const struct verb *verb);

@@ -1,0 +1,101 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/options.h"
+#include "cli/verb.h"
+
+const struct verb *const verbs[] = {
+    &verb_run,
+    &verb_list,
+    &verb_status,
+    &verb_logs,
+    &verb_kill,
+    &verb_call,
+    &verb_send,
+    &verb_wait,
+    &verb_hold,
+    &verb_release,
+    &verb_world_list,
+    &verb_world_status,
+    &verb_world_stop,
+    &verb_world_resume,
+    &verb_events,
+    &verb_doctor,
+    &verb_version,
+    &verb_help,
+    NULL,
+};
+
+const struct verb *verb_find(int argc, char **argv, int *ret_words)
+{
+    for (size_t i = 0; verbs[i]; i++) {
+        const char *name = verbs[i]->name;
+        const char *space = strchr(name, ' ');
+        size_t first = space ? (size_t)(space - name) : strlen(name);
+        if (argc < 1 || strncmp(argv[0], name, first) != 0 || argv[0][first] != '\0')
+            continue;
+        if (space && (argc < 2 || strcmp(argv[1], space + 1) != 0))
+            continue;
+        *ret_words = space ? 2 : 1;
+        return verbs[i];
+    }
+    return NULL;
+}
+
+static void print_global_options(void)
+{
+    fputs("\nGlobal options (before or after the verb):\n"
+          "  -s, --socket SOCKET    talk to the daemon at this socket\n"
+          "      --private          start a daemon for this call, and end it after\n"
+          "      --allow-degraded   let the private daemon do without parts of the sandbox\n"
+          "  -o, --output FORMAT    table, json, jsonl (one object a line) or name\n"
+          "      --no-legend        no column names and no summary\n"
+          "      --color WHEN       auto, always or never\n"
+          "  -h, --help             help for the verb\n"
+          "      --version          the version of stillctl\n",
+          stdout);
+}
+
+static void print_all(void)
+{
+    fputs("stillctl [GLOBAL OPTION…] VERB …: programs in sandboxed VMs that stop together\n\n",
+          stdout);
+    for (size_t i = 0; verbs[i]; i++)
+        if (!verbs[i]->hidden)
+            printf("  %-14s %s\n", verbs[i]->name, verbs[i]->summary);
+    print_global_options();
+    fputs("\n'stillctl help VERB' tells more; exit codes are in stillctl(1).\n", stdout);
+}
+
+void verb_help_print(const struct verb *verb)
+{
+    if (!verb) {
+        print_all();
+        return;
+    }
+    printf("stillctl %s %s: %s\n", verb->name, verb->synopsis, verb->summary);
+    if (verb->help[0])
+        printf("\n%s", verb->help);
+    print_global_options();
+}
+
+static int run_help(struct cli *cli, int argc, char **argv)
+{
+    int words = 0;
+    if (options_all(cli, argc, argv) != 0)
+        return cli->exit_code;
+    const struct verb *verb = verb_find(argc - optind, argv + optind, &words);
+    if (optind + words < argc)
+        return cli_fail_usage(cli, "no such verb: %s", argv[optind]);
+    verb_help_print(verb);
+    return CLI_OK;
+}
+
+const struct verb verb_help = {
+    .name = "help",
+    .synopsis = "[VERB]",
+    .summary = "how to use stillctl, or one verb",
+    .help = "",
+    .shorts = "",
+    .run = run_help,
+};

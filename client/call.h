@@ -1,0 +1,33 @@
+/*
+ * call.h: what the typed wrappers of requests share.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "client/conn.h"
+#include "client/decode.h"
+#include "proto/limits.h"
+
+#define CALL_PAGES_MAX 65536 /* a list whose pages never end is an error of the daemon */
+
+static inline void call_memory_free(struct stillpoint_memory **m)
+{
+    memory_free(*m);
+}
+
+#define _cleanup_envelope_ _cleanup_(conn_envelope_free)
+#define _cleanup_memory_ _cleanup_(call_memory_free)
+
+/** The body of a free function of a result that is in its memory alone. */
+#define CALL_FREE(result)                                                                          \
+    do {                                                                                           \
+        if (result) {                                                                              \
+            memory_free((result)->memory);                                                         \
+            memset((result), 0, sizeof *(result));                                                 \
+        }                                                                                          \
+        return NULL;                                                                               \
+    } while (0)

@@ -1,0 +1,255 @@
+#include "client/decode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The public numbers are the wire's: a cast decodes an enum. The last of each, so that a value
+ * added to the wire is not forgotten here. */
+#define SAME(public, wire) _Static_assert((int)(public) == (int)(wire), #public)
+SAME(STILLPOINT_ERROR_CANCELLED, STILLPOINT__API__ERROR_CODE__ERROR_CANCELLED);
+SAME(STILLPOINT_VM_EXITED, STILLPOINT__API__VM_STATE__VM_STATE_EXITED);
+SAME(STILLPOINT_EXIT_UNKNOWN, STILLPOINT__API__EXIT_REASON__EXIT_UNKNOWN);
+SAME(STILLPOINT_SOURCE_WASM, STILLPOINT__API__SOURCE_KIND__SOURCE_WASM);
+SAME(STILLPOINT_STDERR, STILLPOINT__API__STREAM__STREAM_STDERR);
+SAME(STILLPOINT_WAIT_ACTIVE, STILLPOINT__API__WAIT_FOR__WAIT_FOR_ACTIVE);
+SAME(STILLPOINT_MODE_RUN_ONE, STILLPOINT__API__WORLD_MODE__MODE_RUN_ONE);
+SAME(STILLPOINT_HOW_DEAD, STILLPOINT__API__HOW__HOW_DEAD);
+SAME(STILLPOINT_EVENT_PRIVILEGED, STILLPOINT__API__EVENT_KIND__EVENT_PRIVILEGED);
+
+void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
+                 struct stillpoint_exit *ret)
+{
+    *ret = (struct stillpoint_exit){
+        .reason = e->has_reason ? (enum stillpoint_exit_reason)e->reason : STILLPOINT_EXIT_UNKNOWN,
+        .code = e->code,
+        .signal = e->signal,
+        .detail = memory_text(m, e->detail),
+    };
+}
+
+static const char *const *decode_texts(struct stillpoint_memory *m, char *const *texts, size_t n,
+                                       size_t *ret_n)
+{
+    const char **copy = memory_array(m, n, sizeof *copy);
+    *ret_n = copy ? n : 0;
+    for (size_t i = 0; i < *ret_n; i++)
+        copy[i] = memory_text(m, texts[i]);
+    return copy;
+}
+
+static const char *const *decode_holds(struct stillpoint_memory *m, Stillpoint__Api__Hold **holds,
+                                       size_t n, size_t *ret_n)
+{
+    const char **names = memory_array(m, n, sizeof *names);
+    *ret_n = names ? n : 0;
+    for (size_t i = 0; i < *ret_n; i++)
+        names[i] = memory_text(m, holds[i]->debugger);
+    return names;
+}
+
+static const struct stillpoint_layer *decode_posture(struct stillpoint_memory *m,
+                                                     Stillpoint__Api__Layer **layers, size_t n,
+                                                     size_t *ret_n)
+{
+    struct stillpoint_layer *copy = memory_array(m, n, sizeof *copy);
+    *ret_n = copy ? n : 0;
+    for (size_t i = 0; i < *ret_n; i++)
+        copy[i] = (struct stillpoint_layer){memory_text(m, layers[i]->name),
+                                            memory_text(m, layers[i]->state)};
+    return copy;
+}
+
+static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
+                      struct stillpoint_vm *ret)
+{
+    *ret = (struct stillpoint_vm){
+        .id = v->id,
+        .name = memory_text(m, v->name),
+        .world = memory_text(m, v->world),
+        .engine = memory_text(m, v->engine),
+        .program = memory_text(m, v->program),
+        .state = v->has_state ? (enum stillpoint_vm_state)v->state : 0,
+        .held = v->held,
+        .frozen = v->frozen,
+        .pid = v->pid,
+        .uid = v->uid,
+        .hooks = v->hooks,
+        .has_exit = v->exit != NULL,
+        .started_us = v->started_us,
+        .ended_us = v->ended_us,
+        .cpu_us = v->cpu_us,
+        .memory_bytes = v->memory_bytes,
+    };
+    if (v->exit)
+        decode_exit(m, v->exit, &ret->exit);
+    ret->holds = decode_holds(m, v->holds, v->n_holds, &ret->n_holds);
+    ret->args = decode_texts(m, v->args, v->n_args, &ret->n_args);
+    ret->posture = decode_posture(m, v->posture, v->n_posture, &ret->n_posture);
+}
+
+int decode_append_vm(const Stillpoint__Api__Vm *v, struct stillpoint_vms *vms)
+{
+    /* Room for a power of two of items, so that a long list is not copied for each of them. */
+    if ((vms->n & (vms->n - 1)) == 0) {
+        size_t size = vms->n ? 2 * vms->n : 1;
+        struct stillpoint_vm *items = reallocarray(vms->items, size, sizeof *items);
+        if (!items)
+            return -ENOMEM;
+        vms->items = items;
+    }
+    decode_vm(vms->memory, v, &vms->items[vms->n++]);
+    return memory_failed(vms->memory) ? -ENOMEM : 0;
+}
+
+int decode_only_vm(const Stillpoint__Api__Vm *v, struct stillpoint_vms *ret_vms)
+{
+    if (!v || v->id == 0)
+        return -EPROTO;
+    struct stillpoint_vms vms = {.memory = memory_new()};
+    int r = vms.memory ? decode_append_vm(v, &vms) : -ENOMEM;
+    if (r == 0)
+        *ret_vms = vms;
+    else
+        stillpoint_vms_free(&vms);
+    return r;
+}
+
+static void decode_ticket(struct stillpoint_memory *m, const Stillpoint__Api__Ticket *t,
+                          struct stillpoint_ticket *ret)
+{
+    *ret = (struct stillpoint_ticket){
+        .ticket = t->ticket,
+        .reason = memory_text(m, t->reason),
+        .debugger = memory_text(m, t->debugger),
+        .uid = t->uid,
+        .since_us = t->since_us,
+    };
+}
+
+void decode_world(struct stillpoint_memory *m, const Stillpoint__Api__World *w,
+                  struct stillpoint_world *ret)
+{
+    *ret = (struct stillpoint_world){
+        .name = memory_text(m, w->name),
+        .mode = w->has_mode ? (enum stillpoint_world_mode)w->mode : 0,
+        .epoch = w->epoch,
+        .runner = w->runner,
+        .target = w->target,
+        .has_controller = w->controller != NULL,
+        .vms = w->vms,
+    };
+    if (w->ticket) {
+        struct stillpoint_ticket *ticket = memory_array(m, 1, sizeof *ticket);
+        if (ticket)
+            decode_ticket(m, w->ticket, ticket);
+        ret->ticket = ticket;
+    }
+    struct stillpoint_ticket *queued = memory_array(m, w->n_queued, sizeof *queued);
+    ret->n_queued = queued ? w->n_queued : 0;
+    for (size_t i = 0; i < ret->n_queued; i++)
+        decode_ticket(m, w->queued[i], &queued[i]);
+    ret->queued = queued;
+    if (w->controller) {
+        ret->controller.debugger = memory_text(m, w->controller->debugger);
+        ret->controller.policy = memory_text(m, w->controller->policy);
+        ret->controller.expires_us = w->controller->expires_us;
+    }
+}
+
+void decode_stop_report(struct stillpoint_memory *m, const Stillpoint__Api__StopReport *s,
+                        struct stillpoint_stop_report *ret)
+{
+    *ret = (struct stillpoint_stop_report){
+        .world = memory_text(m, s->world),
+        .mode = s->has_mode ? (enum stillpoint_world_mode)s->mode : 0,
+        .ticket = s->ticket,
+        .reason = memory_text(m, s->reason),
+        .elapsed_us = s->elapsed_us,
+    };
+    struct stillpoint_arrival *arrivals = memory_array(m, s->n_arrivals, sizeof *arrivals);
+    ret->n_arrivals = arrivals ? s->n_arrivals : 0;
+    for (size_t i = 0; i < ret->n_arrivals; i++) {
+        const Stillpoint__Api__Arrival *a = s->arrivals[i];
+        arrivals[i] = (struct stillpoint_arrival){
+            .vm = a->vm,
+            .name = memory_text(m, a->name),
+            .was = a->has_was ? (enum stillpoint_vm_state)a->was : 0,
+            .how = a->has_how ? (enum stillpoint_how)a->how : 0,
+            .elapsed_us = a->elapsed_us,
+        };
+    }
+    ret->arrivals = arrivals;
+    ret->missing = memory_copy(m, s->missing, s->n_missing * sizeof *s->missing);
+    ret->n_missing = ret->missing ? s->n_missing : 0;
+}
+
+void decode_log(struct stillpoint_memory *m, const Stillpoint__Api__LogPage *l,
+                struct stillpoint_log *ret)
+{
+    struct stillpoint_log_record *records = memory_array(m, l->n_records, sizeof *records);
+    size_t n = records ? l->n_records : 0;
+    for (size_t i = 0; i < n; i++) {
+        const Stillpoint__Api__LogRecord *r = l->records[i];
+        records[i] = (struct stillpoint_log_record){
+            .seq = r->seq,
+            .stream = r->has_stream ? (enum stillpoint_stream)r->stream : STILLPOINT_STDOUT,
+            .level = memory_text(m, r->level),
+            .data = memory_copy(m, r->data.data, r->data.len),
+            .time_us = r->time_us,
+            .mono_ns = r->mono_ns,
+        };
+        records[i].bytes = records[i].data ? r->data.len : 0;
+    }
+    *ret = (struct stillpoint_log){
+        .records = records,
+        .n = n,
+        .next_seq = l->next_seq,
+        .dropped = l->dropped,
+        .ended = l->ended,
+    };
+}
+
+void decode_checkup(struct stillpoint_memory *m, const Stillpoint__Api__DoctorReply *d,
+                    struct stillpoint_checkup *ret)
+{
+    struct stillpoint_check *checks = memory_array(m, d->n_checks, sizeof *checks);
+    size_t n = checks ? d->n_checks : 0;
+    for (size_t i = 0; i < n; i++) {
+        const Stillpoint__Api__Check *c = d->checks[i];
+        checks[i] = (struct stillpoint_check){
+            .name = memory_text(m, c->name),
+            .state = memory_text(m, c->state),
+            .detail = memory_text(m, c->detail),
+            .hint = memory_text_or_null(m, c->hint),
+        };
+    }
+    *ret = (struct stillpoint_checkup){.ok = d->ok, .checks = checks, .n = n};
+}
+
+void decode_event(struct stillpoint_memory *m, const Stillpoint__Api__Event *e,
+                  struct stillpoint_event *ret)
+{
+    *ret = (struct stillpoint_event){
+        .seq = e->seq,
+        .kind = e->has_kind ? (enum stillpoint_event_kind)e->kind : 0,
+        .time_us = e->time_us,
+        .mono_ns = e->mono_ns,
+        .vm = e->vm,
+        .name = memory_text_or_null(m, e->name),
+        .world = memory_text_or_null(m, e->world),
+        .epoch = e->epoch,
+        .ticket = e->ticket,
+        .has_uid = e->has_uid,
+        .uid = e->uid,
+        .json = memory_text_or_null(m, e->json),
+        .detail = memory_text_or_null(m, e->detail),
+        .dropped = e->dropped,
+        .before_seq = e->before_seq,
+    };
+    if (e->exit) {
+        struct stillpoint_exit *exit = memory_array(m, 1, sizeof *exit);
+        if (exit)
+            decode_exit(m, e->exit, exit);
+        ret->exit = exit;
+    }
+}

@@ -1,0 +1,26 @@
+/*
+ * decode.h: messages of the daemon as the structs of stillpoint.h. A field that is missing gets its
+ * default; whether memory ran out is asked of the memory. Pure functions.
+ */
+#pragma once
+
+#include "client/memory.h"
+#include "client/stillpoint.h"
+#include "proto/api.pb-c.h"
+
+void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
+                 struct stillpoint_exit *ret);
+/** One more VM at the end of a list that has its memory. -ENOMEM when that is all used up. */
+int decode_append_vm(const Stillpoint__Api__Vm *v, struct stillpoint_vms *vms);
+/** A list of one VM; -EPROTO for NULL or one without an id, -ENOMEM. */
+int decode_only_vm(const Stillpoint__Api__Vm *v, struct stillpoint_vms *ret_vms);
+void decode_world(struct stillpoint_memory *m, const Stillpoint__Api__World *w,
+                  struct stillpoint_world *ret);
+void decode_stop_report(struct stillpoint_memory *m, const Stillpoint__Api__StopReport *s,
+                        struct stillpoint_stop_report *ret);
+void decode_log(struct stillpoint_memory *m, const Stillpoint__Api__LogPage *l,
+                struct stillpoint_log *ret);
+void decode_checkup(struct stillpoint_memory *m, const Stillpoint__Api__DoctorReply *d,
+                    struct stillpoint_checkup *ret);
+void decode_event(struct stillpoint_memory *m, const Stillpoint__Api__Event *e,
+                  struct stillpoint_event *ret);

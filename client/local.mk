@@ -1,0 +1,54 @@
+# libstillpoint: stillpoint.h is the only header that is installed. The archive is whole: it has the
+# objects of base/ and proto/ that it uses, so that its users link it and libprotobuf-c.
+lib_LIBRARIES = %D%/libstillpoint.a
+include_HEADERS += %D%/stillpoint.h
+%C%_libstillpoint_a_SOURCES = \
+	%D%/call.h \
+	%D%/call_daemon.c \
+	%D%/call_vm.c \
+	%D%/call_world.c \
+	%D%/conn.c %D%/conn.h \
+	%D%/connect.c \
+	%D%/decode.c %D%/decode.h \
+	%D%/events.c %D%/events.h \
+	%D%/folder.c \
+	%D%/glob.c \
+	%D%/memory.c %D%/memory.h \
+	%D%/run.c \
+	%D%/stillpoint.h \
+	%D%/words.c
+%C%_libstillpoint_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+%C%_libstillpoint_a_LIBADD = \
+	base/bytes.$(OBJEXT) \
+	base/fd.$(OBJEXT) \
+	base/text.$(OBJEXT) \
+	proto/frame.$(OBJEXT) \
+	proto/unpack.$(OBJEXT) \
+	proto/libproto_generated_a-api.pb-c.$(OBJEXT)
+$(%C%_libstillpoint_a_OBJECTS): | $(PROTO_GENERATED_H)
+CLIENT_LIBS = %D%/libstillpoint.a $(PROTOBUF_C_LIBS)
+
+pkgconfigdir = $(libdir)/pkgconfig
+nodist_pkgconfig_DATA = %D%/libstillpoint.pc
+%D%/libstillpoint.pc: %D%/libstillpoint.pc.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && $(SED) -e 's|@libdir[@]|$(libdir)|' \
+		-e 's|@includedir[@]|$(includedir)|' -e 's|@VERSION[@]|$(VERSION)|' \
+		$(srcdir)/%D%/libstillpoint.pc.in >$@
+CLEANFILES += %D%/libstillpoint.pc
+EXTRA_DIST += %D%/README.md %D%/libstillpoint.pc.in
+
+if HAVE_CMOCKA
+CLIENT_TESTS = tests/unit/test_client_conn tests/unit/test_client_folder
+check_PROGRAMS += $(CLIENT_TESTS)
+TESTS += $(CLIENT_TESTS)
+endif
+# A daemon that says what a test wants; tests of cli/ use it too.
+CLIENT_FAKE = tests/unit/test_client_fake.c tests/unit/test_client_fake.h
+
+tests_unit_test_client_conn_SOURCES = tests/unit/test_client_conn.c $(CLIENT_FAKE) tests/support/unit.h
+tests_unit_test_client_conn_CFLAGS = $(AM_CFLAGS) -pthread
+tests_unit_test_client_conn_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+$(tests_unit_test_client_conn_OBJECTS): | $(PROTO_GENERATED_H)
+
+tests_unit_test_client_folder_SOURCES = tests/unit/test_client_folder.c tests/support/unit.h
+tests_unit_test_client_folder_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)

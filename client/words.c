@@ -1,0 +1,97 @@
+/* The word of each enum value, as JSON, tables and arguments have it. */
+#include "client/stillpoint.h"
+
+#include "base/text.h"
+
+#define WORD(words, value)                                                                         \
+    ((size_t)(value) < sizeof(words) / sizeof *(words) && (words)[value] ? (words)[value]          \
+                                                                         : "unknown")
+
+const char *stillpoint_vm_state_text(enum stillpoint_vm_state state)
+{
+    static const char *const words[] = {
+        [STILLPOINT_VM_STARTING] = "starting", [STILLPOINT_VM_ACTIVE] = "active",
+        [STILLPOINT_VM_IDLE] = "idle",         [STILLPOINT_VM_BLOCKED] = "blocked",
+        [STILLPOINT_VM_PARKED] = "parked",     [STILLPOINT_VM_EVALUATING] = "evaluating",
+        [STILLPOINT_VM_EXITED] = "exited",
+    };
+    return WORD(words, state);
+}
+
+const char *stillpoint_exit_reason_text(enum stillpoint_exit_reason reason)
+{
+    static const char *const words[] = {
+        [STILLPOINT_EXIT_EXITED] = "exited",   [STILLPOINT_EXIT_ERROR] = "error",
+        [STILLPOINT_EXIT_OOM] = "oom",         [STILLPOINT_EXIT_TIMEOUT] = "timeout",
+        [STILLPOINT_EXIT_KILLED] = "killed",   [STILLPOINT_EXIT_CRASHED] = "crashed",
+        [STILLPOINT_EXIT_SECCOMP] = "seccomp", [STILLPOINT_EXIT_UNKNOWN] = "unknown",
+    };
+    return WORD(words, reason);
+}
+
+const char *stillpoint_stream_text(enum stillpoint_stream stream)
+{
+    static const char *const words[] = {
+        [STILLPOINT_STDOUT] = "stdout",
+        [STILLPOINT_STDERR] = "stderr",
+    };
+    return WORD(words, stream);
+}
+
+const char *stillpoint_wait_for_text(enum stillpoint_wait_for what)
+{
+    static const char *const words[] = {
+        [STILLPOINT_WAIT_EXITED] = "exited",
+        [STILLPOINT_WAIT_IDLE] = "idle",
+        [STILLPOINT_WAIT_STOPPED] = "stopped",
+        [STILLPOINT_WAIT_ACTIVE] = "active",
+    };
+    return WORD(words, what);
+}
+
+const char *stillpoint_world_mode_text(enum stillpoint_world_mode mode)
+{
+    static const char *const words[] = {
+        [STILLPOINT_MODE_RUN_ALL] = "run-all",
+        [STILLPOINT_MODE_STOPPING] = "stopping",
+        [STILLPOINT_MODE_STOPPED] = "stopped",
+        [STILLPOINT_MODE_RUN_ONE] = "run-one",
+    };
+    return WORD(words, mode);
+}
+
+const char *stillpoint_how_text(enum stillpoint_how how)
+{
+    static const char *const words[] = {
+        [STILLPOINT_HOW_ACKED] = "acked",
+        [STILLPOINT_HOW_HELD] = "held",
+        [STILLPOINT_HOW_ENFORCED] = "enforced",
+        [STILLPOINT_HOW_DEAD] = "dead",
+    };
+    return WORD(words, how);
+}
+
+const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind)
+{
+    static const char *const words[] = {
+        [STILLPOINT_EVENT_VM_BORN] = "vm-born",
+        [STILLPOINT_EVENT_VM_ENDED] = "vm-ended",
+        [STILLPOINT_EVENT_WORLD_MADE] = "world-made",
+        [STILLPOINT_EVENT_WORLD_GONE] = "world-gone",
+        [STILLPOINT_EVENT_WORLD_STOPPING] = "world-stopping",
+        [STILLPOINT_EVENT_WORLD_STOPPED] = "world-stopped",
+        [STILLPOINT_EVENT_WORLD_RESUMED] = "world-resumed",
+        [STILLPOINT_EVENT_VM_HELD] = "vm-held",
+        [STILLPOINT_EVENT_VM_RELEASED] = "vm-released",
+        [STILLPOINT_EVENT_VM_MESSAGE] = "vm-message",
+        [STILLPOINT_EVENT_VM_MISSED] = "vm-missed",
+        [STILLPOINT_EVENT_ZYGOTE_LOST] = "zygote-lost",
+        [STILLPOINT_EVENT_PRIVILEGED] = "privileged",
+    };
+    return WORD(words, kind);
+}
+
+bool stillpoint_is_name(const char *text)
+{
+    return text_is_name(text, STILLPOINT_NAME_BYTES);
+}

@@ -1,0 +1,128 @@
+# bash completion for stillctl(1)
+# shellcheck shell=bash
+
+# The global options that say which daemon is asked, as they stand on the command line.
+__stillctl_daemon() {
+    local i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -s | --socket)
+            if ((i + 1 < COMP_CWORD)); then
+                printf '%s\n' -s "${COMP_WORDS[i + 1]}"
+            fi
+            ;;
+        esac
+    done
+}
+
+# Names of VMs or worlds; nothing if no daemon answers. $@: the verb that lists them.
+__stillctl_names() {
+    local daemon
+    mapfile -t daemon < <(__stillctl_daemon)
+    "${COMP_WORDS[0]/#\~/$HOME}" "${daemon[@]}" "$@" -o name 2>/dev/null
+}
+
+__stillctl_reply() {
+    mapfile -t COMPREPLY < <(compgen "$@" -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
+# The verb, "world" with the word after it; and in __stillctl_args how many arguments follow it.
+__stillctl_verb() {
+    local i word verb=
+    __stillctl_args=0
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+        -s | --socket | -o | --output | --color | -w | --world | --name | --engine | --memory | --cpu | \
+            --timeout | --cpu-time | --include | -n | --lines | --for | --since | --deadline | --wait | \
+            --hold)
+            ((i++))
+            ;;
+        -*) ;;
+        *)
+            if [[ -z $verb ]]; then
+                verb=$word
+            elif [[ $verb == world ]]; then
+                verb="world $word"
+            else
+                ((__stillctl_args++))
+            fi
+            ;;
+        esac
+    done
+    __stillctl_found=$verb
+}
+
+__stillctl_options() {
+    local global='-s --socket --private --allow-degraded -o --output --no-legend --color -h --help --version'
+    case $1 in
+    run)
+        echo "$global -d --detach --ready -w --world --name --engine --memory --cpu --timeout" \
+            "--cpu-time --debug --include --exit-when-done"
+        ;;
+    list) echo "$global -a --all -w --world" ;;
+    logs) echo "$global -f --follow -n --lines" ;;
+    call) echo "$global --timeout" ;;
+    wait) echo "$global --for --timeout" ;;
+    events) echo "$global -f --follow --since" ;;
+    'world stop') echo "$global --deadline --wait --hold --enforce --require-idle" ;;
+    *) echo "$global" ;;
+    esac
+}
+
+# The value of the option before the cursor. False: that word takes none.
+__stillctl_value() {
+    case $1 in
+    -s | --socket) __stillctl_reply -f ;;
+    -o | --output) __stillctl_reply -W 'table json jsonl name' ;;
+    --color) __stillctl_reply -W 'auto always never' ;;
+    --for) __stillctl_reply -W 'exited idle stopped active' ;;
+    --engine) __stillctl_reply -W 'mozjs' ;;
+    -w | --world) __stillctl_reply -W "$(__stillctl_names world list)" ;;
+    --name | --memory | --cpu | --timeout | --cpu-time | --include | -n | --lines | --since | --deadline | \
+        --wait | --hold) COMPREPLY=() ;;
+    *) return 1 ;;
+    esac
+}
+
+__stillctl_argument() {
+    case $1 in
+    '') __stillctl_reply -W 'run list status logs kill call send wait hold release world events doctor version help' ;;
+    world) __stillctl_reply -W 'list status stop resume' ;;
+    help) __stillctl_reply -W 'run list status logs kill call send wait hold release world events doctor version' ;;
+    run) __stillctl_reply -f ;;
+    kill | hold | release) __stillctl_reply -W "$(__stillctl_names list)" ;;
+    status | wait) __stillctl_reply -W "$(__stillctl_names list -a)" ;;
+    logs) ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list -a)" ;;
+    call | send) ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list)" ;;
+    'world status' | 'world stop' | 'world resume')
+        ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names world list)"
+        ;;
+    esac
+}
+
+_stillctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} __stillctl_args=0 __stillctl_found=
+    COMPREPLY=()
+    # "--for=id" comes as three words; what is completed is the part after the sign.
+    if [[ $current == '=' ]]; then
+        COMP_WORDS[COMP_CWORD]=
+        __stillctl_value "${COMP_WORDS[COMP_CWORD - 1]}"
+        return
+    fi
+    if [[ ${COMP_WORDS[COMP_CWORD - 1]} == '=' ]]; then
+        __stillctl_value "${COMP_WORDS[COMP_CWORD - 2]}"
+        return
+    fi
+    __stillctl_value "${COMP_WORDS[COMP_CWORD - 1]}" && return
+    __stillctl_verb
+    if [[ $__stillctl_found == run ]] && ((__stillctl_args > 0)); then
+        __stillctl_reply -f
+    elif [[ $current == -* ]]; then
+        __stillctl_reply -W "$(__stillctl_options "$__stillctl_found")"
+    else
+        __stillctl_argument "$__stillctl_found"
+    fi
+}
+
+complete -o filenames -o bashdefault -F _stillctl stillctl

@@ -1,0 +1,205 @@
+/* The shapes that docs/schemas promise. */
+#include "tests/support/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/json.h"
+
+static void assert_json(json_t *value, const char *expected)
+{
+    assert_non_null(value);
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(value);
+}
+
+static struct stillpoint_vm plain_vm(void)
+{
+    return (struct stillpoint_vm){.id = 1,
+                                  .name = "app",
+                                  .world = "default",
+                                  .engine = "mozjs",
+                                  .program = "app.js",
+                                  .state = STILLPOINT_VM_IDLE,
+                                  .held = true,
+                                  .pid = 77,
+                                  .uid = 1000,
+                                  .started_us = UINT64_C(1700000000000000)};
+}
+
+static void a_living_vm_has_no_exit_and_no_end(void **state)
+{
+    struct stillpoint_vm vm = plain_vm();
+    (void)state;
+    assert_json(json_of_vm(&vm),
+                "{\"id\":1,\"name\":\"app\",\"world\":\"default\",\"engine\":\"mozjs\","
+                "\"state\":\"idle\",\"held\":true,\"holds\":[],\"frozen\":false,\"pid\":77,"
+                "\"exit\":null,\"args\":[],\"started_us\":1700000000000000,\"cpu_us\":0,"
+                "\"memory_bytes\":0,\"posture\":{},\"hooks\":0,\"uid\":1000,\"ended_us\":null,"
+                "\"program\":\"app.js\"}");
+}
+
+static void an_exited_vm_has_no_pid(void **state)
+{
+    static const char *const args[] = {"a", "b c"}, *const holds[] = {"cli:0"};
+    static const struct stillpoint_layer posture[] = {{"seccomp", "on"}, {"cgroup", "degraded"}};
+    struct stillpoint_vm vm = plain_vm();
+    (void)state;
+    vm.pid = 0;
+    vm.state = STILLPOINT_VM_EXITED;
+    vm.has_exit = true;
+    vm.exit = (struct stillpoint_exit){STILLPOINT_EXIT_OOM, 137, 9, "limit"};
+    vm.args = args;
+    vm.n_args = 2;
+    vm.holds = holds;
+    vm.n_holds = 1;
+    vm.posture = posture;
+    vm.n_posture = 2;
+    json_t *value = json_of_vm(&vm);
+    assert_true(json_is_null(json_object_get(value, "pid")));
+    assert_json(json_incref(json_object_get(value, "exit")),
+                "{\"reason\":\"oom\",\"code\":137,\"signal\":9,\"detail\":\"limit\"}");
+    assert_json(json_incref(json_object_get(value, "args")), "[\"a\",\"b c\"]");
+    assert_json(json_incref(json_object_get(value, "holds")), "[{\"debugger\":\"cli:0\"}]");
+    assert_json(json_incref(json_object_get(value, "posture")),
+                "{\"seccomp\":\"on\",\"cgroup\":\"degraded\"}");
+    json_decref(value);
+}
+
+static void a_world_has_nulls_for_what_it_lacks(void **state)
+{
+    struct stillpoint_world w = {.name = "blue", .mode = STILLPOINT_MODE_RUN_ALL, .epoch = 1};
+    const struct stillpoint_ticket ticket = {3, "admin", "cli:0", 0, 5};
+    (void)state;
+    assert_json(json_of_world(&w), "{\"name\":\"blue\",\"mode\":\"run-all\",\"epoch\":1,"
+                                   "\"ticket\":null,\"queued\":[],\"runner\":null,\"target\":null,"
+                                   "\"controller\":null,\"vms\":0}");
+    w.mode = STILLPOINT_MODE_STOPPED;
+    w.ticket = &ticket;
+    w.has_controller = true;
+    w.controller.debugger = "cli:0";
+    w.controller.policy = "hold";
+    json_t *value = json_of_world(&w);
+    assert_json(
+        json_incref(json_object_get(value, "ticket")),
+        "{\"ticket\":3,\"reason\":\"admin\",\"debugger\":\"cli:0\",\"uid\":0,\"since_us\":5}");
+    assert_json(json_incref(json_object_get(value, "controller")),
+                "{\"debugger\":\"cli:0\",\"policy\":\"hold\",\"expires_us\":null}");
+    json_decref(value);
+}
+
+static void a_stop_report_lists_arrivals_and_ids_that_miss(void **state)
+{
+    const struct stillpoint_arrival arrivals[] = {
+        {1, "app", STILLPOINT_VM_ACTIVE, STILLPOINT_HOW_ACKED, 40}};
+    const uint64_t missing[] = {2};
+    const struct stillpoint_stop_report report = {.world = "default",
+                                                  .mode = STILLPOINT_MODE_STOPPED,
+                                                  .ticket = 9,
+                                                  .reason = "admin",
+                                                  .elapsed_us = 50,
+                                                  .arrivals = arrivals,
+                                                  .n_arrivals = 1,
+                                                  .missing = missing,
+                                                  .n_missing = 1};
+    (void)state;
+    assert_json(json_of_stop_report(&report),
+                "{\"world\":\"default\",\"mode\":\"stopped\",\"ticket\":9,\"reason\":\"admin\","
+                "\"elapsed_us\":50,\"arrivals\":[{\"vm\":1,\"name\":\"app\",\"was\":\"active\","
+                "\"how\":\"acked\",\"elapsed_us\":40}],\"missing\":[2]}");
+}
+
+static void a_resumption_names_the_next_ticket_or_null(void **state)
+{
+    const struct stillpoint_resumption r = {
+        .world = "default", .mode = STILLPOINT_MODE_RUN_ALL, .ticket = 9, .held_us = 5};
+    (void)state;
+    assert_json(json_of_resumption(&r), "{\"world\":\"default\",\"mode\":\"run-all\",\"ticket\":9,"
+                                        "\"next_ticket\":null,\"held_us\":5}");
+}
+
+static void an_event_embeds_its_message(void **state)
+{
+    const struct stillpoint_event e = {.seq = 4,
+                                       .kind = STILLPOINT_EVENT_VM_MESSAGE,
+                                       .time_us = 1,
+                                       .vm = 1,
+                                       .name = "app",
+                                       .world = "default",
+                                       .json = "{\"a\":[1]}"};
+    const struct stillpoint_event lost = {.dropped = 3, .before_seq = 9};
+    (void)state;
+    assert_json(json_of_event(&e),
+                "{\"seq\":4,\"kind\":\"vm-message\",\"time_us\":1,\"mono_ns\":0,\"vm\":1,"
+                "\"name\":\"app\",\"world\":\"default\",\"epoch\":null,\"ticket\":null,"
+                "\"uid\":null,\"data\":{\"a\":[1]},\"exit\":null,\"detail\":null}");
+    assert_json(json_of_event(&lost), "{\"dropped\":3,\"before_seq\":9}");
+}
+
+static void bytes_of_a_log_are_base64_and_readable_text(void **state)
+{
+    const struct stillpoint_log_record r = {
+        .seq = 1, .stream = STILLPOINT_STDERR, .level = "warn", .data = "a\xff\n\0z", .bytes = 5};
+    (void)state;
+    assert_json(json_of_log_record(&r),
+                "{\"seq\":1,\"stream\":\"stderr\",\"level\":\"warn\",\"data\":\"Yf8KAHo=\","
+                "\"text\":\"a\xef\xbf\xbd\\n\\u0000z\",\"time_us\":0,\"mono_ns\":0}");
+}
+
+static void base64_pads_what_is_no_multiple_of_three(void **state)
+{
+    (void)state;
+    assert_json(json_of_bytes("", 0), "\"\"");
+    assert_json(json_of_bytes("f", 1), "\"Zg==\"");
+    assert_json(json_of_bytes("fo", 2), "\"Zm8=\"");
+    assert_json(json_of_bytes("foobar", 6), "\"Zm9vYmFy\"");
+}
+
+static void malformed_text_is_repaired_not_lost(void **state)
+{
+    (void)state;
+    assert_json(json_of_text(NULL), "null");
+    assert_json(json_of_text("\xc3\xa4\xc3"), "\"\xc3\xa4\xef\xbf\xbd\"");
+    assert_json(json_of_text("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+}
+
+static void a_checkup_has_hints_or_null(void **state)
+{
+    const struct stillpoint_check checks[] = {{"seccomp", "ok", "filter", NULL},
+                                              {"cgroup", "degraded", "none", "use systemd"}};
+    const struct stillpoint_checkup c = {.ok = true, .checks = checks, .n = 2};
+    (void)state;
+    assert_json(json_of_checkup(&c),
+                "{\"ok\":true,\"checks\":[{\"name\":\"seccomp\",\"state\":\"ok\",\"detail\":"
+                "\"filter\",\"hint\":null},{\"name\":\"cgroup\",\"state\":\"degraded\",\"detail\":"
+                "\"none\",\"hint\":\"use systemd\"}]}");
+}
+
+static void values_of_a_newer_daemon_are_unknown(void **state)
+{
+    struct stillpoint_vm vm = plain_vm();
+    (void)state;
+    vm.state = (enum stillpoint_vm_state)99;
+    json_t *value = json_of_vm(&vm);
+    assert_string_equal(json_string_value(json_object_get(value, "state")), "unknown");
+    json_decref(value);
+    assert_string_equal(stillpoint_event_kind_text((enum stillpoint_event_kind) - 1), "unknown");
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_living_vm_has_no_exit_and_no_end),
+    cmocka_unit_test(an_exited_vm_has_no_pid),
+    cmocka_unit_test(a_world_has_nulls_for_what_it_lacks),
+    cmocka_unit_test(a_stop_report_lists_arrivals_and_ids_that_miss),
+    cmocka_unit_test(a_resumption_names_the_next_ticket_or_null),
+    cmocka_unit_test(an_event_embeds_its_message),
+    cmocka_unit_test(bytes_of_a_log_are_base64_and_readable_text),
+    cmocka_unit_test(base64_pads_what_is_no_multiple_of_three),
+    cmocka_unit_test(malformed_text_is_repaired_not_lost),
+    cmocka_unit_test(a_checkup_has_hints_or_null),
+    cmocka_unit_test(values_of_a_newer_daemon_are_unknown),
+};
+
+UNIT_MAIN(tests)
