@@ -1,0 +1,9 @@
+EXTRA_DIST += %D%/README.md \
+	%D%/decisions/README.md \
+	%D%/decisions/0001-static-archives-instead-of-libtool.md \
+	%D%/decisions/0002-uthash-smartcols-jansson.md \
+	%D%/decisions/0003-python-for-system-tests.md \
+	%D%/decisions/0004-one-makefile.md \
+	%D%/decisions/0005-order-within-daemon-by-groups.md \
+	%D%/decisions/0006-the-gate-reads-the-world-word-twice.md \
+	%D%/decisions/0007-an-interrupt-may-be-asked-for-again.md

@@ -1,0 +1,198 @@
+#include "tests/support/unit.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/event_bus.h"
+#include "daemon/registry.h"
+#include "daemon/state.h"
+#include "daemon/worker.h"
+#include "daemon/world.h"
+
+static struct event_base *base;
+static struct event_bus *bus;
+static struct worlds *worlds;
+static struct registry *registry;
+static struct state *kept;
+
+static int setup(void **state)
+{
+    (void)state;
+    const struct registry_config config = {.lifeline_fd = -1};
+    base = event_base_new();
+    bus = event_bus_new();
+    worlds = worlds_new(base, bus);
+    registry = registry_new(&config);
+    kept = state_new(registry, worlds);
+    assert_non_null(kept);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    state_free(kept);
+    registry_free(registry);
+    worlds_free(worlds);
+    event_bus_free(bus);
+    event_base_free(base);
+    libevent_global_shutdown();
+    return 0;
+}
+
+static struct worker vm(uint64_t id, const char *name)
+{
+    static char *args[] = {(char *)"one", (char *)"two words", NULL};
+    struct worker w = {.id = id,
+                       .program = (char *)"app.js",
+                       .argc = 2,
+                       .argv = args,
+                       .uid = 1000,
+                       .pid = 4711,
+                       .phase = WORKER_ADMITTED,
+                       .memory_bytes = 1u << 28,
+                       .timeout_us = 5,
+                       .started_us = 1234567};
+    snprintf(w.name, sizeof w.name, "%s", name);
+    strcpy(w.world, "default");
+    strcpy(w.engine, "mozjs");
+    w.gate.holds = 2;
+    w.gate.birth_done = true;
+    w.gate.held_ns = 99;
+    return w;
+}
+
+static void what_is_put_down_is_read_back(void **state)
+{
+    (void)state;
+    struct worker a = vm(7, "app"), b = vm(8, "other");
+    struct state_image image;
+    registry_set_next_id(registry, 42);
+    worlds_set_next_ticket(worlds, 43);
+    assert_int_equal(state_put_vm(kept, &a), 0);
+    assert_int_equal(state_put_vm(kept, &b), 0);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.version, STATE_VERSION);
+    assert_int_equal(image.next_vm, 42);
+    assert_int_equal(image.next_ticket, 43);
+    assert_int_equal(image.n_vms, 2);
+    const Stillpoint__State__Vm *m = image.vms[0];
+    assert_int_equal(m->id, 7);
+    assert_string_equal(m->name, "app");
+    assert_string_equal(m->world, "default");
+    assert_string_equal(m->engine, "mozjs");
+    assert_string_equal(m->program, "app.js");
+    assert_int_equal(m->n_args, 2);
+    assert_string_equal(m->args[1], "two words");
+    assert_int_equal(m->uid, 1000);
+    assert_int_equal(m->pid, 4711);
+    assert_int_equal(m->phase, WORKER_ADMITTED);
+    assert_int_equal(m->memory_bytes, 1u << 28);
+    assert_int_equal(m->timeout_us, 5);
+    assert_int_equal(m->started_us, 1234567);
+    assert_int_equal(m->holds, 2);
+    assert_true(m->released);
+    assert_int_equal(m->held_ns, 99);
+    state_image_done(&image);
+}
+
+static void the_last_record_holds_and_what_is_gone_is_left_out(void **state)
+{
+    (void)state;
+    struct worker a = vm(7, "app"), b = vm(8, "other");
+    struct state_image image;
+    state_put_vm(kept, &a);
+    state_put_vm(kept, &b);
+    a.gate.holds = 0;
+    state_put_vm(kept, &a);
+    state_put_vm_gone(kept, 8);
+    state_put_vm_gone(kept, 1000);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_vms, 1);
+    assert_int_equal(image.vms[0]->holds, 0);
+    state_image_done(&image);
+}
+
+static void a_stopped_world_is_kept_with_its_ticket(void **state)
+{
+    (void)state;
+    struct world *w = worlds_get(worlds, "default", false);
+    struct state_image image;
+    uint64_t ticket, next, held;
+    const struct ticket_request request = {
+        .reason = TICKET_ADMIN, .uid = 1000, .deadline_us = 1, .hold_us = 3600000000u};
+    assert_int_equal(world_stop(w, &request, &ticket), 0);
+    assert_int_equal(state_put_world(kept, w), 0);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_worlds, 1);
+    assert_int_equal(image.worlds[0]->mode, WORLD_STOPPED);
+    assert_int_equal(image.worlds[0]->epoch, world_epoch(w));
+    assert_int_equal(image.worlds[0]->ticket, ticket);
+    assert_int_equal(image.worlds[0]->uid, 1000);
+    assert_int_equal(image.next_ticket, ticket + 1);
+    state_image_done(&image);
+    world_resume(w, &ticket, &next, &held);
+}
+
+static void the_log_is_written_anew_before_it_grows_large(void **state)
+{
+    (void)state;
+    struct worker a = vm(7, "app");
+    struct state_image image;
+    for (int i = 0; i < 20000; i++)
+        assert_int_equal(state_put_vm(kept, &a), 0);
+    assert_true(lseek(state_fd(kept), 0, SEEK_END) < 1024 * 1024);
+    /* The registry knows no such VM, so that the log which was made of it has none either, but for
+     * what was put down since. */
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_true(image.n_vms <= 1);
+    state_image_done(&image);
+}
+
+static void a_log_that_was_cut_off_is_read_up_to_there(void **state)
+{
+    (void)state;
+    struct worker a = vm(7, "app");
+    struct state_image image;
+    state_put_vm(kept, &a);
+    off_t end = lseek(state_fd(kept), 0, SEEK_END);
+    static const uint8_t half[12] = {0, 0, 0, 0, 0x12, 0x34};
+    assert_int_equal(pwrite(state_fd(kept), half, sizeof half, end), sizeof half);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_vms, 1);
+    state_image_done(&image);
+}
+
+static void what_is_no_log_is_refused(void **state)
+{
+    (void)state;
+    struct state_image image;
+    int fd = memfd_create("test", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(state_read(fd, &image), -EPROTO);
+    static const uint8_t garbage[64] = {0xff, 0xff, 0xff, 0x7f, 1, 2, 3};
+    assert_int_equal(pwrite(fd, garbage, sizeof garbage, 0), sizeof garbage);
+    assert_int_equal(state_read(fd, &image), -EPROTO);
+    /* Head { version: 99 } */
+    static const uint8_t later[] = {4, 0, 0, 0, 0x0a, 2, 8, 99};
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, later, sizeof later, 0), sizeof later);
+    assert_int_equal(state_read(fd, &image), -EPROTONOSUPPORT);
+    close(fd);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+static const struct CMUnitTest tests[] = {
+    TEST(what_is_put_down_is_read_back),
+    TEST(the_last_record_holds_and_what_is_gone_is_left_out),
+    TEST(a_stopped_world_is_kept_with_its_ticket),
+    TEST(the_log_is_written_anew_before_it_grows_large),
+    TEST(a_log_that_was_cut_off_is_read_up_to_there),
+    TEST(what_is_no_log_is_refused),
+};
+
+UNIT_MAIN(tests)

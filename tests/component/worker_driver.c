@@ -1,0 +1,1121 @@
+/*
+ * worker_driver.c: plays the daemon for the worker program, with the real pages, channels and
+ * sandbox.
+ *
+ *   worker_driver                       all cases, as TAP, with ./stillpoint-worker-fake
+ *   worker_driver PROGRAM [CASE]        with another program, or one case
+ *   worker_driver PROGRAM --run FILE    any engine: runs one file and shows what comes of it
+ *
+ * Started as root it leaves an observer behind that stays root, because only root may look at a
+ * worker's namespaces, and becomes an unprivileged user before it starts anything.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "proto/limits.h"
+#include "proto/worker.pb-c.h"
+#include "shared-mem/futex.h"
+#include "shared-mem/stop.h"
+#include "worker/seccomp_table.h"
+
+#define MS 1000000ull
+#define PATIENCE_MS 10000
+#define NOBODY 65534u
+#define MAX_VMS 16
+
+typedef Stillpoint__Worker__Command Command;
+typedef Stillpoint__Worker__Fact Fact;
+
+#define CHECK(x)                                                                                   \
+    do {                                                                                           \
+        if (!(x)) {                                                                                \
+            printf("not ok - %s\n# %s:%d: %s\n", running_case, __FILE__, __LINE__, #x);            \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static const char *running_case = "start";
+static int program_fd = -1;
+static int observer = -1; /* socket to the root observer, or -1 */
+
+/* protobuf-c takes no const; packing changes nothing. */
+static char *text_of(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+/* ---- the observer */
+
+static void observe(pid_t pid, char *report, size_t size)
+{
+    static const char *const names[] = {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[64], theirs[64] = "", ours[64] = "";
+        snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, names[i]);
+        bool read_it = readlink(path, theirs, sizeof theirs - 1) > 0;
+        snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+        read_it = readlink(path, ours, sizeof ours - 1) > 0 && read_it;
+        n += (size_t)snprintf(report + n, size - n, "%s=%s ", names[i],
+                              !read_it                    ? "?"
+                              : strcmp(theirs, ours) == 0 ? "shared"
+                                                          : "own");
+    }
+    char command[512];
+    snprintf(command, sizeof command,
+             "echo files=$(ls -A /proc/%d/root/ | wc -l) fds=$(ls /proc/%d/fd | tr '\\n' ,) "
+             "uid_map=$(echo $(cat /proc/%d/uid_map)) mounts=$(cat /proc/%d/mounts | wc -l) "
+             "net=$(nsenter -t %d -n tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')",
+             (int)pid, (int)pid, (int)pid, (int)pid, (int)pid);
+    FILE *f = popen(command, "r");
+    if (f) {
+        if (!fgets(report + n, (int)(size - n), f))
+            report[n] = '\0';
+        pclose(f);
+    }
+}
+
+static void start_observer(void)
+{
+    int pair[2];
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child > 0) {
+        close(pair[1]);
+        observer = pair[0];
+        return;
+    }
+    close(pair[0]);
+    pid_t pid;
+    while (recv(pair[1], &pid, sizeof pid, 0) == (ssize_t)sizeof pid) {
+        char report[1024];
+        observe(pid, report, sizeof report);
+        if (send(pair[1], report, strlen(report) + 1, MSG_NOSIGNAL) < 0)
+            break;
+    }
+    _exit(0);
+}
+
+static void become_unprivileged(void)
+{
+    if (geteuid() != 0)
+        return;
+    start_observer();
+    CHECK(setgroups(0, NULL) == 0);
+    CHECK(setresgid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK(setresuid(NOBODY, NOBODY, NOBODY) == 0);
+}
+
+/* ---- zygote and workers */
+
+struct zygote {
+    pid_t pid;
+    int channel;
+    int lifeline[2];
+};
+
+struct vm {
+    struct stop_gate gate;
+    int channel, pidfd;
+    pid_t pid;
+    uint64_t seq, acked;
+    bool hold_acks;
+    char console[4096]; /* its start */
+    size_t console_bytes;
+    char last_detail[256];
+    int exit_reason, exit_code;
+    bool born, loaded, ready, exiting;
+    uint64_t calls_done, no_such, posted, imports_wanted;
+    char last_text[256];
+    size_t last_text_bytes;
+    unsigned posture[32];
+    char posture_names[32][16];
+    size_t n_posture;
+};
+
+static void zygote_start(struct zygote *z, const char *mode)
+{
+    int pair[2];
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    CHECK(pipe2(z->lifeline, O_CLOEXEC) == 0);
+    z->pid = fork();
+    CHECK(z->pid >= 0);
+    if (z->pid == 0) {
+        if (pair[1] == 3)
+            fcntl(3, F_SETFD, 0);
+        dup2(pair[1], 3);
+        char *const args[] = {text_of("stillpoint-worker"), text_of(mode), NULL};
+        fexecve(program_fd, args, environ);
+        _exit(127);
+    }
+    close(pair[1]);
+    z->channel = pair[0];
+}
+
+static int zygote_end(struct zygote *z)
+{
+    int status;
+    close(z->channel);
+    close(z->lifeline[0]);
+    close(z->lifeline[1]);
+    CHECK(waitpid(z->pid, &status, 0) == z->pid);
+    return status;
+}
+
+static void wait_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    CHECK(poll(&p, 1, PATIENCE_MS) == 1);
+}
+
+static void vm_spawn(struct vm *v, struct zygote *z, struct stop_world *w, bool keep_idle)
+{
+    *v = (struct vm){.channel = -1};
+    CHECK(stop_gate_init(&v->gate, w, v) == 0);
+    int pair[2];
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    Stillpoint__Worker__Spawn m = STILLPOINT__WORKER__SPAWN__INIT;
+    m.has_spawn_id = m.has_helper_threads = m.has_keep_idle = m.has_die_with_daemon = true;
+    m.has_data_bytes = true;
+    m.data_bytes = 256u << 20;
+    m.spawn_id = 7;
+    m.helper_threads = 1;
+    m.keep_idle = keep_idle;
+    m.die_with_daemon = true;
+    uint8_t packet[256];
+    struct iovec iov = {packet, stillpoint__worker__spawn__pack(&m, packet)};
+    const int fds[] = {pair[1],           w->page_fd,      v->gate.command_fd,
+                       v->gate.status_fd, v->gate.kick_fd, z->lifeline[0]};
+    CHECK(fd_send(z->channel, &iov, 1, fds, 6) > 0);
+    close(pair[1]);
+    stop_gate_handed_over(&v->gate);
+    v->channel = pair[0];
+
+    wait_readable(z->channel);
+    size_t n_fds = 1;
+    v->pidfd = -1;
+    ssize_t n = fd_receive(z->channel, packet, sizeof packet, &v->pidfd, &n_fds);
+    CHECK(n > 0);
+    Stillpoint__Worker__Spawned *s = stillpoint__worker__spawned__unpack(NULL, (size_t)n, packet);
+    CHECK(s && s->spawn_id == 7);
+    if (s->error)
+        fprintf(stderr, "spawn: %s: %s\n", s->detail, strerror((int)s->error));
+    CHECK(s->pid > 0 && n_fds == 1);
+    v->pid = (pid_t)s->pid;
+    stillpoint__worker__spawned__free_unpacked(s, NULL);
+}
+
+static void vm_send(struct vm *v, Command *c, int fd)
+{
+    uint8_t packet[LIMIT_PACKET_BYTES];
+    if (!v->hold_acks) {
+        c->has_ack = true;
+        c->ack = v->acked = v->seq;
+    }
+    struct iovec iov = {packet, stillpoint__worker__command__pack(c, packet)};
+    CHECK(fd_send(v->channel, &iov, 1, &fd, fd >= 0 ? 1 : 0) > 0);
+    stop_ring(&v->gate);
+}
+
+static void vm_ack(struct vm *v)
+{
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    vm_send(v, &c, -1);
+}
+
+static void keep_text(struct vm *v, const ProtobufCBinaryData *text, bool in_memfd, int fd)
+{
+    const uint8_t *data = text->data;
+    size_t len = text->len;
+    if (in_memfd)
+        CHECK(fd_memfd_map(fd, LIMIT_JSON_BYTES, &data, &len) == 0);
+    v->last_text_bytes = len;
+    snprintf(v->last_text, sizeof v->last_text, "%.*s", len < 200 ? (int)len : 200,
+             (const char *)data);
+    if (in_memfd)
+        fd_memfd_unmap(data, len);
+}
+
+static void take_fact(struct vm *v, const Fact *f, int fd)
+{
+    CHECK(f->seq == v->seq + 1);
+    v->seq = f->seq;
+    switch (f->body_case) {
+    case STILLPOINT__WORKER__FACT__BODY_BORN:
+        if (f->born->error)
+            fprintf(stderr, "born: %s\n", f->born->error);
+        CHECK(!f->born->error);
+        v->born = true;
+        v->n_posture = f->born->n_posture;
+        for (size_t i = 0; i < v->n_posture; i++) {
+            v->posture[i] = f->born->posture[i]->state;
+            snprintf(v->posture_names[i], 16, "%s", f->born->posture[i]->name);
+        }
+        break;
+    case STILLPOINT__WORKER__FACT__BODY_LOADED:
+        v->loaded = true;
+        snprintf(v->last_detail, sizeof v->last_detail, "%s",
+                 f->loaded->error ? f->loaded->error : "");
+        break;
+    case STILLPOINT__WORKER__FACT__BODY_READY:
+        v->ready = true;
+        break;
+    case STILLPOINT__WORKER__FACT__BODY_CONSOLE: {
+        size_t room = sizeof v->console - 1, n = f->console->data.len;
+        if (v->console_bytes < room)
+            memcpy(v->console + v->console_bytes, f->console->data.data,
+                   n < room - v->console_bytes ? n : room - v->console_bytes);
+        v->console_bytes += n;
+        break;
+    }
+    case STILLPOINT__WORKER__FACT__BODY_CALL_DONE:
+        v->calls_done++;
+        v->no_such += f->call_done->no_such_function ? 1 : 0;
+        keep_text(v, &f->call_done->text, f->call_done->in_memfd, fd);
+        break;
+    case STILLPOINT__WORKER__FACT__BODY_POSTED:
+        v->posted++;
+        keep_text(v, &f->posted->json, f->posted->in_memfd, fd);
+        break;
+    case STILLPOINT__WORKER__FACT__BODY_IMPORT_WANTED:
+        v->imports_wanted = f->import_wanted->import_id;
+        snprintf(v->last_text, sizeof v->last_text, "%s", f->import_wanted->path);
+        break;
+    case STILLPOINT__WORKER__FACT__BODY_EXITING:
+        v->exiting = true;
+        v->exit_reason = (int)f->exiting->reason;
+        v->exit_code = (int)f->exiting->code;
+        snprintf(v->last_detail, sizeof v->last_detail, "%s",
+                 f->exiting->detail ? f->exiting->detail : "");
+        break;
+    default:
+        CHECK(!"a known fact");
+    }
+}
+
+/* Takes all facts that are there. False at the end of the channel. */
+static bool vm_pump(struct vm *v)
+{
+    for (;;) {
+        uint8_t packet[LIMIT_PACKET_BYTES];
+        int fds[1];
+        size_t n_fds = 1;
+        ssize_t n = fd_receive(v->channel, packet, sizeof packet, fds, &n_fds);
+        if (n == -EAGAIN)
+            break;
+        if (n <= 0)
+            return false;
+        Fact *f = stillpoint__worker__fact__unpack(NULL, (size_t)n, packet);
+        CHECK(f);
+        take_fact(v, f, n_fds > 0 ? fds[0] : -1);
+        stillpoint__worker__fact__free_unpacked(f, NULL);
+        if (n_fds > 0)
+            close(fds[0]);
+    }
+    if (!v->hold_acks && v->seq > v->acked)
+        vm_ack(v);
+    return true;
+}
+
+/* Pumps until the condition holds. */
+#define UNTIL(v, condition)                                                                        \
+    do {                                                                                           \
+        uint64_t until_ = shm_now_ns() + PATIENCE_MS * MS;                                       \
+        while (vm_pump(v) && !(condition)) {                                                       \
+            CHECK(shm_now_ns() < until_ && #condition);                                          \
+            struct pollfd p_ = {.fd = (v)->channel, .events = POLLIN};                             \
+            poll(&p_, 1, 1);                                                                       \
+        }                                                                                          \
+        CHECK(condition);                                                                          \
+    } while (0)
+
+static void pump_for(struct vm *v, unsigned ms)
+{
+    uint64_t until = shm_now_ns() + ms * MS;
+    while (shm_now_ns() < until) {
+        vm_pump(v);
+        usleep(500);
+    }
+}
+
+static void vm_load(struct vm *v, const char *path, unsigned kind, const void *text, size_t bytes)
+{
+    int fd = fd_memfd_new("program", text, bytes);
+    CHECK(fd >= 0);
+    char *args[] = {text_of("one"), text_of("two")};
+    Stillpoint__Worker__Load load = STILLPOINT__WORKER__LOAD__INIT;
+    load.path = text_of(path);
+    load.has_kind = true;
+    load.kind = kind;
+    load.n_args = 2;
+    load.args = args;
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_LOAD;
+    c.load = &load;
+    vm_send(v, &c, fd);
+    close(fd);
+}
+
+/* Spawns and loads. */
+static void vm_start(struct vm *v, struct zygote *z, struct stop_world *w, bool keep_idle,
+                     const char *text)
+{
+    vm_spawn(v, z, w, keep_idle);
+    UNTIL(v, v->born);
+    vm_load(v, "test.txt", 0, text, strlen(text));
+}
+
+/* The same, and waits until it is linked, and admits it. */
+static void vm_run(struct vm *v, struct zygote *z, struct stop_world *w, bool keep_idle,
+                   const char *text)
+{
+    vm_start(v, z, w, keep_idle, text);
+    UNTIL(v, v->loaded);
+    CHECK(v->last_detail[0] == '\0');
+    stop_admit(&v->gate);
+}
+
+static siginfo_t vm_reap(struct vm *v)
+{
+    siginfo_t si = {0};
+    struct pollfd p = {.fd = v->pidfd, .events = POLLIN};
+    CHECK(poll(&p, 1, PATIENCE_MS) == 1);
+    vm_pump(v);
+    CHECK(waitid(P_PIDFD, (id_t)v->pidfd, &si, WEXITED | __WALL) == 0);
+    close(v->pidfd);
+    close(v->channel);
+    CHECK(v->gate.status->lost_wakes == 0);
+    stop_gate_done(&v->gate);
+    return si;
+}
+
+static void vm_kill(struct vm *v)
+{
+    CHECK(syscall(SYS_pidfd_send_signal, v->pidfd, SIGKILL, NULL, 0) == 0);
+    siginfo_t si = vm_reap(v);
+    CHECK(si.si_code == CLD_KILLED && si.si_status == SIGKILL);
+}
+
+/* Waits as the daemon does, on the eventfd of one straggler after the other, and says how long it
+ * took from the store that closed the gates. */
+static uint64_t stop_all(struct stop_world *w)
+{
+    uint64_t start = shm_now_ns();
+    stop_close(w);
+    while (stop_kick(w) > 0) {
+        struct pollfd p[2 * MAX_VMS];
+        size_t n = w->n_gates;
+        CHECK(n <= MAX_VMS);
+        for (size_t i = 0; i < n; i++) {
+            const struct vm *v = w->gates[i]->userdata;
+            p[i] = (struct pollfd){.fd = v->gate.kick_fd, .events = POLLIN};
+            p[n + i] = (struct pollfd){.fd = v->pidfd, .events = POLLIN};
+        }
+        CHECK(poll(p, 2 * n, PATIENCE_MS) > 0);
+        for (size_t i = 0; i < n; i++) {
+            uint64_t count;
+            if (p[i].revents)
+                CHECK(read(p[i].fd, &count, sizeof count) == (ssize_t)sizeof count);
+            if (p[n + i].revents)
+                return shm_now_ns() - start; /* one has died: its case looks at that */
+        }
+        stop_scan(w);
+    }
+    return shm_now_ns() - start;
+}
+
+static void call(struct vm *v, const char *function, const char *args, bool in_memfd)
+{
+    Stillpoint__Worker__Call m = STILLPOINT__WORKER__CALL__INIT;
+    m.has_call_id = true;
+    m.call_id = 5;
+    m.function = text_of(function);
+    m.has_in_memfd = m.in_memfd = in_memfd;
+    m.args_json = in_memfd ? NULL : text_of(args);
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_CALL;
+    c.call = &m;
+    int fd = in_memfd ? fd_memfd_new("args", args, strlen(args)) : -1;
+    vm_send(v, &c, fd);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void deliver(struct vm *v, const char *json)
+{
+    Stillpoint__Worker__Deliver m = STILLPOINT__WORKER__DELIVER__INIT;
+    m.json = text_of(json);
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_DELIVER;
+    c.deliver = &m;
+    vm_send(v, &c, -1);
+}
+
+static uint64_t cpu_ns(pid_t pid)
+{
+    char path[64];
+    unsigned long long ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
+    FILE *f = fopen(path, "r");
+    CHECK(f && fscanf(f, "%llu", &ns) == 1);
+    fclose(f);
+    return ns;
+}
+
+static void status_line(pid_t pid, const char *key, char *value, size_t size)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "r");
+    CHECK(f);
+    value[0] = '\0';
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
+            snprintf(value, size, "%s", line + strlen(key) + 2);
+    fclose(f);
+    value[strcspn(value, "\n")] = '\0';
+}
+
+/* ---- cases */
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void print_times(const char *what, uint64_t *ns, size_t n)
+{
+    qsort(ns, n, sizeof *ns, compare_u64);
+    printf("# %s, %zu times: p50 %llu us, p99 %llu us, max %llu us\n", what, n,
+           (unsigned long long)ns[n / 2] / 1000, (unsigned long long)ns[n * 99 / 100] / 1000,
+           (unsigned long long)ns[n - 1] / 1000);
+}
+
+static void case_exit(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "print hello\nerror oops\nexit 3\n");
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, "hello\noops\n") == 0);
+    CHECK(v.exit_reason == 1 && v.exit_code == 3);
+    siginfo_t si = vm_reap(&v);
+    CHECK(si.si_code == CLD_EXITED && si.si_status == 3);
+
+    vm_run(&v, z, w, false, "print nothing left\n");
+    UNTIL(&v, v.exiting);
+    CHECK(v.ready && v.exit_reason == 1 && v.exit_code == 0);
+    vm_reap(&v);
+
+    vm_run(&v, z, w, false, "fail it went wrong\n");
+    UNTIL(&v, v.exiting);
+    CHECK(v.exit_reason == 2 && v.exit_code == 1 && strcmp(v.last_detail, "it went wrong") == 0);
+    vm_reap(&v);
+
+    vm_run(&v, z, w, false, "oom\n");
+    UNTIL(&v, v.exiting);
+    CHECK(v.exit_reason == 3 && v.exit_code == 137 && v.gate.status->oom == 1);
+    vm_reap(&v);
+}
+
+static void case_syntax(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_start(&v, z, w, false, "print a\nnonsense b\n");
+    UNTIL(&v, v.exiting);
+    CHECK(v.loaded && strstr(v.last_detail, "test.txt:2:1: SyntaxError"));
+    CHECK(v.exit_reason == 2 && v.exit_code == 1 && v.console_bytes == 0);
+    vm_reap(&v);
+}
+
+static void case_gate(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_start(&v, z, w, false, "print never before\nidle\n");
+    UNTIL(&v, v.loaded);
+    pump_for(&v, 50);
+    CHECK(v.console_bytes == 0 && stop_state(&v.gate) == SHM_PARKED);
+    stop_close(w);
+    stop_admit(&v.gate);
+    pump_for(&v, 50);
+    CHECK(v.console_bytes == 0);
+    stop_open(w);
+    UNTIL(&v, v.console_bytes > 0);
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    vm_kill(&v);
+}
+
+static void case_busy(struct zygote *z, struct stop_world *w)
+{
+    struct vm v[3];
+    for (int i = 0; i < 3; i++) {
+        /* Not by its state: that is "running" for a moment before it parks for the first time too.
+         */
+        vm_run(&v[i], z, w, false, "print go\nbusy\n");
+        UNTIL(&v[i], v[i].console_bytes > 0);
+    }
+    enum { STOPS = 300 };
+    uint64_t ns[STOPS];
+    for (int n = 0; n < STOPS; n++) {
+        ns[n] = stop_all(w);
+        for (int i = 0; i < 3; i++)
+            CHECK(v[i].gate.how == STOP_ACKED);
+        if (n == 0) {
+            /* What was said before the stop is marked as such. */
+            for (int i = 0; i < 3; i++) {
+                vm_pump(&v[i]);
+                CHECK(v[i].gate.status->last_fact == v[i].seq);
+            }
+            usleep(2000);
+            uint64_t before[3];
+            for (int i = 0; i < 3; i++)
+                before[i] = cpu_ns(v[i].pid);
+            usleep(300000);
+            for (int i = 0; i < 3; i++)
+                CHECK(cpu_ns(v[i].pid) - before[i] < 50000);
+        }
+        stop_open(w);
+        uint64_t until = shm_now_ns() + PATIENCE_MS * MS;
+        for (int i = 0; i < 3; i++)
+            while (stop_state(&v[i].gate) != SHM_RUNNING)
+                CHECK(shm_now_ns() < until);
+        usleep(200);
+    }
+    print_times("stop of 3 busy VMs", ns, STOPS);
+    for (int i = 0; i < 3; i++)
+        vm_kill(&v[i]);
+}
+
+static void case_timer(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "timer 120 b\ntimer 60 a\ntimer 120 c\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_HELD);
+    pump_for(&v, 300);
+    CHECK(v.console_bytes == 0 && stop_state(&v.gate) == SHM_PARKED);
+    uint64_t start = shm_now_ns();
+    stop_open(w);
+    UNTIL(&v, v.exiting);
+    CHECK(shm_now_ns() - start > 60 * MS);
+    CHECK(strcmp(v.console, "a\nb\nc\n") == 0 && v.exit_code == 0);
+    vm_reap(&v);
+
+    vm_run(&v, z, w, false, "every 5 x\ntimer 48 exit 9\n");
+    UNTIL(&v, v.exiting);
+    CHECK(v.console_bytes >= 8 && v.console_bytes <= 18 && v.exit_code == 9);
+    vm_reap(&v);
+}
+
+static void case_sleep(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "sleep 100\nprint slept\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_HELD && v.gate.was == SHM_BLOCKED);
+    pump_for(&v, 250);
+    CHECK(v.console_bytes == 0);
+    stop_open(w);
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, "slept\n") == 0 && v.ready);
+    vm_reap(&v);
+}
+
+static void case_messages(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, true, "post {\"a\":1}\n");
+    UNTIL(&v, v.posted == 1);
+    CHECK(strcmp(v.last_text, "{\"a\":1}") == 0);
+    call(&v, "echo", "[1,2]", false);
+    UNTIL(&v, v.calls_done == 1);
+    CHECK(strcmp(v.last_text, "[1,2]") == 0);
+    call(&v, "nobody", "[]", false);
+    UNTIL(&v, v.calls_done == 2);
+    CHECK(v.no_such == 1);
+    call(&v, "echo", "nonsense", false);
+    UNTIL(&v, v.calls_done == 3);
+    CHECK(strstr(v.last_text, "not a JSON array"));
+
+    size_t size = 300000;
+    char *large = malloc(size + 1);
+    memset(large, '[', size);
+    large[size] = '\0';
+    for (uint64_t i = 0; i < 20; i++) {
+        call(&v, "echo", large, true);
+        UNTIL(&v, v.calls_done == 4 + i);
+        CHECK(v.last_text_bytes == size);
+    }
+    free(large);
+
+    deliver(&v, "\"one\"");
+    UNTIL(&v, strcmp(v.console, "message \"one\"\n") == 0);
+    stop_all(w);
+    deliver(&v, "\"two\"");
+    pump_for(&v, 50);
+    CHECK(strcmp(v.console, "message \"one\"\n") == 0);
+    stop_open(w);
+    UNTIL(&v, strcmp(v.console, "message \"one\"\nmessage \"two\"\n") == 0);
+
+    /* More than a worker keeps: the others are refused, and all is answered. */
+    stop_all(w);
+    unsigned n = LIMIT_MESSAGES_QUEUED + 50;
+    v.calls_done = 0;
+    for (unsigned i = 0; i < n; i++) {
+        call(&v, "echo", "[]", false);
+        if (i % 32 == 0)
+            pump_for(&v, 1);
+    }
+    UNTIL(&v, v.calls_done >= 30);
+    CHECK(strstr(v.last_text, "too many messages"));
+    stop_open(w);
+    UNTIL(&v, v.calls_done == n);
+    vm_kill(&v);
+}
+
+static void case_flow(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "flood 2000\n");
+    v.hold_acks = true;
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED && v.console_bytes > 200000);
+    pump_for(&v, 100);
+    size_t window = v.console_bytes;
+    CHECK(window <= LIMIT_FACT_WINDOW_BYTES);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_HELD);
+    v.hold_acks = false;
+    pump_for(&v, 100);
+    CHECK(v.console_bytes == window && stop_state(&v.gate) == SHM_PARKED);
+    stop_open(w);
+    UNTIL(&v, v.exiting);
+    CHECK(v.console_bytes == 2000 * 1000);
+    vm_reap(&v);
+
+    /* A reader that does not read at all. */
+    vm_run(&v, z, w, false, "flood 2000\n");
+    uint64_t until = shm_now_ns() + PATIENCE_MS * MS;
+    while (stop_state(&v.gate) != SHM_BLOCKED)
+        CHECK(shm_now_ns() < until);
+    UNTIL(&v, v.exiting);
+    CHECK(v.console_bytes == 2000 * 1000);
+    vm_reap(&v);
+}
+
+static void case_take_over(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, true, "idle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE && v.ready);
+    v.hold_acks = true;
+    uint64_t known = v.seq;
+    deliver(&v, "1");
+    deliver(&v, "2");
+    UNTIL(&v, v.seq == known + 2);
+    v.seq = known;
+    v.console_bytes = 0;
+    Stillpoint__Worker__TakeOver m = STILLPOINT__WORKER__TAKE_OVER__INIT;
+    m.has_last_seq = true;
+    m.last_seq = known;
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER;
+    c.take_over = &m;
+    vm_send(&v, &c, -1);
+    UNTIL(&v, v.seq == known + 2);
+    CHECK(strcmp(v.console, "message 1\nmessage 2\n") == 0);
+    vm_kill(&v);
+}
+
+static void case_hang(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "print go\nhang\n");
+    UNTIL(&v, v.console_bytes > 0);
+    stop_close(w);
+    usleep(200000);
+    CHECK(stop_scan(w) == 1 && v.gate.how == STOP_NOT_ARRIVED);
+    vm_kill(&v);
+    stop_open(w);
+}
+
+static void case_thread(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "thread\n");
+    UNTIL(&v, strcmp(v.console, "woken\n") == 0);
+    vm_kill(&v);
+}
+
+static void expect_signal(struct zygote *z, struct stop_world *w, const char *text, int sig)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, text);
+    siginfo_t si = vm_reap(&v);
+    bool killed = si.si_code == CLD_KILLED || si.si_code == CLD_DUMPED;
+    if (!killed || si.si_status != sig)
+        printf("# code %d status %d after %s", si.si_code, si.si_status, text);
+    CHECK(killed && si.si_status == sig);
+}
+
+static void expect_result(struct zygote *z, struct stop_world *w, long number, const char *args,
+                          long result)
+{
+    struct vm v;
+    char text[128], wanted[128];
+    snprintf(text, sizeof text, "syscall %ld %s\n", number, args);
+    snprintf(wanted, sizeof wanted, "syscall %ld: %ld\n", number, result);
+    vm_run(&v, z, w, false, text);
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, wanted) == 0);
+    vm_reap(&v);
+}
+
+static void case_lockdown(struct zygote *z, struct stop_world *w)
+{
+    expect_signal(z, w, "crash\n", SIGILL);
+    const long fatal[] = {SYS_socket, SYS_execve, SYS_clone,  SYS_fork,
+                          SYS_kill,   SYS_ptrace, SYS_mount,  SYS_setns,
+                          SYS_prctl,  SYS_ioctl,  SYS_open,   SYS_clone3,
+                          SYS_bpf,    SYS_dup,    SYS_accept, 0x40000000 + SYS_read,
+                          100000};
+    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "syscall %ld\n", fatal[i]);
+        expect_signal(z, w, text, SIGSYS);
+    }
+    char text[128];
+    expect_result(z, w, SYS_openat, "0 0 0 0", -EACCES);
+    expect_result(z, w, SYS_mprotect, "0 0 3", 0);
+    expect_result(z, w, SYS_mprotect, "0 0 5", 0);
+    snprintf(text, sizeof text, "syscall %d 0 0 7\n", SYS_mprotect);
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 4096 7 34 -1 0\n", SYS_mmap);
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 0 0x100000001\n", SYS_mprotect);
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 3\n", SYS_futex);
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 3 4 0\n", SYS_fcntl);
+    expect_signal(z, w, text, SIGSYS);
+    expect_result(z, w, SYS_fcntl, "0 1034", -EINVAL); /* GET_SEALS of no memfd */
+    snprintf(text, sizeof text, "syscall %d 15 0 0 8\n", SYS_rt_sigaction);
+    expect_signal(z, w, text, SIGSYS);
+    expect_result(z, w, SYS_rt_sigaction, "11 0 0 8", 0);
+}
+
+/* uretprobe and uprobe of x86-64 (Linux 6.11 and 6.18): the kernel lets them pass every filter, and
+ * called from anywhere but its own trampoline they do nothing (SIGILL, ENXIO). */
+static bool beyond_filters(int number)
+{
+    return number == 335 || number == 336;
+}
+
+static bool in_table(int number)
+{
+    for (size_t i = 0; i < seccomp_table_rows; i++)
+        if (seccomp_table[i].number == number)
+            return true;
+    return false;
+}
+
+/* Whatever is not in the table dies, whatever its number; x32 numbers die all. */
+static void case_every_syscall(struct zygote *z, struct stop_world *w)
+{
+    unsigned died = 0;
+    char text[64];
+    for (int number = 0; number < 512; number++) {
+        if (in_table(number) || beyond_filters(number))
+            continue;
+        snprintf(text, sizeof text, "syscall %d\n", number);
+        expect_signal(z, w, text, SIGSYS);
+        died++;
+    }
+    for (int number = 0; number < 512; number += 8) {
+        snprintf(text, sizeof text, "syscall %d\n", 0x40000000 + number);
+        expect_signal(z, w, text, SIGSYS);
+    }
+    printf("# %zu system calls in the table, %u of the first 512 die\n", seccomp_table_rows, died);
+}
+
+static void case_imports(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    const char *imported = "print not run\n";
+    Stillpoint__Worker__AnswerImport m = STILLPOINT__WORKER__ANSWER_IMPORT__INIT;
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_IMPORT;
+    c.answer_import = &m;
+
+    vm_start(&v, z, w, false, "print main\nimport lib/a.txt\n");
+    UNTIL(&v, v.imports_wanted == 2);
+    CHECK(strcmp(v.last_text, "lib/a.txt") == 0 && stop_state(&v.gate) == SHM_STARTING);
+    m.has_import_id = true;
+    m.import_id = 2;
+    int fd = fd_memfd_new("import", imported, strlen(imported));
+    vm_send(&v, &c, fd);
+    close(fd);
+    UNTIL(&v, v.loaded);
+    CHECK(v.last_detail[0] == '\0');
+    stop_admit(&v.gate);
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, "main\n") == 0);
+    vm_reap(&v);
+
+    vm_start(&v, z, w, false, "print main\nimport lib/a.txt\n");
+    UNTIL(&v, v.imports_wanted == 2);
+    m.error = text_of("there is none");
+    vm_send(&v, &c, -1);
+    UNTIL(&v, v.exiting);
+    CHECK(v.loaded && strcmp(v.last_detail, "there is none") == 0);
+    vm_reap(&v);
+
+    /* From the bundle: nobody is asked. */
+    vm_spawn(&v, z, w, false);
+    Stillpoint__Worker__AddFile file = STILLPOINT__WORKER__ADD_FILE__INIT;
+    file.path = text_of("lib/a.txt");
+    Command add = STILLPOINT__WORKER__COMMAND__INIT;
+    add.body_case = STILLPOINT__WORKER__COMMAND__BODY_ADD_FILE;
+    add.add_file = &file;
+    fd = fd_memfd_new("file", imported, strlen(imported));
+    vm_send(&v, &add, fd);
+    close(fd);
+    UNTIL(&v, v.born);
+    vm_load(&v, "main.txt", 0, "import lib/a.txt\n", 17);
+    UNTIL(&v, v.loaded);
+    CHECK(v.imports_wanted == 0 && v.last_detail[0] == '\0');
+    vm_kill(&v);
+}
+
+static void case_posture(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    char value[256];
+    vm_run(&v, z, w, true, "idle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    printf("# posture:");
+    for (size_t i = 0; i < v.n_posture; i++) {
+        printf(" %s=%u", v.posture_names[i], v.posture[i]);
+        bool degradable = strcmp(v.posture_names[i], "cgroup") == 0 ||
+                          strcmp(v.posture_names[i], "landlock") == 0;
+        CHECK(v.posture[i] == 2 || degradable);
+    }
+    printf("\n");
+    CHECK(v.n_posture == 15);
+
+    const struct {
+        const char *key, *value;
+    } wanted[] = {{"Seccomp", "2"},
+                  {"NoNewPrivs", "1"},
+                  {"CapEff", "0000000000000000"},
+                  {"CapPrm", "0000000000000000"},
+                  {"CapBnd", "0000000000000000"},
+                  {"CapInh", "0000000000000000"},
+                  {"CapAmb", "0000000000000000"}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        status_line(v.pid, wanted[i].key, value, sizeof value);
+        CHECK(strcmp(value, wanted[i].value) == 0);
+    }
+    unsigned ruid, euid, suid, fsuid;
+    status_line(v.pid, "Uid", value, sizeof value);
+    CHECK(sscanf(value, "%u %u %u %u", &ruid, &euid, &suid, &fsuid) == 4);
+    CHECK(ruid != 0 && euid == ruid && suid == ruid && fsuid == ruid);
+    status_line(v.pid, "NSpid", value, sizeof value);
+    CHECK(strcmp(strchr(value, '\t'), "\t1") == 0);
+    status_line(v.pid, "Threads", value, sizeof value);
+    printf("# %s threads, uid %u", value, ruid);
+    status_line(v.pid, "VmRSS", value, sizeof value);
+    printf(", resident %s\n", value);
+
+    if (observer >= 0) {
+        char report[1024] = "";
+        CHECK(send(observer, &v.pid, sizeof v.pid, 0) > 0);
+        CHECK(recv(observer, report, sizeof report - 1, 0) > 0);
+        printf("# observer: %s", report);
+        CHECK(!strstr(report, "shared") && !strstr(report, "?"));
+        CHECK(strstr(report, "files=0 ") && strstr(report, "mounts=1 "));
+        CHECK(strstr(report, "net=lo\n"));
+        CHECK(strstr(report, "fds=0,1,2,3,4,5, ")); /* 5 is the wake eventfd by now */
+    }
+    vm_kill(&v);
+}
+
+static void case_orphan(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, true, "idle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    close(v.channel);
+    v.channel = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    siginfo_t si = vm_reap(&v);
+    CHECK(si.si_code == CLD_EXITED);
+
+    /* A worker outlives its zygote. */
+    struct zygote other;
+    zygote_start(&other, "--zygote");
+    vm_run(&v, &other, w, true, "idle\n");
+    CHECK(zygote_end(&other) == 0);
+    call(&v, "echo", "[]", false);
+    UNTIL(&v, v.calls_done == 1);
+    vm_kill(&v);
+}
+
+static void case_exec(struct zygote *z, struct stop_world *w)
+{
+    (void)z;
+    struct zygote own;
+    struct vm v;
+    zygote_start(&own, "--exec");
+    vm_run(&v, &own, w, false, "print alone\n");
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, "alone\n") == 0);
+    vm_reap(&v);
+    CHECK(zygote_end(&own) == 0);
+}
+
+static void case_births(struct zygote *z, struct stop_world *w)
+{
+    enum { BIRTHS = 200 };
+    uint64_t ns[BIRTHS];
+    for (int i = 0; i < BIRTHS; i++) {
+        struct vm v;
+        uint64_t start = shm_now_ns();
+        vm_spawn(&v, z, w, false);
+        while (!v.born) {
+            wait_readable(v.channel);
+            CHECK(vm_pump(&v));
+        }
+        ns[i] = shm_now_ns() - start;
+        vm_kill(&v);
+    }
+    print_times("spawn to Born", ns, BIRTHS);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct zygote *z, struct stop_world *w);
+} cases[] = {
+    {"exit", case_exit},
+    {"syntax", case_syntax},
+    {"gate", case_gate},
+    {"busy", case_busy},
+    {"timer", case_timer},
+    {"sleep", case_sleep},
+    {"messages", case_messages},
+    {"flow", case_flow},
+    {"take_over", case_take_over},
+    {"hang", case_hang},
+    {"thread", case_thread},
+    {"lockdown", case_lockdown},
+    {"every_syscall", case_every_syscall},
+    {"imports", case_imports},
+    {"posture", case_posture},
+    {"orphan", case_orphan},
+    {"exec", case_exec},
+    {"births", case_births},
+};
+
+/* One file with any engine; stops and resumes the world all the time meanwhile. */
+static int run_file(struct zygote *z, const char *path)
+{
+    static char text[1u << 20];
+    FILE *f = fopen(path, "r");
+    CHECK(f);
+    size_t bytes = fread(text, 1, sizeof text, f);
+    fclose(f);
+    const char *end = strrchr(path, '.');
+    unsigned kind = !end ? 0 : strcmp(end, ".wasm") == 0 ? 2 : strcmp(end, ".mjs") == 0 ? 1 : 0;
+    struct stop_world w;
+    CHECK(stop_world_init(&w) == 0);
+    struct vm v;
+    vm_spawn(&v, z, &w, false);
+    UNTIL(&v, v.born);
+    vm_load(&v, strrchr(path, '/') ? strrchr(path, '/') + 1 : path, kind, text, bytes);
+    UNTIL(&v, v.loaded);
+    if (v.last_detail[0])
+        printf("not loaded: %s\n", v.last_detail);
+    stop_admit(&v.gate);
+    unsigned stops = 0;
+    uint64_t worst = 0;
+    while (vm_pump(&v) && !v.exiting) {
+        uint64_t ns = stop_all(&w);
+        worst = ns > worst ? ns : worst;
+        stops++;
+        stop_open(&w);
+        struct pollfd p = {.fd = v.channel, .events = POLLIN};
+        poll(&p, 1, 20);
+    }
+    siginfo_t si = vm_reap(&v);
+    fputs(v.console, stdout);
+    printf(
+        "exiting=%d reason=%d code=%d detail=%s; process: code %d status %d; %u stops, worst %llu "
+        "us\n",
+        v.exiting, v.exit_reason, v.exit_code, v.last_detail, si.si_code, si.si_status, stops,
+        (unsigned long long)worst / 1000);
+    stop_world_done(&w);
+    return zygote_end(z);
+}
+
+static bool can_make_namespaces(void)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        _exit(unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID) < 0);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    return status == 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *program = argc > 1 ? argv[1] : "./stillpoint-worker-fake";
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    /* Opened before the change of user, who may not reach the build directory. */
+    int fd = open(program, O_PATH | O_CLOEXEC);
+    if (fd < 0) {
+        perror(program);
+        return 1;
+    }
+    program_fd = fcntl(fd, F_DUPFD_CLOEXEC, 16); /* not 3, which is to be the zygote's channel */
+    close(fd);
+    become_unprivileged();
+    if (!can_make_namespaces()) {
+        printf("1..0 # SKIP this machine does not let a user make namespaces\n");
+        return 0;
+    }
+    struct zygote z;
+    zygote_start(&z, "--zygote");
+    if (argc > 3 && strcmp(argv[2], "--run") == 0)
+        return run_file(&z, argv[3]);
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (argc > 2 && strcmp(argv[2], cases[i].name) != 0)
+            continue;
+        running_case = cases[i].name;
+        struct stop_world w;
+        CHECK(stop_world_init(&w) == 0);
+        cases[i].run(&z, &w);
+        stop_world_done(&w);
+        printf("ok %zu - %s\n", ++n, cases[i].name);
+    }
+    running_case = "end";
+    CHECK(zygote_end(&z) == 0);
+    printf("1..%zu\n", n);
+    return 0;
+}

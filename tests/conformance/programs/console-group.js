@@ -1,0 +1,21 @@
+// Indentation by groups.
+console.log("outside");
+console.group("first");
+console.log("inside");
+console.log({a: 1, b: {c: [1, 2]}});
+console.group();
+console.log("two\nlines");
+console.log(["x".repeat(40), "y".repeat(40)]);
+console.groupCollapsed("third", {label: true});
+console.log("deepest");
+console.table([[1, 2]]);
+console.groupEnd();
+console.groupEnd();
+console.info("back in first");
+console.groupEnd();
+console.groupEnd();
+console.log("outside again");
+console.group("%s label", "formatted");
+console.dir({a: 1});
+console.count();
+console.groupEnd();

@@ -1,0 +1,3 @@
+import {PI} from "../shapes.mjs";
+export default `deep knows ${PI}`;
+export const path = import.meta.url.split("/").slice(-2).join("/");

@@ -1,0 +1,2 @@
+console.log("side effect runs once");
+globalThis.sideEffects = (globalThis.sideEffects || 0) + 1;

@@ -1,0 +1,28 @@
+// Circular references are numbered in the order they are met.
+const self = {name: "self"};
+self.me = self;
+console.log(self);
+const array = [1];
+array.push(array, [array]);
+console.log(array);
+const a = {name: "a"};
+const b = {name: "b", a};
+a.b = b;
+console.log(a);
+console.log([a, b]);
+const map = new Map();
+map.set("self", map);
+map.set(map, "key");
+console.log(map);
+const set = new Set();
+set.add(set);
+console.log({set});
+const tree = {value: 1, children: []};
+tree.children.push({value: 2, parent: tree, children: []}, {value: 3, parent: tree});
+console.log(tree);
+const two = {};
+two.x = {two};
+two.y = {back: two.x, top: two};
+console.log(two);
+const shared = {s: 1};
+console.log({first: shared, second: shared});

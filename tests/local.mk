@@ -1,0 +1,117 @@
+# `make check`: everything that needs no daemon. The system tests have a runner of their own
+# (`make check-system`, tests/system/run.py), and ./run-tests.sh runs all.
+#
+# To add a unit test: its program to UNIT_TESTS, and the two or three lines below for it. A test of
+# daemon objects over a socketpair goes to COMPONENT_TESTS in the same way.
+
+UNIT_TESTS = \
+	%D%/unit/test_bytes \
+	%D%/unit/test_check_api \
+	%D%/unit/test_check_worker \
+	%D%/unit/test_event_bus \
+	%D%/unit/test_fd \
+	%D%/unit/test_frame \
+	%D%/unit/test_map \
+	%D%/unit/test_stop \
+	%D%/unit/test_text \
+	%D%/unit/test_worker_daemon_channel \
+	%D%/unit/test_worker_one_line \
+	%D%/unit/test_worker_timers \
+	%D%/unit/test_worker_wasi
+
+COMPONENT_TESTS = \
+	%D%/component/test_state \
+	%D%/component/test_world \
+	%D%/component/worker_driver
+
+UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
+
+%C%_unit_test_bytes_SOURCES = %D%/unit/test_bytes.c %D%/support/unit.h
+%C%_unit_test_bytes_LDADD = $(UNIT_LIBS)
+
+%C%_unit_test_fd_SOURCES = %D%/unit/test_fd.c %D%/support/unit.h
+%C%_unit_test_fd_LDADD = $(UNIT_LIBS)
+
+%C%_unit_test_frame_SOURCES = %D%/unit/test_frame.c %D%/support/unit.h
+%C%_unit_test_frame_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+
+%C%_unit_test_map_SOURCES = %D%/unit/test_map.c %D%/support/unit.h
+%C%_unit_test_map_LDADD = $(SHARED_MEM_LIBS) $(UNIT_LIBS)
+
+%C%_unit_test_stop_SOURCES = %D%/unit/test_stop.c %D%/support/unit.h
+%C%_unit_test_stop_CFLAGS = $(AM_CFLAGS) -pthread
+%C%_unit_test_stop_LDADD = $(SHARED_MEM_LIBS) $(UNIT_LIBS)
+
+%C%_unit_test_text_SOURCES = %D%/unit/test_text.c %D%/support/unit.h
+%C%_unit_test_text_LDADD = $(UNIT_LIBS)
+
+# The worker's own parts.
+WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
+%C%_unit_test_worker_daemon_channel_SOURCES = %D%/unit/test_worker_daemon_channel.c %D%/support/unit.h
+%C%_unit_test_worker_daemon_channel_LDADD = $(WORKER_TEST_LIBS)
+$(%C%_unit_test_worker_daemon_channel_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_worker_one_line_SOURCES = %D%/unit/test_worker_one_line.c %D%/support/unit.h
+%C%_unit_test_worker_one_line_LDADD = $(WORKER_TEST_LIBS)
+
+%C%_unit_test_worker_timers_SOURCES = %D%/unit/test_worker_timers.c %D%/support/unit.h
+%C%_unit_test_worker_timers_LDADD = $(WORKER_TEST_LIBS)
+
+%C%_unit_test_worker_wasi_SOURCES = %D%/unit/test_worker_wasi.c %D%/support/unit.h
+%C%_unit_test_worker_wasi_LDADD = $(WORKER_TEST_LIBS)
+$(%C%_unit_test_worker_wasi_OBJECTS): | $(PROTO_GENERATED_H)
+
+# Plays the daemon for the worker program, with the engine that does what a test wants.
+%C%_component_worker_driver_SOURCES = %D%/component/worker_driver.c
+%C%_component_worker_driver_LDADD = $(WORKER_LIBS)
+EXTRA_%C%_component_worker_driver_DEPENDENCIES = stillpoint-worker-fake$(EXEEXT)
+$(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
+
+# The doors, and the daemon's own objects.
+DAEMON_TEST_LIBS = $(DAEMON_LIBS) $(UNIT_LIBS)
+%C%_unit_test_check_api_SOURCES = %D%/unit/test_check_api.c %D%/support/unit.h
+%C%_unit_test_check_api_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+$(%C%_unit_test_check_api_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_check_worker_SOURCES = %D%/unit/test_check_worker.c %D%/support/unit.h
+%C%_unit_test_check_worker_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+$(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
+%C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_component_test_state_SOURCES = %D%/component/test_state.c %D%/support/unit.h
+%C%_component_test_state_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_state_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_component_test_world_SOURCES = %D%/component/test_world.c %D%/support/unit.h
+%C%_component_test_world_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_world_OBJECTS): | $(PROTO_GENERATED_H)
+
+# Checks of the tree itself; they print TAP.
+SOURCE_TESTS = %D%/include_table/check.py
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
+TESTS += $(UNIT_TESTS) $(COMPONENT_TESTS)
+endif
+TESTS += $(SOURCE_TESTS)
+dist_check_SCRIPTS += $(SOURCE_TESTS)
+
+# All speak TAP. cmocka needs to be told so. A test never writes beside the sources.
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+PY_LOG_DRIVER = $(LOG_DRIVER)
+PY_LOG_COMPILER = $(PYTHON3) -B
+TEST_EXTENSIONS = .py
+AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
+
+EXTRA_DIST += %D%/README.md %D%/include_table/table.txt \
+	%D%/support/api.py %D%/support/harness.py %D%/support/wasm.py %D%/support/wire.py \
+	%D%/system/run.py %D%/system/test_bad_peers.py %D%/system/test_run.py \
+	%D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_vms.py \
+	%D%/system/test_world.py \
+	%D%/conformance %D%/support/engine_host shared-mem/model
+
+# check.py reports by TAP; its exit status is for those who call it by hand.
+PY_LOG_DRIVER_FLAGS = --ignore-exit

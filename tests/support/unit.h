@@ -1,0 +1,43 @@
+/*
+ * unit.h: what every cmocka test includes. cmocka.h needs these headers before it, in this order.
+ *
+ * The name of a test is a sentence in C: a_queue_never_grows_beyond_its_bound(). UNIT_MAIN runs the
+ * tests and then fails the program if one of them left a file descriptor open.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+
+/** How many file descriptors this process has open. */
+static inline int unit_open_fds(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    if (!d)
+        return -1;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+#define UNIT_MAIN(tests)                                                                           \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        int before = unit_open_fds();                                                              \
+        int failed = cmocka_run_group_tests(tests, NULL, NULL);                                    \
+        int after = unit_open_fds();                                                               \
+        if (failed == 0 && after != before) {                                                      \
+            fprintf(stderr, "file descriptors leaked: %d before, %d after\n", before, after);      \
+            return 99;                                                                             \
+        }                                                                                          \
+        return failed;                                                                             \
+    }

@@ -1,0 +1,82 @@
+"""What the kernel says of a worker, seen from outside."""
+
+import os
+
+from harness import check, equal
+
+NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
+
+
+def status_of(pid):
+    fields = {}
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        for line in f:
+            key, _, value = line.partition(":")
+            fields[key] = value.split()
+    return fields
+
+
+def worker(t):
+    t.spawn("app", "setInterval(() => {}, 1000)")
+    return t.vm("app")
+
+
+def test_no_worker_is_root_and_the_daemon_neither(t):
+    pid = worker(t)["pid"]
+    for who, process in (("worker", pid), ("daemon", t.daemon.pid)):
+        fields = status_of(process)
+        check("0" not in fields["Uid"] + fields["Gid"], f"{who}: Uid {fields['Uid']} Gid {fields['Gid']}")
+    equal(status_of(t.daemon.pid)["Groups"], [] if os.geteuid() == 0 else
+          status_of("self")["Groups"], "the daemon's groups")
+
+
+def test_a_worker_has_no_rights_and_a_filter(t):
+    fields = status_of(worker(t)["pid"])
+    for caps in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        equal(int(fields[caps][0], 16), 0, caps)
+    equal(fields["NoNewPrivs"], ["1"])
+    equal(fields["Seccomp"], ["2"])
+    equal(len(fields["NSpid"]), 2, "a pid namespace of its own")
+
+
+def test_every_namespace_is_its_own(t):
+    pid = worker(t)["pid"]
+    try:
+        for name in NAMESPACES:
+            ours, its = os.readlink(f"/proc/self/ns/{name}"), os.readlink(f"/proc/{pid}/ns/{name}")
+            check(ours != its, f"{name} namespace is shared")
+        equal(os.listdir(f"/proc/{pid}/root"), [], "its root directory")
+    except PermissionError:
+        t.skip("only root may look into a worker: it is not dumpable")
+
+
+def test_a_worker_has_only_the_descriptors_it_needs(t):
+    pid = worker(t)["pid"]
+    try:
+        fds = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except PermissionError:
+        t.skip("only root may look into a worker: it is not dumpable")
+    kinds = sorted(f.split(":")[0] for f in fds)
+    check(kinds.count("socket") == 1, f"one socket, its channel: {fds}")
+    check(all(k in ("socket", "anon_inode", "/dev/null") for k in kinds), f"no file: {fds}")
+    check(len(fds) <= 6, f"three empty standard streams, channel, kick, wake: {fds}")
+
+
+def test_the_posture_is_shown(t):
+    layers = worker(t)["posture"]
+    for name in ("user", "pid", "mount", "net", "ipc", "uts", "root", "caps", "nnp", "seccomp",
+                 "rlimits", "fds"):
+        equal(layers.get(name), "on", name)
+
+
+def test_doctor_says_what_is_here(t):
+    found = t.json("doctor", schema="doctor")
+    check(found["ok"], found)
+    names = [c["name"] for c in found["checks"]]
+    for name in ("kernel", "unprivileged", "user-namespaces", "seccomp", "engine-mozjs"):
+        check(name in names, names)
+
+
+def test_a_share_of_cpu_that_cannot_be_enforced_is_refused(t):
+    path = t.file("app.js", "1")
+    t.refused("run", "--cpu", "50%", path, code=125, says=["cpu", "controller"])

@@ -1,0 +1,207 @@
+"""world stop and resume: the report, that nothing runs, and whose clock stands still."""
+
+import json
+import time
+
+import wasm
+from harness import check, equal, thread_cpu_ns, wait_until
+
+SPIN = "for (;;);"
+BLOCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"
+
+
+def cast(t):
+    """One VM of each kind."""
+    t.spawn("spins", "console.log('up'); " + SPIN, ready=False)
+    path = t.file("spinswasm.wasm", wasm.command(wasm.FOREVER))
+    t.ctl("run", "-d", path)
+    t.spawn("ticks", "let n = 0; setInterval(() => console.log('tick', ++n), 20)")
+    t.spawn("idles", "onmessage = (e) => console.log('message')")
+    t.spawn("blocks", BLOCK)
+    t.wait_for("spins", "active")
+    t.wait_for("spinswasm", "active")
+    t.wait_for("idles", "idle")
+    wait_until(lambda: t.vm("blocks")["state"] == "blocked", "blocks is blocked")
+
+
+def stop(t, *args, code=0):
+    return t.json("world", "stop", *args, code=code, schema="world-stop")
+
+
+def test_a_stop_reports_every_vm(t):
+    cast(t)
+    report = stop(t)
+    equal((report["world"], report["mode"], report["reason"], report["missing"]),
+          ("default", "stopped", "admin", []))
+    ids = {vm["id"]: vm["name"] for vm in t.list()}
+    by_name = {ids[a["vm"]]: a for a in report["arrivals"]}
+    equal(sorted(by_name), ["blocks", "idles", "spins", "spinswasm", "ticks"])
+    for name in ("spins", "spinswasm"):
+        equal((by_name[name]["was"], by_name[name]["how"]), ("active", "acked"), name)
+    for name, was in (("idles", "idle"), ("blocks", "blocked")):
+        equal((by_name[name]["was"], by_name[name]["how"]), (was, "held"), name)
+    for a in report["arrivals"]:
+        check(0 <= a["elapsed_us"] <= report["elapsed_us"], report)
+    states = {vm["name"]: (vm["state"], vm["held"]) for vm in t.list()}
+    equal(states["spins"], ("parked", False))
+    equal(states["idles"], ("idle", True))
+    equal(states["blocks"], ("blocked", True))
+    t.ctl("world", "resume")
+
+
+def test_nothing_runs_in_a_stopped_world(t):
+    cast(t)
+    report = stop(t)
+    pids = {vm["name"]: vm["pid"] for vm in t.list()}
+    how = {a["vm"]: a["how"] for a in report["arrivals"]}
+    how = {vm["name"]: how[vm["id"]] for vm in t.list()}
+    cpu = {n: thread_cpu_ns(p) for n, p in pids.items()}
+    logs = {n: t.logs(n) for n in pids}
+    time.sleep(1)  # nothing happens: there is no event to wait on
+    # A parked worker looks up once a second, so at most twice here; what was idle or blocked may have
+    # come to its gate and parked. A guest that runs would use a second.
+    for name, pid in pids.items():
+        allowed_us = (10 if how[name] == "acked" else 200) + 2 * 50
+        spent_us = (thread_cpu_ns(pid) - cpu[name]) / 1000
+        check(spent_us <= allowed_us, f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
+        equal(t.logs(name), logs[name])
+    t.ctl("world", "resume")
+    wait_until(lambda: t.logs("ticks") != logs["ticks"], "the timer goes on after the resume")
+    wait_until(lambda: thread_cpu_ns(pids["spins"]) > cpu["spins"] + 1e6, "the loop goes on")
+    wait_until(lambda: thread_cpu_ns(pids["spinswasm"]) > cpu["spinswasm"] + 1e6, "so does Wasm")
+
+
+def test_a_message_to_a_stopped_vm_waits_for_the_resume(t):
+    t.spawn("app", "onmessage = () => console.log('got it')")
+    stop(t)
+    t.ctl("send", "app", "1")
+    wait_until(lambda: t.vm("app")["state"] in ("idle", "parked"), "")
+    equal(t.logs("app"), "")
+    t.ctl("world", "resume")
+    wait_until(lambda: t.logs("app") == "got it\n", "the message arrives")
+
+
+def test_a_call_to_a_stopped_vm_waits_or_times_out(t):
+    t.spawn("app", "function f() { return 1 }")
+    stop(t)
+    t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
+    t.ctl("world", "resume")
+    equal(t.ctl("call", "app", "f").json, 1)
+
+
+def test_a_vm_born_in_a_stopped_world_runs_after_the_resume(t):
+    stop(t)
+    t.spawn("app", "console.log('ran')", ready=False)
+    equal(t.logs("app"), "")
+    check(t.vm("app")["state"] in ("starting", "parked", "idle"), t.vm("app"))
+    t.ctl("world", "resume")
+    wait_until(lambda: t.logs("app") == "ran\n", "it runs")
+
+
+def test_stopping_what_is_stopped_is_3(t):
+    t.spawn("app", "")
+    first = stop(t)
+    t.refused("world", "stop", code=3, says=["already stopped", str(first["ticket"])])
+    t.ctl("world", "resume")
+
+
+def test_resuming_what_runs_is_3(t):
+    t.refused("world", "resume", code=3)
+
+
+def test_an_unknown_world_is_3(t):
+    for verb in ("stop", "resume", "status"):
+        t.refused("world", verb, "nowhere", code=3, says="nowhere")
+
+
+def test_a_stop_with_a_senseless_deadline_is_2(t):
+    for bad in ("soon", "-1s", "", "5 parsecs"):
+        t.refused("world", "stop", "--deadline", bad, code=2)
+
+
+def test_an_empty_world_stops_too(t):
+    report = stop(t)
+    equal((report["arrivals"], report["missing"]), ([], []))
+    equal(t.json("world", "status", schema="world-status")["mode"], "stopped")
+    t.ctl("world", "resume")
+    equal(t.json("world", "status", schema="world-status")["mode"], "run-all")
+
+
+def test_worlds_stop_by_themselves(t):
+    t.spawn("here", "let n = 0; setInterval(() => console.log(++n), 10)", options=("--world", "one"))
+    t.spawn("there", "let n = 0; setInterval(() => console.log(++n), 10)", options=("--world", "two"))
+    report = stop(t, "one")
+    equal([a["vm"] for a in report["arrivals"]], [t.vm("here")["id"]])
+    before = t.logs("there")
+    wait_until(lambda: t.logs("there") != before, "the other world runs on")
+    modes = {w["name"]: w["mode"] for w in t.json("world", "list", schema="world-list")}
+    equal((modes["one"], modes["two"], modes["default"]), ("stopped", "run-all", "run-all"))
+    t.ctl("world", "resume", "one")
+
+
+def test_a_pause_makes_no_time_out_fire(t):
+    t.spawn("app", "const from = performance.now();"
+                   "setTimeout(() => console.log(performance.now() - from), 300)")
+    stop(t)
+    time.sleep(1.5)  # the time that must not count
+    equal(t.logs("app"), "")
+    t.ctl("world", "resume")
+    wait_until(lambda: t.logs("app"), "the timer fires after the resume")
+    passed = float(t.logs("app"))
+    check(300 <= passed < 1500, f"{passed} ms of the world clock")
+
+
+def test_a_wait_with_a_time_out_is_not_cut_short_by_a_stop(t):
+    t.spawn("app", "console.log('waits'); const cell = new Int32Array(new SharedArrayBuffer(4));"
+                   "const from = performance.now(); const r = Atomics.wait(cell, 0, 0, 400);"
+                   "console.log(r, performance.now() - from >= 400)", ready=False)
+    wait_until(lambda: t.vm("app")["state"] == "blocked", "it waits")
+    stop(t)
+    time.sleep(1)
+    equal(t.logs("app"), "waits\n")
+    t.ctl("world", "resume")
+    wait_until(lambda: t.logs("app").count("\n") == 2, "it times out after the resume")
+    equal(t.logs("app"), "waits\ntimed-out true\n")
+
+
+def test_many_stops_of_a_busy_world(t):
+    for i in range(4):
+        t.spawn(f"spin{i}", SPIN, ready=False)
+    t.spawn("ticks", "setInterval(() => 0, 1)")
+    for i in range(4):
+        t.wait_for(f"spin{i}", "active")
+    for _ in range(30):
+        report = stop(t)
+        equal(report["missing"], [])
+        equal(len(report["arrivals"]), 5)
+        t.ctl("world", "resume")
+
+
+def test_a_vm_can_be_killed_in_a_stopped_world(t):
+    t.spawn("spins", SPIN, ready=False)
+    t.spawn("idles", "")
+    t.wait_for("spins", "active")
+    stop(t)
+    t.ctl("kill", "spins", "idles")
+    t.wait_for("spins", "exited")
+    equal(t.json("world", "status")["mode"], "stopped")
+    t.ctl("world", "resume")
+
+
+def test_wait_for_stopped(t):
+    t.spawn("app", "")
+    t.ctl("wait", "app", "--for=stopped", "--timeout=200ms", code=124)
+    p = t.start("wait", "app", "--for=stopped", "--timeout=30s")
+    stop(t)
+    equal(p.wait(30), 0)
+    t.ctl("world", "resume")
+
+
+def test_the_report_as_a_table_names_every_vm(t):
+    t.spawn("first", "")
+    t.spawn("second", SPIN, ready=False)
+    t.wait_for("second", "active")
+    out = t.ctl("world", "stop").out
+    check("first" in out and "second" in out and "acked" in out and "held" in out, out)
+    t.ctl("world", "resume")
+    check(json.dumps(t.json("world", "status")), "")

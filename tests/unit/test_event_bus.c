@@ -1,0 +1,93 @@
+#include "tests/support/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/event_bus.h"
+#include "proto/limits.h"
+
+#define ALL (~UINT64_C(0))
+
+static void publish(struct event_bus *bus, enum event_kind kind, const char *detail)
+{
+    const struct event e = {.kind = kind, .detail = detail};
+    event_bus_publish(bus, &e);
+}
+
+static void a_reader_sees_each_event_once_and_in_order(void **state)
+{
+    (void)state;
+    struct event_bus *bus = event_bus_new();
+    uint64_t cursor = 0, dropped;
+    assert_null(event_bus_next(bus, &cursor, ALL, &dropped));
+    publish(bus, EVENT_VM_BORN, "one");
+    publish(bus, EVENT_VM_ENDED, "two");
+    const struct event *e = event_bus_next(bus, &cursor, ALL, &dropped);
+    assert_int_equal(e->seq, 1);
+    assert_string_equal(e->detail, "one");
+    assert_int_equal(dropped, 0);
+    e = event_bus_next(bus, &cursor, ALL, &dropped);
+    assert_int_equal(e->seq, 2);
+    assert_null(event_bus_next(bus, &cursor, ALL, &dropped));
+    event_bus_free(bus);
+}
+
+static void kinds_that_nobody_asked_for_are_passed_over(void **state)
+{
+    (void)state;
+    struct event_bus *bus = event_bus_new();
+    uint64_t cursor = 0, dropped;
+    publish(bus, EVENT_VM_BORN, NULL);
+    publish(bus, EVENT_WORLD_STOPPED, NULL);
+    publish(bus, EVENT_VM_BORN, NULL);
+    const struct event *e = event_bus_next(bus, &cursor, 1u << EVENT_WORLD_STOPPED, &dropped);
+    assert_int_equal(e->seq, 2);
+    assert_null(event_bus_next(bus, &cursor, 1u << EVENT_WORLD_STOPPED, &dropped));
+    assert_int_equal(cursor, 3);
+    event_bus_free(bus);
+}
+
+static void a_reader_that_falls_behind_learns_exactly_how_much_it_missed(void **state)
+{
+    (void)state;
+    struct event_bus *bus = event_bus_new();
+    uint64_t cursor = 10, dropped, n = 0, extra = 137;
+    for (uint64_t i = 0; i < LIMIT_EVENTS_KEPT + 10 + extra; i++)
+        publish(bus, EVENT_VM_MESSAGE, NULL);
+    const struct event *e = event_bus_next(bus, &cursor, ALL, &dropped);
+    assert_int_equal(dropped, extra);
+    assert_int_equal(e->seq, 10 + extra + 1);
+    for (n = 1; event_bus_next(bus, &cursor, ALL, &dropped); n++)
+        assert_int_equal(dropped, 0);
+    assert_int_equal(n, LIMIT_EVENTS_KEPT);
+    event_bus_free(bus);
+}
+
+static void count_news(void *userdata)
+{
+    ++*(int *)userdata;
+}
+
+static void listeners_are_told_until_they_leave(void **state)
+{
+    (void)state;
+    struct event_bus *bus = event_bus_new();
+    int news = 0;
+    struct event_listener *l = event_bus_listen(bus, count_news, &news);
+    publish(bus, EVENT_VM_BORN, NULL);
+    publish(bus, EVENT_VM_BORN, NULL);
+    assert_int_equal(news, 2);
+    event_bus_unlisten(bus, l);
+    publish(bus, EVENT_VM_BORN, NULL);
+    assert_int_equal(news, 2);
+    event_bus_free(bus);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_reader_sees_each_event_once_and_in_order),
+    cmocka_unit_test(kinds_that_nobody_asked_for_are_passed_over),
+    cmocka_unit_test(a_reader_that_falls_behind_learns_exactly_how_much_it_missed),
+    cmocka_unit_test(listeners_are_told_until_they_leave),
+};
+
+UNIT_MAIN(tests)

@@ -1,0 +1,115 @@
+#include "tests/support/unit.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static void well_formed_utf8_is_accepted(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "", "plain", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xe2\x82\xac z"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(text_is_utf8(good[i], strlen(good[i])));
+}
+
+static void malformed_utf8_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        const char *why;
+    } bad[] = {
+        {"\x80", "continuation alone"},
+        {"\xc0\x80", "overlong NUL"},
+        {"\xc1\xbf", "overlong, two bytes"},
+        {"\xe0\x9f\xbf", "overlong, three bytes"},
+        {"\xf0\x8f\xbf\xbf", "overlong, four bytes"},
+        {"\xed\xa0\x80", "surrogate"},
+        {"\xf4\x90\x80\x80", "beyond U+10FFFF"},
+        {"\xf5\x80\x80\x80", "no such lead"},
+        {"\xff", "no such lead"},
+        {"\xe2\x82", "cut short"},
+        {"\xc2x", "no continuation"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (text_is_utf8(bad[i].bytes, strlen(bad[i].bytes)))
+            fail_msg("accepted: %s", bad[i].why);
+}
+
+static void utf8_with_a_nul_inside_is_refused(void **state)
+{
+    (void)state;
+    assert_false(text_is_utf8("a\0b", 3));
+}
+
+static void utf8_is_not_read_beyond_its_length(void **state)
+{
+    (void)state;
+    /* The second byte is there, but does not belong to the text. */
+    assert_false(text_is_utf8("\xc2\x80", 1));
+}
+
+static void names_follow_the_rule(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"a", "app-2", "1a", "x.y_z", "...", "-"};
+    static const char *const bad[] = {"", "1", "0042", ".", "..", "a/b", "a b", "\xc3\xa4", "a\n"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(text_is_name(good[i], 64));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(text_is_name(bad[i], 64));
+}
+
+static void a_name_may_have_64_characters_and_no_more(void **state)
+{
+    (void)state;
+    char name[66];
+    memset(name, 'n', 65);
+    name[65] = '\0';
+    assert_false(text_is_name(name, 64));
+    name[64] = '\0';
+    assert_true(text_is_name(name, 64));
+}
+
+static void a_bundle_path_stays_below_its_folder(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"a.js", "lib/a.js", "..a/b", "a/...", "\xc3\xa4.js"};
+    static const char *const bad[] = {"",     "/a", "a/",     "a//b", ".",    "..", "a/../b",
+                                      "./a", "a/.", "a/..", "a\nb", "a\x7f", "\xff"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(text_is_bundle_path(good[i], 1024));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (text_is_bundle_path(bad[i], 1024))
+            fail_msg("accepted: \"%s\"", bad[i]);
+    assert_false(text_is_bundle_path("abcdef", 5));
+}
+
+static void numbers_are_decimal_whole_and_fit_in_64_bits(void **state)
+{
+    (void)state;
+    uint64_t v = 7;
+    assert_true(text_to_u64("0", &v) && v == 0);
+    assert_true(text_to_u64("18446744073709551615", &v) && v == UINT64_MAX);
+    v = 7;
+    static const char *const bad[] = {"",    "-1",   "+1", " 1", "1 ", "0x1", "1e3", "1.0",
+                                      "18446744073709551616"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(text_to_u64(bad[i], &v));
+    assert_int_equal(v, 7);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(well_formed_utf8_is_accepted),
+    cmocka_unit_test(malformed_utf8_is_refused),
+    cmocka_unit_test(utf8_with_a_nul_inside_is_refused),
+    cmocka_unit_test(utf8_is_not_read_beyond_its_length),
+    cmocka_unit_test(names_follow_the_rule),
+    cmocka_unit_test(a_name_may_have_64_characters_and_no_more),
+    cmocka_unit_test(a_bundle_path_stays_below_its_folder),
+    cmocka_unit_test(numbers_are_decimal_whole_and_fit_in_64_bits),
+};
+
+UNIT_MAIN(tests)
