@@ -301,16 +301,12 @@ void api_vm_start(struct api_call *call)
         worker_load(w);
 }
 
-void api_vm_on_loaded(struct api *api, struct worker *w, const char *error)
+void api_vm_on_loaded(struct api *api, struct worker *w)
 {
     struct pending *p, *next;
     for (p = LIST_FIRST(&api->pendings); p; p = next) {
         next = LIST_NEXT(p, link);
-        if (p->vm != w->id)
-            continue;
-        if (error && (p->kind == PENDING_LOADED || p->kind == PENDING_READY))
-            api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", error);
-        else if (p->kind == PENDING_LOADED)
+        if (p->vm == w->id && p->kind == PENDING_LOADED)
             pending_reply_vm(p, w);
     }
 }
@@ -762,6 +758,10 @@ void api_vm_on_ended(struct api *api, struct worker *w)
         next = LIST_NEXT(p, link);
         if (p->vm != w->id)
             continue;
+        if (w->load_error && (p->kind == PENDING_LOADED || p->kind == PENDING_READY)) {
+            api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->load_error);
+            continue;
+        }
         switch (p->kind) {
         case PENDING_LOADED:
             api_pending_fail(p, API_ERROR(INTERNAL), NULL, "VM '%s' ended while it started: %s",

@@ -26,7 +26,7 @@ void api_vm_hold(struct api_call *call);
 void api_vm_release(struct api_call *call);
 
 /* Facts, from facts.c. */
-void api_vm_on_loaded(struct api *api, struct worker *w, const char *error);
+void api_vm_on_loaded(struct api *api, struct worker *w);
 void api_vm_on_ready(struct api *api, struct worker *w);
 void api_vm_on_console(struct api *api, struct worker *w, unsigned stream,
                        const struct worker_text *data, uint64_t mono_ns);

@@ -35,11 +35,16 @@ static const char *on_born(struct api *api, struct worker *w, const struct worke
 
 static const char *on_loaded(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    if (!f->loaded.error) {
-        worker_admit(w);
-        state_put_vm(api->state, w);
+    if (f->loaded.error) {
+        /* Answered when it has ended, so that whoever reads the answer finds it gone. */
+        if (w->load_error)
+            return "fails to load twice";
+        w->load_error = strdup(f->loaded.error);
+        return w->load_error ? NULL : "cannot be remembered: out of memory";
     }
-    api_vm_on_loaded(api, w, f->loaded.error);
+    worker_admit(w);
+    state_put_vm(api->state, w);
+    api_vm_on_loaded(api, w);
     return NULL;
 }
 

@@ -315,6 +315,7 @@ struct worker *worker_free(struct worker *w)
         free(w->argv[i]);
     free(w->argv);
     free(w->program);
+    free(w->load_error);
     free(w);
     return NULL;
 }

@@ -105,6 +105,7 @@ struct worker {
     bool wait_ready, stdin_open;
     char holder[LIMIT_NAME_BYTES + 1];  /**< debugger that held it last */
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
+    char *load_error; /**< why its program could not be linked; it is about to end */
     struct vm_log log;
     size_t n_layers;
     struct {

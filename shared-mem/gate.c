@@ -83,6 +83,11 @@ static int gate_drain(struct gate *g, uint32_t bell)
 static int gate_park(struct gate *g)
 {
     for (;;) {
+        /* Whatever can be done before the arrival is: after it the VM is said to be still. */
+        uint32_t bell = SHM_LOAD(&g->command->bell);
+        int r = gate_drain(g, bell);
+        if (r > 0)
+            return r;
         uint64_t epoch = gate_epoch(g);
         atomic_store_explicit(&g->status->parked_ns, shm_now_ns(), memory_order_relaxed);
         gate_arrive(g, SHM_PARKED, epoch);
@@ -91,8 +96,8 @@ static int gate_park(struct gate *g)
         for (;;) {
             /* The bell first, the words and the channel after it: whoever changes those rings
              * later, so a change that we overlook here changes the value that we sleep on. */
-            uint32_t bell = SHM_LOAD(&g->command->bell);
-            int r = gate_drain(g, bell);
+            bell = SHM_LOAD(&g->command->bell);
+            r = gate_drain(g, bell);
             if (r > 0)
                 return r;
             if (gate_is_open(g))
