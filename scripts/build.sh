@@ -35,7 +35,8 @@ build_make() {
 # True if there is nothing to build. Asks without writing, so that a tree which another user has
 # built can be used.
 build_is_current() {
-    [ -f "$top/build/Makefile" ] && make -C "$top/build" -q all-am >/dev/null 2>&1
+    [ -f "$top/build/Makefile" ] && make -C "$top/build" -q stillpointd stillctl \
+        stillpoint-worker-mozjs stillpoint-worker-fake >/dev/null 2>&1
 }
 
 build_all() {

@@ -164,7 +164,10 @@ static void the_end_of_the_stream_is_0_even_inside_a_frame(void **state)
     struct wire *x = *state;
     const uint8_t *data;
     size_t len;
-    raw(x, "\0\0\0\x09" "cut", 7);
+    raw(x,
+        "\0\0\0\x09"
+        "cut",
+        7);
     fd_close(&x->sock[0]);
     assert_true(frame_reader_fill(&x->r, x->sock[1]) > 0);
     assert_int_equal(frame_reader_next(&x->r, &data, &len), 0);
@@ -233,7 +236,7 @@ static void a_flood_of_descriptors_without_frames_is_refused(void **state)
     int fds[FD_MAX_PASSED], r = 1;
     for (size_t i = 0; i < FD_MAX_PASSED; i++)
         fds[i] = null;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)"\0", .iov_len = 1};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t) "\0", .iov_len = 1};
     for (int i = 0; i < 3 && r > 0; i++) {
         assert_int_equal(fd_send(x->sock[0], &iov, 1, fds, FD_MAX_PASSED), 1);
         r = frame_reader_fill(&x->r, x->sock[1]);

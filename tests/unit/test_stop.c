@@ -189,10 +189,11 @@ static int cast_teardown(void **state)
             pthread_join(k->thread, NULL);
         }
         if (k->escapes || k->clock_back || k->early || SHM_LOAD(&k->status->lost_wakes)) {
-            print_error("worker %zu: %lu steps behind a closed gate, clock back %lu times, %lu early "
-                        "time-outs, %lu lost wakes\n",
-                        i, (unsigned long)k->escapes, (unsigned long)k->clock_back,
-                        (unsigned long)k->early, (unsigned long)SHM_LOAD(&k->status->lost_wakes));
+            print_error(
+                "worker %zu: %lu steps behind a closed gate, clock back %lu times, %lu early "
+                "time-outs, %lu lost wakes\n",
+                i, (unsigned long)k->escapes, (unsigned long)k->clock_back, (unsigned long)k->early,
+                (unsigned long)SHM_LOAD(&k->status->lost_wakes));
             r = -1;
         }
         stop_gate_done(&k->daemon_half);
@@ -209,9 +210,9 @@ static int cast_teardown(void **state)
 /* Waits until the condition holds, which something else brings about. */
 #define AWAIT(condition)                                                                           \
     do {                                                                                           \
-        uint64_t await_start_ = shm_now_ns();                                                    \
+        uint64_t await_start_ = shm_now_ns();                                                      \
         while (!(condition)) {                                                                     \
-            if (shm_now_ns() - await_start_ > HANG_NS)                                           \
+            if (shm_now_ns() - await_start_ > HANG_NS)                                             \
                 fail_msg("waited too long for %s", #condition);                                    \
             sched_yield();                                                                         \
         }                                                                                          \

@@ -7,9 +7,16 @@
 static void well_formed_utf8_is_accepted(void **state)
 {
     (void)state;
-    static const char *const good[] = {
-        "", "plain", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xe2\x82\xac z"};
+    static const char *const good[] = {"",
+                                       "plain",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "a\xe2\x82\xac z"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(text_is_utf8(good[i], strlen(good[i])));
 }
@@ -77,7 +84,7 @@ static void a_bundle_path_stays_below_its_folder(void **state)
 {
     (void)state;
     static const char *const good[] = {"a.js", "lib/a.js", "..a/b", "a/...", "\xc3\xa4.js"};
-    static const char *const bad[] = {"",     "/a", "a/",     "a//b", ".",    "..", "a/../b",
+    static const char *const bad[] = {"",    "/a",  "a/",   "a//b", ".",     "..",  "a/../b",
                                       "./a", "a/.", "a/..", "a\nb", "a\x7f", "\xff"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(text_is_bundle_path(good[i], 1024));
@@ -94,8 +101,8 @@ static void numbers_are_decimal_whole_and_fit_in_64_bits(void **state)
     assert_true(text_to_u64("0", &v) && v == 0);
     assert_true(text_to_u64("18446744073709551615", &v) && v == UINT64_MAX);
     v = 7;
-    static const char *const bad[] = {"",    "-1",   "+1", " 1", "1 ", "0x1", "1e3", "1.0",
-                                      "18446744073709551616"};
+    static const char *const bad[] = {
+        "", "-1", "+1", " 1", "1 ", "0x1", "1e3", "1.0", "18446744073709551616"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(text_to_u64(bad[i], &v));
     assert_int_equal(v, 7);
