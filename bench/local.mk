@@ -1,8 +1,8 @@
 # Never in the test run: `make bench` builds BENCHES and runs them, then the scripts, one after the
 # other.
-BENCH_SCRIPTS = %D%/octane.py %D%/stop_latency.py
+BENCH_PY = %D%/octane.py %D%/stop_latency.py
 bench: all $(BENCHES)
 	@for b in $(BENCHES); do echo "== $$b"; ./$$b || exit 1; done
-	@for b in $(BENCH_SCRIPTS); do echo "== $$b"; $(PYTHON3) -B $(srcdir)/$$b --build . || exit 1; done
+	@for b in $(BENCH_PY); do echo "== $$b"; $(PYTHON3) -B $(srcdir)/$$b --build . || exit 1; done
 EXTRA_PROGRAMS += $(BENCHES)
-EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_SCRIPTS)
+EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_PY)
