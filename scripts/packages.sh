@@ -22,11 +22,10 @@ packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"
 # packages_missing PACKAGE...: those that are not installed, one a line.
 packages_missing() {
     for package; do
+        # The whole word: a package that dpkg has only heard of is "not-installed".
         # shellcheck disable=SC2016 # dpkg-query's own format
-        case $(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null) in
-        *installed*) ;;
-        *) echo "$package" ;;
-        esac
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            echo "$package"
     done
 }
 
