@@ -95,7 +95,7 @@ ctl wait ticker --for=idle --timeout=10s
 sleep 0.5
 show list
 
-show world stop
+show world stop --deadline 2s
 activity >"$dir/stopped"
 show list
 echo

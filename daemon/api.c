@@ -5,8 +5,12 @@
 
 #include "base/log.h"
 #include "daemon/access.h"
+#include "daemon/api_birth.h"
 #include "daemon/api_doctor.h"
+#include "daemon/api_log.h"
+#include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
+#include "daemon/api_wait.h"
 #include "daemon/api_world.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
@@ -67,18 +71,18 @@ static const struct row {
     bool privileged; /* changes something: logged, with who asked */
 } rows[API_KINDS] = {
     [API_HELLO] = {0, hello, false},
-    [API_RUN_VM] = {ACCESS_RUN, api_vm_run, true},
-    [API_ADD_FILE] = {ACCESS_RUN, api_vm_add_file, false},
-    [API_START_VM] = {ACCESS_RUN, api_vm_start, false},
-    [API_ANSWER_IMPORT] = {ACCESS_RUN, api_vm_answer_import, false},
-    [API_ANSWER_STDIN] = {ACCESS_RUN, api_vm_answer_stdin, false},
+    [API_RUN_VM] = {ACCESS_RUN, api_birth_run, true},
+    [API_ADD_FILE] = {ACCESS_RUN, api_birth_add_file, false},
+    [API_START_VM] = {ACCESS_RUN, api_birth_start, false},
+    [API_ANSWER_IMPORT] = {ACCESS_RUN, api_birth_answer_import, false},
+    [API_ANSWER_STDIN] = {ACCESS_RUN, api_birth_answer_stdin, false},
     [API_KILL_VM] = {ACCESS_RUN, api_vm_kill, true},
-    [API_CALL_FUNCTION] = {ACCESS_RUN, api_vm_call_function, false},
-    [API_SEND_MESSAGE] = {ACCESS_RUN, api_vm_send_message, false},
+    [API_CALL_FUNCTION] = {ACCESS_RUN, api_talk_call_function, false},
+    [API_SEND_MESSAGE] = {ACCESS_RUN, api_talk_send_message, false},
     [API_LIST_VMS] = {ACCESS_OBSERVE, api_vm_list, false},
     [API_GET_VM] = {ACCESS_OBSERVE, api_vm_get, false},
-    [API_READ_LOG] = {ACCESS_OBSERVE, api_vm_read_log, false},
-    [API_WAIT_VM] = {ACCESS_OBSERVE, api_vm_wait, false},
+    [API_READ_LOG] = {ACCESS_OBSERVE, api_log_read, false},
+    [API_WAIT_VM] = {ACCESS_OBSERVE, api_wait, false},
     [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, true},
     [API_RELEASE_VM] = {ACCESS_DEBUG, api_vm_release, true},
     [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list, false},

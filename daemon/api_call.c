@@ -1,9 +1,11 @@
 #include "daemon/api_call.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/registry.h"
 #include "daemon/worker.h"
@@ -72,8 +74,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
     api_pending_fail(userdata, API_ERROR(TIMED_OUT), NULL, "timed out");
 }
 
-struct pending *api_pending(const struct api_call *call, enum pending_kind kind, uint64_t vm,
-                            uint64_t timeout_us)
+struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
+                            uint64_t vm, uint64_t timeout_us)
 {
     struct pending *p = calloc(1, sizeof *p);
     if (!p) {
@@ -81,7 +83,7 @@ struct pending *api_pending(const struct api_call *call, enum pending_kind kind,
         return NULL;
     }
     *p = (struct pending){.api = call->api,
-                          .kind = kind,
+                          .type = type,
                           .client = call->client,
                           .request_id = call->request->id,
                           .vm = vm};
@@ -124,6 +126,40 @@ void api_pending_fail(struct pending *p, int code, const char *hint, const char 
     api_pending_free(p);
 }
 
+void api_pendings_on_vm_ended(struct api *api, struct worker *w)
+{
+    struct pending *p, *next;
+    for (p = LIST_FIRST(&api->pendings); p; p = next) {
+        next = LIST_NEXT(p, link);
+        if (p->vm == w->id && p->type->on_vm_ended)
+            p->type->on_vm_ended(p, w);
+    }
+}
+
+void api_pendings_on_client_gone(struct api *api, uint64_t client)
+{
+    struct pending *p, *next;
+    for (p = LIST_FIRST(&api->pendings); p; p = next) {
+        next = LIST_NEXT(p, link);
+        if (p->client != client)
+            continue;
+        if (p->type->on_client_gone)
+            p->type->on_client_gone(p);
+        else
+            api_pending_free(p);
+    }
+}
+
+struct pending *api_pending_find(struct api *api, const struct pending_type *type, uint64_t vm,
+                                 uint64_t number)
+{
+    struct pending *p;
+    LIST_FOREACH(p, &api->pendings, link)
+    if (p->type == type && p->vm == vm && p->number == number)
+        break;
+    return p;
+}
+
 /* ---- look-ups */
 
 struct worker *api_find_vm(const struct api_call *call, const struct api_vm_ref *ref)
@@ -149,4 +185,16 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
         return NULL;
     }
     return w;
+}
+
+void api_reply_sent(const struct api_call *call, const struct worker *w, int r)
+{
+    if (r == 0)
+        api_reply_done(call);
+    else if (r == -ENOBUFS)
+        api_fail(call, API_ERROR(LIMIT_EXCEEDED), "wait until it is idle",
+                 "VM '%s' has too much queued already", w->name);
+    else
+        api_fail(call, API_ERROR(CANCELLED), NULL, "cannot reach VM '%s': %s", w->name,
+                 strerror(-r));
 }

@@ -38,21 +38,20 @@ struct api_clients {
     void *userdata;
 };
 
-enum pending_kind {
-    PENDING_LOADED, /**< RunVm, StartVm: until the program is linked */
-    PENDING_READY,  /**< RunVm(wait_ready): until its main module was evaluated */
-    PENDING_CALL,
-    PENDING_WAIT,
-    PENDING_LOG,
-    PENDING_KILL,
-    PENDING_STOP,
-    PENDING_IMPORT, /**< an import that the client has to answer; no reply of ours */
+struct pending;
+
+/** What becomes of a request that waits, when what it waits for can no longer come. */
+struct pending_type {
+    /** Its VM has ended: answers, or frees it. NULL: it waits for no VM. */
+    void (*on_vm_ended)(struct pending *p, struct worker *w);
+    /** Its client is gone, so that nobody will read an answer. NULL: it is just freed. */
+    void (*on_client_gone)(struct pending *p);
 };
 
 struct pending {
     LIST_ENTRY(pending) link;
     struct api *api;
-    enum pending_kind kind;
+    const struct pending_type *type;
     uint64_t client, request_id;
     uint64_t vm;
     uint64_t number; /**< call id, import id, ticket, or log seq */
@@ -97,8 +96,8 @@ void api_fail(const struct api_call *call, int code, const char *hint, const cha
     __attribute__((format(printf, 4, 5)));
 
 /** Leaves a pending behind; timeout_us 0: none. NULL, and an error was sent, without memory. */
-struct pending *api_pending(const struct api_call *call, enum pending_kind kind, uint64_t vm,
-                            uint64_t timeout_us);
+struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
+                            uint64_t vm, uint64_t timeout_us);
 /** Removes it; sends nothing. */
 void api_pending_free(struct pending *p);
 void api_pending_reply(struct pending *p, Stillpoint__Api__Envelope *envelope);
@@ -106,10 +105,20 @@ void api_pending_reply(struct pending *p, Stillpoint__Api__Envelope *envelope);
 void api_pending_fail(struct pending *p, int code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/** Ends all pendings of a VM that has ended, of a client that is gone. */
+void api_pendings_on_vm_ended(struct api *api, struct worker *w);
+void api_pendings_on_client_gone(struct api *api, uint64_t client);
+/** The pending of this type for this VM with this number, or NULL. */
+struct pending *api_pending_find(struct api *api, const struct pending_type *type, uint64_t vm,
+                                 uint64_t number);
+
 /** The VM that a reference names; NULL, and an error was sent, if there is none. */
 struct worker *api_find_vm(const struct api_call *call, const struct api_vm_ref *ref);
 /** The same, and it has not exited. */
 struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm_ref *ref);
+
+/** Answers a request that was handed on to a worker: `r` is what worker_send_…() said. */
+void api_reply_sent(const struct api_call *call, const struct worker *w, int r);
 
 #define API_ERROR(name) STILLPOINT__API__ERROR_CODE__ERROR_##name
 #define API_BODY(name) STILLPOINT__API__ENVELOPE__BODY_##name

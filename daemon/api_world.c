@@ -114,7 +114,15 @@ void api_world_list(struct api_call *call)
 
 /* ---- stop */
 
-static void reply_report(struct pending *p, const struct stop_report *report)
+/* The stop goes on, and its ticket holds this: it is freed when that has been served. */
+static void report_on_client_gone(struct pending *p)
+{
+    p->client = 0;
+}
+
+static const struct pending_type report = {.on_client_gone = report_on_client_gone};
+
+static void reply_report(struct pending *p, const struct stop_report *r)
 {
     static const Stillpoint__Api__VmState states[] = {
         [SHM_STARTING] = STILLPOINT__API__VM_STATE__VM_STATE_STARTING,
@@ -123,7 +131,7 @@ static void reply_report(struct pending *p, const struct stop_report *report)
         [SHM_BLOCKED] = STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED,
         [SHM_PARKED] = STILLPOINT__API__VM_STATE__VM_STATE_PARKED,
     };
-    size_t n = report->n_arrivals;
+    size_t n = r->n_arrivals;
     _cleanup_free_ Stillpoint__Api__Arrival *arrivals = calloc(n + 1, sizeof *arrivals);
     _cleanup_free_ Stillpoint__Api__Arrival **at =
         calloc(n + 1, sizeof(Stillpoint__Api__Arrival *));
@@ -132,7 +140,7 @@ static void reply_report(struct pending *p, const struct stop_report *report)
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        const struct arrival *a = &report->arrivals[i];
+        const struct arrival *a = &r->arrivals[i];
         Stillpoint__Api__Arrival *m = at[i] = &arrivals[i];
         stillpoint__api__arrival__init(m);
         API_SET(m, vm, a->vm);
@@ -143,26 +151,26 @@ static void reply_report(struct pending *p, const struct stop_report *report)
     }
     Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__StopReport m = STILLPOINT__API__STOP_REPORT__INIT;
-    m.world = API_TEXT(world_name(report->world));
-    API_SET(&m, mode, (Stillpoint__Api__WorldMode)report->mode);
-    API_SET(&m, ticket, report->ticket);
-    API_SET(&m, elapsed_us, report->elapsed_us);
-    m.reason = API_TEXT(ticket_reason_name(report->reason));
+    m.world = API_TEXT(world_name(r->world));
+    API_SET(&m, mode, (Stillpoint__Api__WorldMode)r->mode);
+    API_SET(&m, ticket, r->ticket);
+    API_SET(&m, elapsed_us, r->elapsed_us);
+    m.reason = API_TEXT(ticket_reason_name(r->reason));
     m.arrivals = at;
     m.n_arrivals = n;
-    m.missing = (uint64_t *)(uintptr_t)report->missing;
-    m.n_missing = report->n_missing;
+    m.missing = (uint64_t *)(uintptr_t)r->missing;
+    m.n_missing = r->n_missing;
     e.body_case = API_BODY(STOP_REPORT);
     e.stop_report = &m;
     api_pending_reply(p, &e);
 }
 
-static void on_served(void *userdata, enum ticket_outcome outcome, const struct stop_report *report)
+static void on_served(void *userdata, enum ticket_outcome outcome, const struct stop_report *r)
 {
     struct pending *p = userdata;
     switch (outcome) {
     case TICKET_SERVED:
-        reply_report(p, report);
+        reply_report(p, r);
         break;
     case TICKET_EXPIRED:
         api_pending_fail(p, API_ERROR(TIMED_OUT), NULL,
@@ -199,7 +207,7 @@ void api_world_stop(struct api_call *call)
                  r->stop_world.enforce ? "--enforce" : "--require-idle");
         return;
     }
-    struct pending *p = api_pending(call, PENDING_STOP, 0, 0);
+    struct pending *p = api_pending(call, &report, 0, 0);
     if (!p)
         return;
     snprintf(p->world, sizeof p->world, "%s", world_name(w));

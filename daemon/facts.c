@@ -5,7 +5,11 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "daemon/api_birth.h"
+#include "daemon/api_log.h"
+#include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
+#include "daemon/api_wait.h"
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
@@ -44,7 +48,7 @@ static const char *on_loaded(struct api *api, struct worker *w, const struct wor
     }
     worker_admit(w);
     state_put_vm(api->state, w);
-    api_vm_on_loaded(api, w);
+    api_birth_on_loaded(api, w);
     return NULL;
 }
 
@@ -52,7 +56,7 @@ static const char *on_ready(struct api *api, struct worker *w, const struct work
 {
     (void)f;
     w->ready = true;
-    api_vm_on_ready(api, w);
+    api_birth_on_ready(api, w);
     return NULL;
 }
 
@@ -60,20 +64,20 @@ static const char *on_console(struct api *api, struct worker *w, const struct wo
 {
     vm_log_add(&w->log, f->console.stream, f->console.level, f->console.mono_ns,
                f->console.data.text, f->console.data.len);
-    api_vm_on_console(api, w, f->console.stream, &f->console.data, f->console.mono_ns);
+    api_log_on_console(api, w, f->console.stream, &f->console.data, f->console.mono_ns);
     return NULL;
 }
 
 static const char *on_import_wanted(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    api_vm_on_import_wanted(api, w, f->import_wanted.import_id, f->import_wanted.path);
+    api_birth_on_import_wanted(api, w, f->import_wanted.import_id, f->import_wanted.path);
     return NULL;
 }
 
 static const char *on_call_done(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    bool known = api_vm_on_call_done(api, w, f->call_done.call_id, f->call_done.ok,
-                                     f->call_done.no_such_function, &f->call_done.text);
+    bool known = api_talk_on_call_done(api, w, f->call_done.call_id, f->call_done.ok,
+                                       f->call_done.no_such_function, &f->call_done.text);
     return known ? NULL : "answers a call that nobody made";
 }
 
@@ -96,7 +100,7 @@ static const char *on_stdin_wanted(struct api *api, struct worker *w, const stru
 {
     if (w->stdin_open)
         return "asks for input twice";
-    api_vm_on_stdin_wanted(api, w, f->stdin_wanted.max_bytes);
+    api_birth_on_stdin_wanted(api, w, f->stdin_wanted.max_bytes);
     return NULL;
 }
 
@@ -167,7 +171,7 @@ static void on_kicked(void *userdata, struct worker *w)
 {
     struct api *api = userdata;
     world_on_member_kicked(worlds_get(api->worlds, w->world, false), w);
-    api_vm_on_kicked(api, w);
+    api_wait_recheck(api);
 }
 
 static void on_ended(void *userdata, struct worker *w)

@@ -3,9 +3,13 @@ noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/access.c %D%/access.h \
 	%D%/api.c %D%/api.h \
+	%D%/api_birth.c %D%/api_birth.h \
 	%D%/api_call.c %D%/api_call.h \
 	%D%/api_doctor.c %D%/api_doctor.h \
+	%D%/api_log.c %D%/api_log.h \
+	%D%/api_talk.c %D%/api_talk.h \
 	%D%/api_vm.c %D%/api_vm.h \
+	%D%/api_wait.c %D%/api_wait.h \
 	%D%/api_world.c %D%/api_world.h \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
@@ -14,6 +18,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/vm_log.c %D%/vm_log.h \
+	%D%/vm_message.c %D%/vm_message.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/world.c %D%/world.h \

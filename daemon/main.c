@@ -10,6 +10,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -26,7 +28,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/api.h"
+#include "daemon/api_log.h"
 #include "daemon/api_vm.h"
+#include "daemon/api_wait.h"
 #include "daemon/client_conn.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
@@ -39,6 +43,8 @@
 /* How long an ordered end waits for workers to be reaped. They were killed: it is the kernel's
  * time. */
 #define SHUTDOWN_S 10
+#define SLICE_NS 100000u
+#define SCHED_RESET_ON_FORK_FLAG 1u
 
 static const char *const engines[] = {"mozjs", "fake"};
 #define N_ENGINES (sizeof engines / sizeof engines[0])
@@ -156,6 +162,29 @@ static int become(uid_t uid, gid_t gid)
     return 0;
 }
 
+/* linux/sched/types.h clashes with glibc's sched.h; this is version 0 of the structure. */
+struct sched_attr_v0 {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* A short time slice of our own (Linux 6.12, no privilege needed): whoever conducts a stop should
+ * get a CPU at once, and not be put off by the watchers that it wakes, which have the same. Without
+ * it, and without a real-time priority from the service manager, stops are only slower. */
+static void quicken(void)
+{
+    if (sched_getscheduler(0) != SCHED_OTHER)
+        return;
+    struct sched_attr_v0 a = {.size = sizeof a,
+                              .policy = SCHED_OTHER,
+                              .flags = SCHED_RESET_ON_FORK_FLAG, /* not for guests */
+                              .runtime = SLICE_NS};
+    (void)syscall(SYS_sched_setattr, 0, &a, 0);
+}
+
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -261,7 +290,7 @@ static void on_client_gone(void *userdata, uint64_t client)
 
 static void on_client_drained(void *userdata, uint64_t client)
 {
-    api_vm_on_client_drained(userdata, client);
+    api_log_on_client_drained(userdata, client);
 }
 
 /* Whatever is published is put down first for the next daemon, then looked at by those who wait. */
@@ -314,7 +343,7 @@ static void on_poll(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct daemon *d = userdata;
-    api_vm_recheck_waits(&d->api);
+    api_wait_recheck(&d->api);
     if (d->ending && registry_alive(d->registry) == 0)
         event_base_loopbreak(d->base);
 }
@@ -472,6 +501,7 @@ int main(int argc, char **argv)
     log_init("stillpointd", d.config.debug);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1);
+    quicken();
     bool bound = false;
     r = prepare(&d);
     if (r == 0) {

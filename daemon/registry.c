@@ -74,6 +74,12 @@ static bool name_is_taken(struct registry *r, const char *name)
     return e != NULL;
 }
 
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
 /* The file's stem, made a legal name, with -2, -3 … if it is taken. */
 static void make_name(struct registry *r, const char *program, char name[LIMIT_NAME_BYTES + 1])
 {
@@ -82,7 +88,7 @@ static void make_name(struct registry *r, const char *program, char name[LIMIT_N
     char stem[LIMIT_NAME_BYTES - 10 + 1];
     size_t n = 0;
     for (const char *p = base; *p && n < sizeof stem - 1; p++)
-        stem[n++] = strchr(" /:@+,=~", *p) || (unsigned char)*p >= 0x80 ? '-' : *p;
+        stem[n++] = is_name_char(*p) ? *p : '-';
     stem[n] = '\0';
     char *dot = strrchr(stem, '.');
     if (dot && dot != stem)

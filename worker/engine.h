@@ -10,14 +10,15 @@
  * on its main thread, the "VM thread", except `interrupt`, which may be called from any thread at
  * any time between the return of `vm_new` and the call of `vm_free`.
  *
- * Who enters the guest. Ops marked [guest] run guest code. The worker calls them only while its gate
- * is open (safepoint.h); inside them the engine calls `host->safe_point` whenever it was interrupted,
- * and the host holds the VM there for as long as its gate is closed. All other ops run no guest
- * instruction at all, and may be called behind a closed gate.
+ * Who enters the guest. Ops marked [guest] run guest code. The worker calls them only while its
+ * gate is open (safepoint.h); inside them the engine calls `host->safe_point` whenever it was
+ * interrupted, and the host holds the VM there for as long as its gate is closed. All other ops run
+ * no guest instruction at all, and may be called behind a closed gate.
  *
- * Errors: 0 is fine; a negative errno is a failure of ours; a positive value is an `engine_outcome`.
- * No exception and no engine object leaves an engine. Strings are UTF-8 with an explicit length in
- * bytes and need no terminating NUL unless declared `const char *` without a length.
+ * Errors: 0 is fine; a negative errno is a failure of ours; a positive value is an
+ * `engine_outcome`. No exception and no engine object leaves an engine. Strings are UTF-8 with an
+ * explicit length in bytes and need no terminating NUL unless declared `const char *` without a
+ * length.
  */
 #pragma once
 
@@ -39,7 +40,8 @@ enum engine_outcome {
 
 /** What kind of source a program or an import is. */
 enum engine_source_kind {
-    ENGINE_SOURCE_SCRIPT_OR_MODULE, /**< a script; a module if only module syntax stands in the way */
+    ENGINE_SOURCE_SCRIPT_OR_MODULE, /**< a script; a module if only module syntax stands in the way
+                                     */
     ENGINE_SOURCE_MODULE,
     ENGINE_SOURCE_WASM, /**< a WebAssembly command or reactor module with WASI imports */
 };
@@ -69,8 +71,9 @@ struct engine_wasi_function {
 
 /**
  * What the worker offers to its engine. All of it but `wake` is called on the VM thread only, with
- * `host` as given to `vm_new`. A callback that returns ENGINE_TERMINATED wants the VM to end now: the engine
- * unwinds without running further guest code (not even `finally`) and returns ENGINE_TERMINATED.
+ * `host` as given to `vm_new`. A callback that returns ENGINE_TERMINATED wants the VM to end now:
+ * the engine unwinds without running further guest code (not even `finally`) and returns
+ * ENGINE_TERMINATED.
  */
 struct engine_host_ops {
     /**
@@ -91,9 +94,9 @@ struct engine_host_ops {
     uint64_t (*now_ns)(void *host);
 
     /**
-     * Arms a timer. `id` is chosen by the engine, unique among live timers and not 0. When it is due
-     * the worker calls `fire_timer`. A repeating timer is re-armed by the host, `delay_ns` after it
-     * fired. Returns 0, or -ENOMEM / -E2BIG when there are too many.
+     * Arms a timer. `id` is chosen by the engine, unique among live timers and not 0. When it is
+     * due the worker calls `fire_timer`. A repeating timer is re-armed by the host, `delay_ns`
+     * after it fired. Returns 0, or -ENOMEM / -E2BIG when there are too many.
      */
     int (*timer_start)(void *host, uint64_t id, uint64_t delay_ns, bool repeat);
     /** Disarms a timer; unknown ids are ignored. */
@@ -116,14 +119,16 @@ struct engine_host_ops {
     int (*post)(void *host, const char *json, size_t len);
 
     /**
-     * The end of a `call` that was started with this id: JSON of the value, or the text of the error.
-     * Called once per call_id, from inside `call` or from a later [guest] op (an async function).
+     * The end of a `call` that was started with this id: JSON of the value, or the text of the
+     * error. Called once per call_id, from inside `call` or from a later [guest] op (an async
+     * function).
      */
     void (*call_done)(void *host, uint64_t call_id, bool ok, const char *text, size_t len);
 
     /**
      * `load` and all static imports are through: the program is linked, or it cannot be (`error` is
-     * one line: "file:line:col: SyntaxError: …"). Called once, from inside `load` or `import_answer`.
+     * one line: "file:line:col: SyntaxError: …"). Called once, from inside `load` or
+     * `import_answer`.
      */
     void (*loaded)(void *host, const char *error);
 
@@ -139,9 +144,9 @@ struct engine_host_ops {
     /** The table of WASI functions; ends with a NULL name. */
     const struct engine_wasi_function *wasi_functions;
     /**
-     * Calls row `index` of that table. `args` are the parameters, i32 zero-extended; `memory` is the
-     * program's linear memory at this moment (NULL if it exports none). `*ret_value` is the result.
-     * Returns 0, ENGINE_EXIT (proc_exit: `*ret_value` is the code), or ENGINE_TERMINATED.
+     * Calls row `index` of that table. `args` are the parameters, i32 zero-extended; `memory` is
+     * the program's linear memory at this moment (NULL if it exports none). `*ret_value` is the
+     * result. Returns 0, ENGINE_EXIT (proc_exit: `*ret_value` is the code), or ENGINE_TERMINATED.
      */
     int (*wasi_call)(void *host, unsigned index, const uint64_t *args, uint8_t *memory,
                      size_t memory_bytes, uint32_t *ret_value);
@@ -149,7 +154,8 @@ struct engine_host_ops {
 
 /** How a VM is made. All pointers are the caller's and valid until vm_free. */
 struct engine_config {
-    uint64_t heap_bytes;     /**< soft limit: beyond it the guest sees an out-of-memory error; 0 = none */
+    uint64_t
+        heap_bytes; /**< soft limit: beyond it the guest sees an out-of-memory error; 0 = none */
     unsigned helper_threads; /**< threads for JIT and GC work, started by `vm_new` */
     bool debug;              /**< the VM was started with --debug: compile for inspection */
     bool keep_idle;          /**< functions stay callable after the program ended (`run -d`) */
@@ -182,17 +188,19 @@ struct engine_ops {
     int (*init)(void);
 
     /**
-     * Makes the VM, in the worker, before lockdown: threads start here; afterwards no syscall outside
-     * of the worker's filter is made, whatever the guest does.
+     * Makes the VM, in the worker, before lockdown: threads start here; afterwards no syscall
+     * outside of the worker's filter is made, whatever the guest does.
      */
     int (*vm_new)(const struct engine_config *config, struct engine **ret_engine);
 
-    /** Compiles the program; imports go through `import_request`; ends by `loaded`. Runs no guest code. */
+    /** Compiles the program; imports go through `import_request`; ends by `loaded`. Runs no guest
+     * code. */
     int (*load)(struct engine *e, const struct engine_program *program);
 
     /**
-     * The answer to an import_request: `text` stays mapped, or `error` says why there is none. Static
-     * imports only compile and link [not guest]; an import() that was pending goes on in `run_jobs`.
+     * The answer to an import_request: `text` stays mapped, or `error` says why there is none.
+     * Static imports only compile and link [not guest]; an import() that was pending goes on in
+     * `run_jobs`.
      */
     int (*import_answer)(struct engine *e, uint64_t import_id, const char *error,
                          const uint8_t *text, size_t text_bytes);
@@ -210,7 +218,8 @@ struct engine_ops {
     /**
      * [guest] Calls a function by name with a JSON array of arguments. Ends by `call_done`. Returns
      * -ENOENT if there is no such function, -EINVAL if `args_json` is no JSON array; otherwise as
-     * every [guest] op. An exception of the called function is reported by call_done and ends nothing.
+     * every [guest] op. An exception of the called function is reported by call_done and ends
+     * nothing.
      */
     int (*call)(struct engine *e, uint64_t call_id, const char *function, const char *args_json,
                 size_t args_len);

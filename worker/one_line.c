@@ -1,5 +1,6 @@
 #include "worker/one_line.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -11,8 +12,8 @@ char *one_line(const char *text, char *line, size_t size)
         while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
             len--; /* not in the middle of a character */
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        line[i] = c < 0x20 || c == 0x7f ? ' ' : text[i];
+        bool control = (unsigned char)text[i] < 0x20 || text[i] == 0x7f;
+        line[i] = control ? (char)' ' : text[i];
     }
     line[len] = '\0';
     if (!text_is_utf8(line, len))

@@ -334,9 +334,9 @@ static bool vm_pump(struct vm *v)
 /* Pumps until the condition holds. */
 #define UNTIL(v, condition)                                                                        \
     do {                                                                                           \
-        uint64_t until_ = shm_now_ns() + PATIENCE_MS * MS;                                       \
+        uint64_t until_ = shm_now_ns() + PATIENCE_MS * MS;                                         \
         while (vm_pump(v) && !(condition)) {                                                       \
-            CHECK(shm_now_ns() < until_ && #condition);                                          \
+            CHECK(shm_now_ns() < until_ && #condition);                                            \
             struct pollfd p_ = {.fd = (v)->channel, .events = POLLIN};                             \
             poll(&p_, 1, 1);                                                                       \
         }                                                                                          \

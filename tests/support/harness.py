@@ -125,6 +125,17 @@ def thread_cpu_ns(pid):
         return int(f.read().split()[0])
 
 
+def asleep(pid):
+    """Waits until a main thread sleeps. It has arrived, and goes to sleep with its next few
+    instructions; while it is on a CPU the kernel's account of its time is that of the last tick."""
+    end = time.monotonic() + 10
+    while True:
+        with open(f"/proc/{pid}/task/{pid}/stat", encoding="ascii", errors="replace") as f:
+            if f.read().rsplit(")", 1)[1].split()[0] == "S":
+                return
+        check(time.monotonic() < end, f"process {pid} is still on a CPU 10 s after the stop")
+
+
 def mounts():
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
         return sorted(line.split()[4] for line in f)

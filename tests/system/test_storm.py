@@ -7,7 +7,7 @@ import time
 
 import api as api_client
 import wasm
-from harness import check, equal, thread_cpu_ns, wait_until
+from harness import asleep, check, equal, thread_cpu_ns, wait_until
 
 ROUNDS = int(os.environ.get("STILLPOINT_ROUNDS", "1000"))
 CYCLES = int(os.environ.get("STILLPOINT_CYCLES", "1000"))
@@ -43,17 +43,6 @@ def cast(client, count):
     names = list(PROGRAMS)
     return [client.run(f"{names[i % len(names)]}.js", PROGRAMS[names[i % len(names)]])
             for i in range(count)]
-
-
-def asleep(pid):
-    """Waits until a main thread sleeps. It has arrived, and goes to sleep with its next few
-    instructions; while it is on a CPU the kernel's account of its time is that of the last tick."""
-    end = time.monotonic() + 10
-    while True:
-        with open(f"/proc/{pid}/task/{pid}/stat", encoding="ascii", errors="replace") as f:
-            if f.read().rsplit(")", 1)[1].split()[0] == "S":
-                return
-        check(time.monotonic() < end, f"process {pid} is still on a CPU 10 s after the stop")
 
 
 def monotonic_ns():

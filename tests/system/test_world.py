@@ -4,7 +4,7 @@ import json
 import time
 
 import wasm
-from harness import check, equal, thread_cpu_ns, wait_until
+from harness import asleep, check, equal, thread_cpu_ns, wait_until
 
 SPIN = "for (;;);"
 BLOCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"
@@ -25,6 +25,8 @@ def cast(t):
 
 
 def stop(t, *args, code=0):
+    if "--deadline" not in args:
+        args += ("--deadline", "20s")  # a hang, not a measurement
     return t.json("world", "stop", *args, code=code, schema="world-stop")
 
 
@@ -55,6 +57,8 @@ def test_nothing_runs_in_a_stopped_world(t):
     pids = {vm["name"]: vm["pid"] for vm in t.list()}
     how = {a["vm"]: a["how"] for a in report["arrivals"]}
     how = {vm["name"]: how[vm["id"]] for vm in t.list()}
+    for pid in pids.values():
+        asleep(pid)
     cpu = {n: thread_cpu_ns(p) for n, p in pids.items()}
     logs = {n: t.logs(n) for n in pids}
     time.sleep(1)  # nothing happens: there is no event to wait on
@@ -201,7 +205,7 @@ def test_the_report_as_a_table_names_every_vm(t):
     t.spawn("first", "")
     t.spawn("second", SPIN, ready=False)
     t.wait_for("second", "active")
-    out = t.ctl("world", "stop").out
+    out = t.ctl("world", "stop", "--deadline", "20s").out
     check("first" in out and "second" in out and "acked" in out and "held" in out, out)
     t.ctl("world", "resume")
     check(json.dumps(t.json("world", "status")), "")

@@ -1,0 +1,324 @@
+#include "daemon/api_birth.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "daemon/config.h"
+#include "daemon/event_bus.h"
+#include "daemon/registry.h"
+#include "daemon/vm_message.h"
+#include "daemon/worker.h"
+#include "daemon/world.h"
+
+typedef Stillpoint__Api__Envelope Envelope;
+
+static const char no_client[] =
+    "is not among the program's files: name it beforehand with --include GLOB";
+
+/* ---- what waits for a birth */
+
+static void unborn(struct pending *p, const struct worker *w)
+{
+    if (w->load_error)
+        api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->load_error);
+    else
+        api_pending_fail(p, API_ERROR(INTERNAL), NULL, "VM '%s' ended while it started: %s",
+                         w->name, w->exit.detail);
+}
+
+static void loaded_on_vm_ended(struct pending *p, struct worker *w)
+{
+    unborn(p, w);
+}
+
+/* A program that ran to its end was ready before, whether it said so or not. */
+static void ready_on_vm_ended(struct pending *p, struct worker *w)
+{
+    if (w->admitted_clock_ns == 0)
+        unborn(p, w);
+    else
+        vm_message_pending_reply(p, w);
+}
+
+static void import_on_vm_ended(struct pending *p, struct worker *w)
+{
+    (void)w;
+    api_pending_free(p);
+}
+
+static void import_on_client_gone(struct pending *p)
+{
+    struct worker *w = registry_find(p->api->registry, p->vm);
+    if (w)
+        worker_send_import(w, p->number, no_client, -1);
+    api_pending_free(p);
+}
+
+static const struct pending_type until_loaded = {.on_vm_ended = loaded_on_vm_ended};
+static const struct pending_type until_ready = {.on_vm_ended = ready_on_vm_ended};
+/* An import that the client has to answer; it gets no reply of ours. */
+static const struct pending_type import = {.on_vm_ended = import_on_vm_ended,
+                                           .on_client_gone = import_on_client_gone};
+
+/* ---- births */
+
+static void fail_birth(const struct api_call *call, const char *name, const char *engine, int r)
+{
+    switch (r) {
+    case -EEXIST:
+        api_fail(call, API_ERROR(ALREADY_EXISTS), NULL, "a VM named '%s' exists already", name);
+        break;
+    case -ENOENT:
+        api_fail(call, API_ERROR(UNSUPPORTED), NULL, "no engine '%s' here", engine);
+        break;
+    case -EMFILE:
+        api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
+        break;
+    case -EAGAIN:
+        api_fail(call, API_ERROR(INTERNAL), "try again", "the zygote is being started");
+        break;
+    default:
+        api_fail(call, API_ERROR(INTERNAL), NULL, "cannot make the VM: %s", strerror(-r));
+    }
+}
+
+static void await_birth(const struct api_call *call, const struct worker *w, bool ready)
+{
+    api_pending(call, ready ? &until_ready : &until_loaded, w->id, 0);
+}
+
+void api_birth_run(struct api_call *call)
+{
+    struct api *api = call->api;
+    const struct api_request *r = call->request;
+    if (r->run_vm.cpu_percent > 0) {
+        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
+                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
+        return;
+    }
+    ssize_t size = fd_memfd_size(call->fd, LIMIT_FILE_BYTES);
+    if (size < 0) {
+        api_fail(call, API_ERROR(INVALID_ARGUMENT), NULL,
+                 size == -EFBIG ? "program is larger than 64 MiB"
+                                : "program is not a memfd sealed against changes");
+        return;
+    }
+    struct world *world = worlds_get(api->worlds, r->run_vm.world, true);
+    if (!world) {
+        fail_birth(call, NULL, NULL, -errno);
+        return;
+    }
+    struct worker_config config = {
+        .name = r->run_vm.name,
+        .world = r->run_vm.world,
+        .engine = r->run_vm.engine,
+        .program = r->run_vm.program,
+        .source_kind = r->run_vm.source_kind,
+        .argc = r->run_vm.argc,
+        .argv = r->run_vm.argv,
+        .memory_bytes = r->run_vm.memory_bytes,
+        .timeout_us = r->run_vm.timeout_us,
+        .cpu_time_us = r->run_vm.cpu_time_us,
+        .uid = call->peer->uid,
+        .debug = r->run_vm.debug,
+        .attach = r->run_vm.attach,
+        .keep_idle = r->run_vm.keep_idle,
+        .more_files = r->run_vm.more_files,
+        .allow_degraded = api->config->allow_degraded,
+        .die_with_daemon = true,
+        .helper_threads = api->config->helper_threads,
+    };
+    struct worker *w;
+    int v = registry_add(api->registry, world_stop_half(world), &config, TAKE_FD(call->fd), &w);
+    if (v < 0) {
+        world_drop_if_unused(world);
+        fail_birth(call, r->run_vm.name, r->run_vm.engine, v);
+        return;
+    }
+    w->client = call->client;
+    w->wait_ready = r->run_vm.wait_ready;
+    w->bundle_bytes = (size_t)size;
+    struct event born = {.kind = EVENT_VM_BORN,
+                         .vm = w->id,
+                         .name = w->name,
+                         .world = w->world,
+                         .epoch = world_epoch(world),
+                         .uid = w->uid};
+    event_bus_publish(api->bus, &born);
+    world_on_member_born(world, w);
+    if (r->run_vm.more_files)
+        vm_message_reply(call, w);
+    else
+        await_birth(call, w, r->run_vm.wait_ready);
+}
+
+/* A VM whose files this connection provides. */
+static struct worker *find_own(const struct api_call *call, uint64_t id)
+{
+    struct worker *w = registry_find(call->api->registry, id);
+    if (w && w->client == call->client && w->phase != WORKER_GONE)
+        return w;
+    api_fail(call, API_ERROR(NOT_FOUND), NULL,
+             "no VM with id %llu takes files from this connection", (unsigned long long)id);
+    return NULL;
+}
+
+/* Counts one file into the bundle; sends the error if it does not fit. */
+static bool take_file(const struct api_call *call, struct worker *w)
+{
+    ssize_t size = fd_memfd_size(call->fd, LIMIT_FILE_BYTES);
+    if (size < 0)
+        api_fail(call, API_ERROR(INVALID_ARGUMENT), NULL,
+                 size == -EFBIG ? "file is larger than 64 MiB"
+                                : "file is not a memfd sealed against changes");
+    else if (w->bundle_files >= LIMIT_BUNDLE_FILES)
+        api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "the program has more than %u files",
+                 LIMIT_BUNDLE_FILES);
+    else if ((size_t)size > LIMIT_BUNDLE_BYTES - w->bundle_bytes)
+        api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL,
+                 "the program's files exceed 64 MiB together");
+    else {
+        w->bundle_files++;
+        w->bundle_bytes += (size_t)size;
+        return true;
+    }
+    return false;
+}
+
+void api_birth_add_file(struct api_call *call)
+{
+    struct worker *w = find_own(call, call->request->add_file.vm);
+    if (!w)
+        return;
+    if (!w->files_pending)
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' has been started", w->name);
+    else if (take_file(call, w))
+        api_reply_sent(call, w,
+                       worker_send_file(w, call->request->add_file.path, TAKE_FD(call->fd)));
+}
+
+void api_birth_start(struct api_call *call)
+{
+    struct worker *w = find_own(call, call->request->start_vm.vm);
+    if (!w)
+        return;
+    if (!w->files_pending) {
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' has been started", w->name);
+        return;
+    }
+    w->files_pending = false;
+    await_birth(call, w, w->wait_ready);
+    if (w->sandboxed)
+        worker_load(w);
+}
+
+void api_birth_on_loaded(struct api *api, struct worker *w)
+{
+    struct pending *p, *next;
+    for (p = LIST_FIRST(&api->pendings); p; p = next) {
+        next = LIST_NEXT(p, link);
+        if (p->vm == w->id && p->type == &until_loaded)
+            vm_message_pending_reply(p, w);
+    }
+}
+
+void api_birth_on_ready(struct api *api, struct worker *w)
+{
+    struct pending *p, *next;
+    for (p = LIST_FIRST(&api->pendings); p; p = next) {
+        next = LIST_NEXT(p, link);
+        if (p->vm == w->id && p->type == &until_ready)
+            vm_message_pending_reply(p, w);
+    }
+}
+
+/* ---- imports and input */
+
+void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t import_id,
+                                const char *path)
+{
+    if (w->client == 0) {
+        char error[LIMIT_PATH_BYTES + 128];
+        snprintf(error, sizeof error, "'%.900s' %s", path, no_client);
+        worker_send_import(w, import_id, error, -1);
+        return;
+    }
+    const struct api_request request = {.id = 0};
+    const struct api_call call = {.api = api, .client = w->client, .request = &request};
+    struct pending *p = api_pending(&call, &import, w->id, 0);
+    if (!p) {
+        worker_send_import(w, import_id, "out of memory", -1);
+        return;
+    }
+    p->number = import_id;
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__ImportRequested m = STILLPOINT__API__IMPORT_REQUESTED__INIT;
+    API_SET(&m, vm, w->id);
+    API_SET(&m, import_id, import_id);
+    m.path = API_TEXT(path);
+    e.body_case = API_BODY(IMPORT_REQUESTED);
+    e.import_requested = &m;
+    api->clients->send(api->clients->userdata, w->client, &e, -1);
+}
+
+void api_birth_answer_import(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    struct worker *w = find_own(call, r->answer_import.vm);
+    if (!w)
+        return;
+    struct pending *p = api_pending_find(call->api, &import, w->id, r->answer_import.import_id);
+    if (!p) {
+        api_fail(call, API_ERROR(NOT_FOUND), NULL, "VM '%s' asked for no such import", w->name);
+        return;
+    }
+    if (r->answer_import.error) {
+        api_pending_free(p);
+        api_reply_sent(
+            call, w, worker_send_import(w, r->answer_import.import_id, r->answer_import.error, -1));
+        return;
+    }
+    if (!take_file(call, w)) {
+        worker_send_import(w, r->answer_import.import_id, "the file cannot be taken", -1);
+        api_pending_free(p);
+        return;
+    }
+    api_pending_free(p);
+    api_reply_sent(call, w,
+                   worker_send_import(w, r->answer_import.import_id, NULL, TAKE_FD(call->fd)));
+}
+
+void api_birth_on_stdin_wanted(struct api *api, struct worker *w, uint32_t max_bytes)
+{
+    w->stdin_open = true;
+    if (w->client == 0 || !w->attach) {
+        w->stdin_open = false;
+        worker_send_stdin(w, NULL, 0);
+        return;
+    }
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__StdinRequested m = STILLPOINT__API__STDIN_REQUESTED__INIT;
+    API_SET(&m, vm, w->id);
+    API_SET(&m, max_bytes, max_bytes);
+    e.body_case = API_BODY(STDIN_REQUESTED);
+    e.stdin_requested = &m;
+    api->clients->send(api->clients->userdata, w->client, &e, -1);
+}
+
+void api_birth_answer_stdin(struct api_call *call)
+{
+    struct worker *w = find_own(call, call->request->answer_stdin.vm);
+    if (!w)
+        return;
+    if (!w->stdin_open) {
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' asked for no input", w->name);
+        return;
+    }
+    w->stdin_open = false;
+    api_reply_sent(
+        call, w,
+        worker_send_stdin(w, call->request->answer_stdin.data, call->request->answer_stdin.len));
+}

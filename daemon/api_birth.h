@@ -1,0 +1,21 @@
+/*
+ * api_birth.h: the requests that bring a program into a new VM: its source, its files, its imports
+ * and its input; and what completes them when a fact comes up. Process and thread: the daemon's
+ * only thread.
+ */
+#pragma once
+
+#include "daemon/api_call.h"
+
+void api_birth_run(struct api_call *call);
+void api_birth_add_file(struct api_call *call);
+void api_birth_start(struct api_call *call);
+void api_birth_answer_import(struct api_call *call);
+void api_birth_answer_stdin(struct api_call *call);
+
+/* Facts, from facts.c. */
+void api_birth_on_loaded(struct api *api, struct worker *w);
+void api_birth_on_ready(struct api *api, struct worker *w);
+void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t import_id,
+                                const char *path);
+void api_birth_on_stdin_wanted(struct api *api, struct worker *w, uint32_t max_bytes);
