@@ -209,3 +209,60 @@ def test_the_report_as_a_table_names_every_vm(t):
     check("first" in out and "second" in out and "acked" in out and "held" in out, out)
     t.ctl("world", "resume")
     check(json.dumps(t.json("world", "status")), "")
+
+
+def test_one_vm_can_be_held_in_a_running_world(t):
+    t.spawn("spins", SPIN, ready=False)
+    t.spawn("other", SPIN, ready=False)
+    t.wait_for("spins", "active")
+    t.ctl("hold", "spins")
+    t.wait_for("spins", "stopped")
+    vm = t.vm("spins")
+    equal((vm["state"], len(vm["holds"])), ("parked", 1))
+    asleep(vm["pid"])
+    before, other = thread_cpu_ns(vm["pid"]), t.vm("other")["pid"]
+    other_before = thread_cpu_ns(other)
+    wait_until(lambda: thread_cpu_ns(other) > other_before + 50e6, "the other VM goes on")
+    check(thread_cpu_ns(vm["pid"]) - before < 200e3, "the held VM does not")
+    # A stop counts it, and a resume leaves it held.
+    report = stop(t)
+    equal(report["missing"], [])
+    t.ctl("world", "resume")
+    equal(t.vm("spins")["state"], "parked")
+    t.ctl("release", "spins")
+    t.wait_for("spins", "active")
+    t.refused("release", "spins", code=3, says="not held")
+
+
+def test_four_stops_leave_a_regular_expression_unharmed(t):
+    """SpiderMonkey begins a match anew after each interrupt, and gives up at the fifth
+    (docs/LIMITATIONS.md): the fourth has to be harmless."""
+    t.spawn("match", "const text = 'a'.repeat(27); console.log('up');"
+                     "console.log('matched', /^(a+)+b$/.test(text))", ready=False)
+    wait_until(lambda: "up" in t.logs("match"), "the match begins")
+    for _ in range(4):
+        stop(t)
+        t.ctl("world", "resume")
+    wait_until(lambda: "matched false" in t.logs("match"), "the match ends", 60)
+
+
+def test_a_hold_of_the_world_runs_out(t):
+    t.spawn("app", SPIN, ready=False)
+    stop(t, "--hold", "300ms")
+    wait_until(lambda: t.json("world", "status")["mode"] == "run-all", "the world goes on by itself")
+
+
+def test_a_second_stop_can_wait_for_its_turn(t):
+    t.spawn("app", SPIN, ready=False)
+    first = stop(t)
+    second = t.start("-o", "json", "world", "stop", "--wait", "20s")
+    wait_until(lambda: t.json("world", "status")["queued"], "the second stop is queued")
+    resumed = t.json("world", "resume")
+    out, _ = second.communicate(timeout=30)
+    report = json.loads(out)
+    equal((second.returncode, report["mode"]), (0, "stopped"))
+    check(report["ticket"] > first["ticket"], report)
+    equal(resumed["next_ticket"], report["ticket"])
+    t.refused("world", "stop", "--wait", "100ms", code=124)
+    t.ctl("world", "resume")
+    equal(t.json("world", "status")["mode"], "run-all")
