@@ -71,6 +71,24 @@ bool text_is_bundle_path(const char *s, size_t max)
     }
 }
 
+void text_cut_utf8(char *s)
+{
+    size_t len = strlen(s), back = 1;
+    /* The first byte of the last sequence is at most three before the end. */
+    while (back < 4 && back < len && ((unsigned char)s[len - back] & 0xc0) == 0x80)
+        back++;
+    if (len > 0 && utf8_sequence((unsigned char *)s + len - back, back) != back)
+        s[len - back] = '\0';
+}
+
+void text_copy(char *dst, size_t size, const char *src)
+{
+    size_t len = strnlen(src, size - 1);
+    memcpy(dst, src, len);
+    dst[len] = '\0';
+    text_cut_utf8(dst);
+}
+
 bool text_to_u64(const char *s, uint64_t *ret)
 {
     size_t len = strlen(s);

@@ -17,5 +17,11 @@ bool text_is_name(const char *s, size_t max);
  */
 bool text_is_bundle_path(const char *s, size_t max);
 
+/** Cuts what a bounded copy has left of a UTF-8 sequence at the end of s. */
+void text_cut_utf8(char *s);
+
+/** Copies as much of src as fits in size bytes with its NUL, in whole UTF-8 sequences. */
+void text_copy(char *dst, size_t size, const char *src);
+
 /** Decimal digits only, the whole text, fits in 64 bits. */
 bool text_to_u64(const char *s, uint64_t *ret);

@@ -46,17 +46,19 @@ static void subscribe(struct api_call *call)
     uint64_t cursor = r->subscribe.replay || r->subscribe.since_seq ? r->subscribe.since_seq : last;
     if (cursor > last)
         cursor = last;
-    /* What is only to be looked at comes before the reply, which ends it. */
-    if (r->subscribe.once)
-        api->clients->replay(api->clients->userdata, call->client, cursor, r->subscribe.kinds);
+    if (r->subscribe.once) {
+        if (!api->clients->replay(api->clients->userdata, call->client, cursor, r->subscribe.kinds,
+                                  r->id))
+            api_fail(call, API_ERROR(WRONG_STATE), NULL, "another look at events is under way");
+        return;
+    }
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__SubscribeReply m = STILLPOINT__API__SUBSCRIBE_REPLY__INIT;
     API_SET(&m, last_seq, last);
     e.body_case = API_BODY(SUBSCRIBE_REPLY);
     e.subscribe_reply = &m;
     api_reply(call, &e);
-    if (!r->subscribe.once)
-        api->clients->subscribe(api->clients->userdata, call->client, cursor, r->subscribe.kinds);
+    api->clients->subscribe(api->clients->userdata, call->client, cursor, r->subscribe.kinds);
 }
 
 static void unsubscribe(struct api_call *call)

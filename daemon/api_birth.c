@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
@@ -39,6 +40,8 @@ static void ready_on_vm_ended(struct pending *p, struct worker *w)
 {
     if (w->admitted_clock_ns == 0)
         unborn(p, w);
+    else if (w->exit.reason != EXIT_REASON_EXITED && !w->ready)
+        api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->exit.detail);
     else
         vm_message_pending_reply(p, w);
 }
@@ -49,11 +52,19 @@ static void import_on_vm_ended(struct pending *p, struct worker *w)
     api_pending_free(p);
 }
 
+static void refuse_import(struct worker *w, uint64_t import_id, const char *path, const char *why)
+{
+    char error[LIMIT_DETAIL_BYTES];
+    snprintf(error, sizeof error, "'%.800s' %s", path ? path : "?", why);
+    text_cut_utf8(error);
+    worker_send_import(w, import_id, error, -1);
+}
+
 static void import_on_client_gone(struct pending *p)
 {
     struct worker *w = registry_find(p->api->registry, p->vm);
     if (w)
-        worker_send_import(w, p->number, no_client, -1);
+        refuse_import(w, p->number, p->path, no_client);
     api_pending_free(p);
 }
 
@@ -241,9 +252,11 @@ void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t impo
                                 const char *path)
 {
     if (w->client == 0) {
-        char error[LIMIT_PATH_BYTES + 128];
-        snprintf(error, sizeof error, "'%.900s' %s", path, no_client);
-        worker_send_import(w, import_id, error, -1);
+        refuse_import(w, import_id, path, no_client);
+        return;
+    }
+    if (w->open_imports >= LIMIT_IMPORTS_OPEN) {
+        refuse_import(w, import_id, path, "is one of too many imports at once");
         return;
     }
     const struct api_request request = {.id = 0};
@@ -253,7 +266,9 @@ void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t impo
         worker_send_import(w, import_id, "out of memory", -1);
         return;
     }
+    w->open_imports++;
     p->number = import_id;
+    p->path = strdup(path);
     Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__ImportRequested m = STILLPOINT__API__IMPORT_REQUESTED__INIT;
     API_SET(&m, vm, w->id);
@@ -275,6 +290,7 @@ void api_birth_answer_import(struct api_call *call)
         api_fail(call, API_ERROR(NOT_FOUND), NULL, "VM '%s' asked for no such import", w->name);
         return;
     }
+    w->open_imports--;
     if (r->answer_import.error) {
         api_pending_free(p);
         api_reply_sent(

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
 
@@ -55,6 +56,7 @@ static void fail(struct api *api, uint64_t client, uint64_t request_id, int code
 {
     struct api_error error = {.code = code, .hint = hint};
     vsnprintf(error.message, sizeof error.message, format, args);
+    text_cut_utf8(error.message);
     api_reply_error(api, client, request_id, &error);
 }
 
@@ -105,6 +107,7 @@ void api_pending_free(struct pending *p)
     LIST_REMOVE(p, link);
     if (p->timeout)
         event_free(p->timeout);
+    free(p->path);
     free(p);
 }
 

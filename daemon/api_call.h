@@ -33,8 +33,10 @@ struct api_clients {
     size_t (*queued)(void *userdata, uint64_t client);
     /** (Re)starts or ends the event subscription of a connection; `kinds` 0 ends it. */
     void (*subscribe)(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds);
-    /** Sends what is kept after `cursor`, once. */
-    void (*replay)(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds);
+    /** Sends what is kept after `cursor` up to now, as fast as the client reads, and then the reply
+     * to this request. False if another replay is under way. */
+    bool (*replay)(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds,
+                   uint64_t request_id);
     void *userdata;
 };
 
@@ -58,6 +60,7 @@ struct pending {
     uint32_t last_n;
     enum api_wait_for what;
     char world[65];
+    char *path; /**< of an import */
     struct event *timeout;
 };
 
@@ -73,7 +76,7 @@ struct api {
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
     void *userdata;
     uint64_t started_us, next_call;
-    LIST_HEAD(, pending) pendings;
+    LIST_HEAD(pendings, pending) pendings;
     struct event *poll; /**< runs while somebody waits for a VM to become active */
 };
 

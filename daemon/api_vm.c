@@ -10,6 +10,9 @@
 #include "daemon/worker.h"
 #include "daemon/world.h"
 
+/* Bytes of VMs in one page, if there is more than one: well below a frame. */
+#define PAGE_BYTES (LIMIT_FRAME_BYTES / 2)
+
 typedef Stillpoint__Api__Envelope Envelope;
 
 void api_vm_get(struct api_call *call)
@@ -33,13 +36,17 @@ void api_vm_list(struct api_call *call)
     Stillpoint__Api__VmList list = STILLPOINT__API__VM_LIST__INIT;
     list.vms = vms;
     uint64_t last = r->list_vms.page_token;
+    size_t bytes = 0;
     struct worker *w = registry_after(call->api->registry, last);
     for (; w && list.n_vms < n; w = registry_after(call->api->registry, w->id)) {
-        last = w->id;
         if ((w->phase == WORKER_GONE && !r->list_vms.all) ||
             (r->list_vms.world && strcmp(w->world, r->list_vms.world) != 0))
             continue;
         vm_message_fill(&messages[list.n_vms], w);
+        bytes += stillpoint__api__vm__get_packed_size(&messages[list.n_vms].vm) + 8;
+        if (list.n_vms > 0 && bytes > PAGE_BYTES)
+            break;
+        last = w->id;
         vms[list.n_vms] = &messages[list.n_vms].vm;
         list.n_vms++;
     }

@@ -17,10 +17,11 @@ static bool wait_is_over(struct worker *w, enum api_wait_for what)
         /* Asks for a kick at its next arrival, so that we look again then. */
         return w->phase == WORKER_ADMITTED && stop_kick_one(&w->gate) == SHM_IDLE;
     case API_WAIT_STOPPED:
-        if (w->phase != WORKER_ADMITTED || w->gate.open)
+        if (w->phase != WORKER_ADMITTED)
             return false;
+        stop_kick_one(&w->gate);
         stop_scan(w->gate.world);
-        return w->gate.arrived;
+        return !w->gate.open && w->gate.arrived;
     case API_WAIT_ACTIVE:
         return w->phase == WORKER_ADMITTED && stop_state(&w->gate) == SHM_RUNNING;
     }
@@ -38,6 +39,13 @@ static void recheck_wait(struct pending *p, struct worker *w)
 
 static const struct pending_type until = {.on_vm_ended = recheck_wait};
 
+/* No worker tells when it begins to run: for as long as somebody asks, look now and then. */
+static void poll_soon(struct api *api)
+{
+    struct timeval soon = {.tv_usec = POLL_MS * 1000};
+    event_add(api->poll, &soon);
+}
+
 void api_wait_recheck(struct api *api)
 {
     bool poll = false;
@@ -52,10 +60,8 @@ void api_wait_recheck(struct api *api)
             recheck_wait(p, w);
         poll |= active;
     }
-    /* No worker tells when it begins to run: for as long as somebody asks, look now and then. */
-    struct timeval soon = {.tv_usec = POLL_MS * 1000};
     if (poll)
-        event_add(api->poll, &soon);
+        poll_soon(api);
 }
 
 void api_wait(struct api_call *call)
@@ -68,5 +74,7 @@ void api_wait(struct api_call *call)
     if (!p)
         return;
     p->what = r->wait_vm.what;
-    api_wait_recheck(call->api);
+    if (p->what == API_WAIT_ACTIVE)
+        poll_soon(call->api);
+    recheck_wait(p, w);
 }

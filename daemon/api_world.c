@@ -114,10 +114,14 @@ void api_world_list(struct api_call *call)
 
 /* ---- stop */
 
-/* The stop goes on, and its ticket holds this: it is freed when that has been served. */
+/* A ticket that waits goes with its client. One that is being served goes on, and holds this: it is
+ * freed when that has been answered. */
 static void report_on_client_gone(struct pending *p)
 {
+    struct world *w = worlds_get(p->api->worlds, p->world, false);
     p->client = 0;
+    if (w && world_forget(w, p))
+        api_pending_free(p);
 }
 
 static const struct pending_type report = {.on_client_gone = report_on_client_gone};

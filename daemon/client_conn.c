@@ -32,7 +32,11 @@ struct client_conn {
     struct frame_writer writer;
     struct event *readable, *writable, *hello_timeout, *close, *pump;
     bool greeted, doomed;
-    uint64_t cursor, kinds; /* subscription; kinds 0: none */
+    unsigned open; /* requests without a reply so far */
+    struct subscription {
+        uint64_t cursor, until, kinds; /* kinds 0: none */
+        uint64_t request_id; /* of a replay: answered when the cursor has come to `until` */
+    } live, replay;
     struct event_listener *listener;
 };
 
@@ -100,6 +104,13 @@ static void flush(struct client_conn *c)
         event_add(c->writable, NULL);
 }
 
+static void refuse(struct client_conn *c, uint64_t request_id, int code, const char *message)
+{
+    struct api_error error;
+    api_error_set(&error, code, NULL, "%s", message);
+    api_reply_error(c->all->config.api, c->id, request_id, &error);
+}
+
 static void put(struct client_conn *c, Envelope *envelope, int fd)
 {
     _cleanup_close_ int owned = fd;
@@ -107,7 +118,14 @@ static void put(struct client_conn *c, Envelope *envelope, int fd)
         return;
     if (owned >= 0)
         API_SET(envelope, fd_count, 1);
+    if (envelope->request_id != 0 && c->open > 0)
+        c->open--;
     size_t len = stillpoint__api__envelope__get_packed_size(envelope);
+    if (len > LIMIT_FRAME_BYTES && envelope->request_id != 0) {
+        c->open++;
+        refuse(c, envelope->request_id, API_ERROR(LIMIT_EXCEEDED), "the answer exceeds a frame");
+        return;
+    }
     _cleanup_free_ uint8_t *data = malloc(len ? len : 1);
     if (!data) {
         doom(c, "out of memory for a frame");
@@ -164,27 +182,42 @@ static void put_dropped(struct client_conn *c, uint64_t dropped, uint64_t before
     put(c, &envelope, -1);
 }
 
-/* Takes events from the bus while the client keeps up. */
-static void pump_events(struct client_conn *c, uint64_t *cursor, uint64_t kinds, size_t max_queued)
+/* Takes events from the bus while the client keeps up. True when there is none left. */
+static bool pump_events(struct client_conn *c, struct subscription *s)
 {
     const struct event_bus *bus = c->all->config.bus;
-    while (!c->doomed && frame_writer_queued(&c->writer) < max_queued) {
-        uint64_t dropped;
-        const struct event *e = event_bus_next(bus, cursor, kinds, &dropped);
-        if (dropped > 0)
-            put_dropped(c, dropped, e ? e->seq : *cursor + 1);
-        if (!e)
-            return;
+    while (!c->doomed && frame_writer_queued(&c->writer) < EVENT_QUEUE_BYTES) {
+        uint64_t dropped, before = s->cursor;
+        const struct event *e = event_bus_next(bus, &s->cursor, s->kinds, &dropped);
+        if (dropped > 0 && before < s->until)
+            put_dropped(c, dropped, e ? e->seq : s->cursor + 1);
+        if (!e || e->seq > s->until)
+            return true;
         put_event(c, e);
     }
+    return false;
+}
+
+static void end_replay(struct client_conn *c)
+{
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__SubscribeReply m = STILLPOINT__API__SUBSCRIBE_REPLY__INIT;
+    API_SET(&m, last_seq, c->replay.until);
+    API_SET(&e, request_id, c->replay.request_id);
+    e.body_case = API_BODY(SUBSCRIBE_REPLY);
+    e.subscribe_reply = &m;
+    c->replay.kinds = 0;
+    put(c, &e, -1);
 }
 
 static void on_pump(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct client_conn *c = userdata;
-    if (c->kinds != 0)
-        pump_events(c, &c->cursor, c->kinds, EVENT_QUEUE_BYTES);
+    if (c->replay.kinds != 0 && pump_events(c, &c->replay))
+        end_replay(c);
+    if (c->live.kinds != 0)
+        pump_events(c, &c->live);
 }
 
 static void on_news(void *userdata)
@@ -206,13 +239,6 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
 
 /* ---- in */
 
-static void refuse(struct client_conn *c, uint64_t request_id, int code, const char *message)
-{
-    struct api_error error;
-    api_error_set(&error, code, NULL, "%s", message);
-    api_reply_error(c->all->config.api, c->id, request_id, &error);
-}
-
 static void take_request(struct client_conn *c, const struct api_request *request, int *fd)
 {
     if (!c->greeted && request->kind != API_HELLO) {
@@ -220,6 +246,12 @@ static void take_request(struct client_conn *c, const struct api_request *reques
         doom(c, "no Hello");
         return;
     }
+    if (c->open >= LIMIT_CLIENT_REQUESTS) {
+        c->open++; /* this reply's */
+        refuse(c, request->id, API_ERROR(LIMIT_EXCEEDED), "too many requests are open");
+        return;
+    }
+    c->open++;
     if (request->kind == API_HELLO) {
         c->greeted = true;
         event_del(c->hello_timeout);
@@ -423,8 +455,7 @@ static void ops_subscribe(void *userdata, uint64_t client, uint64_t cursor, uint
     struct client_conn *c = find(userdata, client);
     if (!c || c->doomed)
         return;
-    c->cursor = cursor;
-    c->kinds = kinds;
+    c->live = (struct subscription){.cursor = cursor, .until = UINT64_MAX, .kinds = kinds};
     if (kinds != 0 && !c->listener)
         c->listener = event_bus_listen(c->all->config.bus, on_news, c);
     if (kinds == 0)
@@ -435,11 +466,18 @@ static void ops_subscribe(void *userdata, uint64_t client, uint64_t cursor, uint
         on_pump(-1, 0, c);
 }
 
-static void ops_replay(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds)
+static bool ops_replay(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds,
+                       uint64_t request_id)
 {
     struct client_conn *c = find(userdata, client);
-    if (c)
-        pump_events(c, &cursor, kinds, LIMIT_CLIENT_QUEUE_BYTES / 2);
+    if (!c || c->replay.kinds != 0)
+        return false;
+    c->replay = (struct subscription){.cursor = cursor,
+                                      .until = event_bus_last(c->all->config.bus),
+                                      .kinds = kinds,
+                                      .request_id = request_id};
+    on_pump(-1, 0, c);
+    return true;
 }
 
 void client_conns_ops(struct client_conns *all, struct api_clients *ret)

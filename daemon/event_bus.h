@@ -1,7 +1,8 @@
 /*
- * event_bus.h: the one door by which facts leave the daemon. It owns a ring of the newest events.
- * Subscribers keep a cursor into it and read at their own pace: nobody waits for a slow one, and
- * one that falls behind the ring learns exactly how many events it missed.
+ * event_bus.h: the one door by which facts leave the daemon. It keeps the newest events, with a
+ * bound for what guests post and one for everything else. Subscribers have a cursor and read at
+ * their own pace: nobody waits for a slow one, and one that falls behind learns exactly how many
+ * events it missed.
  *
  * Process and thread: the daemon's only thread. Listeners are told that there is news, never handed
  * an event, so that a publisher never runs a subscriber's code paths.

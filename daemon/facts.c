@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/api_birth.h"
 #include "daemon/api_log.h"
 #include "daemon/api_talk.h"
@@ -39,16 +40,17 @@ static const char *on_born(struct api *api, struct worker *w, const struct worke
 
 static const char *on_loaded(struct api *api, struct worker *w, const struct worker_fact *f)
 {
+    if (w->load_error)
+        return "loads after it has failed to";
     if (f->loaded.error) {
         /* Answered when it has ended, so that whoever reads the answer finds it gone. */
-        if (w->load_error)
-            return "fails to load twice";
         w->load_error = strdup(f->loaded.error);
         return w->load_error ? NULL : "cannot be remembered: out of memory";
     }
     worker_admit(w);
     state_put_vm(api->state, w);
     api_birth_on_loaded(api, w);
+    api_wait_recheck(api);
     return NULL;
 }
 
@@ -57,6 +59,7 @@ static const char *on_ready(struct api *api, struct worker *w, const struct work
     (void)f;
     w->ready = true;
     api_birth_on_ready(api, w);
+    api_wait_recheck(api);
     return NULL;
 }
 
@@ -115,7 +118,7 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
     w->said_exit.reason = reasons[f->exiting.reason];
     w->said_exit.code = f->exiting.code;
     if (f->exiting.detail)
-        snprintf(w->said_exit.detail, sizeof w->said_exit.detail, "%s", f->exiting.detail);
+        text_copy(w->said_exit.detail, sizeof w->said_exit.detail, f->exiting.detail);
     return NULL;
 }
 
@@ -180,6 +183,12 @@ static void on_ended(void *userdata, struct worker *w)
     struct world *world = worlds_get(api->worlds, w->world, false);
     log_debug("vm %llu (%s) ended: code %u, signal %u, %s", (unsigned long long)w->id, w->name,
               w->exit.code, w->exit.signal, w->exit.detail);
+    uint64_t lost = w->gate.status
+                        ? atomic_load_explicit(&w->gate.status->lost_wakes, memory_order_relaxed)
+                        : 0;
+    if (lost > 0)
+        log_warning("vm %llu (%s) says that it lost %llu wakes", (unsigned long long)w->id, w->name,
+                    (unsigned long long)lost);
     world_on_member_ended(world, w);
     const struct event e = {.kind = EVENT_VM_ENDED,
                             .vm = w->id,

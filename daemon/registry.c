@@ -87,8 +87,12 @@ static void make_name(struct registry *r, const char *program, char name[LIMIT_N
     base = base ? base + 1 : program;
     char stem[LIMIT_NAME_BYTES - 10 + 1];
     size_t n = 0;
-    for (const char *p = base; *p && n < sizeof stem - 1; p++)
-        stem[n++] = is_name_char(*p) ? *p : '-';
+    for (const char *p = base; *p && n < sizeof stem - 1; p++) {
+        stem[n] = *p;
+        if (!is_name_char(*p))
+            stem[n] = '-';
+        n++;
+    }
     stem[n] = '\0';
     char *dot = strrchr(stem, '.');
     if (dot && dot != stem)

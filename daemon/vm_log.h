@@ -18,7 +18,7 @@ struct vm_log_record {
 };
 
 struct vm_log {
-    STAILQ_HEAD(, vm_log_record) records;
+    STAILQ_HEAD(vm_log_records, vm_log_record) records;
     uint64_t next_seq;
     size_t bytes;
 };

@@ -16,10 +16,14 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/worker_channel.h"
 
 /* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
 #define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
+
+/* How often a time limit is looked at while its VM is held. */
+#define HELD_LOOK_US 20000u
 
 typedef Stillpoint__Worker__Command Command;
 
@@ -145,7 +149,7 @@ static void end_unborn(struct worker *w, const char *detail)
 {
     if (w->exit.reason == 0) {
         w->exit.reason = EXIT_REASON_UNKNOWN;
-        snprintf(w->exit.detail, sizeof w->exit.detail, "%s", detail);
+        text_copy(w->exit.detail, sizeof w->exit.detail, detail);
     }
     struct timeval now = {0};
     if (!w->died) {
@@ -161,7 +165,7 @@ void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
         return;
     if (w->exit.reason == 0 && w->said_exit.reason == 0) {
         w->exit.reason = reason;
-        snprintf(w->exit.detail, sizeof w->exit.detail, "%s", detail);
+        text_copy(w->exit.detail, sizeof w->exit.detail, detail);
     }
     if (w->pidfd >= 0)
         pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
@@ -219,7 +223,10 @@ static void on_limit(evutil_socket_t fd, short what, void *userdata)
         worker_kill(w, EXIT_REASON_TIMEOUT, "time limit reached");
         return;
     }
+    /* The clock of a held VM stands still: waiting for it would spin. */
     uint64_t left_us = w->timeout_us - used_us;
+    if (!w->gate.open && left_us < HELD_LOOK_US)
+        left_us = HELD_LOOK_US;
     struct timeval next = {.tv_sec = (time_t)(left_us / 1000000),
                            .tv_usec = (suseconds_t)(left_us % 1000000)};
     event_add(w->limit, &next);
@@ -466,26 +473,67 @@ int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len)
     return send_command(w, &command, -1);
 }
 
+/* What the worker says of itself can only shorten or lengthen its own queue. */
+static void count_taken(struct worker *w)
+{
+    uint64_t taken = atomic_load_explicit(&w->gate.status->messages_taken, memory_order_relaxed);
+    for (; w->messages_taken < taken && w->messages_taken < w->messages_sent; w->messages_taken++)
+        w->message_bytes -= w->message_sizes[w->messages_taken % LIMIT_MESSAGES_QUEUED];
+}
+
+/* Whether one more message of this size may wait in the worker: what is accepted must not be lost.
+ */
+static int reserve_message(struct worker *w, const char *text)
+{
+    if (w->phase == WORKER_GONE)
+        return -EPIPE;
+    count_taken(w);
+    size_t len = strlen(text);
+    if (w->messages_sent - w->messages_taken >= LIMIT_MESSAGES_QUEUED ||
+        w->message_bytes + len > LIMIT_MESSAGES_BYTES)
+        return -ENOBUFS;
+    return 0;
+}
+
+static void message_sent(struct worker *w, const char *text)
+{
+    size_t len = strlen(text);
+    w->message_sizes[w->messages_sent++ % LIMIT_MESSAGES_QUEUED] = (uint32_t)len;
+    w->message_bytes += len;
+}
+
 int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
                      const char *args_json)
 {
     Stillpoint__Worker__Call call = STILLPOINT__WORKER__CALL__INIT;
     Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    int r = reserve_message(w, args_json);
+    if (r < 0)
+        return r;
     call.has_call_id = 1;
     call.call_id = call_id;
     call.function = (char *)(uintptr_t)function;
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_CALL;
     command.call = &call;
-    return send_text(w, &command, args_json, &call.args_json, &call.has_in_memfd, &call.in_memfd);
+    r = send_text(w, &command, args_json, &call.args_json, &call.has_in_memfd, &call.in_memfd);
+    if (r == 0)
+        message_sent(w, args_json);
+    return r;
 }
 
 int worker_send_message(struct worker *w, const char *json)
 {
     Stillpoint__Worker__Deliver deliver = STILLPOINT__WORKER__DELIVER__INIT;
     Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    int r = reserve_message(w, json);
+    if (r < 0)
+        return r;
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_DELIVER;
     command.deliver = &deliver;
-    return send_text(w, &command, json, &deliver.json, &deliver.has_in_memfd, &deliver.in_memfd);
+    r = send_text(w, &command, json, &deliver.json, &deliver.has_in_memfd, &deliver.in_memfd);
+    if (r == 0)
+        message_sent(w, json);
+    return r;
 }
 
 void worker_hold_console(struct worker *w, bool hold)

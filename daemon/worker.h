@@ -102,6 +102,12 @@ struct worker {
     uint64_t admitted_clock_ns; /**< its world clock when the gate was released */
     uint64_t client; /**< connection that answers its imports and reads its console; 0: none */
     size_t bundle_files, bundle_bytes;
+    unsigned open_imports; /**< asked of the client and not answered */
+    /** Calls and messages sent, those that its engine has taken, and the bytes of the difference.
+     */
+    uint64_t messages_sent, messages_taken;
+    size_t message_bytes;
+    uint32_t message_sizes[LIMIT_MESSAGES_QUEUED]; /**< of message n at n % size */
     bool wait_ready, stdin_open;
     char holder[LIMIT_NAME_BYTES + 1];  /**< debugger that held it last */
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */

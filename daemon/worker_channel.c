@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -21,7 +22,7 @@
 struct packet {
     STAILQ_ENTRY(packet) link;
     int fd;
-    size_t len;
+    size_t len, cost; /* cost: with what lies in the memfd beside it */
     uint8_t data[];
 };
 
@@ -30,8 +31,8 @@ struct worker_channel {
     const struct worker_channel_events *events;
     void *userdata;
     struct event *readable, *writable;
-    STAILQ_HEAD(, packet) queue;
-    size_t queued_bytes;
+    STAILQ_HEAD(packets, packet) queue;
+    size_t queued_bytes, queued_fds;
     uint64_t last_seq, acked_seq;
     size_t unacked_bytes;
     bool hold_acks, ack_now, broken;
@@ -101,16 +102,24 @@ static int send_packet(struct worker_channel *c, const uint8_t *data, size_t len
 
 static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, int *fd)
 {
-    if (c->queued_bytes + len > LIMIT_WORKER_QUEUE_BYTES)
+    struct stat st;
+    size_t cost = len;
+    if (*fd >= 0 && fstat(*fd, &st) == 0)
+        cost += (size_t)st.st_size;
+    /* One packet always has room, however large the file beside it. */
+    if ((c->queued_bytes > 0 && c->queued_bytes + cost > LIMIT_WORKER_QUEUE_BYTES) ||
+        (*fd >= 0 && c->queued_fds >= LIMIT_WORKER_QUEUE_FDS))
         return -ENOBUFS;
     struct packet *p = malloc(sizeof *p + len);
     if (!p)
         return -ENOMEM;
+    c->queued_fds += *fd >= 0;
     p->fd = TAKE_FD(*fd);
     p->len = len;
+    p->cost = cost;
     memcpy(p->data, data, len);
     STAILQ_INSERT_TAIL(&c->queue, p, link);
-    c->queued_bytes += len;
+    c->queued_bytes += cost;
     event_add(c->writable, NULL);
     return 0;
 }
@@ -153,8 +162,15 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
             event_add(c->writable, NULL);
             break;
         }
+        if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
+            /* Nothing that was queued may be lost silently. A worker that is gone is reported else.
+             */
+            break_channel(c, "a command cannot be sent");
+            return;
+        }
         STAILQ_REMOVE_HEAD(&c->queue, link);
-        c->queued_bytes -= p->len;
+        c->queued_bytes -= p->cost;
+        c->queued_fds -= p->fd >= 0;
         packet_free(p);
     }
     c->events->on_flushed(c->userdata);

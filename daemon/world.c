@@ -45,7 +45,7 @@ struct world {
     uint64_t suspect_vm, late_scans;
     TAILQ_HEAD(queue, queued) queue;
     size_t n_queued;
-    STAILQ_HEAD(, dead) dead;
+    STAILQ_HEAD(dead_list, dead) dead;
     size_t n_dead;
 };
 
@@ -407,16 +407,18 @@ int world_resume(struct world *w, uint64_t *ret_ticket, uint64_t *ret_next, uint
     return 0;
 }
 
-void world_forget(struct world *w, void *userdata)
+bool world_forget(struct world *w, const void *userdata)
 {
     struct queued *q, *next;
-    if (w->ticket.request.userdata == userdata)
-        w->ticket.request.on_served = NULL;
+    bool found = false;
     for (q = TAILQ_FIRST(&w->queue); q; q = next) {
         next = TAILQ_NEXT(q, link);
-        if (q->ticket.request.userdata == userdata)
+        if (q->ticket.request.userdata == userdata) {
             queued_free(q);
+            found = true;
+        }
     }
+    return found;
 }
 
 /* ---- members */
@@ -462,7 +464,7 @@ void world_drop_if_unused(struct world *w)
 
 void world_on_member_ended(struct world *w, struct worker *worker)
 {
-    if (w->mode != WORLD_RUN_ALL) {
+    if (w->mode != WORLD_RUN_ALL && !w->ticket.answered) {
         struct dead *d = calloc(1, sizeof *d);
         if (d) {
             d->arrival = arrival_of(w, &worker->gate);

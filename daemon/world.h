@@ -122,8 +122,9 @@ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *
  */
 int world_resume(struct world *w, uint64_t *ret_ticket, uint64_t *ret_next, uint64_t *ret_held_us);
 
-/** Forgets the callbacks of tickets with this userdata: whoever asked is gone. The stop goes on. */
-void world_forget(struct world *w, void *userdata);
+/** Takes tickets with this userdata out of the queue: whoever asked is gone. One that is in service
+ *  stays. Returns whether there was one; its on_served does not come then. */
+bool world_forget(struct world *w, const void *userdata);
 
 /** Frees the world if it has no VM and no ticket any more; "default" stays. */
 void world_drop_if_unused(struct world *w);

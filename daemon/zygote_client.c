@@ -42,7 +42,7 @@ struct process {
     time_t started_s; /* CLOCK_MONOTONIC */
     int channel, pidfd;
     struct event *readable, *died;
-    LIST_HEAD(, birth) births;
+    LIST_HEAD(births, birth) births;
 };
 
 struct zygote_client {
@@ -53,7 +53,7 @@ struct zygote_client {
     const struct zygote_client_events *events;
     void *userdata;
     struct process *standing;
-    LIST_HEAD(, process) processes;
+    LIST_HEAD(processes, process) processes;
     struct event *restart;
 };
 

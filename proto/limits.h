@@ -10,8 +10,8 @@
 #define LIMIT_UNPACK_BYTES (4u * 1024 * 1024) /* what unpacking one frame may allocate */
 #define LIMIT_UNPACK_ELEMENTS 65536u          /* fields in one frame, all levels */
 #define LIMIT_CLIENT_QUEUE_BYTES                                                                   \
-    (4u * 1024 * 1024)             /* replies that a client has not read: then it goes */
-#define LIMIT_CLIENT_EVENTS 1024u  /* events queued for one subscriber; then drops */
+    (4u * 1024 * 1024) /* replies that a client has not read: then it goes */
+
 #define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
 #define LIMIT_CLIENTS 1024u
 #define LIMIT_CLIENTS_PER_UID 256u
@@ -36,9 +36,11 @@
 #define LIMIT_VMS_PER_UID 2048u
 #define LIMIT_EXITED_PER_UID 256u
 #define LIMIT_WORLDS 1024u
-#define LIMIT_TICKETS 256u            /* queued in one world */
-#define LIMIT_LOG_BYTES (256u * 1024) /* kept for one VM */
-#define LIMIT_EVENTS_KEPT 4096u       /* in the daemon's ring */
+#define LIMIT_TICKETS 256u                            /* queued in one world */
+#define LIMIT_LOG_BYTES (256u * 1024)                 /* kept for one VM */
+#define LIMIT_EVENTS_KEPT 4096u                       /* what happened to VMs and worlds */
+#define LIMIT_EVENT_MESSAGES_KEPT 1024u               /* what VMs posted, */
+#define LIMIT_EVENT_MESSAGES_BYTES (4u * 1024 * 1024) /* and all of that together */
 
 /* ---- worker wire */
 #define LIMIT_PACKET_BYTES (64u * 1024)
@@ -48,8 +50,11 @@
                    */
 #define LIMIT_FACT_BUFFER_BYTES (2u * 1024 * 1024) /* all facts that a worker keeps */
 #define LIMIT_WORKER_QUEUE_BYTES                                                                   \
-    (4u * 1024 * 1024)              /* commands queued for one worker in the daemon */
-#define LIMIT_MESSAGES_QUEUED 4096u /* messages that wait in a worker */
+    (4u * 1024 * 1024)                          /* commands queued for one worker in the daemon */
+#define LIMIT_WORKER_QUEUE_FDS 512u             /* descriptors among them */
+#define LIMIT_MESSAGES_QUEUED 1024u             /* messages that wait in a worker */
+#define LIMIT_MESSAGES_BYTES (8u * 1024 * 1024) /* all of them together */
+#define LIMIT_IMPORTS_OPEN 10000u               /* imports that a VM waits for */
 #define LIMIT_TIMERS 65536u
 #define LIMIT_STDIN_CHUNK_BYTES (32u * 1024)
 

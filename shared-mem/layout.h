@@ -99,6 +99,8 @@ struct status_page {
     _Atomic uint64_t lost_wakes;
     /** Bytes of the engine's heap, as of the last arrival or collection. */
     _Atomic uint64_t heap_bytes;
+    /** Calls and messages that were handed to the engine, of all that came on the channel. */
+    _Atomic uint64_t messages_taken;
     /** 1 once the engine ran out of memory. */
     _Atomic uint32_t oom;
 };

@@ -245,6 +245,9 @@ static void turn(struct dispatch *d)
         answer_import(d, a);
     struct message *m = messages_take(&d->host->messages);
     if (m)
+        atomic_fetch_add_explicit(&d->safepoint->gate.status->messages_taken, 1,
+                                  memory_order_relaxed);
+    if (m)
         do_message(d, m);
     safepoint_poll(d->safepoint);
 }

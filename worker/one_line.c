@@ -13,7 +13,9 @@ char *one_line(const char *text, char *line, size_t size)
             len--; /* not in the middle of a character */
     for (size_t i = 0; i < len; i++) {
         bool control = (unsigned char)text[i] < 0x20 || text[i] == 0x7f;
-        line[i] = control ? (char)' ' : text[i];
+        line[i] = text[i];
+        if (control)
+            line[i] = ' ';
     }
     line[len] = '\0';
     if (!text_is_utf8(line, len))

@@ -365,7 +365,8 @@ class Test:
         if os.geteuid() != 0 and os.path.exists(d.socket):
             wrong.append("left its socket")
         text = d.log_text()
-        for bad in ("AddressSanitizer", "runtime error:", "Assertion", "LeakSanitizer"):
+        for bad in ("AddressSanitizer", "runtime error:", "Assertion", "LeakSanitizer",
+                    "did not answer its kick", "says that it lost"):
             if bad in text:
                 wrong.append(f"the daemon's log has {bad!r}")
         if wrong:

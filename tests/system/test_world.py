@@ -59,16 +59,24 @@ def test_nothing_runs_in_a_stopped_world(t):
     how = {vm["name"]: how[vm["id"]] for vm in t.list()}
     for pid in pids.values():
         asleep(pid)
-    cpu = {n: thread_cpu_ns(p) for n, p in pids.items()}
     logs = {n: t.logs(n) for n in pids}
-    time.sleep(1)  # nothing happens: there is no event to wait on
     # A parked worker looks up once a second, so at most twice here; what was idle or blocked may have
-    # come to its gate and parked. A guest that runs would use a second.
-    for name, pid in pids.items():
-        allowed_us = (10 if how[name] == "acked" else 200) + 2 * 50
-        spent_us = (thread_cpu_ns(pid) - cpu[name]) / 1000
-        check(spent_us <= allowed_us, f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
-        equal(t.logs(name), logs[name])
+    # come to its gate and parked. A guest that runs would use a second, each time; what a hypervisor
+    # takes from this machine is booked on somebody now and then.
+    for attempt in range(3):
+        cpu = {n: thread_cpu_ns(p) for n, p in pids.items()}
+        time.sleep(1)  # nothing happens: there is no event to wait on
+        over = []
+        for name, pid in pids.items():
+            allowed_us = (10 if how[name] == "acked" else 200) + 2 * 50
+            spent_us = (thread_cpu_ns(pid) - cpu[name]) / 1000
+            check(spent_us < 10_000, f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
+            if spent_us > allowed_us:
+                over.append(f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
+            equal(t.logs(name), logs[name])
+        if not over:
+            break
+        check(attempt < 2, "\n".join(over))
     t.ctl("world", "resume")
     wait_until(lambda: t.logs("ticks") != logs["ticks"], "the timer goes on after the resume")
     wait_until(lambda: thread_cpu_ns(pids["spins"]) > cpu["spins"] + 1e6, "the loop goes on")

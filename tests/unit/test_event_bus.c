@@ -53,13 +53,36 @@ static void a_reader_that_falls_behind_learns_exactly_how_much_it_missed(void **
     struct event_bus *bus = event_bus_new();
     uint64_t cursor = 10, dropped, n = 0, extra = 137;
     for (uint64_t i = 0; i < LIMIT_EVENTS_KEPT + 10 + extra; i++)
-        publish(bus, EVENT_VM_MESSAGE, NULL);
+        publish(bus, EVENT_VM_HELD, NULL);
     const struct event *e = event_bus_next(bus, &cursor, ALL, &dropped);
     assert_int_equal(dropped, extra);
     assert_int_equal(e->seq, 10 + extra + 1);
     for (n = 1; event_bus_next(bus, &cursor, ALL, &dropped); n++)
         assert_int_equal(dropped, 0);
     assert_int_equal(n, LIMIT_EVENTS_KEPT);
+    event_bus_free(bus);
+}
+
+static void what_guests_post_is_bounded_and_pushes_out_nothing_else(void **state)
+{
+    (void)state;
+    struct event_bus *bus = event_bus_new();
+    static char text[100001];
+    memset(text, 'x', sizeof text - 1);
+    publish(bus, EVENT_VM_BORN, "first");
+    for (int i = 0; i < 1000; i++)
+        publish(bus, EVENT_VM_MESSAGE, text);
+    publish(bus, EVENT_VM_ENDED, "last");
+    uint64_t cursor = 0, dropped, total = 0, kept = 0, bytes = 0;
+    const struct event *e = event_bus_next(bus, &cursor, ALL, &dropped);
+    assert_string_equal(e->detail, "first");
+    while ((e = event_bus_next(bus, &cursor, ALL, &dropped)) != NULL) {
+        total += dropped + 1;
+        kept++;
+        bytes += strlen(e->detail);
+    }
+    assert_int_equal(total, 1001); /* each is there, or counted */
+    assert_true(kept > 10 && bytes <= LIMIT_EVENT_MESSAGES_BYTES + 1000);
     event_bus_free(bus);
 }
 
@@ -87,6 +110,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_reader_sees_each_event_once_and_in_order),
     cmocka_unit_test(kinds_that_nobody_asked_for_are_passed_over),
     cmocka_unit_test(a_reader_that_falls_behind_learns_exactly_how_much_it_missed),
+    cmocka_unit_test(what_guests_post_is_bounded_and_pushes_out_nothing_else),
     cmocka_unit_test(listeners_are_told_until_they_leave),
 };
 
