@@ -216,7 +216,26 @@ static void a_descriptor_can_be_made_nonblocking(void **state)
     pair_close(pipes);
 }
 
+static void descriptors_in_an_empty_packet_are_closed(void **state)
+{
+    (void)state;
+    int sock[2], fds[4];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock), 0);
+    int before = unit_open_fds();
+    const int mine[2] = {sock[0], sock[1]};
+    const struct iovec none = {.iov_base = (void *)(uintptr_t) "", .iov_len = 0};
+    assert_int_equal(fd_send(sock[0], &none, 1, mine, 2), 0);
+    size_t n = 4;
+    char buf[8];
+    assert_int_equal(fd_receive(sock[1], buf, sizeof buf, fds, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(unit_open_fds(), before);
+    close(sock[0]);
+    close(sock[1]);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(descriptors_in_an_empty_packet_are_closed),
     cmocka_unit_test(a_packet_arrives_with_its_descriptors),
     cmocka_unit_test(nothing_there_is_EAGAIN_and_the_end_is_0),
     cmocka_unit_test(sending_to_nobody_raises_no_signal),

@@ -108,7 +108,23 @@ static void numbers_are_decimal_whole_and_fit_in_64_bits(void **state)
     assert_int_equal(v, 7);
 }
 
+static void a_copy_ends_with_a_whole_character(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa9\xe6\x97\xa5\xf0\x9f\x98\x80z";
+    static const size_t ends[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    for (size_t size = 1; size <= 13; size++) {
+        char copy[16];
+        memset(copy, '#', sizeof copy);
+        text_copy(copy, size, text);
+        assert_int_equal(strlen(copy), ends[size - 1]);
+        assert_memory_equal(copy, text, ends[size - 1]);
+        assert_true(text_is_utf8(copy, strlen(copy)));
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_copy_ends_with_a_whole_character),
     cmocka_unit_test(well_formed_utf8_is_accepted),
     cmocka_unit_test(malformed_utf8_is_refused),
     cmocka_unit_test(utf8_with_a_nul_inside_is_refused),
