@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Octane inside a sandboxed VM against the engine's own shell, interleaved in one run.
 
-    octane.py [--build DIR] [--rounds N] [--octane DIR]
+    octane.py [--build DIR] [--rounds N] [--octane DIR] [--suites A,B,…]
 
 Gets npm's benchmark-octane into a temporary directory, or takes an unpacked copy from DIR. Both
 sides run the same text with the same number of helper threads and the same garbage collector
@@ -50,9 +50,9 @@ def fetch(folder):
     return os.path.join(folder, "package", "lib", "octane")
 
 
-def program(source, head):
+def program(source, head, suites):
     parts = [head, "var read = () => {}, load = () => {}, print = out;"]
-    for name in ["base", *SUITES]:
+    for name in ["base", *suites]:
         path = os.path.join(source, f"{name}.js")
         if os.path.exists(path):
             with open(path, encoding="utf-8") as f:
@@ -73,14 +73,16 @@ def main():
     p.add_argument("--build", default=os.path.join(TOP, "build"))
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--octane")
+    p.add_argument("--suites", default=",".join(SUITES))
     options = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = options.octane or fetch(folder)
+        suites = options.suites.split(",")
         ours, theirs = os.path.join(folder, "octane.js"), os.path.join(folder, "shell.js")
         with open(ours, "w", encoding="utf-8") as f:
-            f.write(program(source, "var out = (t) => console.log(t);"))
+            f.write(program(source, "var out = (t) => console.log(t);", suites))
         with open(theirs, "w", encoding="utf-8") as f:
-            f.write(program(source, SHELL_SETTINGS + "var out = globalThis.print;"))
+            f.write(program(source, SHELL_SETTINGS + "var out = globalThis.print;", suites))
         vm = [os.path.join(options.build, "stillctl"), "--private", "run", "--memory",
               f"{HEAP_MB}M", ours]
         shell = ["js102", f"--thread-count={HELPERS}", theirs]

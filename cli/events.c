@@ -85,8 +85,11 @@ static int parse_since(struct events *e, struct stillpoint_subscription *s, cons
 {
     uint64_t ago, now = wall_us();
     s->replay = true;
-    if (parse_u64(text, &s->since_seq))
+    if (parse_u64(text, &s->since_seq)) {
+        /* The daemon counts from the last one that was seen. */
+        s->since_seq -= s->since_seq > 0;
         return 0;
+    }
     int code = options_duration(e->cli, "--since", text, 0, &ago);
     if (code == 0)
         e->since_us = ago < now ? now - ago : 0;

@@ -147,7 +147,8 @@ static int read_program(struct cli *cli, struct run *run, int *ret_memfd, int *r
 {
     if (strcmp(run->file, "-") == 0)
         return read_stdin(cli, run, ret_memfd);
-    int file = open(run->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* Without waiting: a pipe that nobody writes to is no program. */
+    int file = open(run->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int fd = file < 0 ? -errno : stillpoint_memfd_from(file);
     if (file >= 0)
         close(file);

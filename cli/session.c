@@ -79,8 +79,10 @@ static void console_written(struct stillpoint *sp, uint64_t vm, enum stillpoint_
     if (e == 0)
         return;
     *gone = true;
-    if (e != EPIPE)
+    if (e != EPIPE) {
         cli_say("cannot write what %s prints: %s", s->label, strerror(e));
+        s->output_failed = true;
+    }
     if (!is_stderr)
         kill_vm(s, SIGPIPE);
 }
@@ -350,6 +352,8 @@ int session_exit_code(const struct stillpoint_exit *e)
 int session_finish(struct session *s, const struct stillpoint_run *run)
 {
     int r = wait_for_end(s);
+    if (s->output_failed)
+        return CLI_OURS;
     if (s->signal != 0)
         return 128 + s->signal;
     if (!s->ended)

@@ -27,8 +27,9 @@ struct session {
     size_t input_bytes; /**< the program waits for up to so many bytes; 0: it does not */
     bool stdout_gone, stderr_gone;
     int signal_fd;
-    int signal; /**< the first that came, 0: none */
-    bool hurry; /**< a second signal came */
+    int signal;         /**< the first that came, 0: none */
+    bool hurry;         /**< a second signal came */
+    bool output_failed; /**< our output could not be written, and not because its reader left */
 };
 
 struct stillpoint_run;

@@ -215,18 +215,36 @@ static const char *name_of(const struct stillpoint_stop_report *report, uint64_t
     return "";
 }
 
-static int tell_missing(const struct stillpoint_stop_report *report)
+/* Those that did not arrive are not among the arrivals: the daemon knows their names. */
+static void find_name(const struct cli *cli, const struct stillpoint_stop_report *report,
+                      uint64_t vm, char name[STILLPOINT_NAME_BYTES + 1])
+{
+    struct stillpoint_vms vms;
+    char id[24];
+    snprintf(name, STILLPOINT_NAME_BYTES + 1, "%s", name_of(report, vm));
+    snprintf(id, sizeof id, "%" PRIu64, vm);
+    if (name[0] || stillpoint_vm_get(cli->sp, id, &vms) != 0)
+        return;
+    if (vms.n > 0)
+        snprintf(name, STILLPOINT_NAME_BYTES + 1, "%s", vms.items[0].name);
+    stillpoint_vms_free(&vms);
+}
+
+static int tell_missing(const struct cli *cli, const struct stillpoint_stop_report *report)
 {
     char names[512];
     size_t at = 0;
     for (size_t i = 0; i < report->n_missing && at < sizeof names; i++) {
-        const char *name = name_of(report, report->missing[i]);
+        char name[STILLPOINT_NAME_BYTES + 1];
+        find_name(cli, report, report->missing[i], name);
         at += (size_t)snprintf(names + at, sizeof names - at,
                                name[0] ? "%s%s (%" PRIu64 ")" : "%s%s%" PRIu64, i ? ", " : "",
                                name[0] ? name : "", report->missing[i]);
     }
-    cli_say("cannot stop all of world %s: %zu did not arrive: %s%s", report->world,
-            report->n_missing, names, at < sizeof names ? "" : "…");
+    cli_say(
+        "cannot stop all of world %s: %zu did not arrive: %s%s (the stop goes on until 'stillctl "
+        "world resume')",
+        report->world, report->n_missing, names, at < sizeof names ? "" : "…");
     return CLI_PARTIAL;
 }
 
@@ -291,7 +309,7 @@ static int run_stop(struct cli *cli, int argc, char **argv)
     if (r != 0)
         return cli_fail_call(cli, r, "stop world %s", stop.world);
     print_report(cli, &report);
-    code = report.n_missing > 0 ? tell_missing(&report) : CLI_OK;
+    code = report.n_missing > 0 ? tell_missing(cli, &report) : CLI_OK;
     stillpoint_stop_report_free(&report);
     return code;
 }
@@ -300,12 +318,13 @@ const struct verb verb_world_stop = {
     .name = "world stop",
     .synopsis = "[WORLD] [OPTION…]",
     .summary = "bring every VM of a world to a safe point, and report who arrived when",
-    .help = "      --deadline DURATION  for the arrivals (200ms); VMs that are late are frozen\n"
-            "      --wait DURATION      for other stops to end first (0)\n"
-            "      --hold DURATION      resume by itself after this long (1h)\n"
-            "      --enforce            freeze every VM too\n"
-            "      --require-idle       wake idle and blocked VMs until they are parked\n"
-            "Exit code 6: some VM did not arrive. 124: --wait ran out.\n",
+    .help =
+        "      --deadline DURATION  for the arrivals (200ms)\n"
+        "      --wait DURATION      for other stops to end first (0)\n"
+        "      --hold DURATION      resume by itself after this long (1h)\n"
+        "      --enforce            freeze every VM too (refused by this version)\n"
+        "      --require-idle       wake idle and blocked VMs until they are parked (likewise)\n"
+        "Exit code 6: some VM did not arrive. 124: --wait ran out.\n",
     .shorts = "",
     .longs = (const struct option[]){{"deadline", required_argument, NULL, 'd'},
                                      {"wait", required_argument, NULL, 'w'},

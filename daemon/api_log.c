@@ -33,7 +33,7 @@ static void fill_log_page(struct log_page *m, const struct worker *w, uint64_t f
     page->records = m->at;
     const struct vm_log_record *r = vm_log_find(&w->log, from);
     uint64_t next = r ? r->seq : w->log.next_seq;
-    API_SET(page, dropped, next > from && from > 0 ? next - from : 0);
+    API_SET(page, dropped, next > from ? next - from : 0);
     size_t bytes = 0;
     for (; r && page->n_records < LOG_PAGE_RECORDS && bytes < LOG_PAGE_BYTES;
          r = STAILQ_NEXT(r, link)) {
@@ -94,7 +94,7 @@ void api_log_read(struct api_call *call)
         return;
     uint64_t from = r->read_log.from_seq;
     if (from == 0)
-        from = r->read_log.last_n ? vm_log_tail(&w->log, r->read_log.last_n) : 0;
+        from = r->read_log.last_n ? vm_log_tail(&w->log, r->read_log.last_n) : 1;
     if (r->read_log.wait && w->phase != WORKER_GONE && !vm_log_find(&w->log, from)) {
         struct pending *p = api_pending(call, &more, w->id, 0);
         if (p)

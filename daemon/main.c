@@ -91,6 +91,11 @@ static int listen_at(const char *path, uid_t uid, gid_t gid)
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
+    struct stat st;
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        log_error("%s exists and is no socket", path);
+        return -EEXIST;
+    }
     /* A socket file whose daemon is gone refuses; one that answers belongs to somebody. */
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN) {
         log_error("another daemon serves %s", path);
@@ -134,11 +139,15 @@ static void open_programs(struct daemon *d)
     }
 }
 
-static const struct passwd *find_user(const char *wanted)
+/* *ret_shared: it is a user that others run as, too, and so is nobody whom to trust. */
+static const struct passwd *find_user(const char *wanted, bool *ret_shared)
 {
     const struct passwd *p = getpwnam(wanted ? wanted : "stillpoint");
-    if (!p && !wanted)
+    *ret_shared = false;
+    if (!p && !wanted) {
         p = getpwnam("nobody");
+        *ret_shared = true;
+    }
     if (!p)
         log_error("no user '%s'", wanted ? wanted : "nobody");
     else if (p->pw_uid == 0) {
@@ -196,14 +205,19 @@ static void raise_descriptor_limit(void)
 
 static int prepare(struct daemon *d)
 {
-    uid_t uid = geteuid();
-    gid_t gid = getegid();
+    uid_t uid = geteuid(), owner = uid;
+    gid_t gid = getegid(), owner_group = gid;
     if (uid == 0) {
-        const struct passwd *user = find_user(d->config.user);
+        bool shared;
+        const struct passwd *user = find_user(d->config.user, &shared);
         if (!user)
             return -ENOENT;
         uid = user->pw_uid;
         gid = user->pw_gid;
+        if (!shared) {
+            owner = uid;
+            owner_group = gid;
+        }
     } else if (d->config.user) {
         log_error("--user needs a start as root");
         return -EPERM;
@@ -211,7 +225,7 @@ static int prepare(struct daemon *d)
     raise_descriptor_limit();
     open_programs(d);
     if (d->config.private_fd < 0) {
-        d->socket_fd = listen_at(d->config.socket_path, uid, gid);
+        d->socket_fd = listen_at(d->config.socket_path, owner, owner_group);
         if (d->socket_fd < 0)
             return d->socket_fd;
     }
@@ -220,7 +234,8 @@ static int prepare(struct daemon *d)
         if (r < 0)
             return r;
     }
-    d->config.owner_uid = d->config.private_fd < 0 ? uid : d->config.owner_uid;
+    if (d->config.private_fd < 0)
+        d->config.owner_uid = owner;
     return 0;
 }
 
@@ -453,7 +468,8 @@ static int serve(struct daemon *d)
         return -ENOMEM;
     }
     sd_notify(0, "READY=1");
-    log_debug("ready");
+    if (d->config.private_fd < 0)
+        log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
     event_base_dispatch(d->base);
     return 0;
 }

@@ -94,10 +94,14 @@ static void gate_closed(struct stop_gate *g, uint64_t now)
     g->closed_ns = now;
     g->arrived = false;
     g->how = STOP_NOT_ARRIVED;
-    g->was = shm_status_state(SHM_LOAD(&g->status->word));
     g->world->n_missing++;
+    uint64_t status = SHM_LOAD(&g->status->word);
+    g->was = shm_status_state(status);
     if (g->was != SHM_RUNNING)
         gate_look(g);
+    /* It has come to its gate since the store: before that it ran. */
+    if (g->was == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch)
+        g->was = SHM_RUNNING;
 }
 
 /* Once for each closing. A VM that runs polls no shared word by itself: its watcher has to
