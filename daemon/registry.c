@@ -50,6 +50,7 @@ struct registry *registry_free(struct registry *r)
     struct entry *e, *next;
     HASH_ITER(by_id, r->ids, e, next)
     {
+        /* cppcheck-suppress uninitvar ; it does not see through HASH_ITER */
         worker_kill(e->worker, EXIT_REASON_KILLED, "the daemon ended");
         drop(r, e);
     }

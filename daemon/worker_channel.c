@@ -209,6 +209,7 @@ static const char *take_fact(struct worker_channel *c, const uint8_t *data, size
         why = c->events->on_fact(c->userdata, &fact);
     }
     check_worker_done(&fact);
+    /* cppcheck-suppress returnDanglingLifetime ; a static text */
     return why;
 }
 

@@ -337,6 +337,7 @@ static int enqueue(struct world *w, const struct ticket *ticket)
     event_add(q->wait, &wait);
     /* Behind the last one that is at least as urgent. */
     TAILQ_FOREACH_REVERSE(at, &w->queue, queue, link)
+    /* cppcheck-suppress nullPointerRedundantCheck ; the loop ends with NULL */
     if (at->ticket.request.reason >= ticket->request.reason)
         break;
     if (at)

@@ -100,6 +100,7 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     struct zygote_client *z = p->client;
     struct birth *b;
     LIST_FOREACH(b, &p->births, link)
+    /* cppcheck-suppress nullPointerRedundantCheck ; the loop ends with NULL */
     if (b->spawn_id == m->spawn_id)
         break;
     if (!b) {

@@ -70,7 +70,7 @@ def test_nothing_runs_in_a_stopped_world(t):
         for name, pid in pids.items():
             allowed_us = (10 if how[name] == "acked" else 200) + 2 * 50
             spent_us = (thread_cpu_ns(pid) - cpu[name]) / 1000
-            check(spent_us < 10_000, f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
+            check(spent_us < 500_000, f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
             if spent_us > allowed_us:
                 over.append(f"{name} ({how[name]}) ran {spent_us:.0f} us while stopped")
             equal(t.logs(name), logs[name])
