@@ -6,4 +6,5 @@ EXTRA_DIST += %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md \
 	%D%/decisions/0004-one-makefile.md \
 	%D%/decisions/0005-order-within-daemon-by-groups.md \
 	%D%/decisions/0006-the-gate-reads-the-world-word-twice.md \
-	%D%/decisions/0007-an-interrupt-may-be-asked-for-again.md
+	%D%/decisions/0007-an-interrupt-may-be-asked-for-again.md \
+	%D%/decisions/0008-a-parked-vm-looks-up-every-four-seconds.md
