@@ -274,3 +274,30 @@ def test_a_second_stop_can_wait_for_its_turn(t):
     t.refused("world", "stop", "--wait", "100ms", code=124)
     t.ctl("world", "resume")
     equal(t.json("world", "status")["mode"], "run-all")
+
+
+def test_a_vm_that_does_not_arrive_by_the_deadline_is_named_and_the_others_hold(t):
+    """Sorting a large typed array is one built-in call that cannot be interrupted."""
+    t.spawn("late", "const a = new Float64Array(4e6).map((_, i) => (i * 7919) % 4e6);"
+                    "for (;;) { console.log('sort'); new Float64Array(a).sort(); }", ready=False)
+    t.spawn("spins", SPIN, ready=False)
+    wait_until(lambda: t.logs("late").count("sort") > 1, "it sorts")
+    late = t.vm("late")["id"]
+
+    def missed():
+        r = t.ctl("-o", "json", "world", "stop", "--deadline", "5ms", code=None)
+        if r.code == 6 and r.json["missing"] == [late]:
+            return r
+        t.ctl("world", "resume", code=None)
+        return None
+
+    r = wait_until(missed, "a stop comes upon the sort")
+    report = r.json
+    equal((report["mode"], report["missing"]), ("stopping", [late]))
+    check("late" in r.err, r)
+    arrived = {a["name"]: a["how"] for a in report["arrivals"]}
+    equal(arrived, {"spins": "acked"})
+    t.ctl("world", "resume")
+    equal(t.json("world", "status")["mode"], "run-all")
+    cpu = thread_cpu_ns(t.vm("spins")["pid"])
+    wait_until(lambda: thread_cpu_ns(t.vm("spins")["pid"]) > cpu + 1e6, "the others run again")
