@@ -19,7 +19,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -27,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/slice.h"
 #include "daemon/api.h"
 #include "daemon/api_log.h"
 #include "daemon/api_vm.h"
@@ -44,7 +44,6 @@
  * time. */
 #define SHUTDOWN_S 10
 #define SLICE_NS 100000u
-#define SCHED_RESET_ON_FORK_FLAG 1u
 
 static const char *const engines[] = {"mozjs", "fake"};
 #define N_ENGINES (sizeof engines / sizeof engines[0])
@@ -171,27 +170,13 @@ static int become(uid_t uid, gid_t gid)
     return 0;
 }
 
-/* linux/sched/types.h clashes with glibc's sched.h; this is version 0 of the structure. */
-struct sched_attr_v0 {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-};
-
 /* A short time slice of our own (Linux 6.12, no privilege needed): whoever conducts a stop should
  * get a CPU at once, and not be put off by the watchers that it wakes, which have the same. Without
  * it, and without a real-time priority from the service manager, stops are only slower. */
 static void quicken(void)
 {
-    if (sched_getscheduler(0) != SCHED_OTHER)
-        return;
-    struct sched_attr_v0 a = {.size = sizeof a,
-                              .policy = SCHED_OTHER,
-                              .flags = SCHED_RESET_ON_FORK_FLAG, /* not for guests */
-                              .runtime = SLICE_NS};
-    (void)syscall(SYS_sched_setattr, 0, &a, 0);
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        (void)slice_request(SLICE_NS, getpriority(PRIO_PROCESS, 0));
 }
 
 static void raise_descriptor_limit(void)

@@ -1,11 +1,11 @@
 #include "worker/safepoint.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/slice.h"
 
 /* Enough for the engine's interrupt and its thread-local storage. */
 #define WATCHER_STACK_BYTES (256u * 1024)
@@ -39,25 +39,12 @@ void safepoint_init(struct safepoint *s, const struct world_page *world,
     gate_init(&s->gate, world, command, status, kick_fd, drain, s);
 }
 
-/* linux/sched/types.h clashes with glibc's sched.h; this is version 0 of the structure. */
-struct sched_attr_v0 {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-};
-
 /* A poke should not wait for another thread's time slice. A short slice of one's own (Linux 6.12)
  * needs no privilege; nice -20 mostly is not allowed. Without either, stops are only slower. */
 static void quicken(void)
 {
-    struct sched_attr_v0 a = {
-        .size = sizeof a, .policy = SCHED_OTHER, .nice = -20, .runtime = WATCHER_SLICE_NS};
-    if (syscall(SYS_sched_setattr, 0, &a, 0) == 0)
-        return;
-    a.nice = 0;
-    (void)syscall(SYS_sched_setattr, 0, &a, 0);
+    if (slice_request(WATCHER_SLICE_NS, -20) < 0)
+        (void)slice_request(WATCHER_SLICE_NS, 0);
 }
 
 static void *watch(void *userdata)
