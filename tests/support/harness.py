@@ -125,6 +125,13 @@ def thread_cpu_ns(pid):
         return int(f.read().split()[0])
 
 
+def thread_runs(pid):
+    """How often the main thread was put on a CPU. A thread that sleeps through is put on none, whatever
+    the hypervisor takes from this machine meanwhile: so this is exact where CPU times are not."""
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[2])
+
+
 def asleep(pid):
     """Waits until a main thread sleeps. It has arrived, and goes to sleep with its next few
     instructions; while it is on a CPU the kernel's account of its time is that of the last tick."""
