@@ -345,10 +345,11 @@ static bool vm_pump(struct vm *v)
 
 static void pump_for(struct vm *v, unsigned ms)
 {
-    uint64_t until = shm_now_ns() + ms * MS;
-    while (shm_now_ns() < until) {
+    uint64_t until = shm_now_ns() + ms * MS, now;
+    while ((now = shm_now_ns()) < until) {
         vm_pump(v);
-        usleep(500);
+        struct pollfd p = {.fd = v->channel, .events = POLLIN};
+        poll(&p, 1, (int)((until - now) / MS) + 1);
     }
 }
 
@@ -465,15 +466,30 @@ static void deliver(struct vm *v, const char *json)
     vm_send(v, &c, -1);
 }
 
-static uint64_t cpu_ns(pid_t pid)
+/* How often the main thread was put on a CPU: proc(5), schedstat. */
+static uint64_t times_run(pid_t pid)
 {
     char path[64];
-    unsigned long long ns = 0;
+    unsigned long long ran, waited, times = 0;
     snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
     FILE *f = fopen(path, "r");
-    CHECK(f && fscanf(f, "%llu", &ns) == 1);
+    CHECK(f && fscanf(f, "%llu %llu %llu", &ran, &waited, &times) == 3);
     fclose(f);
-    return ns;
+    return times;
+}
+
+/* It has arrived, and goes to sleep with its next few instructions. */
+static void await_asleep(pid_t pid)
+{
+    uint64_t until = shm_now_ns() + PATIENCE_MS * MS;
+    char path[64], state = '?';
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)pid);
+    while (state != 'S') {
+        FILE *f = fopen(path, "r");
+        CHECK(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
+        fclose(f);
+        CHECK(shm_now_ns() < until);
+    }
 }
 
 static void status_line(pid_t pid, const char *key, char *value, size_t size)
@@ -580,20 +596,21 @@ static void case_busy(struct zygote *z, struct stop_world *w)
                 vm_pump(&v[i]);
                 CHECK(v[i].gate.status->last_fact == v[i].seq);
             }
-            usleep(2000);
             uint64_t before[3];
-            for (int i = 0; i < 3; i++)
-                before[i] = cpu_ns(v[i].pid);
+            for (int i = 0; i < 3; i++) {
+                await_asleep(v[i].pid);
+                before[i] = times_run(v[i].pid);
+            }
+            /* There is no event to wait for: nothing is to happen. */
             usleep(300000);
             for (int i = 0; i < 3; i++)
-                CHECK(cpu_ns(v[i].pid) - before[i] < 50000);
+                CHECK(times_run(v[i].pid) == before[i]);
         }
         stop_open(w);
         uint64_t until = shm_now_ns() + PATIENCE_MS * MS;
         for (int i = 0; i < 3; i++)
             while (stop_state(&v[i].gate) != SHM_RUNNING)
                 CHECK(shm_now_ns() < until);
-        usleep(200);
     }
     print_times("stop of 3 busy VMs", ns, STOPS);
     for (int i = 0; i < 3; i++)
@@ -748,7 +765,9 @@ static void case_hang(struct zygote *z, struct stop_world *w)
     vm_run(&v, z, w, false, "print go\nhang\n");
     UNTIL(&v, v.console_bytes > 0);
     stop_close(w);
-    usleep(200000);
+    CHECK(stop_kick(w) == 1);
+    struct pollfd kick = {.fd = v.gate.kick_fd, .events = POLLIN};
+    CHECK(poll(&kick, 1, 200) == 0);
     CHECK(stop_scan(w) == 1 && v.gate.how == STOP_NOT_ARRIVED);
     vm_kill(&v);
     stop_open(w);

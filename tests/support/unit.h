@@ -14,7 +14,9 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /** How many file descriptors this process has open. */
 static inline int unit_open_fds(void)
@@ -27,6 +29,14 @@ static inline int unit_open_fds(void)
         n++;
     closedir(d);
     return n;
+}
+
+/** Makes an empty folder of the test's own below $TMPDIR; false if that cannot be. */
+static inline bool unit_make_folder(char *path, size_t size)
+{
+    const char *tmp = getenv("TMPDIR");
+    int n = snprintf(path, size, "%s/stillpoint-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    return n > 0 && (size_t)n < size && mkdtemp(path) != NULL;
 }
 
 #define UNIT_MAIN(tests)                                                                           \

@@ -316,7 +316,7 @@ static int play(int fd)
 
 /* ---- the tests' side */
 
-static char folder[] = "/tmp/stillpoint-test-XXXXXX";
+static char folder[256];
 
 struct result {
     int code;
@@ -685,7 +685,7 @@ static int set_programs(void)
 static int make_folder(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder) || chdir(folder) < 0 || mkdir("lib", 0700) < 0)
+    if (!unit_make_folder(folder, sizeof folder) || chdir(folder) < 0 || mkdir("lib", 0700) < 0)
         return -1;
     write_file("in", "");
     write_file("app.js", "the program\n");

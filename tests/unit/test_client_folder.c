@@ -11,7 +11,7 @@
 
 #include "client/stillpoint.h"
 
-static char top[] = "/tmp/stillpoint-test-XXXXXX";
+static char top[256];
 static int folder; /* top/program, as a descriptor */
 
 static void write_file(const char *name, const char *text)
@@ -33,7 +33,7 @@ static const char *const files[] = {
 static int make_tree(void **state)
 {
     (void)state;
-    if (!mkdtemp(top) || chdir(top) < 0)
+    if (!unit_make_folder(top, sizeof top) || chdir(top) < 0)
         return -1;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (mkdir(folders[i], 0700) < 0)
