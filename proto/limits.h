@@ -58,8 +58,21 @@
 #define LIMIT_TIMERS 65536u
 #define LIMIT_STDIN_CHUNK_BYTES (32u * 1024)
 
+#define LIMIT_INSPECT_CLASSES 256u        /* classes of one VM's census; the rest in one row */
+#define LIMIT_INSPECT_FRAMES 512u         /* frames of one VM's stack, from the innermost */
+#define LIMIT_INSPECT_TEXT_BYTES 256u     /* a class name, a function name, a URL there */
+#define LIMIT_INSPECT_BYTES (512u * 1024) /* all that one VM answers */
+
+/* ---- debuggers */
+#define LIMIT_DEBUGGERS_PER_UID 256u
+#define LIMIT_HOLDS_PER_VM 16u /* debuggers that hold one VM */
+#define LIMIT_HOLD_COUNT 1024u /* how often one of them does */
+#define LIMIT_NOTE_BYTES 256u
+#define LIMIT_INSPECTION_BYTES (256u * 1024 * 1024) /* the answer of a whole world, in a memfd */
+
 /* ---- defaults */
 #define DEFAULT_MEMORY_BYTES (512ull * 1024 * 1024)
 #define DEFAULT_DEADLINE_US 200000ull
 #define DEFAULT_HOLD_US (3600ull * 1000000)
+#define DEFAULT_INSPECT_TIMEOUT_US 10000000ull
 #define DEFAULT_HELPER_THREADS 3u
