@@ -52,6 +52,38 @@ static int check_vm_ref(const char *s, struct api_vm_ref *ret, struct api_error 
     return check_name(s, "VM", e);
 }
 
+/* "cli:" and a uid as the daemon writes it: one spelling for each. */
+static bool is_cli_name(const char *s)
+{
+    uint64_t uid;
+    if (strncmp(s, "cli:", 4) != 0 || (s[4] == '0' && s[5] != '\0'))
+        return false;
+    return text_to_u64(s + 4, &uid) && uid < UINT32_MAX;
+}
+
+static int check_debugger_name(const char *s, struct api_error *e)
+{
+    if (!s || !*s)
+        return api_error_set(e, INVALID, NULL, "no debugger was named");
+    return is_cli_name(s) ? 0 : check_name(s, "debugger", e);
+}
+
+/* A name, or an id in decimal. */
+static int check_debugger_ref(const char *s, struct api_error *e)
+{
+    uint64_t id;
+    if (s && text_to_u64(s, &id) && id != 0)
+        return 0;
+    return check_debugger_name(s, e);
+}
+
+/* On whose behalf: absent is NULL. */
+static int check_behalf(const char *s, const char **ret, struct api_error *e)
+{
+    *ret = s && *s ? s : NULL;
+    return *ret ? check_debugger_ref(*ret, e) : 0;
+}
+
 static int check_time(uint64_t us, const char *field, struct api_error *e)
 {
     if (us <= MAX_TIME_US)
@@ -206,12 +238,14 @@ static int check_get_vm(const Envelope *m, struct api_request *r, struct api_err
 
 static int check_hold_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    return check_vm_ref(m->hold_vm->vm, &r->vm.vm, e);
+    int v = check_vm_ref(m->hold_vm->vm, &r->hold.vm, e);
+    return v < 0 ? v : check_behalf(m->hold_vm->debugger, &r->hold.debugger, e);
 }
 
 static int check_release_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    return check_vm_ref(m->release_vm->vm, &r->vm.vm, e);
+    int v = check_vm_ref(m->release_vm->vm, &r->hold.vm, e);
+    return v < 0 ? v : check_behalf(m->release_vm->debugger, &r->hold.debugger, e);
 }
 
 static int check_call_function(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -301,11 +335,84 @@ static int check_stop_world(const Envelope *m, struct api_request *r, struct api
     r->stop_world.wait_us = s->wait_us;
     r->stop_world.enforce = s->enforce;
     r->stop_world.require_idle = s->require_idle;
+    r->stop_world.kill_late = s->kill_late;
     int v = check_world_name(s->world, &r->stop_world.world, e);
     if (v < 0 || (v = check_time(s->deadline_us, "deadline", e)) < 0 ||
-        (v = check_time(s->wait_us, "wait", e)) < 0)
+        (v = check_time(s->wait_us, "wait", e)) < 0 ||
+        (v = check_behalf(s->debugger, &r->stop_world.debugger, e)) < 0)
         return v;
     return check_time(s->hold_us, "hold", e);
+}
+
+/* What says how a run-one ends means nothing where there is none. */
+static int check_continue_alone(const Stillpoint__Api__ContinueVm *c, struct api_error *e)
+{
+    const char *field = c->until_still        ? "until_still"
+                        : c->has_on_exit      ? "on_exit"
+                        : c->deadline_us != 0 ? "deadline"
+                                              : NULL;
+    return field ? api_error_set(e, INVALID, NULL, "%s is for VMs that run alone (only)", field)
+                 : 0;
+}
+
+static int check_continue_vm(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    const Stillpoint__Api__ContinueVm *c = m->continue_vm;
+    int v = check_vm_ref(c->vm, &r->continue_vm.vm, e);
+    if (v < 0 || (!c->only && (v = check_continue_alone(c, e)) < 0))
+        return v;
+    if (c->has_on_exit && (c->on_exit < STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP ||
+                           c->on_exit > STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_RESUME))
+        return api_error_set(e, INVALID, NULL, "no such on_exit");
+    r->continue_vm.only = c->only;
+    r->continue_vm.until_still = c->until_still;
+    if (c->only)
+        r->continue_vm.on_exit =
+            c->has_on_exit ? (unsigned)c->on_exit : STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP;
+    r->continue_vm.deadline_us = c->deadline_us;
+    return check_time(c->deadline_us, "deadline", e);
+}
+
+static int check_set_target(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    return check_vm_ref(m->set_target->vm, &r->vm.vm, e);
+}
+
+static int check_take_lease(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    const Stillpoint__Api__TakeLease *t = m->take_lease;
+    r->lease.steal = t->steal;
+    r->lease.hold_us = t->hold_us ? t->hold_us : DEFAULT_HOLD_US;
+    int v = check_world_name(t->world, &r->lease.world, e);
+    if (v < 0 || (v = check_behalf(t->debugger, &r->lease.debugger, e)) < 0)
+        return v;
+    return check_time(t->hold_us, "hold", e);
+}
+
+static int check_hand_over_lease(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    r->lease.to = m->hand_over_lease->to;
+    r->lease.hold_us = DEFAULT_HOLD_US;
+    int v = check_world_name(m->hand_over_lease->world, &r->lease.world, e);
+    return v < 0 ? v : check_debugger_ref(r->lease.to, e);
+}
+
+static int check_inspect_world(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    const Stillpoint__Api__InspectWorld *i = m->inspect_world;
+    if (!i->has_kind || i->kind < STILLPOINT__API__INSPECT_KIND__INSPECT_GC ||
+        i->kind > STILLPOINT__API__INSPECT_KIND__INSPECT_STACKS)
+        return api_error_set(e, INVALID, NULL, "no such kind of inspection");
+    r->inspect.kind = (unsigned)i->kind;
+    r->inspect.deadline_us = i->deadline_us ? i->deadline_us : DEFAULT_DEADLINE_US;
+    r->inspect.wait_us = i->wait_us;
+    r->inspect.timeout_us = i->timeout_us ? i->timeout_us : DEFAULT_INSPECT_TIMEOUT_US;
+    int v = check_world_name(i->world, &r->inspect.world, e);
+    if (v < 0 || (v = check_time(i->deadline_us, "deadline", e)) < 0 ||
+        (v = check_time(i->wait_us, "wait", e)) < 0 ||
+        (v = check_time(i->timeout_us, "timeout", e)) < 0)
+        return v;
+    return check_behalf(i->debugger, &r->inspect.debugger, e);
 }
 
 static int check_subscribe(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -321,6 +428,33 @@ static int check_subscribe(const Envelope *m, struct api_request *r, struct api_
         r->subscribe.kinds |= UINT64_C(1) << s->kinds[i];
     }
     return 0;
+}
+
+static int check_open_debugger(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    const Stillpoint__Api__OpenDebugger *o = m->open_debugger;
+    const char *policy = o->policy && *o->policy ? o->policy : "resume";
+    r->open_debugger.name = o->name;
+    r->open_debugger.note = o->note ? o->note : "";
+    r->open_debugger.hold_policy = strcmp(policy, "hold") == 0;
+    if (!r->open_debugger.hold_policy && strcmp(policy, "resume") != 0)
+        return api_error_set(e, INVALID, "it is resume or hold", "no such policy: '%.64s'", policy);
+    if (strlen(r->open_debugger.note) > LIMIT_NOTE_BYTES)
+        return api_error_set(e, INVALID, NULL, "note is longer than %u bytes", LIMIT_NOTE_BYTES);
+    return check_debugger_name(o->name, e);
+}
+
+static int check_close_debugger(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    r->debugger.name = m->close_debugger->debugger;
+    return check_debugger_ref(r->debugger.name, e);
+}
+
+static int check_list_debuggers(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    (void)e;
+    r->list_debuggers.page_token = m->list_debuggers->page_token;
+    return check_page_size(m->list_debuggers->page_size, &r->list_debuggers.page_size);
 }
 
 static int check_nothing(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -354,9 +488,17 @@ static const struct row {
     [API_GET_WORLD] = {BODY(GET_WORLD), "GetWorld", check_get_world, false},
     [API_STOP_WORLD] = {BODY(STOP_WORLD), "StopWorld", check_stop_world, false},
     [API_RESUME_WORLD] = {BODY(RESUME_WORLD), "ResumeWorld", check_resume_world, false},
+    [API_CONTINUE_VM] = {BODY(CONTINUE_VM), "ContinueVm", check_continue_vm, false},
+    [API_SET_TARGET] = {BODY(SET_TARGET), "SetTarget", check_set_target, false},
+    [API_TAKE_LEASE] = {BODY(TAKE_LEASE), "TakeLease", check_take_lease, false},
+    [API_HAND_OVER_LEASE] = {BODY(HAND_OVER_LEASE), "HandOverLease", check_hand_over_lease, false},
+    [API_INSPECT_WORLD] = {BODY(INSPECT_WORLD), "InspectWorld", check_inspect_world, false},
     [API_SUBSCRIBE] = {BODY(SUBSCRIBE), "Subscribe", check_subscribe, false},
     [API_UNSUBSCRIBE] = {BODY(UNSUBSCRIBE), "Unsubscribe", check_nothing, false},
     [API_DOCTOR] = {BODY(DOCTOR), "Doctor", check_nothing, false},
+    [API_OPEN_DEBUGGER] = {BODY(OPEN_DEBUGGER), "OpenDebugger", check_open_debugger, false},
+    [API_CLOSE_DEBUGGER] = {BODY(CLOSE_DEBUGGER), "CloseDebugger", check_close_debugger, false},
+    [API_LIST_DEBUGGERS] = {BODY(LIST_DEBUGGERS), "ListDebuggers", check_list_debuggers, false},
 };
 
 const char *api_kind_name(enum api_kind kind)

@@ -30,9 +30,17 @@ enum api_kind {
     API_GET_WORLD,
     API_STOP_WORLD,
     API_RESUME_WORLD,
+    API_CONTINUE_VM,
+    API_SET_TARGET,
+    API_TAKE_LEASE,
+    API_HAND_OVER_LEASE,
+    API_INSPECT_WORLD,
     API_SUBSCRIBE,
     API_UNSUBSCRIBE,
     API_DOCTOR,
+    API_OPEN_DEBUGGER,
+    API_CLOSE_DEBUGGER,
+    API_LIST_DEBUGGERS,
     API_KINDS
 };
 
@@ -54,6 +62,12 @@ struct api_vm_ref {
 };
 
 enum api_wait_for { API_WAIT_EXITED = 1, API_WAIT_IDLE, API_WAIT_STOPPED, API_WAIT_ACTIVE };
+
+/*
+ * debuggers: a debugger's name is that of a VM in form, or "cli:<uid>"; a reference to one may also
+ * be its id in decimal. On whose behalf something is done: NULL stands for the "cli:<uid>" of who
+ * asks.
+ */
 
 struct api_request {
     uint64_t id; /**< not 0 */
@@ -92,7 +106,11 @@ struct api_request {
         } answer_stdin;
         struct {
             struct api_vm_ref vm;
-        } vm; /**< kill, get, hold, release */
+        } vm; /**< kill, get, set target */
+        struct {
+            struct api_vm_ref vm;
+            const char *debugger; /**< see `debuggers` */
+        } hold;                   /**< hold, release */
         struct {
             struct api_vm_ref vm;
             const char *function, *args_json;
@@ -129,13 +147,45 @@ struct api_request {
         struct {
             const char *world;
             uint64_t deadline_us, wait_us, hold_us;
-            bool enforce, require_idle;
+            bool enforce, require_idle, kill_late;
+            const char *debugger; /**< see `debuggers` */
         } stop_world;
+        struct {
+            struct api_vm_ref vm;
+            bool only, until_still;
+            unsigned on_exit;     /**< a RunnerExit's number; 0 without `only` */
+            uint64_t deadline_us; /**< 0: none */
+        } continue_vm;
+        struct {
+            const char *world;
+            const char *debugger; /**< take; see `debuggers` */
+            const char *to;       /**< hand over: a name, or an id in decimal */
+            bool steal;
+            uint64_t hold_us; /**< never 0 */
+        } lease;              /**< take, hand over */
+        struct {
+            const char *world;
+            unsigned kind; /**< an InspectKind's number */
+            uint64_t deadline_us, wait_us, timeout_us;
+            const char *debugger; /**< see `debuggers` */
+        } inspect;
         struct {
             uint64_t since_seq;
             uint64_t kinds; /**< bit 1 << EventKind; never 0 */
             bool replay, once;
         } subscribe;
+        struct {
+            const char *name;
+            const char *note; /**< "" if there is none */
+            bool hold_policy; /**< else: resume */
+        } open_debugger;
+        struct {
+            const char *name; /**< a name, or an id in decimal */
+        } debugger;           /**< close */
+        struct {
+            uint32_t page_size; /**< 1 to LIMIT_PAGE_ITEMS */
+            uint64_t page_token;
+        } list_debuggers;
     };
     void *message; /**< owns what the pointers point into */
 };

@@ -140,6 +140,276 @@ static void vms_are_named_by_id_or_name(void **state)
     check_api_done(&request);
 }
 
+/* Passes one message as the body of request 7. */
+#define PASS(CASE, field, message)                                                                 \
+    ({                                                                                             \
+        Envelope e_ = envelope(7);                                                                 \
+        e_.body_case = BODY(CASE);                                                                 \
+        e_.field = (message);                                                                      \
+        pass(&e_);                                                                                 \
+    })
+
+static char app[] = "app";
+
+static void a_stop_is_for_a_debugger_and_kills_late_ones_only_if_asked(void **state)
+{
+    (void)state;
+    Stillpoint__Api__StopWorld stop = STILLPOINT__API__STOP_WORLD__INIT;
+    assert_int_equal(PASS(STOP_WORLD, stop_world, &stop), 0);
+    assert_null(request.stop_world.debugger);
+    assert_false(request.stop_world.kill_late || request.stop_world.enforce);
+    assert_int_equal(request.stop_world.deadline_us, DEFAULT_DEADLINE_US);
+    check_api_done(&request);
+    stop.has_enforce = stop.enforce = stop.has_kill_late = stop.kill_late = 1;
+    stop.debugger = (char *)"ide";
+    assert_int_equal(PASS(STOP_WORLD, stop_world, &stop), 0);
+    assert_string_equal(request.stop_world.debugger, "ide");
+    assert_true(request.stop_world.kill_late && request.stop_world.enforce);
+    check_api_done(&request);
+    stop.debugger = (char *)"i d e";
+    refused(PASS(STOP_WORLD, stop_world, &stop), CODE(INVALID_ARGUMENT), "bad debugger name");
+}
+
+static void holds_have_an_owner(void **state)
+{
+    (void)state;
+    Stillpoint__Api__HoldVm hold = STILLPOINT__API__HOLD_VM__INIT;
+    Stillpoint__Api__ReleaseVm release = STILLPOINT__API__RELEASE_VM__INIT;
+    hold.vm = release.vm = app;
+    assert_int_equal(PASS(HOLD_VM, hold_vm, &hold), 0);
+    assert_string_equal(request.hold.vm.name, "app");
+    assert_null(request.hold.debugger);
+    check_api_done(&request);
+    release.debugger = (char *)"12";
+    assert_int_equal(PASS(RELEASE_VM, release_vm, &release), 0);
+    assert_int_equal(request.kind, API_RELEASE_VM);
+    assert_string_equal(request.hold.debugger, "12");
+    check_api_done(&request);
+    hold.debugger = release.debugger = (char *)"cli:x";
+    refused(PASS(HOLD_VM, hold_vm, &hold), CODE(INVALID_ARGUMENT), "bad debugger name");
+    refused(PASS(RELEASE_VM, release_vm, &release), CODE(INVALID_ARGUMENT), "bad debugger name");
+    hold.vm = NULL;
+    refused(PASS(HOLD_VM, hold_vm, &hold), CODE(INVALID_ARGUMENT), "no VM was named");
+}
+
+static void a_vm_that_runs_alone_has_a_way_to_end(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ContinueVm c = STILLPOINT__API__CONTINUE_VM__INIT;
+    c.vm = app;
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_int_equal(request.kind, API_CONTINUE_VM);
+    assert_string_equal(request.continue_vm.vm.name, "app");
+    assert_false(request.continue_vm.only);
+    assert_int_equal(request.continue_vm.on_exit, 0);
+    check_api_done(&request);
+    c.has_only = c.only = 1;
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_true(request.continue_vm.only);
+    assert_int_equal(request.continue_vm.on_exit, STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP);
+    check_api_done(&request);
+    c.has_until_still = c.until_still = c.has_on_exit = c.has_deadline_us = 1;
+    c.on_exit = STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_RESUME;
+    c.deadline_us = 5;
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_true(request.continue_vm.until_still);
+    assert_int_equal(request.continue_vm.on_exit, STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_RESUME);
+    assert_int_equal(request.continue_vm.deadline_us, 5);
+    check_api_done(&request);
+    c.deadline_us = UINT64_MAX;
+    refused(PASS(CONTINUE_VM, continue_vm, &c), CODE(INVALID_ARGUMENT), "deadline is longer");
+    c.deadline_us = 5;
+    c.on_exit = (Stillpoint__Api__RunnerExit)3;
+    refused(PASS(CONTINUE_VM, continue_vm, &c), CODE(INVALID_ARGUMENT), "no such on_exit");
+    c.vm = NULL;
+    refused(PASS(CONTINUE_VM, continue_vm, &c), CODE(INVALID_ARGUMENT), "no VM was named");
+}
+
+static void what_ends_a_run_one_is_refused_where_there_is_none(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ContinueVm c = STILLPOINT__API__CONTINUE_VM__INIT;
+    c.vm = app;
+    c.has_until_still = c.until_still = 1;
+    refused(PASS(CONTINUE_VM, continue_vm, &c), CODE(INVALID_ARGUMENT), "until_still");
+    c.until_still = 0;
+    c.has_on_exit = 1;
+    c.on_exit = STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP;
+    refused(PASS(CONTINUE_VM, continue_vm, &c), CODE(INVALID_ARGUMENT), "on_exit");
+    c.has_on_exit = 0;
+    c.has_deadline_us = 1;
+    c.deadline_us = 1;
+    refused(PASS(CONTINUE_VM, continue_vm, &c), CODE(INVALID_ARGUMENT), "deadline");
+}
+
+static void a_target_is_a_vm(void **state)
+{
+    (void)state;
+    Stillpoint__Api__SetTarget target = STILLPOINT__API__SET_TARGET__INIT;
+    refused(PASS(SET_TARGET, set_target, &target), CODE(INVALID_ARGUMENT), "no VM was named");
+    target.vm = (char *)"9";
+    assert_int_equal(PASS(SET_TARGET, set_target, &target), 0);
+    assert_int_equal(request.kind, API_SET_TARGET);
+    assert_int_equal(request.vm.vm.id, 9);
+    check_api_done(&request);
+}
+
+static void a_lease_is_taken_for_an_hour(void **state)
+{
+    (void)state;
+    Stillpoint__Api__TakeLease take = STILLPOINT__API__TAKE_LEASE__INIT;
+    assert_int_equal(PASS(TAKE_LEASE, take_lease, &take), 0);
+    assert_int_equal(request.kind, API_TAKE_LEASE);
+    assert_string_equal(request.lease.world, "default");
+    assert_null(request.lease.debugger);
+    assert_false(request.lease.steal);
+    assert_int_equal(request.lease.hold_us, DEFAULT_HOLD_US);
+    check_api_done(&request);
+    take.world = (char *)"blue";
+    take.debugger = (char *)"ide";
+    take.has_steal = take.steal = take.has_hold_us = 1;
+    take.hold_us = 7;
+    assert_int_equal(PASS(TAKE_LEASE, take_lease, &take), 0);
+    assert_string_equal(request.lease.world, "blue");
+    assert_string_equal(request.lease.debugger, "ide");
+    assert_true(request.lease.steal);
+    assert_int_equal(request.lease.hold_us, 7);
+    check_api_done(&request);
+    take.hold_us = UINT64_MAX;
+    refused(PASS(TAKE_LEASE, take_lease, &take), CODE(INVALID_ARGUMENT), "hold is longer");
+    take.world = (char *)"/";
+    refused(PASS(TAKE_LEASE, take_lease, &take), CODE(INVALID_ARGUMENT), "bad world name");
+}
+
+static void a_lease_is_handed_over_to_somebody(void **state)
+{
+    (void)state;
+    Stillpoint__Api__HandOverLease over = STILLPOINT__API__HAND_OVER_LEASE__INIT;
+    refused(PASS(HAND_OVER_LEASE, hand_over_lease, &over), CODE(INVALID_ARGUMENT),
+            "no debugger was named");
+    over.to = (char *)"0";
+    refused(PASS(HAND_OVER_LEASE, hand_over_lease, &over), CODE(INVALID_ARGUMENT),
+            "bad debugger name");
+    over.to = (char *)"3";
+    assert_int_equal(PASS(HAND_OVER_LEASE, hand_over_lease, &over), 0);
+    assert_int_equal(request.kind, API_HAND_OVER_LEASE);
+    assert_string_equal(request.lease.world, "default");
+    assert_string_equal(request.lease.to, "3");
+    assert_null(request.lease.debugger);
+    check_api_done(&request);
+}
+
+static void an_inspection_has_a_kind_and_three_times(void **state)
+{
+    (void)state;
+    Stillpoint__Api__InspectWorld inspect = STILLPOINT__API__INSPECT_WORLD__INIT;
+    refused(PASS(INSPECT_WORLD, inspect_world, &inspect), CODE(INVALID_ARGUMENT), "no such kind");
+    inspect.has_kind = 1;
+    inspect.kind = (Stillpoint__Api__InspectKind)4;
+    refused(PASS(INSPECT_WORLD, inspect_world, &inspect), CODE(INVALID_ARGUMENT), "no such kind");
+    inspect.kind = STILLPOINT__API__INSPECT_KIND__INSPECT_CENSUS;
+    assert_int_equal(PASS(INSPECT_WORLD, inspect_world, &inspect), 0);
+    assert_int_equal(request.kind, API_INSPECT_WORLD);
+    assert_int_equal(request.inspect.kind, 2);
+    assert_string_equal(request.inspect.world, "default");
+    assert_int_equal(request.inspect.deadline_us, DEFAULT_DEADLINE_US);
+    assert_int_equal(request.inspect.wait_us, 0);
+    assert_int_equal(request.inspect.timeout_us, DEFAULT_INSPECT_TIMEOUT_US);
+    assert_null(request.inspect.debugger);
+    check_api_done(&request);
+    inspect.has_timeout_us = 1;
+    inspect.timeout_us = UINT64_MAX;
+    refused(PASS(INSPECT_WORLD, inspect_world, &inspect), CODE(INVALID_ARGUMENT),
+            "timeout is longer");
+    inspect.timeout_us = 1;
+    inspect.has_wait_us = 1;
+    inspect.wait_us = UINT64_MAX;
+    refused(PASS(INSPECT_WORLD, inspect_world, &inspect), CODE(INVALID_ARGUMENT), "wait is longer");
+    inspect.wait_us = 0;
+    inspect.debugger = (char *)"..";
+    refused(PASS(INSPECT_WORLD, inspect_world, &inspect), CODE(INVALID_ARGUMENT),
+            "bad debugger name");
+}
+
+static void debuggers_have_names_like_vms_or_those_of_the_command_line(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"ide", "cli:0", "cli:1000", "cli:4294967294"};
+    static const char *const bad[] = {"7",      "a b",       "cli:",  "cli:-1", "cli:4294967295",
+                                      "cli:00", "cli:1000x", "CLI:1", "x:1"};
+    Stillpoint__Api__OpenDebugger open = STILLPOINT__API__OPEN_DEBUGGER__INIT;
+    refused(PASS(OPEN_DEBUGGER, open_debugger, &open), CODE(INVALID_ARGUMENT),
+            "no debugger was named");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        open.name = (char *)(uintptr_t)good[i];
+        assert_int_equal(PASS(OPEN_DEBUGGER, open_debugger, &open), 0);
+        assert_string_equal(request.open_debugger.name, good[i]);
+        check_api_done(&request);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        open.name = (char *)(uintptr_t)bad[i];
+        refused(PASS(OPEN_DEBUGGER, open_debugger, &open), CODE(INVALID_ARGUMENT),
+                "bad debugger name");
+    }
+}
+
+static void a_debugger_has_a_short_note_and_one_of_two_policies(void **state)
+{
+    (void)state;
+    char note[LIMIT_NOTE_BYTES + 2];
+    Stillpoint__Api__OpenDebugger open = STILLPOINT__API__OPEN_DEBUGGER__INIT;
+    open.name = (char *)"ide";
+    assert_int_equal(PASS(OPEN_DEBUGGER, open_debugger, &open), 0);
+    assert_string_equal(request.open_debugger.note, "");
+    assert_false(request.open_debugger.hold_policy);
+    check_api_done(&request);
+    memset(note, 'n', sizeof note - 1);
+    note[sizeof note - 1] = '\0';
+    open.note = note;
+    refused(PASS(OPEN_DEBUGGER, open_debugger, &open), CODE(INVALID_ARGUMENT), "note is longer");
+    note[LIMIT_NOTE_BYTES] = '\0';
+    open.policy = (char *)"hold";
+    assert_int_equal(PASS(OPEN_DEBUGGER, open_debugger, &open), 0);
+    assert_true(request.open_debugger.hold_policy);
+    check_api_done(&request);
+    open.policy = (char *)"keep";
+    refused(PASS(OPEN_DEBUGGER, open_debugger, &open), CODE(INVALID_ARGUMENT), "no such policy");
+}
+
+static void debuggers_are_closed_by_name_or_id_and_listed_in_pages(void **state)
+{
+    (void)state;
+    Stillpoint__Api__CloseDebugger close = STILLPOINT__API__CLOSE_DEBUGGER__INIT;
+    Stillpoint__Api__ListDebuggers list = STILLPOINT__API__LIST_DEBUGGERS__INIT;
+    refused(PASS(CLOSE_DEBUGGER, close_debugger, &close), CODE(INVALID_ARGUMENT),
+            "no debugger was named");
+    close.debugger = (char *)"17";
+    assert_int_equal(PASS(CLOSE_DEBUGGER, close_debugger, &close), 0);
+    assert_int_equal(request.kind, API_CLOSE_DEBUGGER);
+    assert_string_equal(request.debugger.name, "17");
+    check_api_done(&request);
+    assert_int_equal(PASS(LIST_DEBUGGERS, list_debuggers, &list), 0);
+    assert_int_equal(request.kind, API_LIST_DEBUGGERS);
+    assert_int_equal(request.list_debuggers.page_size, LIMIT_PAGE_ITEMS);
+    assert_int_equal(request.list_debuggers.page_token, 0);
+    check_api_done(&request);
+    list.has_page_size = list.has_page_token = 1;
+    list.page_size = 3;
+    list.page_token = 8;
+    assert_int_equal(PASS(LIST_DEBUGGERS, list_debuggers, &list), 0);
+    assert_int_equal(request.list_debuggers.page_size, 3);
+    assert_int_equal(request.list_debuggers.page_token, 8);
+    check_api_done(&request);
+}
+
+static void every_request_has_a_name(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < API_KINDS; kind++)
+        assert_non_null(api_kind_name((enum api_kind)kind));
+    assert_string_equal(api_kind_name(API_KINDS), "unknown");
+}
+
 static void descriptors_come_only_where_they_are_taken(void **state)
 {
     (void)state;
@@ -221,6 +491,18 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(program_paths_stay_inside),
     cmocka_unit_test(times_beyond_a_year_are_refused),
     cmocka_unit_test(vms_are_named_by_id_or_name),
+    cmocka_unit_test(a_stop_is_for_a_debugger_and_kills_late_ones_only_if_asked),
+    cmocka_unit_test(holds_have_an_owner),
+    cmocka_unit_test(a_vm_that_runs_alone_has_a_way_to_end),
+    cmocka_unit_test(what_ends_a_run_one_is_refused_where_there_is_none),
+    cmocka_unit_test(a_target_is_a_vm),
+    cmocka_unit_test(a_lease_is_taken_for_an_hour),
+    cmocka_unit_test(a_lease_is_handed_over_to_somebody),
+    cmocka_unit_test(an_inspection_has_a_kind_and_three_times),
+    cmocka_unit_test(debuggers_have_names_like_vms_or_those_of_the_command_line),
+    cmocka_unit_test(a_debugger_has_a_short_note_and_one_of_two_policies),
+    cmocka_unit_test(debuggers_are_closed_by_name_or_id_and_listed_in_pages),
+    cmocka_unit_test(every_request_has_a_name),
     cmocka_unit_test(descriptors_come_only_where_they_are_taken),
     cmocka_unit_test(what_is_no_request_ends_the_connection),
     cmocka_unit_test(a_message_of_very_many_fields_is_refused_before_it_is_unpacked),
