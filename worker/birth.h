@@ -22,6 +22,8 @@ enum birth_fd {
     BIRTH_KICK,
     BIRTH_LIFELINE,
     BIRTH_FDS,
+    BIRTH_CGROUP = BIRTH_FDS, /**< may be absent; the zygote's alone */
+    BIRTH_MAX_FDS,
 };
 
 struct birth {

@@ -121,6 +121,15 @@ static int step_uts(const struct sandbox_options *o)
     return sethostname("vm", 2) < 0 ? -errno : 0;
 }
 
+/* The namespace alone limits nothing: that worker shares its cgroup. One that has its own makes the
+ * namespace here, since one made by the birth would have the zygote's cgroup as its root. */
+static int step_cgroup(const struct sandbox_options *o)
+{
+    if (o->own_cgroup)
+        return unshare(CLONE_NEWCGROUP) < 0 ? DEGRADED : 0;
+    return o->clone_flags & CLONE_NEWCGROUP ? DEGRADED : -EPERM;
+}
+
 /* Soft and hard limit alike. RLIMIT_NPROC is lockdown's: the engine still has to start threads. */
 static int step_rlimits(const struct sandbox_options *o)
 {
@@ -224,15 +233,11 @@ static const struct step {
     bool needed;
     int (*run)(const struct sandbox_options *o); /* 0, DEGRADED, or negative errno */
 } steps[] = {
-    {SANDBOX_USER, true, step_user},
-    {SANDBOX_MOUNT, true, step_mount},
-    {SANDBOX_ROOT, true, step_root},
-    {SANDBOX_UTS, true, step_uts},
-    {SANDBOX_RLIMITS, true, step_rlimits},
-    {SANDBOX_CAPS, true, step_caps},
-    {SANDBOX_NNP, true, step_nnp},
-    {SANDBOX_DUMPABLE, true, step_dumpable},
-    {SANDBOX_LANDLOCK, false, step_landlock},
+    {SANDBOX_USER, true, step_user},         {SANDBOX_MOUNT, true, step_mount},
+    {SANDBOX_ROOT, true, step_root},         {SANDBOX_UTS, true, step_uts},
+    {SANDBOX_CGROUP, false, step_cgroup},    {SANDBOX_RLIMITS, true, step_rlimits},
+    {SANDBOX_CAPS, true, step_caps},         {SANDBOX_NNP, true, step_nnp},
+    {SANDBOX_DUMPABLE, true, step_dumpable}, {SANDBOX_LANDLOCK, false, step_landlock},
 };
 
 /* The namespaces that came with the birth. Those with a step of their own are on once it is done.
@@ -255,8 +260,6 @@ static int record_namespaces(const struct sandbox_options *o, struct sandbox_pos
             return -EPERM;
         }
     }
-    /* The namespace alone limits nothing: the worker shares its cgroup. */
-    p->state[SANDBOX_CGROUP] = o->clone_flags & CLONE_NEWCGROUP ? SANDBOX_DEGRADED : SANDBOX_OFF;
     return 0;
 }
 

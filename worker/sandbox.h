@@ -48,6 +48,7 @@ enum sandbox_fd {
 
 struct sandbox_options {
     uint64_t clone_flags;        /**< namespaces made at birth (CLONE_NEW*) */
+    bool own_cgroup;             /**< it was born in one that has nobody else in it */
     bool net_is_zygotes;         /**< the empty network namespace is the zygote's, inherited */
     unsigned host_uid, host_gid; /**< ids outside of the new user namespace; never 0 */
     uint64_t data_bytes;         /**< RLIMIT_DATA; 0: none */

@@ -53,30 +53,46 @@ static int enter_empty_net(struct zygote *z)
 /* The kernel copies this thread alone, as fork() does. No CLONE_CLEAR_SIGHAND: the engine's
  * handlers for WebAssembly traps, installed by its init, have to survive; the zygote has no others.
  */
-static pid_t clone_worker(const struct zygote *z, uint64_t namespaces, int *ret_pidfd)
+static pid_t clone_worker(const struct zygote *z, const struct birth *b, int cgroup, int *ret_pidfd)
 {
     /* libc's own fork() corrects the thread id that it keeps; a stale one may be that of another
      * thread in the new pid namespace, and a recursive mutex would let that one in. */
     uint64_t tid = z->tid_address ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0;
+    uint64_t into = b->sandbox.own_cgroup ? CLONE_INTO_CGROUP : 0;
     struct clone_args args = {
-        .flags = namespaces | CLONE_PARENT | CLONE_PIDFD | tid,
+        .flags = b->sandbox.clone_flags | CLONE_PARENT | CLONE_PIDFD | tid | into,
         .pidfd = (uintptr_t)ret_pidfd,
         .child_tid = (uintptr_t)z->tid_address,
+        .cgroup = into ? (unsigned)cgroup : 0,
     };
     long pid = syscall(SYS_clone3, &args, sizeof args);
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
-/* From the full set down to what was allowed. In the child b->sandbox says what it got. */
-static pid_t clone_best(const struct zygote *z, struct birth *b, int *ret_pidfd)
+/* From the full set down to what was allowed. In the child b->sandbox says what it got. `cgroup` is
+ * -1 or a directory; *ret_cgroup_error says why a birth was not in it. */
+static pid_t clone_best(const struct zygote *z, struct birth *b, int cgroup, int *ret_pidfd,
+                        int *ret_cgroup_error)
 {
     const uint64_t needed = NEEDED_NAMESPACES | (z->has_empty_net ? 0 : CLONE_NEWNET);
-    const uint64_t sets[] = {needed | CLONE_NEWCGROUP, needed, 0};
-    size_t n = b->sandbox.allow_degraded ? 3 : 2;
+    const struct {
+        uint64_t namespaces;
+        bool own_cgroup, degraded;
+    } ways[] = {
+        {needed, true, false},  {needed | CLONE_NEWCGROUP, false, false},
+        {needed, false, false}, {0, true, true},
+        {0, false, true},
+    };
     pid_t pid = -EPERM;
-    for (size_t i = 0; i < n && pid < 0; i++) {
-        b->sandbox.clone_flags = sets[i];
-        pid = clone_worker(z, sets[i], ret_pidfd);
+    *ret_cgroup_error = 0;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0] && pid < 0; i++) {
+        if ((ways[i].own_cgroup && cgroup < 0) || (ways[i].degraded && !b->sandbox.allow_degraded))
+            continue;
+        b->sandbox.clone_flags = ways[i].namespaces;
+        b->sandbox.own_cgroup = ways[i].own_cgroup;
+        pid = clone_worker(z, b, cgroup, ret_pidfd);
+        if (ways[i].own_cgroup)
+            *ret_cgroup_error = pid < 0 ? pid : 0;
     }
     return pid;
 }
@@ -107,7 +123,7 @@ static struct birth birth_of(const struct zygote *z, const Stillpoint__Worker__S
     return b;
 }
 
-static int answer(const struct zygote *z, uint64_t spawn_id, pid_t pid, int pidfd,
+static int answer(const struct zygote *z, uint64_t spawn_id, pid_t pid, int pidfd, int cgroup_error,
                   const char *detail)
 {
     Stillpoint__Worker__Spawned m = STILLPOINT__WORKER__SPAWNED__INIT;
@@ -116,6 +132,8 @@ static int answer(const struct zygote *z, uint64_t spawn_id, pid_t pid, int pidf
     if (pid > 0) {
         m.has_pid = true;
         m.pid = (uint32_t)pid;
+        m.has_cgroup_error = cgroup_error < 0;
+        m.cgroup_error = (uint32_t)-cgroup_error;
     } else {
         m.has_error = true;
         m.error = (uint32_t)-pid;
@@ -136,14 +154,15 @@ static int answer(const struct zygote *z, uint64_t spawn_id, pid_t pid, int pidf
 static int spawn(const struct zygote *z, const Stillpoint__Worker__Spawn *m, const int *fds,
                  size_t n_fds)
 {
-    if (n_fds != BIRTH_FDS)
-        return answer(z, m->spawn_id, -EBADF, -1, "descriptors");
+    if (n_fds != BIRTH_FDS && n_fds != BIRTH_MAX_FDS)
+        return answer(z, m->spawn_id, -EBADF, -1, 0, "descriptors");
     struct birth b = birth_of(z, m, fds);
     _cleanup_close_ int pidfd = -1;
-    pid_t pid = clone_best(z, &b, &pidfd);
+    int cgroup = n_fds == BIRTH_MAX_FDS ? fds[BIRTH_CGROUP] : -1, cgroup_error;
+    pid_t pid = clone_best(z, &b, cgroup, &pidfd, &cgroup_error);
     if (pid == 0)
         birth_run(&b);
-    int r = answer(z, m->spawn_id, pid, pidfd, "clone3");
+    int r = answer(z, m->spawn_id, pid, pidfd, cgroup_error, "clone3");
     /* A worker that nobody was told of must not live; the daemon, its parent, reaps it. */
     if (r < 0 && pid > 0)
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
