@@ -18,6 +18,7 @@
 struct config;
 struct event_base;
 struct event_bus;
+struct freezer;
 struct registry;
 struct state;
 struct worker;
@@ -69,6 +70,7 @@ struct api {
     struct event_base *base;
     const struct config *config;
     struct event_bus *bus;
+    const struct freezer *freezer;
     struct registry *registry;
     struct worlds *worlds;
     struct state *state;

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "daemon/freezer.h"
 #include "daemon/zygote_client.h"
 
 enum finding { MISSING, DEGRADED, OK };
@@ -92,22 +93,16 @@ static enum finding look_landlock(struct api *api, char *detail, size_t size)
 
 static enum finding look_cgroup(struct api *api, char *detail, size_t size)
 {
-    char line[512], path[600];
-    (void)api;
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    bool found = false;
-    while (f && !found && fgets(line, sizeof line, f))
-        found = strncmp(line, "0::", 3) == 0;
-    if (f)
-        fclose(f);
-    line[strcspn(line, "\n")] = '\0';
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.procs", found ? line + 3 : "");
-    if (!found || access(path, W_OK) < 0) {
-        snprintf(detail, size, "no cgroup v2 directory of our own to write");
-        return DEGRADED;
-    }
-    snprintf(detail, size, "%s", line + 3);
-    return OK;
+    const char *why = freezer_why_degraded(api->freezer);
+    snprintf(detail, size, "%s", why ? why : freezer_path(api->freezer));
+    return why ? DEGRADED : OK;
+}
+
+static enum finding look_freeze(struct api *api, char *detail, size_t size)
+{
+    const char *why = freezer_why_degraded(api->freezer);
+    snprintf(detail, size, why ? "by SIGSTOP: VMs have no cgroups of their own" : "by cgroup v2");
+    return why ? DEGRADED : OK;
 }
 
 static enum finding look_engine(struct api *api, char *detail, size_t size)
@@ -136,7 +131,9 @@ static const struct check checks[] = {
      look_user_namespaces},
     {"seccomp", "enable CONFIG_SECCOMP_FILTER", look_seccomp},
     {"landlock", "boot with lsm=landlock,...", look_landlock},
-    {"cgroup", "run as a service with Delegate=yes", look_cgroup},
+    {"cgroup", "start it as root, or as a service with Delegate=yes", look_cgroup},
+    {"freeze", "see the check \"cgroup\"; a stop is enforced all the same, somewhat slower",
+     look_freeze},
     {"engine-mozjs", "install stillpoint-worker-mozjs, or see --worker-dir", look_engine},
 };
 #define N_CHECKS (sizeof checks / sizeof checks[0])

@@ -15,6 +15,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/config.c %D%/config.h \
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
+	%D%/freezer.c %D%/freezer.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/vm_log.c %D%/vm_log.h \

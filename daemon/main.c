@@ -1,7 +1,8 @@
 /*
  * main.c: builds everything, wires callbacks, runs the loop, takes it down again. It alone knows
  * all modules. Order at start: command line · descriptors that need the starter's rights (socket,
- * worker programs) · become an ordinary user, for good · zygotes, while we are small · the rest.
+ * worker programs, cgroups) · become an ordinary user, for good · zygotes, while we are small · the
+ * rest.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -35,6 +36,7 @@
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
+#include "daemon/freezer.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/world.h"
@@ -52,6 +54,7 @@ struct daemon {
     struct config config;
     struct event_base *base;
     struct event_bus *bus;
+    struct freezer *freezer;
     struct registry *registry;
     struct worlds *worlds;
     struct state *state;
@@ -214,6 +217,9 @@ static int prepare(struct daemon *d)
         if (d->socket_fd < 0)
             return d->socket_fd;
     }
+    d->freezer = freezer_new(uid, gid);
+    if (!d->freezer)
+        return -ENOMEM;
     if (geteuid() == 0) {
         int r = become(uid, gid);
         if (r < 0)
@@ -241,11 +247,10 @@ static struct zygote_client *find_zygote_for_api(void *userdata, const char *eng
     return find_zygote(api->userdata, engine);
 }
 
-static void on_spawned(void *userdata, uint64_t spawn_id, pid_t pid, int pidfd, int error,
-                       const char *detail)
+static void on_spawned(void *userdata, uint64_t spawn_id, const struct zygote_birth *birth)
 {
     struct daemon *d = userdata;
-    registry_spawned(d->registry, spawn_id, pid, pidfd, error, detail);
+    registry_spawned(d->registry, spawn_id, birth);
 }
 
 static void on_zygote_lost(void *userdata, const char *engine, const char *why)
@@ -406,6 +411,7 @@ static int build(struct daemon *d)
     d->bus = event_bus_new();
     d->worlds = d->bus ? worlds_new(d->base, d->bus) : NULL;
     const struct registry_config registry = {.base = d->base,
+                                             .freezer = d->freezer,
                                              .lifeline_fd = d->lifeline[0],
                                              .events = &facts_worker_events,
                                              .userdata = &d->api,
@@ -432,6 +438,7 @@ static int build(struct daemon *d)
     d->api.base = d->base;
     d->api.config = &d->config;
     d->api.bus = d->bus;
+    d->api.freezer = d->freezer;
     d->api.registry = d->registry;
     d->api.worlds = d->worlds;
     d->api.state = d->state;
@@ -477,6 +484,7 @@ static void take_down(struct daemon *d)
         d->zygotes[i] = zygote_client_free(d->zygotes[i]);
         fd_close(&d->programs[i]);
     }
+    d->freezer = freezer_free(d->freezer); /* after all who were born in its directory */
     struct event *events[] = {d->on_term, d->on_int, d->give_up, d->api.poll};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i])

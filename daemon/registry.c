@@ -140,8 +140,8 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
         make_name(r, config->program, e->name);
     e->id = r->next_id;
     config->name = e->name;
-    v = worker_new(r->config.base, world, e->id, config, program_fd, r->config.events,
-                   r->config.userdata, &e->worker);
+    v = worker_new(r->config.base, r->config.freezer, world, e->id, config, program_fd,
+                   r->config.events, r->config.userdata, &e->worker);
     if (v == 0 && (v = worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
         worker_free(e->worker);
     if (v < 0) {
@@ -165,14 +165,13 @@ static struct entry *find_entry(struct registry *r, uint64_t id)
     return e;
 }
 
-void registry_spawned(struct registry *r, uint64_t id, pid_t pid, int pidfd, int error,
-                      const char *detail)
+void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth *birth)
 {
     struct entry *e = find_entry(r, id);
     if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
-        worker_spawned(e->worker, pid, pidfd, error, detail);
-    else if (pidfd >= 0)
-        close(pidfd);
+        worker_spawned(e->worker, birth);
+    else if (birth->pidfd >= 0)
+        close(birth->pidfd);
 }
 
 void registry_retire(struct registry *r, struct worker *w)

@@ -22,7 +22,8 @@ struct registry;
 
 struct registry_config {
     struct event_base *base;
-    int lifeline_fd; /**< read end of the life-line pipe; stays the caller's */
+    struct freezer *freezer; /**< NULL: VMs get no cgroups */
+    int lifeline_fd;         /**< read end of the life-line pipe; stays the caller's */
     const struct worker_events *events;
     void *userdata;
     /** Which zygote makes workers of this engine; NULL: no such engine. */
@@ -44,8 +45,7 @@ void registry_set_next_id(struct registry *r, uint64_t id);
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret);
 /** For zygote_client's on_spawned. */
-void registry_spawned(struct registry *r, uint64_t id, pid_t pid, int pidfd, int error,
-                      const char *detail);
+void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth *birth);
 /** After on_ended: the VM goes to the exited ones, and the oldest of those may be dropped. */
 void registry_retire(struct registry *r, struct worker *w);
 

@@ -119,6 +119,7 @@ static void end(struct worker *w, const siginfo_t *si)
     drop_process(w);
     w->events->on_ended(w->userdata, w);
     stop_gate_done(&w->gate);
+    freezer_cell_done(&w->cell);
     w->pid = 0;
 }
 
@@ -262,8 +263,8 @@ static int make_channel(struct worker *w, int *ret_theirs)
     return 0;
 }
 
-int worker_new(struct event_base *base, struct stop_world *world, uint64_t id,
-               const struct worker_config *config, int program_fd,
+int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+               uint64_t id, const struct worker_config *config, int program_fd,
                const struct worker_events *events, void *userdata, struct worker **ret)
 {
     struct worker *w = calloc(1, sizeof *w);
@@ -289,6 +290,7 @@ int worker_new(struct event_base *base, struct stop_world *world, uint64_t id,
         .events = events,
         .userdata = userdata,
     };
+    freezer_cell_init(freezer, &w->cell, id);
     vm_log_init(&w->log);
     snprintf(w->name, sizeof w->name, "%s", config->name);
     snprintf(w->world, sizeof w->world, "%s", config->world);
@@ -317,6 +319,7 @@ struct worker *worker_free(struct worker *w)
     drop_process(w);
     if (w->gate.world)
         stop_gate_done(&w->gate);
+    freezer_cell_done(&w->cell);
     vm_log_done(&w->log);
     for (size_t i = 0; i < w->argc; i++)
         free(w->argv[i]);
@@ -357,6 +360,7 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
         [ZYGOTE_STATUS] = w->gate.status_fd,
         [ZYGOTE_KICK] = w->gate.kick_fd,
         [ZYGOTE_LIFELINE] = lifeline,
+        [ZYGOTE_CGROUP] = freezer_cell_fd(&w->cell),
     };
     r = zygote_client_spawn(zygote, &spawn, fds);
     if (r == 0)
@@ -364,24 +368,25 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
     return r;
 }
 
-void worker_spawned(struct worker *w, pid_t pid, int pidfd, int error, const char *detail)
+void worker_spawned(struct worker *w, const struct zygote_birth *birth)
 {
-    if (pid <= 0) {
+    if (birth->pid <= 0) {
         char text[256];
-        snprintf(text, sizeof text, "cannot make the worker process: %s: %s", detail,
-                 strerror(-error));
+        snprintf(text, sizeof text, "cannot make the worker process: %s: %s", birth->detail,
+                 strerror(-birth->error));
         end_unborn(w, text);
         return;
     }
-    w->pid = pid;
-    w->pidfd = pidfd;
-    w->died = event_new(w->base, pidfd, EV_READ, on_died, w);
+    w->pid = birth->pid;
+    w->pidfd = birth->pidfd;
+    freezer_cell_born(&w->cell, birth->cgroup_error);
+    w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
     if (!w->died || event_add(w->died, NULL) < 0)
         log_error("vm %llu: out of memory; its end will not be noticed", (unsigned long long)w->id);
     if (w->phase == WORKER_SPAWNING)
         worker_set_phase(w, WORKER_SETUP, "born");
     if (w->exit.reason != 0)
-        pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* killed before it was born */
+        pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0); /* killed before it was born */
 }
 
 /* ---- commands */

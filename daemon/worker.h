@@ -1,7 +1,8 @@
 /*
  * worker.h: one VM and the process it lives in, from birth until its exit has been reaped. It owns
- * the process (pidfd), the channel, the gate's pages, the limits' timer and the console log. It
- * knows no client and no mode of a world: what happens goes up by the callbacks.
+ * the process (pidfd), its cell of the freezer, the channel, the gate's pages, the limits' timer
+ * and the console log. It knows no client and no mode of a world: what happens goes up by the
+ * callbacks.
  *
  * Process and thread: the daemon's only thread. Owner: registry; everyone else keeps the id.
  *
@@ -19,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/freezer.h"
 #include "daemon/vm_log.h"
 #include "daemon/zygote_client.h"
 #include "proto/check_worker.h"
@@ -75,7 +77,7 @@ struct worker_events {
     const char *(*on_fact)(void *userdata, struct worker *w, const struct worker_fact *fact);
     /** The worker wrote its eventfd: it has arrived somewhere. */
     void (*on_kicked)(void *userdata, struct worker *w);
-    /** The VM is over: w->exit says how. Its gate is still there, and goes after this. */
+    /** The VM is over: w->exit says how. Its gate and cell are still there, and go after this. */
     void (*on_ended)(void *userdata, struct worker *w);
 };
 
@@ -95,6 +97,7 @@ struct worker {
 
     enum worker_phase phase;
     struct stop_gate gate;
+    struct freezer_cell cell;
     struct worker_channel *channel;
     pid_t pid;
     int pidfd, program_fd;
@@ -129,8 +132,8 @@ struct worker {
  * Makes the VM object with its pages and channel, in a world. Asks no zygote yet. `program_fd` (a
  * sealed memfd) is taken, also on failure. Returns 0 or negative errno.
  */
-int worker_new(struct event_base *base, struct stop_world *world, uint64_t id,
-               const struct worker_config *config, int program_fd,
+int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+               uint64_t id, const struct worker_config *config, int program_fd,
                const struct worker_events *events, void *userdata, struct worker **ret);
 struct worker *worker_free(struct worker *w);
 
@@ -138,7 +141,7 @@ struct worker *worker_free(struct worker *w);
 int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
                  const struct worker_config *config);
 /** The zygote answered: takes pidfd. */
-void worker_spawned(struct worker *w, pid_t pid, int pidfd, int error, const char *detail);
+void worker_spawned(struct worker *w, const struct zygote_birth *birth);
 
 /** Sends the program; in phase setup, after its sandbox stands. */
 int worker_load(struct worker *w);

@@ -72,7 +72,8 @@ static void fail_births(struct process *p, const char *why)
         uint64_t id = b->spawn_id;
         LIST_REMOVE(b, link);
         free(b);
-        z->events->on_spawned(z->userdata, id, 0, -1, -EPIPE, why);
+        const struct zygote_birth failed = {.pidfd = -1, .error = -EPIPE, .detail = why};
+        z->events->on_spawned(z->userdata, id, &failed);
     }
 }
 
@@ -110,11 +111,16 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     }
     LIST_REMOVE(b, link);
     free(b);
-    if (m->pid > 0 && *pidfd >= 0)
-        z->events->on_spawned(z->userdata, m->spawn_id, (pid_t)m->pid, TAKE_FD(*pidfd), 0, NULL);
-    else
-        z->events->on_spawned(z->userdata, m->spawn_id, 0, -1, m->error ? -(int)m->error : -EPROTO,
-                              m->detail ? m->detail : "birth");
+    struct zygote_birth birth = {.pidfd = -1};
+    if (m->pid > 0 && *pidfd >= 0) {
+        birth.pid = (pid_t)m->pid;
+        birth.pidfd = TAKE_FD(*pidfd);
+        birth.cgroup_error = -(int)m->cgroup_error;
+    } else {
+        birth.error = m->error ? -(int)m->error : -EPROTO;
+        birth.detail = m->detail ? m->detail : "birth";
+    }
+    z->events->on_spawned(z->userdata, m->spawn_id, &birth);
 }
 
 /* Reads all answers that are there. */
@@ -339,7 +345,8 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     struct birth *b = malloc(sizeof *b);
     if (!b)
         return -ENOMEM;
-    ssize_t n = fd_send(p->channel, &iov, 1, fds, ZYGOTE_FDS);
+    ssize_t n =
+        fd_send(p->channel, &iov, 1, fds, fds[ZYGOTE_CGROUP] < 0 ? ZYGOTE_CGROUP : ZYGOTE_FDS);
     if (n < 0) {
         free(b);
         return (int)n;

@@ -24,13 +24,20 @@ enum {
     ZYGOTE_STATUS,
     ZYGOTE_KICK,
     ZYGOTE_LIFELINE,
+    ZYGOTE_CGROUP, /**< the directory to be born in; -1: none */
     ZYGOTE_FDS
 };
 
+/** How a birth ended: pid > 0 and a pidfd, which is the receiver's; or error < 0 and a text. */
+struct zygote_birth {
+    pid_t pid;
+    int pidfd, error;
+    const char *detail;
+    int cgroup_error; /**< 0: it is in the cgroup that was given; else why not, negative */
+};
+
 struct zygote_client_events {
-    /** A birth ended: pid > 0 and a pidfd, which is the receiver's; or error < 0 and a text. */
-    void (*on_spawned)(void *userdata, uint64_t spawn_id, pid_t pid, int pidfd, int error,
-                       const char *detail);
+    void (*on_spawned)(void *userdata, uint64_t spawn_id, const struct zygote_birth *birth);
     /** The zygote died; it will be started again. */
     void (*on_lost)(void *userdata, const char *engine, const char *why);
 };
