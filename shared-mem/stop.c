@@ -174,6 +174,8 @@ void stop_gate_done(struct stop_gate *g)
             w->n_missing--;
         if (w->kicked == g)
             w->kicked = NULL;
+        if (w->runner == g)
+            w->runner = NULL;
         w->gates[g->index] = w->gates[--w->n_gates];
         w->gates[g->index]->index = g->index;
         stop_gate_handed_over(g);
@@ -200,8 +202,10 @@ static uint64_t world_store(struct stop_world *w, bool open)
 
 void stop_close(struct stop_world *w)
 {
+    /* The epoch of a runner's permit is past with this. */
     uint64_t now = world_store(w, false);
     w->kicked = NULL;
+    w->runner = NULL;
     for (size_t i = 0; i < w->n_gates; i++)
         if (w->gates[i]->open)
             gate_closed(w->gates[i], now);
@@ -220,10 +224,22 @@ void stop_open(struct stop_world *w)
     for (size_t i = 0; i < w->n_gates; i++)
         if (!w->gates[i]->open && w->gates[i]->released)
             gate_opens(w->gates[i], now);
+    w->runner = NULL;
     world_store(w, true);
     for (size_t i = 0; i < w->n_gates; i++)
         if (w->gates[i]->open)
             gate_opened(w->gates[i]);
+}
+
+void stop_permit(struct stop_gate *g)
+{
+    struct stop_world *w = g->world;
+    gate_opens(g, shm_now_ns());
+    w->runner = g;
+    /* Nobody has a permit for the epoch that this store begins, until the next one gives it. */
+    world_store(w, false);
+    SHM_STORE(&g->command->word, shm_command_word(w->epoch, true));
+    gate_opened(g);
 }
 
 size_t stop_scan(struct stop_world *w)
@@ -257,10 +273,12 @@ size_t stop_kick(struct stop_world *w)
     return w->n_missing;
 }
 
-/* Stores the command word from `released`, and what follows from it for the gate. */
+/* Stores the command word from `released`, and what follows from it for the gate. A hold takes the
+ * permit of a runner; its end gives it back, if the run-one still lasts. */
 static void command_store(struct stop_gate *g, bool released)
 {
-    uint64_t word = shm_command_word(0, released);
+    uint64_t permit = released && g->world->runner == g ? g->world->epoch : 0;
+    uint64_t word = shm_command_word(permit, released);
     bool opens = shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);
     uint64_t now = shm_now_ns();
     bool was_open = g->open;
@@ -295,6 +313,20 @@ void stop_release(struct stop_gate *g)
 {
     if (--g->holds == 0 && g->birth_done)
         command_store(g, true);
+}
+
+enum stop_how stop_how_now(struct stop_gate *g)
+{
+    if (!g->open && !g->arrived)
+        gate_look(g);
+    if (g->open || !g->arrived)
+        return STOP_NOT_ARRIVED;
+    if (g->how == STOP_HELD) {
+        uint64_t status = SHM_LOAD(&g->status->word);
+        if (shm_status_state(status) == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch)
+            g->how = STOP_ACKED;
+    }
+    return g->how;
 }
 
 static void bump(struct stop_gate *g)

@@ -63,6 +63,7 @@ struct stop_world {
     size_t n_gates, size_gates;
     size_t n_missing;         /**< gates that are closed and have not arrived */
     struct stop_gate *kicked; /**< the one that was asked last, NULL if none or gone */
+    struct stop_gate *runner; /**< run-one: has the permit of this epoch; NULL: nobody */
 };
 
 /** Makes the world's page, open, epoch 1. Returns 0 or negative errno. */
@@ -84,6 +85,12 @@ void stop_gate_handed_over(struct stop_gate *g);
 void stop_close(struct stop_world *w);
 /** Opens the world with one store; rings those that are parked. Holds and unborn stay closed. */
 void stop_open(struct stop_world *w);
+/**
+ * Run-one: in a closed world without a runner, this VM alone gets a permit, for the epoch that
+ * begins with it; rings it if it is parked. It ends with stop_close(), which withdraws the permit
+ * by the next epoch, or with stop_open(). The gate must be released and not held.
+ */
+void stop_permit(struct stop_gate *g);
 /** Looks at all gates that are closed and have not arrived; counts those that have. Returns how
  * many are still missing. */
 size_t stop_scan(struct stop_world *w);
@@ -98,10 +105,13 @@ enum shm_state stop_kick_one(struct stop_gate *g);
 
 /** First release of a worker that was born: program and limits are in place. */
 void stop_admit(struct stop_gate *g);
-/** One more owner holds this VM; the first closes its gate. */
+/** One more owner holds this VM; the first closes its gate, that of a runner, too. */
 void stop_hold(struct stop_gate *g);
-/** One less; the last opens it, unless the world is closed. */
+/** One less; the last opens it, unless the world is closed and it is not its runner. */
 void stop_release(struct stop_gate *g);
+
+/** Looks how this VM counts at this moment. One that was held is acked once it has parked. */
+enum stop_how stop_how_now(struct stop_gate *g);
 
 /** Bumps the bell, and wakes whoever sleeps on it. */
 void stop_ring(struct stop_gate *g);
