@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "daemon/access.h"
 #include "daemon/api_birth.h"
+#include "daemon/api_debug.h"
 #include "daemon/api_doctor.h"
+#include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
 #include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
@@ -90,10 +92,18 @@ static const struct row {
     [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list, false},
     [API_GET_WORLD] = {ACCESS_OBSERVE, api_world_get, false},
     [API_STOP_WORLD] = {ACCESS_DEBUG, api_world_stop, true},
+    [API_CONTINUE_VM] = {ACCESS_DEBUG, api_debug_continue, true},
+    [API_SET_TARGET] = {ACCESS_DEBUG, api_debug_set_target, false},
+    [API_TAKE_LEASE] = {ACCESS_DEBUG, api_debug_take_lease, true},
+    [API_HAND_OVER_LEASE] = {ACCESS_DEBUG, api_debug_hand_over_lease, true},
+    [API_INSPECT_WORLD] = {ACCESS_DEBUG, api_inspect_world, true},
     [API_RESUME_WORLD] = {ACCESS_DEBUG, api_world_resume, true},
     [API_SUBSCRIBE] = {ACCESS_OBSERVE, subscribe, false},
     [API_UNSUBSCRIBE] = {ACCESS_OBSERVE, unsubscribe, false},
     [API_DOCTOR] = {ACCESS_OBSERVE, api_doctor, false},
+    [API_OPEN_DEBUGGER] = {ACCESS_DEBUG, api_debug_open_debugger, true},
+    [API_CLOSE_DEBUGGER] = {ACCESS_DEBUG, api_debug_close_debugger, true},
+    [API_LIST_DEBUGGERS] = {ACCESS_OBSERVE, api_debug_list_debuggers, false},
 };
 
 void api_handle(struct api_call *call)

@@ -8,15 +8,22 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
 
-static void send_to(struct api *api, uint64_t client, uint64_t request_id, Envelope *envelope)
+static void send_fd_to(struct api *api, uint64_t client, uint64_t request_id, Envelope *envelope,
+                       int fd)
 {
     API_SET(envelope, request_id, request_id);
-    api->clients->send(api->clients->userdata, client, envelope, -1);
+    api->clients->send(api->clients->userdata, client, envelope, fd);
+}
+
+static void send_to(struct api *api, uint64_t client, uint64_t request_id, Envelope *envelope)
+{
+    send_fd_to(api, client, request_id, envelope, -1);
 }
 
 void api_reply(const struct api_call *call, Envelope *envelope)
@@ -120,6 +127,12 @@ void api_pending_reply(struct pending *p, Envelope *envelope)
     api_pending_free(p);
 }
 
+void api_pending_reply_fd(struct pending *p, Envelope *envelope, int fd)
+{
+    send_fd_to(p->api, p->client, p->request_id, envelope, fd);
+    api_pending_free(p);
+}
+
 void api_pending_fail(struct pending *p, int code, const char *hint, const char *format, ...)
 {
     va_list args;
@@ -141,15 +154,15 @@ void api_pendings_on_vm_ended(struct api *api, struct worker *w)
 
 void api_pendings_on_client_gone(struct api *api, uint64_t client)
 {
-    struct pending *p, *next;
-    for (p = LIST_FIRST(&api->pendings); p; p = next) {
-        next = LIST_NEXT(p, link);
-        if (p->client != client)
-            continue;
-        if (p->type->on_client_gone)
+    struct pending *p = LIST_FIRST(&api->pendings);
+    while (p) {
+        bool its = p->client == client;
+        if (its && p->type->on_client_gone)
             p->type->on_client_gone(p);
-        else
+        else if (its)
             api_pending_free(p);
+        /* From the start: the end of one may have answered others. */
+        p = its ? LIST_FIRST(&api->pendings) : LIST_NEXT(p, link);
     }
 }
 
@@ -188,6 +201,25 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
         return NULL;
     }
     return w;
+}
+
+const struct debugger *api_debugger_of(const struct api_call *call, const char *ref)
+{
+    const struct debugger *d;
+    int r = debuggers_of(call->api->debuggers, call->client, call->peer->uid, ref, &d);
+    if (r == 0)
+        return d;
+    if (r == -ENOENT)
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
+                 "no debugger named '%s'", ref);
+    else if (r == -EACCES)
+        api_fail(call, API_ERROR(PERMISSION_DENIED), "open it first",
+                 "debugger '%s' is not open on this connection", ref);
+    else
+        api_fail(call, r == -EMFILE ? API_ERROR(LIMIT_EXCEEDED) : API_ERROR(INTERNAL), NULL,
+                 r == -EMFILE ? "uid %u has too many debuggers" : "out of memory (uid %u)",
+                 (unsigned)call->peer->uid);
+    return NULL;
 }
 
 void api_reply_sent(const struct api_call *call, const struct worker *w, int r)

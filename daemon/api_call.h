@@ -16,6 +16,8 @@
 #include "proto/check_api.h"
 
 struct config;
+struct debugger;
+struct debuggers;
 struct event_base;
 struct event_bus;
 struct freezer;
@@ -47,7 +49,7 @@ struct pending;
 struct pending_type {
     /** Its VM has ended: answers, or frees it. NULL: it waits for no VM. */
     void (*on_vm_ended)(struct pending *p, struct worker *w);
-    /** Its client is gone, so that nobody will read an answer. NULL: it is just freed. */
+    /** Its client is gone, so that nobody will read an answer: frees it. NULL: it is just freed. */
     void (*on_client_gone)(struct pending *p);
 };
 
@@ -62,6 +64,8 @@ struct pending {
     enum api_wait_for what;
     char world[65];
     char *path; /**< of an import */
+    void *data; /**< of the type's own; gone before this is freed */
+    uint64_t debugger, dispatched_ns;
     struct event *timeout;
 };
 
@@ -73,6 +77,7 @@ struct api {
     const struct freezer *freezer;
     struct registry *registry;
     struct worlds *worlds;
+    struct debuggers *debuggers;
     struct state *state;
     const struct api_clients *clients;
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
@@ -88,7 +93,8 @@ struct api_call {
     uint64_t client;
     const struct access_peer *peer;
     const struct api_request *request;
-    int fd; /**< came with it; a handler that keeps it sets -1 */
+    uint64_t dispatched_ns; /**< CLOCK_MONOTONIC when it was taken from the connection */
+    int fd;                 /**< came with it; a handler that keeps it sets -1 */
 };
 
 /** Sends one reply; the body of `envelope` is set, its request_id is set here. */
@@ -106,6 +112,8 @@ struct pending *api_pending(const struct api_call *call, const struct pending_ty
 /** Removes it; sends nothing. */
 void api_pending_free(struct pending *p);
 void api_pending_reply(struct pending *p, Stillpoint__Api__Envelope *envelope);
+/** The same with a descriptor, which is taken. */
+void api_pending_reply_fd(struct pending *p, Stillpoint__Api__Envelope *envelope, int fd);
 /** Sends the error and removes it. */
 void api_pending_fail(struct pending *p, int code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -121,6 +129,13 @@ struct pending *api_pending_find(struct api *api, const struct pending_type *typ
 struct worker *api_find_vm(const struct api_call *call, const struct api_vm_ref *ref);
 /** The same, and it has not exited. */
 struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm_ref *ref);
+
+/**
+ * The debugger that this connection acts through; NULL, and an error was sent, if it may not or
+ * there is none. Of the cli one nothing is left by it: call debuggers_reclaim() when the request is
+ * done.
+ */
+const struct debugger *api_debugger_of(const struct api_call *call, const char *ref);
 
 /** Answers a request that was handed on to a worker: `r` is what worker_send_…() said. */
 void api_reply_sent(const struct api_call *call, const struct worker *w, int r);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/vm_message.h"
 #include "daemon/worker.h"
@@ -17,7 +18,7 @@ typedef Stillpoint__Api__Envelope Envelope;
 
 void api_vm_get(struct api_call *call)
 {
-    const struct worker *w = api_find_vm(call, &call->request->vm.vm);
+    struct worker *w = api_find_vm(call, &call->request->vm.vm);
     if (w)
         vm_message_reply(call, w);
 }
@@ -60,23 +61,36 @@ void api_vm_list(struct api_call *call)
 
 void api_vm_hold(struct api_call *call)
 {
-    struct worker *w = api_find_live_vm(call, &call->request->vm.vm);
-    if (!w)
+    struct worker *w = api_find_live_vm(call, &call->request->hold.vm);
+    const struct debugger *d = w ? api_debugger_of(call, call->request->hold.debugger) : NULL;
+    if (!d)
         return;
-    snprintf(w->holder, sizeof w->holder, "cli:%u", (unsigned)call->peer->uid);
-    world_hold(worlds_get(call->api->worlds, w->world, false), w, call->peer->uid);
-    vm_message_reply(call, w);
+    uint64_t debugger = d->id;
+    int r = world_hold(worlds_get(call->api->worlds, w->world, false), w, d->id, d->name,
+                       call->peer->uid);
+    if (r < 0)
+        api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "VM '%s' is held too often", w->name);
+    else
+        vm_message_reply(call, w);
+    debuggers_reclaim(call->api->debuggers, debugger);
 }
 
 void api_vm_release(struct api_call *call)
 {
-    struct worker *w = api_find_live_vm(call, &call->request->vm.vm);
-    if (!w)
+    struct worker *w = api_find_live_vm(call, &call->request->hold.vm);
+    const struct debugger *d = w ? api_debugger_of(call, call->request->hold.debugger) : NULL;
+    if (!d)
         return;
-    if (world_release(worlds_get(call->api->worlds, w->world, false), w, call->peer->uid) < 0)
-        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' is not held", w->name);
-    else
+    uint64_t debugger = d->id;
+    if (world_release(worlds_get(call->api->worlds, w->world, false), w, d->id, call->peer->uid) ==
+        0)
         vm_message_reply(call, w);
+    else if (w->n_holds > 0)
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' is held by %s, not by %s", w->name,
+                 w->holds[0].name, d->name);
+    else
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' is not held", w->name);
+    debuggers_reclaim(call->api->debuggers, debugger);
 }
 
 static void killed_on_vm_ended(struct pending *p, struct worker *w)

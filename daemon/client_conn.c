@@ -14,6 +14,7 @@
 #include "daemon/event_bus.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
+#include "shared-mem/layout.h"
 
 /* Events are taken from the bus while less than this waits for the client. */
 #define EVENT_QUEUE_BYTES (64u * 1024)
@@ -260,6 +261,7 @@ static void take_request(struct client_conn *c, const struct api_request *reques
                             .client = c->id,
                             .peer = &c->peer,
                             .request = request,
+                            .dispatched_ns = shm_now_ns(),
                             .fd = TAKE_FD(*fd)};
     c->all->config.on_request(c->all->config.api, &call);
     fd_close(&call.fd);

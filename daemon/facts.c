@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/api_birth.h"
+#include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
 #include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
@@ -49,6 +50,7 @@ static const char *on_loaded(struct api *api, struct worker *w, const struct wor
     }
     worker_admit(w);
     state_put_vm(api->state, w);
+    world_on_member_admitted(worlds_get(api->worlds, w->world, false), w);
     api_birth_on_loaded(api, w);
     api_wait_recheck(api);
     return NULL;
@@ -122,6 +124,11 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
     return NULL;
 }
 
+static const char *on_inspected(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    return api_inspect_on_inspected(api, w, &f->inspected);
+}
+
 #define BIRTH (1u << WORKER_SPAWNING | 1u << WORKER_SETUP)
 #define LOADING (1u << WORKER_LOADING)
 #define ADMITTED (1u << WORKER_ADMITTED)
@@ -141,6 +148,7 @@ static const struct row {
     [FACT_CALL_DONE] = {"CallDone", ADMITTED, true, on_call_done},
     [FACT_POSTED] = {"Posted", ADMITTED, false, on_posted},
     [FACT_STDIN_WANTED] = {"StdinWanted", ADMITTED, false, on_stdin_wanted},
+    [FACT_INSPECTED] = {"Inspected", ADMITTED, true, on_inspected},
     [FACT_EXITING] = {"Exiting", ANY, true, on_exiting},
 };
 
@@ -198,6 +206,7 @@ static void on_ended(void *userdata, struct worker *w)
                             .exit = {w->exit.reason, w->exit.code, w->exit.signal},
                             .detail = w->exit.detail[0] ? w->exit.detail : NULL};
     event_bus_publish(api->bus, &e);
+    api_inspect_on_vm_ended(api, w);
     api_vm_on_ended(api, w);
     registry_retire(api->registry, w);
 }

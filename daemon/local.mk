@@ -5,7 +5,9 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api.c %D%/api.h \
 	%D%/api_birth.c %D%/api_birth.h \
 	%D%/api_call.c %D%/api_call.h \
+	%D%/api_debug.c %D%/api_debug.h \
 	%D%/api_doctor.c %D%/api_doctor.h \
+	%D%/api_inspect.c %D%/api_inspect.h \
 	%D%/api_log.c %D%/api_log.h \
 	%D%/api_talk.c %D%/api_talk.h \
 	%D%/api_vm.c %D%/api_vm.h \
@@ -13,16 +15,21 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_world.c %D%/api_world.h \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
+	%D%/debugger.c %D%/debugger.h \
+	%D%/enforcer.c %D%/enforcer.h \
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
+	%D%/stop_report.c %D%/stop_report.h \
+	%D%/ticket.c %D%/ticket.h \
 	%D%/vm_log.c %D%/vm_log.h \
 	%D%/vm_message.c %D%/vm_message.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/world.c %D%/world.h \
+	%D%/world_message.c %D%/world_message.h \
 	%D%/zygote_client.c %D%/zygote_client.h
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)

@@ -34,6 +34,7 @@
 #include "daemon/api_wait.h"
 #include "daemon/client_conn.h"
 #include "daemon/config.h"
+#include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
@@ -57,6 +58,7 @@ struct daemon {
     struct freezer *freezer;
     struct registry *registry;
     struct worlds *worlds;
+    struct debuggers *debuggers;
     struct state *state;
     struct client_conns *clients;
     struct api_clients client_ops;
@@ -289,6 +291,7 @@ static void on_client_gone(void *userdata, uint64_t client)
     struct api *api = userdata;
     struct daemon *d = api->userdata;
     api_vm_on_client_gone(api, client);
+    debuggers_on_client_gone(api->debuggers, client);
     if (client == d->private_client)
         end_loop(d, "the private client is gone");
 }
@@ -318,6 +321,9 @@ static void put_down(struct daemon *d, const struct event *e)
     case EVENT_WORLD_STOPPING:
     case EVENT_WORLD_STOPPED:
     case EVENT_WORLD_RESUMED:
+    case EVENT_WORLD_RUN_ONE:
+    case EVENT_TARGET_CHANGED:
+    case EVENT_LEASE_CHANGED:
         world = worlds_get(d->worlds, e->world, false);
         r = world ? state_put_world(d->state, world) : 0;
         break;
@@ -327,6 +333,22 @@ static void put_down(struct daemon *d, const struct event *e)
     default:
         break;
     }
+    if (r < 0)
+        log_error("cannot keep the state: %s", strerror(-r));
+}
+
+static void on_debugger_changed(void *userdata, const struct debugger *debugger)
+{
+    struct daemon *d = userdata;
+    int r = d->state ? state_put_debugger(d->state, debugger) : 0;
+    if (r < 0)
+        log_error("cannot keep the state: %s", strerror(-r));
+}
+
+static void on_debugger_gone(void *userdata, uint64_t id)
+{
+    struct daemon *d = userdata;
+    int r = d->state ? state_put_debugger_gone(d->state, id) : 0;
     if (r < 0)
         log_error("cannot keep the state: %s", strerror(-r));
 }
@@ -417,7 +439,11 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .zygote = find_zygote_for_api};
     d->registry = registry_new(&registry);
-    d->state = d->worlds && d->registry ? state_new(d->registry, d->worlds) : NULL;
+    const struct debuggers_events debuggers = {
+        .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
+    d->debuggers =
+        d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
+    d->state = d->debuggers ? state_new(d->registry, d->worlds, d->debuggers) : NULL;
     const struct client_conns_config clients = {.base = d->base,
                                                 .bus = d->bus,
                                                 .owner_uid = d->config.owner_uid,
@@ -441,6 +467,7 @@ static int build(struct daemon *d)
     d->api.freezer = d->freezer;
     d->api.registry = d->registry;
     d->api.worlds = d->worlds;
+    d->api.debuggers = d->debuggers;
     d->api.state = d->state;
     d->api.clients = &d->client_ops;
     d->api.zygote = find_zygote;
@@ -475,6 +502,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
+    d->debuggers = debuggers_free(d->debuggers);
     while (d->api.clients && (p = LIST_FIRST(&d->api.pendings)) != NULL)
         api_pending_free(p);
     d->clients = client_conns_free(d->clients);

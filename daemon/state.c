@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/world.h"
@@ -23,6 +24,7 @@ typedef Stillpoint__State__Record Record;
 struct state {
     struct registry *registry;
     struct worlds *worlds;
+    struct debuggers *debuggers;
     int fd;
     size_t bytes, bytes_when_new;
     uint64_t started_us;
@@ -66,7 +68,7 @@ static int append_vm(int fd, size_t *bytes, const struct worker *w)
 {
     Stillpoint__State__Vm m = STILLPOINT__STATE__VM__INIT;
     m.has_id = m.has_uid = m.has_pid = m.has_phase = m.has_memory_bytes = m.has_timeout_us = 1;
-    m.has_cpu_time_us = m.has_started_us = m.has_holds = m.has_released = m.has_keep_idle = 1;
+    m.has_cpu_time_us = m.has_started_us = m.has_released = m.has_keep_idle = 1;
     m.has_debug = m.has_held_ns = 1;
     m.id = w->id;
     m.name = (char *)(uintptr_t)w->name;
@@ -82,7 +84,15 @@ static int append_vm(int fd, size_t *bytes, const struct worker *w)
     m.timeout_us = w->timeout_us;
     m.cpu_time_us = w->cpu_time_us;
     m.started_us = w->started_us;
-    m.holds = w->gate.holds;
+    Stillpoint__State__Hold holds[LIMIT_HOLDS_PER_VM], *hold_at[LIMIT_HOLDS_PER_VM];
+    for (; m.n_holds < w->n_holds; m.n_holds++) {
+        Stillpoint__State__Hold *h = hold_at[m.n_holds] = &holds[m.n_holds];
+        stillpoint__state__hold__init(h);
+        h->has_debugger = h->has_count = 1;
+        h->debugger = w->holds[m.n_holds].debugger;
+        h->count = w->holds[m.n_holds].count;
+    }
+    m.holds = hold_at;
     m.released = w->gate.birth_done;
     m.keep_idle = w->keep_idle;
     m.debug = w->debug;
@@ -96,7 +106,7 @@ static int append_vm(int fd, size_t *bytes, const struct worker *w)
 static int append_world(int fd, size_t *bytes, const struct world *w)
 {
     Stillpoint__State__World m = STILLPOINT__STATE__WORLD__INIT;
-    const struct ticket *t = world_ticket(w);
+    const struct ticket *t = world_control(w);
     m.name = (char *)(uintptr_t)world_name(w);
     m.has_mode = m.has_epoch = 1;
     m.mode = world_mode(w);
@@ -108,6 +118,11 @@ static int append_world(int fd, size_t *bytes, const struct world *w)
         m.uid = t->request.uid;
         m.since_us = t->since_us;
         m.expires_us = world_expires_us(w);
+        m.has_debugger = m.has_runner = m.has_target = m.has_enforced = 1;
+        m.debugger = t->request.debugger;
+        m.runner = world_runner(w);
+        m.target = world_target(w);
+        m.enforced = t->request.enforce;
     }
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(WORLD);
@@ -115,12 +130,28 @@ static int append_world(int fd, size_t *bytes, const struct world *w)
     return append_to(fd, bytes, &record);
 }
 
+static int append_debugger(int fd, size_t *bytes, const struct debugger *d)
+{
+    Stillpoint__State__Debugger m = STILLPOINT__STATE__DEBUGGER__INIT;
+    m.has_id = m.has_owner_uid = m.has_hold_policy = 1;
+    m.id = d->id;
+    m.name = (char *)(uintptr_t)d->name;
+    m.note = (char *)(uintptr_t)d->note;
+    m.owner_uid = d->owner;
+    m.hold_policy = d->hold_policy;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(DEBUGGER);
+    record.debugger = &m;
+    return append_to(fd, bytes, &record);
+}
+
 static int append_counters(const struct state *s, int fd, size_t *bytes)
 {
     Stillpoint__State__Counters m = STILLPOINT__STATE__COUNTERS__INIT;
-    m.has_next_vm = m.has_next_ticket = 1;
+    m.has_next_vm = m.has_next_ticket = m.has_next_debugger = 1;
     m.next_vm = registry_next_id(s->registry);
     m.next_ticket = worlds_next_ticket(s->worlds);
+    m.next_debugger = debuggers_next_id(s->debuggers);
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(COUNTERS);
     record.counters = &m;
@@ -158,6 +189,9 @@ static int rewrite(struct state *s)
     for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
          w = worlds_after(s->worlds, world_name(w)))
         r = append_world(fd, &bytes, w);
+    for (const struct debugger *d = debuggers_after(s->debuggers, 0); d && r == 0;
+         d = debuggers_after(s->debuggers, d->id))
+        r = append_debugger(fd, &bytes, d);
     if (r < 0)
         return r;
     fd_close(&s->fd);
@@ -173,7 +207,8 @@ static int appended(struct state *s, int r)
     return r;
 }
 
-struct state *state_new(struct registry *registry, struct worlds *worlds)
+struct state *state_new(struct registry *registry, struct worlds *worlds,
+                        struct debuggers *debuggers)
 {
     struct timespec ts;
     struct state *s = calloc(1, sizeof *s);
@@ -183,6 +218,7 @@ struct state *state_new(struct registry *registry, struct worlds *worlds)
     *s = (struct state){
         .registry = registry,
         .worlds = worlds,
+        .debuggers = debuggers,
         .fd = -1,
         .started_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u,
     };
@@ -234,6 +270,23 @@ int state_put_world_gone(struct state *s, const char *name)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(WORLD_GONE);
     record.world_gone = &m;
+    return appended(s, append_to(s->fd, &s->bytes, &record));
+}
+
+int state_put_debugger(struct state *s, const struct debugger *d)
+{
+    int r = append_counters(s, s->fd, &s->bytes);
+    return appended(s, r < 0 ? r : append_debugger(s->fd, &s->bytes, d));
+}
+
+int state_put_debugger_gone(struct state *s, uint64_t id)
+{
+    Stillpoint__State__DebuggerGone m = STILLPOINT__STATE__DEBUGGER_GONE__INIT;
+    m.has_id = 1;
+    m.id = id;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(DEBUGGER_GONE);
+    record.debugger_gone = &m;
     return appended(s, append_to(s->fd, &s->bytes, &record));
 }
 
@@ -307,6 +360,39 @@ static int image_world(struct state_image *image, const char *name, Stillpoint__
     return 0;
 }
 
+static void free_debugger(Stillpoint__State__Debugger *m)
+{
+    stillpoint__state__debugger__free_unpacked(m, NULL);
+}
+
+static int image_debugger(struct state_image *image, uint64_t id, Stillpoint__State__Debugger *m)
+{
+    size_t i = 0;
+    while (i < image->n_debuggers && image->debuggers[i]->id != id)
+        i++;
+    if (i < image->n_debuggers) {
+        free_debugger(image->debuggers[i]);
+        if (m) {
+            image->debuggers[i] = m;
+            return 0;
+        }
+        memmove(image->debuggers + i, image->debuggers + i + 1,
+                (--image->n_debuggers - i) * sizeof *image->debuggers);
+        return 0;
+    }
+    if (!m)
+        return 0;
+    Stillpoint__State__Debugger **debuggers =
+        reallocarray(image->debuggers, i + 1, sizeof *debuggers);
+    if (!debuggers) {
+        free_debugger(m);
+        return -ENOMEM;
+    }
+    image->debuggers = debuggers;
+    image->debuggers[image->n_debuggers++] = m;
+    return 0;
+}
+
 /* Objects are taken out of the record: what is left there is NULL. */
 static int take_record(struct state_image *image, Record *record)
 {
@@ -322,6 +408,7 @@ static int take_record(struct state_image *image, Record *record)
     case BODY(COUNTERS):
         image->next_vm = record->counters->next_vm;
         image->next_ticket = record->counters->next_ticket;
+        image->next_debugger = record->counters->next_debugger;
         return 0;
     case BODY(VM):
         if (!record->vm->name || !record->vm->world)
@@ -338,6 +425,13 @@ static int take_record(struct state_image *image, Record *record)
     case BODY(WORLD_GONE):
         return record->world_gone->name ? image_world(image, record->world_gone->name, NULL)
                                         : -EPROTO;
+    case BODY(DEBUGGER):
+        if (!record->debugger->name)
+            return -EPROTO;
+        id = record->debugger->id;
+        return image_debugger(image, id, TAKE_PTR(record->debugger));
+    case BODY(DEBUGGER_GONE):
+        return image_debugger(image, record->debugger_gone->id, NULL);
     default:
         return 0; /* written by a later version, which says that we may leave it out */
     }
@@ -362,7 +456,8 @@ static int take_log(struct state_image *image, const uint8_t *data, size_t bytes
         }
         int r = take_record(image, record);
         if ((record->body_case == BODY(VM) && !record->vm) ||
-            (record->body_case == BODY(WORLD) && !record->world))
+            (record->body_case == BODY(WORLD) && !record->world) ||
+            (record->body_case == BODY(DEBUGGER) && !record->debugger))
             record->body_case = 0; /* it was taken */
         stillpoint__state__record__free_unpacked(record, NULL);
         if (r < 0)
@@ -398,6 +493,9 @@ void state_image_done(struct state_image *image)
         free_vm(image->vms[i]);
     for (size_t i = 0; i < image->n_worlds; i++)
         free_world(image->worlds[i]);
+    for (size_t i = 0; i < image->n_debuggers; i++)
+        free_debugger(image->debuggers[i]);
+    free(image->debuggers);
     free(image->vms);
     free(image->worlds);
     *image = (struct state_image){0};

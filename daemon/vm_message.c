@@ -27,7 +27,7 @@ void vm_message_fill_exit(Stillpoint__Api__Exit *m, const struct worker_exit *e)
     m->detail = e->detail[0] ? API_TEXT(e->detail) : NULL;
 }
 
-void vm_message_fill(struct vm_message *m, const struct worker *w)
+void vm_message_fill(struct vm_message *m, struct worker *w)
 {
     static const char *const layer_states[] = {"off", "degraded", "on"};
     Stillpoint__Api__Vm *vm = &m->vm;
@@ -45,7 +45,11 @@ void vm_message_fill(struct vm_message *m, const struct worker *w)
                 (state == STILLPOINT__API__VM_STATE__VM_STATE_STARTING ||
                  state == STILLPOINT__API__VM_STATE__VM_STATE_IDLE ||
                  state == STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED));
-    API_SET(vm, frozen, 0);
+    API_SET(vm, frozen, w->freeze.state == WORKER_FROZEN);
+    API_SET(vm, serving, w->serving);
+    enum arrival_how how = gone ? 0 : stop_report_how(w);
+    if (how != 0)
+        API_SET(vm, how, (Stillpoint__Api__How)how);
     API_SET(vm, pid, gone ? 0 : (uint32_t)w->pid);
     API_SET(vm, uid, w->uid);
     API_SET(vm, hooks, 0);
@@ -59,12 +63,11 @@ void vm_message_fill(struct vm_message *m, const struct worker *w)
         vm_message_fill_exit(&m->exit, &w->exit);
         vm->exit = &m->exit;
     }
-    if (w->gate.holds > 0) {
-        stillpoint__api__hold__init(&m->hold);
-        m->hold.debugger = API_TEXT(w->holder);
-        m->hold_at = &m->hold;
-        vm->holds = &m->hold_at;
-        vm->n_holds = 1;
+    vm->holds = m->hold_at;
+    for (; vm->n_holds < w->n_holds; vm->n_holds++) {
+        stillpoint__api__hold__init(&m->holds[vm->n_holds]);
+        m->holds[vm->n_holds].debugger = API_TEXT(w->holds[vm->n_holds].name);
+        m->hold_at[vm->n_holds] = &m->holds[vm->n_holds];
     }
     vm->posture = m->layer_at;
     for (; vm->n_posture < w->n_layers; vm->n_posture++) {
@@ -77,7 +80,7 @@ void vm_message_fill(struct vm_message *m, const struct worker *w)
 }
 
 static void init_reply(Envelope *e, Stillpoint__Api__VmReply *reply, struct vm_message *m,
-                       const struct worker *w)
+                       struct worker *w)
 {
     stillpoint__api__envelope__init(e);
     stillpoint__api__vm_reply__init(reply);
@@ -87,7 +90,7 @@ static void init_reply(Envelope *e, Stillpoint__Api__VmReply *reply, struct vm_m
     e->vm_reply = reply;
 }
 
-void vm_message_reply(const struct api_call *call, const struct worker *w)
+void vm_message_reply(const struct api_call *call, struct worker *w)
 {
     Envelope e;
     Stillpoint__Api__VmReply reply;
@@ -96,7 +99,7 @@ void vm_message_reply(const struct api_call *call, const struct worker *w)
     api_reply(call, &e);
 }
 
-void vm_message_pending_reply(struct pending *p, const struct worker *w)
+void vm_message_pending_reply(struct pending *p, struct worker *w)
 {
     Envelope e;
     Stillpoint__Api__VmReply reply;

@@ -22,6 +22,10 @@
 /* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
 #define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
 
+/* Numbers of SourceKind in api.proto and of a kind of Inspect in worker.proto. */
+#define SOURCE_KIND_WASM 3u
+#define INSPECT_PARK 4u
+
 /* How often a time limit is looked at while its VM is held. */
 #define HELD_LOOK_US 20000u
 
@@ -397,6 +401,7 @@ static int send_command(struct worker *w, Command *command, int fd)
     if (!w->channel || w->phase == WORKER_GONE)
         return -EPIPE;
     int r = worker_channel_send(w->channel, command, TAKE_FD(owned));
+    w->commands_sent++;
     if (r == 0)
         stop_message_sent(&w->gate);
     return r;
@@ -541,6 +546,44 @@ int worker_send_message(struct worker *w, const char *json)
     return r;
 }
 
+int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request)
+{
+    if (w->n_inspects >= WORKER_MAX_INSPECTS)
+        return -EBUSY;
+    Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    inspect.has_request = inspect.has_kind = 1;
+    inspect.request = w->last_inspect + 1;
+    inspect.kind = kind;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_INSPECT;
+    command.inspect = &inspect;
+    int r = send_command(w, &command, -1);
+    if (r < 0)
+        return r;
+    *ret_request = w->inspects[w->n_inspects++] = ++w->last_inspect;
+    return 0;
+}
+
+void worker_ask_to_park(struct worker *w)
+{
+    uint64_t request;
+    if (w->park_request == 0 && worker_send_inspect(w, INSPECT_PARK, &request) == 0)
+        w->park_request = request;
+}
+
+bool worker_inspected(struct worker *w, uint64_t request)
+{
+    size_t i = 0;
+    while (i < w->n_inspects && w->inspects[i] != request)
+        i++;
+    if (i == w->n_inspects)
+        return false;
+    w->inspects[i] = w->inspects[--w->n_inspects];
+    if (w->park_request == request)
+        w->park_request = 0;
+    return true;
+}
+
 void worker_hold_console(struct worker *w, bool hold)
 {
     if (w->channel)
@@ -548,6 +591,11 @@ void worker_hold_console(struct worker *w, bool hold)
 }
 
 /* ---- readings */
+
+bool worker_is_wasm(const struct worker *w)
+{
+    return w->source_kind == SOURCE_KIND_WASM;
+}
 
 uint64_t worker_cpu_us(const struct worker *w)
 {

@@ -72,6 +72,31 @@ struct worker_config {
 
 struct worker;
 
+/** How far a VM is from being kept from running by the kernel; enforcer.c moves it. */
+enum worker_freeze_state {
+    WORKER_THAWED,
+    WORKER_SETTLING, /**< said that it has arrived; watched until its main thread sleeps */
+    WORKER_FREEZING, /**< asked of the kernel, not confirmed */
+    WORKER_FROZEN,   /**< confirmed */
+    WORKER_FREEZE_FAILED,
+};
+
+struct worker_freeze {
+    enum worker_freeze_state state;
+    bool judge, lied;
+    bool based; /**< base_ns has all that the main thread ran before it arrived */
+    uint64_t since_ns, base_ns, commands_sent;
+};
+
+/** One debugger's holds of a VM. */
+struct worker_hold {
+    uint64_t debugger;
+    char name[LIMIT_NAME_BYTES + 1];
+    unsigned count;
+};
+
+#define WORKER_MAX_INSPECTS 16u
+
 struct worker_events {
     /** A fact that is legal in this phase's table; returns NULL or why the worker must go. */
     const char *(*on_fact)(void *userdata, struct worker *w, const struct worker_fact *fact);
@@ -112,7 +137,15 @@ struct worker {
     size_t message_bytes;
     uint32_t message_sizes[LIMIT_MESSAGES_QUEUED]; /**< of message n at n % size */
     bool wait_ready, stdin_open;
-    char holder[LIMIT_NAME_BYTES + 1];  /**< debugger that held it last */
+    struct worker_hold holds[LIMIT_HOLDS_PER_VM];
+    size_t n_holds;
+    struct worker_freeze freeze;
+    bool serving;           /**< frozen, but for the request that it serves */
+    uint64_t commands_sent; /**< on its channel: each is a reason to run for a moment */
+    /** Requests that it was asked to serve behind its gate, and has not answered. */
+    uint64_t inspects[WORKER_MAX_INSPECTS], last_inspect;
+    size_t n_inspects;
+    uint64_t park_request; /**< the one that only asks it to come to its gate; 0: none */
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
     char *load_error; /**< why its program could not be linked; it is about to end */
     struct vm_log log;
@@ -156,12 +189,21 @@ int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len);
 int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
                      const char *args_json);
 int worker_send_message(struct worker *w, const char *json);
+/** Asks it to serve a request (InspectKind of api.proto) behind its closed gate; answered by the
+ * fact Inspected with the number that this returns. -EBUSY: it owes too many answers. */
+int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request);
+/** Asks an idle or blocked VM to come to its gate; once, until it has answered. */
+void worker_ask_to_park(struct worker *w);
+/** An answer has come: false if nobody asked that. */
+bool worker_inspected(struct worker *w, uint64_t request);
 /** While on, the worker's console window is not opened again: it will wait. */
 void worker_hold_console(struct worker *w, bool hold);
 
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);
 
+/** Its program is WebAssembly. */
+bool worker_is_wasm(const struct worker *w);
 /** CPU time of the process in us, as of now or of its end. */
 uint64_t worker_cpu_us(const struct worker *w);
 /** Resident bytes of the process now; 0 once it is gone. */

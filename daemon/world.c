@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <time.h>
 #include <uthash.h>
 
 #include "base/log.h"
+#include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
 
@@ -18,35 +18,38 @@
  */
 #define SCAN_MS 10
 
-struct queued {
-    TAILQ_ENTRY(queued) link;
-    struct world *world;
-    struct ticket ticket;
-    struct event *wait;
-};
-
-/* A VM that ended during the stop in service. */
-struct dead {
-    STAILQ_ENTRY(dead) link;
-    struct arrival arrival;
-};
-
 struct world {
     UT_hash_handle hh;
     struct worlds *all;
     char name[LIMIT_NAME_BYTES + 1];
     enum world_mode mode;
     struct stop_world stop;
-    struct ticket ticket; /* in service; id 0: none */
-    uint64_t service_ns; /* CLOCK_MONOTONIC of the store that closed the gates, or of the service */
-    uint64_t closed_ns;  /* of the store that closed the world */
+    struct enforcer *enforcer;
+
+    struct ticket_queue pending;
+    struct ticket *control, *operation; /* in service; NULL: none */
+    uint64_t closed_ns;                 /* of the store that closed the running world */
+    uint64_t stop_ns;    /* of the store of the last stop; 0: its first ticket has been served */
+    uint64_t stopped_ns; /* of the change of mode that ended it */
     uint64_t expires_us;
-    struct event *scan, *deadline, *expiry, *suspicion;
+    bool late;           /* the deadline of this stop has passed: who is missing gets frozen */
+    const char *end_why; /* why a run-one ended; of the stop that follows */
+
+    /* Run-one: the mode to return to while there is a control ticket. */
+    struct {
+        bool one;
+        uint64_t vm;
+        enum world_runner_exit on_exit;
+        bool until_still;
+        void (*on_ended)(void *userdata, const char *why);
+        void *userdata;
+    } run;
+    uint64_t target;
+
+    struct event *scan, *deadline, *expiry, *suspicion, *run_deadline;
     uint64_t suspect_vm, late_scans;
-    TAILQ_HEAD(queue, queued) queue;
-    size_t n_queued;
-    STAILQ_HEAD(dead_list, dead) dead;
-    size_t n_dead;
+    struct stop_dead_list dead;
+    bool advancing, again; /* advance() is at work; something happened inside it */
 };
 
 struct worlds {
@@ -54,10 +57,10 @@ struct worlds {
     struct event_bus *bus;
     struct world *by_name;
     uint64_t next_ticket;
+    struct worlds_events events;
 };
 
-static void serve(struct world *w, const struct ticket *ticket, bool gates_are_closed);
-static void check_arrivals(struct world *w, bool by_timer);
+static void advance(struct world *w);
 
 static uint64_t realtime_us(void)
 {
@@ -66,10 +69,10 @@ static uint64_t realtime_us(void)
     return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
-static struct timeval timeval_us(uint64_t us)
+static void arm(struct event *timer, uint64_t us)
 {
-    return (struct timeval){.tv_sec = (time_t)(us / 1000000),
-                            .tv_usec = (suseconds_t)(us % 1000000)};
+    struct timeval t = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
+    event_add(timer, &t);
 }
 
 const char *world_mode_name(enum world_mode mode)
@@ -78,19 +81,13 @@ const char *world_mode_name(enum world_mode mode)
     return names[mode];
 }
 
-const char *ticket_reason_name(enum ticket_reason reason)
-{
-    static const char *const names[] = {"admin", "census", "audit", "debugger", "gc"};
-    return names[reason];
-}
-
 static void set_mode(struct world *w, enum world_mode to, const char *why)
 {
     static const unsigned legal[] = {
         [WORLD_RUN_ALL] = 1 << WORLD_STOPPING,
-        [WORLD_STOPPING] = 1 << WORLD_STOPPED | 1 << WORLD_RUN_ALL,
-        [WORLD_STOPPED] = 1 << WORLD_RUN_ALL | 1 << WORLD_STOPPED,
-        [WORLD_RUN_ONE] = 0,
+        [WORLD_STOPPING] = 1 << WORLD_STOPPED | 1 << WORLD_RUN_ALL | 1 << WORLD_RUN_ONE,
+        [WORLD_STOPPED] = 1 << WORLD_RUN_ALL | 1 << WORLD_RUN_ONE | 1 << WORLD_STOPPED,
+        [WORLD_RUN_ONE] = 1 << WORLD_STOPPING | 1 << WORLD_RUN_ALL,
     };
     assert(legal[w->mode] & 1u << to);
     log_debug("world %s: %s → %s (%s)", w->name, world_mode_name(w->mode), world_mode_name(to),
@@ -98,106 +95,421 @@ static void set_mode(struct world *w, enum world_mode to, const char *why)
     w->mode = to;
 }
 
-static void publish(struct world *w, enum event_kind kind, uint64_t vm, const char *name,
-                    const char *detail)
+static struct worker *worker_of(const struct stop_gate *g)
+{
+    return g->userdata;
+}
+
+struct worker *world_member(const struct world *w, uint64_t vm)
+{
+    for (size_t i = 0; i < w->stop.n_gates; i++)
+        if (worker_of(w->stop.gates[i])->id == vm)
+            return worker_of(w->stop.gates[i]);
+    return NULL;
+}
+
+static void publish(struct world *w, enum event_kind kind, const struct ticket *t,
+                    const struct worker *vm, const char *detail)
 {
     struct event e = {.kind = kind,
                       .world = w->name,
                       .epoch = w->stop.epoch,
-                      .ticket = w->ticket.id,
-                      .uid = w->ticket.request.uid,
-                      .vm = vm,
-                      .name = name,
+                      .ticket = t ? t->id : 0,
+                      .uid = t ? t->request.uid : 0,
+                      .vm = vm ? vm->id : 0,
+                      .name = vm ? vm->name : NULL,
                       .detail = detail};
     event_bus_publish(w->all->bus, &e);
 }
 
-/* ---- the report */
-
-static struct arrival arrival_of(const struct world *w, const struct stop_gate *g)
+static void publish_lease(struct world *w, const struct ticket *t, const char *why)
 {
-    const struct worker *worker = g->userdata;
-    struct arrival a = {.vm = worker->id, .was = g->was};
-    memcpy(a.name, worker->name, sizeof a.name);
-    a.how = g->how == STOP_ACKED ? ARRIVAL_ACKED : ARRIVAL_HELD;
-    /* A gate that was closed before (a hold, a birth, the ticket before this): nothing to wait for.
-     */
-    if (g->closed_ns < w->service_ns)
-        a.was = stop_state(g);
-    else if (g->arrived_ns > w->service_ns)
-        a.elapsed_us = (g->arrived_ns - w->service_ns) / 1000;
-    return a;
+    struct event e = {.kind = EVENT_LEASE_CHANGED,
+                      .world = w->name,
+                      .epoch = w->stop.epoch,
+                      .ticket = t->id,
+                      .uid = t->request.uid,
+                      .name = t->request.debugger_name,
+                      .detail = why};
+    event_bus_publish(w->all->bus, &e);
 }
 
-static void answer(struct world *w)
+/* ---- tickets */
+
+static void count_ticket(struct world *w, uint64_t debugger, int change)
 {
-    if (w->ticket.answered)
+    if (w->all->events.on_ticket)
+        w->all->events.on_ticket(w->all->events.userdata, debugger, change);
+}
+
+/* The end of a ticket that was accepted, wherever it is: each passes here once. */
+static void end_ticket(struct world *w, struct ticket *t, enum ticket_outcome outcome)
+{
+    uint64_t debugger = t->request.debugger;
+    if (w->control == t)
+        w->control = NULL;
+    if (w->operation == t)
+        w->operation = NULL;
+    publish(w, EVENT_TICKET_ENDED, t, NULL, ticket_outcome_name(outcome));
+    ticket_free(t, outcome);
+    count_ticket(w, debugger, -1);
+}
+
+static void end_run_one(struct world *w, const char *why)
+{
+    if (!w->run.one)
         return;
-    w->ticket.answered = true;
-    size_t n = w->stop.n_gates + w->n_dead, n_arrivals = 0, n_missing = 0;
-    struct arrival *arrivals = calloc(n + 1, sizeof *arrivals);
-    uint64_t *missing = calloc(n + 1, sizeof *missing);
-    struct stop_report report = {.world = w,
-                                 .ticket = w->ticket.id,
-                                 .reason = w->ticket.request.reason,
-                                 .mode = w->mode,
-                                 .arrivals = arrivals,
-                                 .missing = missing};
-    if (arrivals && missing) {
-        for (size_t i = 0; i < w->stop.n_gates; i++) {
-            const struct stop_gate *g = w->stop.gates[i];
-            if (g->arrived)
-                arrivals[n_arrivals++] = arrival_of(w, g);
-            else
-                missing[n_missing++] = ((const struct worker *)g->userdata)->id;
-        }
-        const struct dead *d;
-        STAILQ_FOREACH(d, &w->dead, link)
-        arrivals[n_arrivals++] = d->arrival;
+    w->run.one = false;
+    w->end_why = why;
+    event_del(w->run_deadline);
+    log_debug("world %s: the run of vm %llu alone is over: %s", w->name,
+              (unsigned long long)w->run.vm, why);
+    if (w->run.on_ended)
+        w->run.on_ended(w->run.userdata, why);
+    w->run.on_ended = NULL;
+}
+
+static void end_control(struct world *w, enum ticket_outcome outcome, const char *why)
+{
+    struct ticket *t = w->control;
+    end_run_one(w, outcome == TICKET_SERVED ? "resumed" : "stopped");
+    event_del(w->expiry);
+    publish_lease(w, t, why);
+    end_ticket(w, t, outcome);
+}
+
+/* Whether the world may be stopped, or stay stopped, for this ticket now: the lease is free, or its
+ * holder's, or does not mind. Of several that want the lease the first in the queue will get it. */
+static bool servable(const struct world *w, const struct ticket *t)
+{
+    bool same = w->control && w->control->request.debugger == t->request.debugger;
+    if (t->request.operation)
+        return !w->control || same || w->run.one;
+    if (w->control && !(same && w->run.one))
+        return false;
+    const struct ticket *ahead;
+    TAILQ_FOREACH(ahead, &w->pending.list, link)
+    if (ahead == t || !ahead->request.operation)
+        return ahead == t;
+    return true;
+}
+
+static struct ticket *first_servable(const struct world *w)
+{
+    struct ticket *t;
+    TAILQ_FOREACH(t, &w->pending.list, link)
+    if (servable(w, t))
+        return t;
+    return NULL;
+}
+
+/* What the world is stopped for, or being stopped for: whose wishes hold. */
+static struct ticket *in_service(const struct world *w)
+{
+    if (w->operation)
+        return w->operation;
+    struct ticket *t = w->mode == WORLD_STOPPING ? first_servable(w) : NULL;
+    return t ? t : w->control;
+}
+
+/* Those that cannot be served, or not any more, begin to wait; who would not wait ends. */
+static void sort_out_waiting(struct world *w)
+{
+    struct ticket *t, *next;
+    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
+        next = TAILQ_NEXT(t, link);
+        if (servable(w, t))
+            continue;
+        t->deadline_ns = 0;
+        if (t->request.wait_us == 0 || ticket_start_wait(t) < 0)
+            end_ticket(w, t, TICKET_TIMED_OUT);
     }
-    for (size_t i = 0; i < n_arrivals; i++)
-        if (arrivals[i].elapsed_us > report.elapsed_us)
-            report.elapsed_us = arrivals[i].elapsed_us;
-    if (n_missing > 0)
-        report.elapsed_us = (shm_now_ns() - w->service_ns) / 1000;
-    report.n_arrivals = n_arrivals;
-    report.n_missing = n_missing;
-    if (w->ticket.request.on_served)
-        w->ticket.request.on_served(w->ticket.request.userdata, TICKET_SERVED, &report);
-    free(arrivals);
-    free(missing);
+}
+
+static void on_wait_over(void *userdata, struct ticket *t)
+{
+    struct world *w = userdata;
+    end_ticket(w, t, TICKET_TIMED_OUT);
+    advance(w);
+    world_drop_if_unused(w);
+}
+
+/* ---- who has arrived */
+
+static bool satisfied(const struct ticket *t, struct worker *worker)
+{
+    if (worker->freeze.state == WORKER_FROZEN)
+        return true;
+    enum stop_how how = stop_how_now(&worker->gate);
+    return how == STOP_ACKED || (how == STOP_HELD && !(t && t->request.require_idle));
+}
+
+static bool all_satisfied(const struct world *w, const struct ticket *t)
+{
+    if (w->stop.n_missing == 0 && !(t && t->request.require_idle))
+        return true;
+    for (size_t i = 0; i < w->stop.n_gates; i++)
+        if (!satisfied(t, worker_of(w->stop.gates[i])))
+            return false;
+    return true;
+}
+
+/* Idle and blocked VMs come to their gates only when asked to. */
+static void wake_held(struct world *w)
+{
+    for (size_t i = 0; i < w->stop.n_gates; i++) {
+        struct worker *worker = worker_of(w->stop.gates[i]);
+        if (stop_how_now(&worker->gate) != STOP_HELD)
+            continue;
+        worker_ask_to_park(worker);
+        stop_kick_one(&worker->gate);
+    }
+}
+
+/* True when nobody is left who could be frozen and is not. */
+static bool all_frozen(struct world *w)
+{
+    bool done = true;
+    for (size_t i = 0; i < w->stop.n_gates; i++) {
+        struct worker *worker = worker_of(w->stop.gates[i]);
+        if (worker->pidfd < 0 || worker->serving || worker->freeze.state == WORKER_FREEZE_FAILED)
+            continue;
+        enforcer_freeze(w->enforcer, worker, true);
+        done &= worker->freeze.state == WORKER_FROZEN;
+    }
+    return done;
+}
+
+/* Everything that this ticket asks of the VMs. Sets in motion what it still waits for. */
+static bool fulfilled(struct world *w, const struct ticket *t)
+{
+    if (t && t->request.require_idle && !w->late)
+        wake_held(w);
+    if (!all_satisfied(w, t))
+        return false;
+    return !(t && t->request.enforce) || all_frozen(w);
+}
+
+/* The VM of which a debugger would want to hear first: the one that caused the stop, else one that
+ * is parked in WebAssembly, else any that is parked. */
+static uint64_t choose_target(const struct world *w, const struct ticket *t)
+{
+    struct worker *best = NULL;
+    if (t->request.target && world_member(w, t->request.target))
+        return t->request.target;
+    for (size_t i = 0; i < w->stop.n_gates; i++) {
+        struct worker *worker = worker_of(w->stop.gates[i]);
+        if (stop_how_now(&worker->gate) != STOP_ACKED || worker->freeze.lied)
+            continue;
+        if (!best || (worker_is_wasm(worker) && !worker_is_wasm(best)) ||
+            (worker_is_wasm(worker) == worker_is_wasm(best) && worker->id < best->id))
+            best = worker;
+    }
+    return best ? best->id : 0;
+}
+
+static void set_target(struct world *w, uint64_t target)
+{
+    if (w->target == target)
+        return;
+    w->target = target;
+    if (w->control)
+        publish(w, EVENT_TARGET_CHANGED, w->control, world_member(w, target), NULL);
 }
 
 static void forget_dead(struct world *w)
 {
     while (!STAILQ_EMPTY(&w->dead)) {
-        struct dead *d = STAILQ_FIRST(&w->dead);
+        struct stop_dead *d = STAILQ_FIRST(&w->dead);
         STAILQ_REMOVE_HEAD(&w->dead, link);
         free(d);
     }
-    w->n_dead = 0;
 }
 
-/* ---- a stop */
+/* ---- serving */
 
-static void stopped(struct world *w)
+static void answer(struct world *w, struct ticket *t)
+{
+    static struct stop_dead_list nobody = STAILQ_HEAD_INITIALIZER(nobody);
+    uint64_t now = shm_now_ns();
+    bool own_stop = w->stop_ns != 0;
+    struct stop_report report = {.world = w,
+                                 .ticket = t,
+                                 .mode = w->mode,
+                                 .closed_ns = own_stop ? w->stop_ns : now,
+                                 .stopped_ns = w->mode != WORLD_STOPPED ? 0
+                                               : own_stop               ? w->stopped_ns
+                                                                        : now};
+    t->answered = true;
+    /* Without memory the report is empty: the stop itself needs none. */
+    (void)stop_report_fill(&report, &w->stop, own_stop ? &w->dead : &nobody);
+    if (t->request.on_served)
+        t->request.on_served(t->request.userdata, &report);
+    stop_report_done(&report);
+}
+
+static void take_lease(struct world *w, struct ticket *t)
+{
+    struct ticket *before = w->control;
+    w->control = t;
+    w->expires_us = realtime_us() + t->request.hold_us;
+    arm(w->expiry, t->request.hold_us);
+    if (before) {
+        /* The controller stops its own run-one by a new ticket. */
+        end_run_one(w, "stopped");
+        end_ticket(w, before, TICKET_SERVED);
+    } else {
+        publish_lease(w, t, "taken");
+    }
+    set_target(w, choose_target(w, t));
+}
+
+static void serve(struct world *w, struct ticket *t)
+{
+    bool first = w->stop_ns != 0;
+    ticket_queue_remove(t);
+    if (w->mode == WORLD_STOPPED && !first)
+        set_mode(w, WORLD_STOPPED, "next ticket");
+    if (t->request.operation)
+        w->operation = t;
+    else
+        take_lease(w, t);
+    w->end_why = NULL;
+    if (w->mode == WORLD_STOPPED)
+        publish(w, EVENT_WORLD_STOPPED, t, NULL, ticket_reason_name(t->request.reason));
+    answer(w, t);
+    w->stop_ns = 0;
+    w->late = false;
+}
+
+/* ---- modes */
+
+/* From the earliest deadline on, missing VMs are frozen. Those of tickets that cannot be served do
+ * not count. */
+static void arm_deadline(struct world *w)
+{
+    uint64_t now = shm_now_ns(), first = 0;
+    struct ticket *t;
+    TAILQ_FOREACH(t, &w->pending.list, link)
+    {
+        if (!servable(w, t))
+            continue;
+        if (t->deadline_ns == 0)
+            t->deadline_ns = now + t->request.deadline_us * 1000;
+        if (first == 0 || t->deadline_ns < first)
+            first = t->deadline_ns;
+    }
+    if (first == 0 && w->control)
+        first = now + w->control->request.deadline_us * 1000;
+    if (first != 0)
+        arm(w->deadline, first > now ? (first - now) / 1000 : 0);
+}
+
+static void begin_stop(struct world *w, const struct ticket *t, const char *why)
+{
+    bool ran = w->mode == WORLD_RUN_ALL;
+    set_mode(w, WORLD_STOPPING, why);
+    forget_dead(w);
+    w->late = false;
+    stop_close(&w->stop);
+    w->stop_ns = w->stop.changed_ns;
+    if (ran)
+        w->closed_ns = w->stop_ns;
+    publish(w, EVENT_WORLD_STOPPING, t, NULL, why);
+}
+
+/* The timers of a stop that is not complete at once. */
+static void await_stop(struct world *w)
+{
+    if (event_pending(w->scan, EV_TIMEOUT, NULL))
+        return;
+    struct timeval scan = {.tv_usec = SCAN_MS * 1000};
+    event_add(w->scan, &scan);
+    arm_deadline(w);
+}
+
+static void end_stop_timers(struct world *w)
 {
     event_del(w->scan);
     event_del(w->deadline);
-    set_mode(w, WORLD_STOPPED, "all arrived");
-    publish(w, EVENT_WORLD_STOPPED, 0, NULL, ticket_reason_name(w->ticket.request.reason));
-    answer(w);
+}
+
+static void reopen(struct world *w, const char *why)
+{
+    end_stop_timers(w);
+    enforcer_thaw_all(w->enforcer);
+    stop_open(&w->stop);
+    set_mode(w, WORLD_RUN_ALL, why);
+    w->end_why = NULL;
+    w->target = 0;
+    forget_dead(w);
+    publish(w, EVENT_WORLD_RESUMED, NULL, NULL, NULL);
+}
+
+/* Looks whether a runner that was to run until it is still has come to that. Its kick number tells
+ * it to say so; a look that finds it running or on its way asks again. */
+static void look_at_runner(struct world *w)
+{
+    struct worker *runner = w->run.one && w->run.until_still ? world_member(w, w->run.vm) : NULL;
+    if (!runner || w->mode != WORLD_RUN_ONE)
+        return;
+    enum shm_state state = stop_kick_one(&runner->gate);
+    if (state == SHM_IDLE || state == SHM_BLOCKED)
+        end_run_one(w, state == SHM_IDLE ? "idle" : "blocked");
+}
+
+static bool may_run_alone(const struct worker *worker)
+{
+    return worker && worker->phase == WORKER_ADMITTED && worker->gate.birth_done;
+}
+
+static void enter_run_one(struct world *w)
+{
+    struct worker *runner = world_member(w, w->run.vm);
+    if (!may_run_alone(runner)) {
+        end_run_one(w, "ended");
+        return;
+    }
+    end_stop_timers(w);
+    set_mode(w, WORLD_RUN_ONE, "run-one");
+    /* A hold that came meanwhile: it gets its permit when that ends, or the run-one ends first. */
+    if (runner->gate.holds == 0) {
+        enforcer_thaw(w->enforcer, runner);
+        stop_permit(&runner->gate);
+    }
+    publish(w, EVENT_WORLD_RUN_ONE, w->control, runner, NULL);
+    look_at_runner(w);
+}
+
+/* Not even a freeze could be confirmed for somebody: the tickets whose deadline has passed are told
+ * so. The stop goes on until it is resumed, or the VM arrives or ends after all. */
+static void give_up(struct world *w)
+{
+    for (size_t i = 0; i < w->stop.n_gates; i++) {
+        const struct worker *worker = worker_of(w->stop.gates[i]);
+        bool dying = worker->exit.reason != 0;
+        if (dying || worker->freeze.state == WORKER_SETTLING ||
+            worker->freeze.state == WORKER_FREEZING)
+            return;
+    }
+    struct ticket *t;
+    uint64_t now = shm_now_ns();
+    while ((t = first_servable(w)) != NULL && t->deadline_ns != 0 && t->deadline_ns <= now) {
+        if (!t->request.operation)
+            serve(w, t);
+        else
+            end_ticket(w, t, TICKET_FAILED);
+    }
 }
 
 /* The timer completed a stop that a kick should have: if that kick does not even come within a
  * second, it was lost, and that is a bug somewhere. */
 static void suspect(struct world *w, const struct stop_gate *kicked)
 {
-    static const struct timeval second = {.tv_sec = 1};
     if (!kicked)
         return;
-    w->suspect_vm = ((const struct worker *)kicked->userdata)->id;
-    event_add(w->suspicion, &second);
+    w->suspect_vm = worker_of(kicked)->id;
+    arm(w->suspicion, 1000000);
 }
 
 static void on_suspicion(evutil_socket_t fd, short what, void *userdata)
@@ -217,43 +529,178 @@ static void clear_suspicion(struct world *w, const struct worker *worker)
     event_del(w->suspicion);
 }
 
-/* Looks who has arrived; asks one of the others to say so when it has. Completion is re-evaluated
- * by everything that can bring it about: a kick, a death, and the timer, for workers that lie. */
-static void check_arrivals(struct world *w, bool by_timer)
+/* Each step returns whether the mode has changed, or something else that wants another look. */
+
+static bool step_running(struct world *w)
 {
-    if (w->mode != WORLD_STOPPING)
+    struct ticket *t = first_servable(w);
+    if (w->mode == WORLD_RUN_ONE && !w->control) {
+        reopen(w, "resumed");
+        return true;
+    }
+    if (w->mode == WORLD_RUN_ONE && !w->run.one) {
+        begin_stop(w, t ? t : w->control, w->end_why ? w->end_why : "run-one ended");
+        return true;
+    }
+    if (!t)
+        return false;
+    ticket_end_wait(t);
+    begin_stop(w, t, ticket_reason_name(t->request.reason));
+    return true;
+}
+
+static bool step_stopping(struct world *w)
+{
+    struct ticket *t = first_servable(w);
+    if (!t && !w->control) {
+        reopen(w, "cancelled");
+        return true;
+    }
+    if (!t && w->run.one) {
+        enter_run_one(w);
+        return true;
+    }
+    if (stop_scan(&w->stop) > 0)
+        stop_kick(&w->stop);
+    if (!fulfilled(w, t ? t : w->control)) {
+        await_stop(w);
+        if (w->late)
+            give_up(w);
+        return false;
+    }
+    for (size_t i = 0; i < w->stop.n_gates; i++)
+        assert(w->stop.gates[i]->arrived ||
+               worker_of(w->stop.gates[i])->freeze.state == WORKER_FROZEN);
+    end_stop_timers(w);
+    set_mode(w, WORLD_STOPPED, w->late ? "the others are frozen" : "all arrived");
+    w->stopped_ns = shm_now_ns();
+    if (!t) {
+        /* A run-one has ended; its controller has the world again. */
+        set_target(w, choose_target(w, w->control));
+        publish(w, EVENT_WORLD_STOPPED, w->control, NULL, w->end_why);
+        w->end_why = NULL;
+        w->stop_ns = 0;
+    }
+    return true;
+}
+
+static bool step_stopped(struct world *w)
+{
+    if (w->operation)
+        return false;
+    struct ticket *t = first_servable(w);
+    if (t) {
+        if (!fulfilled(w, t)) {
+            await_stop(w);
+            return false;
+        }
+        end_stop_timers(w);
+        serve(w, t);
+        return true;
+    }
+    if (!w->control) {
+        reopen(w, "resumed");
+        return true;
+    }
+    if (!w->run.one) {
+        end_stop_timers(w); /* of a ticket that was cancelled */
+        return false;
+    }
+    enter_run_one(w);
+    return true;
+}
+
+/* Looks at everything anew, until there is nothing to do but wait. What happens inside it, by
+ * callbacks, is looked at before it returns. */
+static void advance(struct world *w)
+{
+    w->again = true;
+    if (w->advancing)
         return;
-    const struct stop_gate *kicked = w->stop.kicked;
-    size_t missing = stop_scan(&w->stop);
-    if (by_timer && missing == 0)
-        suspect(w, kicked);
-    if (missing > 0)
-        missing = stop_kick(&w->stop);
-    if (missing == 0)
-        stopped(w);
+    w->advancing = true;
+    while (w->again) {
+        bool more = false;
+        w->again = false;
+        sort_out_waiting(w);
+        switch (w->mode) {
+        case WORLD_RUN_ALL:
+        case WORLD_RUN_ONE:
+            more = step_running(w);
+            break;
+        case WORLD_STOPPING:
+            more = step_stopping(w);
+            break;
+        case WORLD_STOPPED:
+            more = step_stopped(w);
+            break;
+        }
+        if (more)
+            w->again = true;
+    }
+    w->advancing = false;
 }
 
 static void on_scan(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
-    check_arrivals(userdata, true);
+    struct world *w = userdata;
+    const struct stop_gate *kicked = w->stop.kicked;
+    if (w->mode == WORLD_STOPPING && w->stop.n_missing > 0 && stop_scan(&w->stop) == 0)
+        suspect(w, kicked);
+    advance(w);
 }
 
-/* The VMs that have not arrived are named; the others hold; the stop goes on until resume. */
+static void on_frozen(void *userdata, struct worker *worker)
+{
+    struct world *w = userdata;
+    publish(w, EVENT_VM_FROZEN, in_service(w), worker, NULL);
+    if (!worker->freeze.lied)
+        return;
+    log_warning("world %s: vm %llu (%s) said that it had arrived, and ran on", w->name,
+                (unsigned long long)worker->id, worker->name);
+    publish(w, EVENT_VM_LIED, in_service(w), worker, "said that it had arrived, and ran on");
+}
+
+static void on_enforcement(void *userdata)
+{
+    struct world *w = userdata;
+    advance(w);
+}
+
+static const struct enforcer_events enforcement = {on_frozen, on_enforcement};
+
+/* Those who are missing are named, and frozen or killed. The stop is complete when that is
+ * confirmed. */
 static void on_deadline(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct world *w = userdata;
-    check_arrivals(w, true);
-    if (w->mode != WORLD_STOPPING)
+    advance(w);
+    const struct ticket *t = first_servable(w);
+    if (w->mode != WORLD_STOPPING && !(w->mode == WORLD_STOPPED && t && !w->operation))
         return;
-    for (size_t i = 0; i < w->stop.n_gates; i++) {
-        const struct stop_gate *g = w->stop.gates[i];
-        const struct worker *worker = g->userdata;
-        if (!g->arrived)
-            publish(w, EVENT_VM_MISSED, worker->id, worker->name, "did not arrive by the deadline");
+    if (!t)
+        t = w->control;
+    if (all_satisfied(w, t) || w->late) {
+        /* Only a freeze is waited for: enforcer gives up by itself. */
+        w->late = true;
+        advance(w);
+        return;
     }
-    answer(w);
+    w->late = true;
+    for (size_t i = 0; i < w->stop.n_gates; i++) {
+        struct worker *worker = worker_of(w->stop.gates[i]);
+        if (satisfied(t, worker))
+            continue;
+        publish(w, EVENT_VM_MISSED, t, worker,
+                t->request.kill_late ? "did not arrive by the deadline: killed"
+                                     : "did not arrive by the deadline");
+        if (t->request.kill_late)
+            worker_kill(worker, EXIT_REASON_KILLED, "it did not stop by the deadline");
+        else
+            enforcer_freeze(w->enforcer, worker, false);
+    }
+    advance(w);
 }
 
 /* The lease of a controller that holds the world and is not heard of again. */
@@ -261,165 +708,209 @@ static void on_expiry(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct world *w = userdata;
-    uint64_t ticket, next, held;
+    if (!w->control)
+        return;
     log_notice("world %s: the hold of ticket %llu has run out; resuming", w->name,
-               (unsigned long long)w->ticket.id);
-    world_resume(w, &ticket, &next, &held);
+               (unsigned long long)w->control->id);
+    end_control(w, TICKET_SERVED, "expired");
+    advance(w);
     world_drop_if_unused(w);
 }
 
-static void serve(struct world *w, const struct ticket *ticket, bool gates_are_closed)
-{
-    w->ticket = *ticket;
-    w->expires_us = realtime_us() + ticket->request.hold_us;
-    struct timeval hold = timeval_us(ticket->request.hold_us);
-    event_add(w->expiry, &hold);
-    forget_dead(w);
-    if (gates_are_closed) {
-        /* After another ticket: nobody has run since, nothing has to be stored. */
-        w->service_ns = shm_now_ns();
-        set_mode(w, WORLD_STOPPED, "next ticket");
-        publish(w, EVENT_WORLD_STOPPED, 0, NULL, ticket_reason_name(ticket->request.reason));
-        answer(w);
-        return;
-    }
-    set_mode(w, WORLD_STOPPING, ticket_reason_name(ticket->request.reason));
-    stop_close(&w->stop);
-    w->service_ns = w->closed_ns = w->stop.changed_ns;
-    publish(w, EVENT_WORLD_STOPPING, 0, NULL, ticket_reason_name(ticket->request.reason));
-    check_arrivals(w, false);
-    if (w->mode != WORLD_STOPPING)
-        return;
-    struct timeval scan = {.tv_usec = SCAN_MS * 1000};
-    struct timeval deadline = timeval_us(ticket->request.deadline_us);
-    event_add(w->scan, &scan);
-    event_add(w->deadline, &deadline);
-}
-
-/* ---- the queue */
-
-static void queued_free(struct queued *q)
-{
-    TAILQ_REMOVE(&q->world->queue, q, link);
-    q->world->n_queued--;
-    event_free(q->wait);
-    free(q);
-}
-
-static void end_queued(struct queued *q, enum ticket_outcome outcome)
-{
-    struct ticket_request request = q->ticket.request;
-    queued_free(q);
-    if (request.on_served)
-        request.on_served(request.userdata, outcome, NULL);
-}
-
-static void on_wait_over(evutil_socket_t fd, short what, void *userdata)
+static void on_run_deadline(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
-    end_queued(userdata, TICKET_EXPIRED);
+    struct world *w = userdata;
+    end_run_one(w, "deadline");
+    advance(w);
 }
 
-static int enqueue(struct world *w, const struct ticket *ticket)
-{
-    if (w->n_queued >= LIMIT_TICKETS)
-        return -EMFILE;
-    struct queued *q = calloc(1, sizeof *q), *at;
-    if (!q)
-        return -ENOMEM;
-    *q = (struct queued){.world = w, .ticket = *ticket};
-    q->wait = event_new(w->all->base, -1, 0, on_wait_over, q);
-    if (!q->wait) {
-        free(q);
-        return -ENOMEM;
-    }
-    struct timeval wait = timeval_us(ticket->request.wait_us);
-    event_add(q->wait, &wait);
-    /* Behind the last one that is at least as urgent. */
-    TAILQ_FOREACH_REVERSE(at, &w->queue, queue, link)
-    /* cppcheck-suppress nullPointerRedundantCheck ; the loop ends with NULL */
-    if (at->ticket.request.reason >= ticket->request.reason)
-        break;
-    if (at)
-        TAILQ_INSERT_AFTER(&w->queue, at, q, link);
-    else
-        TAILQ_INSERT_HEAD(&w->queue, q, link);
-    w->n_queued++;
-    return 0;
-}
+/* ---- requests */
 
 int world_stop(struct world *w, const struct ticket_request *request, uint64_t *ret_ticket)
 {
-    if (w->mode != WORLD_RUN_ALL && request->wait_us == 0)
-        return -EBUSY;
-    struct ticket t = {.id = w->all->next_ticket, .request = *request, .since_us = realtime_us()};
-    snprintf(t.debugger, sizeof t.debugger, "cli:%u", (unsigned)request->uid);
-    if (w->mode != WORLD_RUN_ALL) {
-        int r = enqueue(w, &t);
-        if (r < 0)
-            return r;
+    struct ticket *t = ticket_new(w->all->next_ticket, request);
+    if (!t)
+        return -ENOMEM;
+    int r = ticket_queue_add(&w->pending, t);
+    /* Whoever would have to wait for somebody else, and will not, is refused. */
+    if (r == 0 && (w->operation || !servable(w, t)))
+        r = request->wait_us == 0 ? -EBUSY : ticket_start_wait(t);
+    if (r < 0) {
+        ticket_forget_caller(t);
+        ticket_free(t, TICKET_FAILED);
+        return r;
     }
     w->all->next_ticket++;
-    *ret_ticket = t.id;
-    if (w->mode == WORLD_RUN_ALL)
-        serve(w, &t, false);
+    *ret_ticket = t->id;
+    count_ticket(w, request->debugger, 1);
+    if (event_pending(w->scan, EV_TIMEOUT, NULL))
+        arm_deadline(w);
+    advance(w);
     return 0;
 }
 
-static void reopen(struct world *w)
+static struct ticket *resumes(const struct world *w)
 {
-    stop_open(&w->stop);
-    set_mode(w, WORLD_RUN_ALL, "resumed");
-    publish(w, EVENT_WORLD_RESUMED, 0, NULL, NULL);
-    w->ticket = (struct ticket){0};
-    forget_dead(w);
+    return w->control ? w->control : in_service(w);
 }
 
-int world_resume(struct world *w, uint64_t *ret_ticket, uint64_t *ret_next, uint64_t *ret_held_us)
+const struct ticket *world_resumes(const struct world *w)
 {
-    if (w->mode != WORLD_STOPPING && w->mode != WORLD_STOPPED)
+    return resumes(w);
+}
+
+int world_resume(struct world *w, struct world_resumption *ret)
+{
+    struct ticket *t = resumes(w);
+    if (!t)
         return -EALREADY;
-    bool all_still = w->mode == WORLD_STOPPED;
-    struct ticket ended = w->ticket;
-    event_del(w->scan);
-    event_del(w->deadline);
-    event_del(w->expiry);
-    *ret_ticket = ended.id;
-    *ret_next = 0;
-    *ret_held_us = (shm_now_ns() - w->closed_ns) / 1000;
-    struct queued *first = TAILQ_FIRST(&w->queue);
-    if (first && all_still) {
-        struct ticket next = first->ticket;
-        *ret_next = next.id;
-        queued_free(first);
-        serve(w, &next, true);
+    *ret = (struct world_resumption){.ticket = t->id};
+    uint64_t debugger = t->request.debugger;
+    ret->held_us = (shm_now_ns() - w->closed_ns) / 1000;
+    if (t == w->control) {
+        end_control(w, TICKET_SERVED, "ended");
+        /* What its debugger does inside the stop goes with it; what others do is theirs. */
+        if (w->operation && w->operation->request.debugger == debugger)
+            end_ticket(w, w->operation, TICKET_CANCELLED);
     } else {
-        reopen(w);
-        /* Cancelled on the way: the next one makes its own stop, from the start. */
-        if (first) {
-            struct ticket next = first->ticket;
-            *ret_next = next.id;
-            queued_free(first);
-            serve(w, &next, false);
-        }
+        end_ticket(w, t, TICKET_CANCELLED);
     }
-    if (!ended.answered && ended.request.on_served)
-        ended.request.on_served(ended.request.userdata, TICKET_CANCELLED, NULL);
+    advance(w);
+    const struct ticket *next = world_ticket(w);
+    ret->next_ticket = next ? next->id : 0;
+    ret->runnable_ns = w->mode == WORLD_RUN_ALL ? shm_now_ns() : 0;
     return 0;
 }
 
-bool world_forget(struct world *w, const void *userdata)
+void world_operation_done(struct world *w, uint64_t ticket)
 {
-    struct queued *q, *next;
-    bool found = false;
-    for (q = TAILQ_FIRST(&w->queue); q; q = next) {
-        next = TAILQ_NEXT(q, link);
-        if (q->ticket.request.userdata == userdata) {
-            queued_free(q);
-            found = true;
-        }
+    if (!w->operation || w->operation->id != ticket)
+        return;
+    end_ticket(w, w->operation, TICKET_SERVED);
+    advance(w);
+}
+
+void world_forget(struct world *w, const void *userdata)
+{
+    struct ticket *t, *next;
+    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
+        next = TAILQ_NEXT(t, link);
+        if (t->request.userdata != userdata)
+            continue;
+        ticket_forget_caller(t);
+        end_ticket(w, t, TICKET_CANCELLED);
     }
-    return found;
+    if (w->operation && w->operation->request.userdata == userdata) {
+        ticket_forget_caller(w->operation);
+        end_ticket(w, w->operation, TICKET_CANCELLED);
+    }
+    if (w->run.userdata == userdata)
+        w->run.on_ended = NULL;
+    advance(w);
+}
+
+static void end_debugger(struct world *w, uint64_t debugger)
+{
+    struct ticket *t, *next;
+    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
+        next = TAILQ_NEXT(t, link);
+        if (t->request.debugger == debugger)
+            end_ticket(w, t, TICKET_CANCELLED);
+    }
+    if (w->control && w->control->request.debugger == debugger)
+        end_control(w, TICKET_SERVED, "ended");
+    if (w->operation && w->operation->request.debugger == debugger)
+        end_ticket(w, w->operation, TICKET_CANCELLED);
+    advance(w);
+    world_drop_if_unused(w);
+}
+
+void worlds_end_debugger(struct worlds *all, uint64_t debugger)
+{
+    struct world *w, *next;
+    HASH_ITER(hh, all->by_name, w, next)
+    {
+        end_debugger(w, debugger);
+    }
+}
+
+static int check_parked(struct world *w, struct worker *worker)
+{
+    if (w->mode != WORLD_STOPPED || !w->control)
+        return -EALREADY;
+    if (!may_run_alone(worker) || stop_how_now(&worker->gate) != STOP_ACKED || worker->freeze.lied)
+        return -EAGAIN;
+    return 0;
+}
+
+int world_run_one(struct world *w, const struct world_run *run)
+{
+    int r = check_parked(w, run->runner);
+    if (r < 0)
+        return r;
+    if (w->operation)
+        return -EBUSY;
+    if (run->runner->gate.holds > 0)
+        return -EPERM;
+    w->run.one = true;
+    w->run.vm = run->runner->id;
+    w->run.on_exit = run->on_exit;
+    w->run.until_still = run->until_still;
+    w->run.on_ended = run->on_ended;
+    w->run.userdata = run->userdata;
+    set_target(w, run->runner->id);
+    if (run->deadline_us > 0)
+        arm(w->run_deadline, run->deadline_us);
+    advance(w);
+    return 0;
+}
+
+int world_set_target(struct world *w, struct worker *target)
+{
+    int r = check_parked(w, target);
+    if (r == 0)
+        set_target(w, target->id);
+    return r;
+}
+
+int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid,
+                     bool hold_policy, uint64_t hold_us, const char *why)
+{
+    struct ticket *t = w->control;
+    if (!t)
+        return -EALREADY;
+    count_ticket(w, debugger, 1);
+    uint64_t before = t->request.debugger;
+    t->request.debugger = debugger;
+    t->request.uid = uid;
+    t->request.hold_policy = hold_policy;
+    t->request.hold_us = hold_us;
+    snprintf(t->request.debugger_name, sizeof t->request.debugger_name, "%s", name);
+    w->expires_us = realtime_us() + hold_us;
+    arm(w->expiry, hold_us);
+    publish_lease(w, t, why);
+    count_ticket(w, before, -1);
+    advance(w);
+    return 0;
+}
+
+void world_serve_begin(struct world *w, struct worker *worker)
+{
+    if (worker->freeze.state == WORKER_THAWED)
+        return;
+    worker->serving = true;
+    enforcer_thaw(w->enforcer, worker);
+    publish(w, EVENT_VM_THAWED, in_service(w), worker, "to serve a request");
+}
+
+void world_serve_end(struct world *w, struct worker *worker)
+{
+    if (!worker->serving)
+        return;
+    worker->serving = false;
+    if (w->mode == WORLD_STOPPED)
+        enforcer_freeze(w->enforcer, worker, true);
 }
 
 /* ---- members */
@@ -428,27 +919,75 @@ void world_on_member_born(struct world *w, struct worker *worker)
 {
     (void)worker;
     /* Born behind its closed gate: it counts as held from the start, whatever the mode. */
-    check_arrivals(w, false);
+    advance(w);
+}
+
+void world_on_member_admitted(struct world *w, struct worker *worker)
+{
+    /* Born into a world that is held by force: it was let come as far as its gate. */
+    if (w->mode == WORLD_STOPPED && world_is_enforced(w))
+        enforcer_freeze(w->enforcer, worker, true);
+    advance(w);
 }
 
 void world_on_member_kicked(struct world *w, struct worker *worker)
 {
     clear_suspicion(w, worker);
-    check_arrivals(w, false);
+    look_at_runner(w);
+    advance(w);
+}
+
+static void note_death(struct world *w, struct worker *worker)
+{
+    struct stop_dead *d =
+        w->mode == WORLD_STOPPING && w->stop_ns != 0 ? calloc(1, sizeof *d) : NULL;
+    if (!d)
+        return;
+    d->arrival = stop_report_arrival(worker, w->stop_ns);
+    d->arrival.how = ARRIVAL_DEAD;
+    if (d->arrival.elapsed_us == 0)
+        d->arrival.elapsed_us = (shm_now_ns() - w->stop_ns) / 1000;
+    STAILQ_INSERT_TAIL(&w->dead, d, link);
+}
+
+void world_on_member_ended(struct world *w, struct worker *worker)
+{
+    uint64_t vm = worker->id;
+    note_death(w, worker);
+    clear_suspicion(w, worker);
+    enforcer_forget(w->enforcer, worker);
+    worker->serving = false;
+    while (worker->n_holds > 0)
+        count_ticket(w, worker->holds[--worker->n_holds].debugger, -1);
+    stop_gate_done(&worker->gate);
+    if (w->run.one && w->run.vm == vm) {
+        /* By its death it must not be able to release the others: only by policy. */
+        bool resume = w->run.on_exit == WORLD_RUNNER_EXIT_RESUME;
+        end_run_one(w, "ended");
+        if (resume && w->control)
+            end_control(w, TICKET_SERVED, "its runner ended");
+    }
+    if (w->target == vm)
+        set_target(w, w->control && !w->run.one ? choose_target(w, w->control) : 0);
+    advance(w);
+    world_drop_if_unused(w);
 }
 
 static void world_free(struct world *w)
 {
-    if (w->scan)
-        event_free(w->scan);
-    if (w->deadline)
-        event_free(w->deadline);
-    if (w->expiry)
-        event_free(w->expiry);
-    if (w->suspicion)
-        event_free(w->suspicion);
-    while (!TAILQ_EMPTY(&w->queue))
-        end_queued(TAILQ_FIRST(&w->queue), TICKET_CANCELLED);
+    struct event *events[] = {w->scan, w->deadline, w->expiry, w->suspicion, w->run_deadline};
+    w->advancing = true; /* nothing begins any more */
+    end_run_one(w, "resumed");
+    while (w->pending.base && !TAILQ_EMPTY(&w->pending.list))
+        end_ticket(w, TAILQ_FIRST(&w->pending.list), TICKET_CANCELLED);
+    if (w->operation)
+        end_ticket(w, w->operation, TICKET_CANCELLED);
+    if (w->control)
+        end_ticket(w, w->control, TICKET_CANCELLED);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (events[i])
+            event_free(events[i]);
+    enforcer_free(w->enforcer);
     forget_dead(w);
     stop_world_done(&w->stop);
     free(w);
@@ -456,57 +995,83 @@ static void world_free(struct world *w)
 
 void world_drop_if_unused(struct world *w)
 {
-    if (w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || strcmp(w->name, "default") == 0)
+    if (w->advancing || w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || w->pending.n > 0 ||
+        strcmp(w->name, "default") == 0)
         return;
-    publish(w, EVENT_WORLD_GONE, 0, NULL, NULL);
+    publish(w, EVENT_WORLD_GONE, NULL, NULL, NULL);
     HASH_DEL(w->all->by_name, w);
     world_free(w);
 }
 
-void world_on_member_ended(struct world *w, struct worker *worker)
+/* ---- holds of single VMs */
+
+static struct worker_hold *find_hold(struct worker *worker, uint64_t debugger)
 {
-    if (w->mode != WORLD_RUN_ALL && !w->ticket.answered) {
-        struct dead *d = calloc(1, sizeof *d);
-        if (d) {
-            d->arrival = arrival_of(w, &worker->gate);
-            d->arrival.how = ARRIVAL_DEAD;
-            if (d->arrival.elapsed_us == 0)
-                d->arrival.elapsed_us = (shm_now_ns() - w->service_ns) / 1000;
-            STAILQ_INSERT_TAIL(&w->dead, d, link);
-            w->n_dead++;
-        }
+    for (size_t i = 0; i < worker->n_holds; i++)
+        if (worker->holds[i].debugger == debugger)
+            return &worker->holds[i];
+    return NULL;
+}
+
+static void publish_hold(struct world *w, enum event_kind kind, const struct worker *worker,
+                         uid_t uid)
+{
+    struct event e = {.kind = kind,
+                      .world = w->name,
+                      .epoch = w->stop.epoch,
+                      .vm = worker->id,
+                      .name = worker->name,
+                      .uid = uid};
+    event_bus_publish(w->all->bus, &e);
+}
+
+int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
+               uid_t uid)
+{
+    struct worker_hold *h = find_hold(worker, debugger);
+    if (h ? h->count >= LIMIT_HOLD_COUNT : worker->n_holds >= LIMIT_HOLDS_PER_VM)
+        return -EMFILE;
+    if (!h) {
+        h = &worker->holds[worker->n_holds++];
+        *h = (struct worker_hold){.debugger = debugger};
+        snprintf(h->name, sizeof h->name, "%s", name);
+        count_ticket(w, debugger, 1);
     }
-    clear_suspicion(w, worker);
-    stop_gate_done(&worker->gate);
-    check_arrivals(w, false);
-    world_drop_if_unused(w);
-}
-
-void world_hold(struct world *w, struct worker *worker, uid_t uid)
-{
+    h->count++;
     stop_hold(&worker->gate);
-    struct event e = {.kind = EVENT_VM_HELD,
-                      .world = w->name,
-                      .epoch = w->stop.epoch,
-                      .vm = worker->id,
-                      .name = worker->name,
-                      .uid = uid};
-    event_bus_publish(w->all->bus, &e);
+    publish_hold(w, EVENT_VM_HELD, worker, uid);
+    advance(w);
+    return 0;
 }
 
-int world_release(struct world *w, struct worker *worker, uid_t uid)
+int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid_t uid)
 {
-    if (worker->gate.holds == 0)
+    struct worker_hold *h = find_hold(worker, debugger);
+    if (!h)
         return -EALREADY;
+    if (--h->count == 0) {
+        *h = worker->holds[--worker->n_holds];
+        count_ticket(w, debugger, -1);
+    }
+    /* A runner that was held from before its run had to wait for this: thaw what may run. */
+    if (w->mode == WORLD_RUN_ONE && w->run.vm == worker->id && worker->gate.holds == 1)
+        enforcer_thaw(w->enforcer, worker);
     stop_release(&worker->gate);
-    struct event e = {.kind = EVENT_VM_RELEASED,
-                      .world = w->name,
-                      .epoch = w->stop.epoch,
-                      .vm = worker->id,
-                      .name = worker->name,
-                      .uid = uid};
-    event_bus_publish(w->all->bus, &e);
+    if (w->mode == WORLD_RUN_ONE && w->run.one && w->run.vm == worker->id && !worker->gate.open &&
+        worker->gate.holds == 0)
+        stop_permit(&worker->gate);
+    publish_hold(w, EVENT_VM_RELEASED, worker, uid);
+    look_at_runner(w);
+    advance(w);
     return 0;
+}
+
+unsigned world_release_all(struct world *w, struct worker *worker, uint64_t debugger)
+{
+    unsigned n = 0;
+    while (world_release(w, worker, debugger, 0) == 0)
+        n++;
+    return n;
 }
 
 /* ---- all worlds */
@@ -538,6 +1103,26 @@ struct worlds *worlds_free(struct worlds *all)
     return NULL;
 }
 
+void worlds_set_events(struct worlds *all, const struct worlds_events *events)
+{
+    all->events = *events;
+}
+
+static int init_world(struct world *w, struct worlds *all)
+{
+    ticket_queue_init(&w->pending, all->base, on_wait_over, w);
+    STAILQ_INIT(&w->dead);
+    w->scan = event_new(all->base, -1, EV_PERSIST, on_scan, w);
+    w->deadline = event_new(all->base, -1, 0, on_deadline, w);
+    w->expiry = event_new(all->base, -1, 0, on_expiry, w);
+    w->suspicion = event_new(all->base, -1, 0, on_suspicion, w);
+    w->run_deadline = event_new(all->base, -1, 0, on_run_deadline, w);
+    w->enforcer = enforcer_new(all->base, &w->stop, &enforcement, w);
+    if (!w->scan || !w->deadline || !w->expiry || !w->suspicion || !w->run_deadline || !w->enforcer)
+        return -ENOMEM;
+    return stop_world_init(&w->stop);
+}
+
 static struct world *make_world(struct worlds *all, const char *name)
 {
     if (HASH_COUNT(all->by_name) >= LIMIT_WORLDS) {
@@ -549,21 +1134,14 @@ static struct world *make_world(struct worlds *all, const char *name)
         return NULL;
     *w = (struct world){.all = all, .mode = WORLD_RUN_ALL};
     snprintf(w->name, sizeof w->name, "%s", name);
-    TAILQ_INIT(&w->queue);
-    STAILQ_INIT(&w->dead);
-    w->scan = event_new(all->base, -1, EV_PERSIST, on_scan, w);
-    w->deadline = event_new(all->base, -1, 0, on_deadline, w);
-    w->expiry = event_new(all->base, -1, 0, on_expiry, w);
-    w->suspicion = event_new(all->base, -1, 0, on_suspicion, w);
-    int r =
-        w->scan && w->deadline && w->expiry && w->suspicion ? stop_world_init(&w->stop) : -ENOMEM;
+    int r = init_world(w, all);
     if (r < 0) {
         world_free(w);
         errno = -r;
         return NULL;
     }
     HASH_ADD_STR(all->by_name, name, w);
-    publish(w, EVENT_WORLD_MADE, 0, NULL, NULL);
+    publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
 }
 
@@ -625,15 +1203,20 @@ size_t world_members(const struct world *w)
 
 const struct ticket *world_ticket(const struct world *w)
 {
-    return w->ticket.id ? &w->ticket : NULL;
+    return in_service(w);
+}
+
+const struct ticket *world_control(const struct world *w)
+{
+    return w->control;
 }
 
 const struct ticket *world_queued(const struct world *w, size_t i)
 {
-    const struct queued *q;
-    TAILQ_FOREACH(q, &w->queue, link)
-    if (i-- == 0)
-        return &q->ticket;
+    const struct ticket *t, *served = in_service(w);
+    TAILQ_FOREACH(t, &w->pending.list, link)
+    if (t != served && i-- == 0)
+        return t;
     return NULL;
 }
 
@@ -645,4 +1228,20 @@ uint64_t world_late_scans(const struct world *w)
 uint64_t world_expires_us(const struct world *w)
 {
     return w->expires_us;
+}
+
+uint64_t world_runner(const struct world *w)
+{
+    return w->run.one ? w->run.vm : 0;
+}
+
+uint64_t world_target(const struct world *w)
+{
+    return w->target;
+}
+
+bool world_is_enforced(const struct world *w)
+{
+    return (w->operation && w->operation->request.enforce) ||
+           (w->control && w->control->request.enforce);
 }

@@ -1,19 +1,29 @@
 /*
  * world.h: a named set of VMs that stop together. It owns the mode, the tickets (requests to stop),
- * the lease of its controller, and the world's page; it decides when a stop is complete and says
- * how each VM came to count. How memory shows that is shared-mem/stop's; processes are worker's.
+ * the control lease, the runner of run-one, and the world's page; it decides when a stop is
+ * complete and what comes next. How memory shows an arrival is shared-mem/stop's; what the kernel
+ * does, enforcer's; processes are worker's; debuggers are known by their ids only.
  *
- * Process and thread: the daemon's only thread; never waits. Modes and their edges: the table in
- * world.c.
+ * Process and thread: the daemon's only thread; never waits. Everything that happens (a request, a
+ * kick, a death, a timer, a confirmed freeze, the end of an operation) changes what is known and
+ * calls advance(), which looks at all of it anew. So no event can be missed by being early, and a
+ * request and a resume that meet are just one after the other.
  *
- *   run-all ──ticket──► stopping ──all arrived──► stopped ──resume, no ticket queued──► run-all
- *                          └─────────resume (the stop is cancelled)─────────────────────────┘
+ *              ┌──────────── the stop is cancelled ─────────────┐
+ *              ▼                                                │
+ *   run-all ──a ticket──► stopping ──all have arrived──► stopped ──no ticket left──► run-all
+ *   run-one ──a ticket, or its end──► stopping                  ├──next ticket──► stopped
+ *      ▲       └──resume──► run-all        │                    └──run-one──► run-one
+ *      └──────────── cancelled ────────────┘
  *
  * Invariants
- *  - Exactly in stopping and stopped one ticket is in service; the others wait in the queue.
- *  - Each ticket ends exactly once, by one call of its on_served with the outcome, and later, if it
- *    was served, by resume.
- *  - "Stopped" is said only when every member has arrived or is gone.
+ *  - At most one ticket is served at a time: an operation, or else the control ticket. The most
+ *    urgent that can be served is, whatever the order of arrival, and between two of them no gate
+ *    moves.
+ *  - The lease is the control ticket: one controller, from when its stop is served until it ends,
+ *    through all run-ones and operations in between.
+ *  - Run-one lasts while run.one: an operation may interrupt it, and then it goes on.
+ *  - "Stopped" is said only when every member has arrived, is frozen, or is gone.
  */
 #pragma once
 
@@ -21,6 +31,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/stop_report.h"
+#include "daemon/ticket.h"
 #include "proto/limits.h"
 #include "shared-mem/stop.h"
 
@@ -33,113 +45,131 @@ struct worlds;
 /** The numbers of WorldMode in api.proto. */
 enum world_mode { WORLD_RUN_ALL = 1, WORLD_STOPPING, WORLD_STOPPED, WORLD_RUN_ONE };
 
-/** Why a world is to stop, the most urgent last. */
-enum ticket_reason { TICKET_ADMIN, TICKET_CENSUS, TICKET_AUDIT, TICKET_DEBUGGER, TICKET_GC };
+/** What becomes of the world when a runner has ended; the numbers of RunnerExit in api.proto. */
+enum world_runner_exit { WORLD_RUNNER_EXIT_STOP = 1, WORLD_RUNNER_EXIT_RESUME };
 
-/** The numbers of How in api.proto. */
-enum arrival_how { ARRIVAL_ACKED = 1, ARRIVAL_HELD, ARRIVAL_ENFORCED, ARRIVAL_DEAD };
-
-struct arrival {
-    uint64_t vm;
-    char name[LIMIT_NAME_BYTES + 1];
-    enum shm_state was;
-    enum arrival_how how;
-    uint64_t elapsed_us;
-};
-
-/** What a stop came to. Belongs to the world; valid during the callback. */
-struct stop_report {
-    const struct world *world;
-    uint64_t ticket;
-    enum ticket_reason reason;
-    enum world_mode mode;
-    uint64_t elapsed_us; /**< from the store that closed the world to the last arrival */
-    const struct arrival *arrivals;
-    size_t n_arrivals;
-    const uint64_t *missing;
-    size_t n_missing;
-};
-
-enum ticket_outcome {
-    TICKET_SERVED,    /**< stopped, or the deadline passed: the report says which */
-    TICKET_EXPIRED,   /**< its time in the queue ran out */
-    TICKET_CANCELLED, /**< resumed, or its world went, before it was served */
-};
-
-/** What a stop is asked to be. */
-struct ticket_request {
-    enum ticket_reason reason;
-    uid_t uid;
-    uint64_t deadline_us, wait_us, hold_us;
-    /** Called once, perhaps from inside world_stop(). `report` only if served. */
-    void (*on_served)(void *userdata, enum ticket_outcome outcome,
-                      const struct stop_report *report);
+/** How one VM is to run alone. */
+struct world_run {
+    struct worker *runner; /**< parked */
+    enum world_runner_exit on_exit;
+    bool until_still;     /**< it ends when the runner goes idle or blocks */
+    uint64_t deadline_us; /**< it ends after this; 0: never by itself */
+    /** Once: idle, blocked, ended (the VM), deadline, stopped, resumed. NULL: nobody wants to know.
+     */
+    void (*on_ended)(void *userdata, const char *why);
     void *userdata;
 };
 
-struct ticket {
-    uint64_t id;
-    struct ticket_request request;
-    char debugger[LIMIT_NAME_BYTES + 1];
-    uint64_t since_us; /**< realtime of the request */
-    bool answered;
+/** Facts that go up from the worlds. */
+struct worlds_events {
+    /** A debugger has one ticket more (+1) or less (-1). */
+    void (*on_ticket)(void *userdata, uint64_t debugger, int change);
+    void *userdata;
 };
 
 struct worlds *worlds_new(struct event_base *base, struct event_bus *bus);
 struct worlds *worlds_free(struct worlds *all);
+void worlds_set_events(struct worlds *all, const struct worlds_events *events);
 /** Finds, or makes on first use if `make`; NULL and errno otherwise (ENOENT, EMFILE, ENOMEM). */
 struct world *worlds_get(struct worlds *all, const char *name, bool make);
 /** The world with the smallest name > after (NULL: the first), or NULL. */
 struct world *worlds_after(struct worlds *all, const char *after);
 uint64_t worlds_next_ticket(const struct worlds *all);
 void worlds_set_next_ticket(struct worlds *all, uint64_t id);
+/** Ends all tickets of a debugger: those that wait are cancelled, what it has stopped is resumed.
+ */
+void worlds_end_debugger(struct worlds *all, uint64_t debugger);
 
 const char *world_name(const struct world *w);
 enum world_mode world_mode(const struct world *w);
 uint64_t world_epoch(const struct world *w);
 struct stop_world *world_stop_half(struct world *w);
 size_t world_members(const struct world *w);
-/** The ticket in service, or NULL. */
+/** The member with this id, or NULL. */
+struct worker *world_member(const struct world *w, uint64_t vm);
+/** The ticket in service: the operation, else the control ticket, else that for which the world is
+ *  being stopped; or NULL. */
 const struct ticket *world_ticket(const struct world *w);
+/** The control ticket, whose debugger is the controller, or NULL. */
+const struct ticket *world_control(const struct world *w);
 /** The ticket queued at place i, or NULL. */
 const struct ticket *world_queued(const struct world *w, size_t i);
-/** Realtime us at which the lease of the ticket in service ends. */
+/** Realtime us at which the lease ends. */
 uint64_t world_expires_us(const struct world *w);
+/** The VM that runs alone, or will again when the operation is over; 0: none. */
+uint64_t world_runner(const struct world *w);
+/** The VM that a debugger talks about; 0: none. */
+uint64_t world_target(const struct world *w);
+/** The ticket in service wants every VM frozen. */
+bool world_is_enforced(const struct world *w);
 /** Stops that only the timer completed, without the kick that should have: 0 unless there is a bug.
  */
 uint64_t world_late_scans(const struct world *w);
 
 /**
- * Asks for a stop. 0: it is served or queued, and on_served comes once. -EBUSY: another ticket is
- * in service and request->wait_us is 0; on_served does not come. -EMFILE: too many are queued.
+ * Asks for a stop. 0: it is served or queued; the callbacks of the request come, perhaps from
+ * inside this call. -EBUSY: another has the lease, or is about to, and request->wait_us is 0; no
+ * callback comes. -EMFILE: too many are queued; -ENOMEM.
  */
 int world_stop(struct world *w, const struct ticket_request *request, uint64_t *ret_ticket);
 
-/**
- * Ends the ticket in service. -EALREADY: there is none. On success *ret_ticket is the one that
- * ended, *ret_next the queued one that is served now (0: the world runs), *ret_held_us how long the
- * world was closed.
- */
-int world_resume(struct world *w, uint64_t *ret_ticket, uint64_t *ret_next, uint64_t *ret_held_us);
+/** What a resume ended, and what holds the world now. */
+struct world_resumption {
+    uint64_t ticket, next_ticket; /**< next 0: it runs */
+    uint64_t held_us;             /**< how long the world was closed */
+    uint64_t
+        runnable_ns; /**< CLOCK_MONOTONIC: all gates open, all that were parked woken; 0: not */
+};
+/** The ticket that world_resume() would end, or NULL: whose owner may do that is for the caller. */
+const struct ticket *world_resumes(const struct world *w);
+/** Ends the stop: the control ticket, else the operation, else the stop under way. -EALREADY: there
+ *  is none. */
+int world_resume(struct world *w, struct world_resumption *ret);
 
-/** Takes tickets with this userdata out of the queue: whoever asked is gone. One that is in service
- *  stays. Returns whether there was one; its on_served does not come then. */
-bool world_forget(struct world *w, const void *userdata);
+/** The operation of this ticket is through; for one that was cancelled meanwhile nothing happens.
+ */
+void world_operation_done(struct world *w, uint64_t ticket);
+
+/**
+ * Lets one VM of a stopped world run alone. -EALREADY: not stopped, or by nobody who has the lease
+ * · -EBUSY: an operation is being served · -EAGAIN: that VM is not parked (held, or did not arrive)
+ * · -EPERM: it is held on its own.
+ */
+int world_run_one(struct world *w, const struct world_run *run);
+/** Moves the target. -EALREADY: the world is not stopped; -EAGAIN: that VM is not parked. */
+int world_set_target(struct world *w, struct worker *target);
+
+/** Gives the lease to another debugger. `why` is for the event. -EALREADY: nobody has it. */
+int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid,
+                     bool hold_policy, uint64_t hold_us, const char *why);
+
+/** Whoever asked is gone: tickets with this userdata that have not been served are cancelled, an
+ *  operation ends. No callback comes for them any more. */
+void world_forget(struct world *w, const void *userdata);
+
+/** A frozen VM is thawed, alone, to serve a request behind its closed gate; and frozen again. */
+void world_serve_begin(struct world *w, struct worker *worker);
+void world_serve_end(struct world *w, struct worker *worker);
 
 /** Frees the world if it has no VM and no ticket any more; "default" stays. */
 void world_drop_if_unused(struct world *w);
 
 /* Facts. */
 void world_on_member_born(struct world *w, struct worker *worker);
+/** Its gate was released for the first time. */
+void world_on_member_admitted(struct world *w, struct worker *worker);
 void world_on_member_kicked(struct world *w, struct worker *worker);
 /** The VM has ended: takes its gate out of the world. The world may be gone after it. */
 void world_on_member_ended(struct world *w, struct worker *worker);
 
-/* Per-VM holds, in any mode. */
-void world_hold(struct world *w, struct worker *worker, uid_t uid);
-/** -EALREADY if nobody holds it. */
-int world_release(struct world *w, struct worker *worker, uid_t uid);
+/* Per-VM holds, in any mode, counted for each debugger. */
+/** -EMFILE: too many debuggers hold it, or this one too often. */
+int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
+               uid_t uid);
+/** -EALREADY if this debugger does not hold it. */
+int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid_t uid);
+/** All holds of this debugger on this VM. Returns how many there were. */
+unsigned world_release_all(struct world *w, struct worker *worker, uint64_t debugger);
 
-/** "run-all", … and "admin", …; static texts. */
+/** "run-all", …; static texts. */
 const char *world_mode_name(enum world_mode mode);
-const char *ticket_reason_name(enum ticket_reason reason);

@@ -19,6 +19,7 @@ enum worker_fact_kind {
     FACT_POSTED,
     FACT_STDIN_WANTED,
     FACT_EXITING,
+    FACT_INSPECTED,
     FACT_KINDS
 };
 
@@ -31,6 +32,25 @@ struct worker_text {
 #define WORKER_MAX_LAYERS 32
 
 enum worker_exit_reason { WORKER_EXITED = 1, WORKER_ERROR = 2, WORKER_OOM = 3 };
+
+struct worker_inspected {
+    uint64_t request;
+    const char *error;
+    uint64_t before_bytes, after_bytes;
+    size_t n_classes;
+    const struct worker_class {
+        const char *name;
+        uint64_t count, bytes;
+    } * classes;
+    size_t n_frames;
+    const struct worker_frame {
+        unsigned kind;
+        const char *function, *url;
+        uint32_t line, column;
+        uint64_t offset;
+    } * frames;
+    bool truncated;
+};
 
 struct worker_fact {
     uint64_t seq;
@@ -66,6 +86,7 @@ struct worker_fact {
         struct {
             uint32_t max_bytes; /**< 1 to LIMIT_STDIN_CHUNK_BYTES */
         } stdin_wanted;
+        struct worker_inspected inspected;
         struct {
             enum worker_exit_reason reason;
             unsigned code; /**< 0 to 255 */

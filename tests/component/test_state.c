@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
@@ -17,7 +18,21 @@ static struct event_base *base;
 static struct event_bus *bus;
 static struct worlds *worlds;
 static struct registry *registry;
+static struct debuggers *debuggers;
 static struct state *kept;
+
+static void on_changed(void *userdata, const struct debugger *d)
+{
+    (void)userdata;
+    if (kept)
+        assert_int_equal(state_put_debugger(kept, d), 0);
+}
+
+static void on_gone(void *userdata, uint64_t id)
+{
+    (void)userdata;
+    assert_int_equal(state_put_debugger_gone(kept, id), 0);
+}
 
 static int setup(void **state)
 {
@@ -27,7 +42,9 @@ static int setup(void **state)
     bus = event_bus_new();
     worlds = worlds_new(base, bus);
     registry = registry_new(&config);
-    kept = state_new(registry, worlds);
+    static const struct debuggers_events events = {on_changed, on_gone, NULL};
+    debuggers = debuggers_new(worlds, registry, &events);
+    kept = state_new(registry, worlds, debuggers);
     assert_non_null(kept);
     return 0;
 }
@@ -35,9 +52,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    state_free(kept);
+    kept = state_free(kept);
     registry_free(registry);
     worlds_free(worlds);
+    debuggers_free(debuggers);
     event_bus_free(bus);
     event_base_free(base);
     libevent_global_shutdown();
@@ -60,7 +78,9 @@ static struct worker vm(uint64_t id, const char *name)
     snprintf(w.name, sizeof w.name, "%s", name);
     strcpy(w.world, "default");
     strcpy(w.engine, "mozjs");
-    w.gate.holds = 2;
+    w.n_holds = 1;
+    w.holds[0].debugger = 3;
+    w.holds[0].count = 2;
     w.gate.birth_done = true;
     w.gate.held_ns = 99;
     return w;
@@ -94,7 +114,9 @@ static void what_is_put_down_is_read_back(void **state)
     assert_int_equal(m->memory_bytes, 1u << 28);
     assert_int_equal(m->timeout_us, 5);
     assert_int_equal(m->started_us, 1234567);
-    assert_int_equal(m->holds, 2);
+    assert_int_equal(m->n_holds, 1);
+    assert_int_equal(m->holds[0]->debugger, 3);
+    assert_int_equal(m->holds[0]->count, 2);
     assert_true(m->released);
     assert_int_equal(m->held_ns, 99);
     state_image_done(&image);
@@ -107,13 +129,35 @@ static void the_last_record_holds_and_what_is_gone_is_left_out(void **state)
     struct state_image image;
     state_put_vm(kept, &a);
     state_put_vm(kept, &b);
-    a.gate.holds = 0;
+    a.n_holds = 0;
     state_put_vm(kept, &a);
     state_put_vm_gone(kept, 8);
     state_put_vm_gone(kept, 1000);
     assert_int_equal(state_read(state_fd(kept), &image), 0);
     assert_int_equal(image.n_vms, 1);
-    assert_int_equal(image.vms[0]->holds, 0);
+    assert_int_equal(image.vms[0]->n_holds, 0);
+    state_image_done(&image);
+}
+
+static void debuggers_are_kept_while_they_live(void **state)
+{
+    (void)state;
+    const struct debugger *d, *cli;
+    struct state_image image;
+    assert_int_equal(debuggers_open(debuggers, 1, 1000, "gdb", "looks", false, &d), 0);
+    assert_int_equal(debuggers_cli(debuggers, 1000, &cli), 0);
+    debuggers_reclaim(debuggers, cli->id); /* nothing was done with it */
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_debuggers, 1);
+    assert_int_equal(image.next_debugger, 3);
+    assert_string_equal(image.debuggers[0]->name, "gdb");
+    assert_string_equal(image.debuggers[0]->note, "looks");
+    assert_int_equal(image.debuggers[0]->owner_uid, 1000);
+    assert_false(image.debuggers[0]->hold_policy);
+    state_image_done(&image);
+    debuggers_on_client_gone(debuggers, 1);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_debuggers, 0);
     state_image_done(&image);
 }
 
@@ -122,7 +166,8 @@ static void a_stopped_world_is_kept_with_its_ticket(void **state)
     (void)state;
     struct world *w = worlds_get(worlds, "default", false);
     struct state_image image;
-    uint64_t ticket, next, held;
+    uint64_t ticket;
+    struct world_resumption resumption;
     const struct ticket_request request = {
         .reason = TICKET_ADMIN, .uid = 1000, .deadline_us = 1, .hold_us = 3600000000u};
     assert_int_equal(world_stop(w, &request, &ticket), 0);
@@ -135,7 +180,7 @@ static void a_stopped_world_is_kept_with_its_ticket(void **state)
     assert_int_equal(image.worlds[0]->uid, 1000);
     assert_int_equal(image.next_ticket, ticket + 1);
     state_image_done(&image);
-    world_resume(w, &ticket, &next, &held);
+    world_resume(w, &resumption);
 }
 
 static void the_log_is_written_anew_before_it_grows_large(void **state)
@@ -189,6 +234,7 @@ static void what_is_no_log_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
     TEST(what_is_put_down_is_read_back),
     TEST(the_last_record_holds_and_what_is_gone_is_left_out),
+    TEST(debuggers_are_kept_while_they_live),
     TEST(a_stopped_world_is_kept_with_its_ticket),
     TEST(the_log_is_written_anew_before_it_grows_large),
     TEST(a_log_that_was_cut_off_is_read_up_to_there),

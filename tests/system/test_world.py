@@ -289,11 +289,19 @@ def test_a_vm_that_does_not_arrive_by_the_deadline_is_named_and_the_others_hold(
 
     r = wait_until(missed, "a stop comes upon the sort")
     report = r.json
-    equal((report["mode"], report["missing"]), ("stopping", [late]))
+    equal((report["mode"], report["missing"]), ("stopped", [late]))
     check("late" in r.err, r)
     arrived = {a["name"]: a["how"] for a in report["arrivals"]}
-    equal(arrived, {"spins": "acked"})
+    equal(arrived, {"late": "enforced", "spins": "acked"})
+    check(t.vm("late")["frozen"] and not t.vm("spins")["frozen"], t.vm("late"))
+    pid = t.vm("late")["pid"]
+    runs = thread_runs(pid)
+    time.sleep(0.3)
+    equal(thread_runs(pid), runs, "a frozen VM was put on a CPU")
     t.ctl("world", "resume")
     equal(t.json("world", "status")["mode"], "run-all")
-    cpu = thread_cpu_ns(t.vm("spins")["pid"])
-    wait_until(lambda: thread_cpu_ns(t.vm("spins")["pid"]) > cpu + 1e6, "the others run again")
+    check(not t.vm("late")["frozen"], t.vm("late"))
+    for name in ("spins", "late"):
+        pid = t.vm(name)["pid"]
+        cpu = thread_cpu_ns(pid)
+        wait_until(lambda: thread_cpu_ns(pid) > cpu + 1e6, f"{name} runs again")

@@ -1,0 +1,302 @@
+#include "daemon/api_debug.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/api_world.h"
+#include "daemon/debugger.h"
+#include "daemon/registry.h"
+#include "daemon/worker.h"
+#include "daemon/world_message.h"
+
+typedef Stillpoint__Api__Envelope Envelope;
+
+/* Whether the caller may act for the owner of this: the same uid, or an admin. */
+static bool may_act_for(const struct api_call *call, uid_t owner)
+{
+    return owner == call->peer->uid || (call->peer->roles & ACCESS_ADMIN);
+}
+
+/* The control ticket of a world, if the caller may act for its controller; else an error was sent.
+ */
+static const struct ticket *find_control(const struct api_call *call, const struct world *w)
+{
+    const struct ticket *t = world_control(w);
+    if (!t)
+        api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world stop'",
+                 "world %s is not stopped by anybody", world_name(w));
+    else if (!may_act_for(call, t->request.uid))
+        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
+                 "world %s is controlled by debugger %s of uid %u", world_name(w),
+                 t->request.debugger_name, (unsigned)t->request.uid);
+    else
+        return t;
+    return NULL;
+}
+
+static void fail_not_parked(const struct api_call *call, const struct world *w,
+                            const struct worker *worker, int r)
+{
+    if (r == -EAGAIN)
+        api_fail(call, API_ERROR(WRONG_STATE),
+                 "stop the world with --require-idle, or look at the VM first",
+                 "VM '%s' is not parked at a safe point", worker->name);
+    else if (r == -EPERM)
+        api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl release'",
+                 "VM '%s' is held on its own by %s", worker->name, worker->holds[0].name);
+    else if (r == -EBUSY)
+        world_message_fail_busy(call, w);
+    else
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "world %s is not stopped", world_name(w));
+}
+
+/* ---- running one VM */
+
+static void reply_continued(struct pending *p, const char *reason)
+{
+    const struct world *w = worlds_get(p->api->worlds, p->world, false);
+    _cleanup_free_ struct world_message *m = calloc(1, sizeof *m);
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__ContinueReply reply = STILLPOINT__API__CONTINUE_REPLY__INIT;
+    if (w && m) {
+        world_message_fill(m, w);
+        reply.world = &m->world;
+    }
+    reply.reason = API_TEXT(reason);
+    e.body_case = API_BODY(CONTINUE_REPLY);
+    e.continue_reply = &reply;
+    api_pending_reply(p, &e);
+}
+
+static void on_run_one_ended(void *userdata, const char *why)
+{
+    reply_continued(userdata, why);
+}
+
+/* The run-one itself goes on: it belongs to the lease. */
+static void continue_on_client_gone(struct pending *p)
+{
+    struct world *w = worlds_get(p->api->worlds, p->world, false);
+    if (w)
+        world_forget(w, p);
+    api_pending_free(p);
+}
+
+static const struct pending_type continued = {.on_client_gone = continue_on_client_gone};
+
+static void run_only(struct api_call *call, struct world *w, struct worker *worker)
+{
+    const struct api_request *r = call->request;
+    struct pending *p = api_pending(call, &continued, 0, 0);
+    if (!p)
+        return;
+    snprintf(p->world, sizeof p->world, "%s", world_name(w));
+    const struct world_run run = {
+        .runner = worker,
+        .on_exit = r->continue_vm.on_exit == WORLD_RUNNER_EXIT_RESUME ? WORLD_RUNNER_EXIT_RESUME
+                                                                      : WORLD_RUNNER_EXIT_STOP,
+        .until_still = r->continue_vm.until_still,
+        .deadline_us = r->continue_vm.deadline_us,
+        .on_ended = r->continue_vm.until_still ? on_run_one_ended : NULL,
+        .userdata = p,
+    };
+    int v = world_run_one(w, &run);
+    if (v < 0) {
+        api_pending_free(p);
+        fail_not_parked(call, w, worker, v);
+    } else if (!r->continue_vm.until_still) {
+        reply_continued(p, "running");
+    }
+}
+
+void api_debug_continue(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    struct worker *worker = api_find_live_vm(call, &r->continue_vm.vm);
+    if (!worker)
+        return;
+    struct world *w = worlds_get(call->api->worlds, worker->world, false);
+    if (!find_control(call, w))
+        return;
+    if (r->continue_vm.only)
+        run_only(call, w, worker);
+    else if (world_target(w) != 0 && world_target(w) != worker->id)
+        api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world target' and '--only'",
+                 "VM '%s' is not the target of the stop; VM %llu is", worker->name,
+                 (unsigned long long)world_target(w));
+    else
+        api_world_reply_resume(call, w);
+}
+
+void api_debug_set_target(struct api_call *call)
+{
+    struct worker *worker = api_find_live_vm(call, &call->request->vm.vm);
+    if (!worker)
+        return;
+    struct world *w = worlds_get(call->api->worlds, worker->world, false);
+    if (!find_control(call, w))
+        return;
+    int r = world_set_target(w, worker);
+    if (r < 0)
+        fail_not_parked(call, w, worker, r);
+    else
+        world_message_reply(call, w);
+}
+
+/* ---- the lease */
+
+void api_debug_take_lease(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    struct world *w = world_message_find(call, r->lease.world);
+    const struct ticket *t = w ? find_control(call, w) : NULL;
+    const struct debugger *to = t ? api_debugger_of(call, r->lease.debugger) : NULL;
+    if (!to)
+        return;
+    uint64_t id = to->id;
+    const struct debugger *from = debuggers_find(call->api->debuggers, t->request.debugger);
+    if (from && from->n_opens > 0 && from->id != id && !r->lease.steal)
+        api_fail(call, API_ERROR(WRONG_STATE), "take it with --steal",
+                 "world %s is controlled by debugger %s, which is open", world_name(w), from->name);
+    else if (world_move_lease(w, id, to->name, to->owner, to->hold_policy, r->lease.hold_us,
+                              r->lease.steal ? "stolen" : "taken") == 0)
+        world_message_reply(call, w);
+    debuggers_reclaim(call->api->debuggers, id);
+}
+
+void api_debug_hand_over_lease(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    struct world *w = world_message_find(call, r->lease.world);
+    const struct ticket *t = w ? find_control(call, w) : NULL;
+    if (!t)
+        return;
+    const struct debugger *to = debuggers_find_ref(call->api->debuggers, r->lease.to);
+    if (!to) {
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
+                 "no debugger named '%s'", r->lease.to);
+        return;
+    }
+    if (!may_act_for(call, to->owner)) {
+        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u",
+                 to->name, (unsigned)to->owner);
+        return;
+    }
+    world_move_lease(w, to->id, to->name, to->owner, to->hold_policy, t->request.hold_us,
+                     "handed over");
+    world_message_reply(call, w);
+}
+
+/* ---- debuggers */
+
+struct debugger_message {
+    Stillpoint__Api__Debugger m;
+    char **worlds;
+};
+
+static void fill_debugger(struct api *api, struct debugger_message *dm, const struct debugger *d)
+{
+    Stillpoint__Api__Debugger *m = &dm->m;
+    stillpoint__api__debugger__init(m);
+    API_SET(m, id, d->id);
+    m->name = API_TEXT(d->name);
+    m->note = API_TEXT(d->note);
+    API_SET(m, owner_uid, d->owner);
+    API_SET(m, open, d->n_opens > 0);
+    API_SET(m, hooks, 0);
+    m->policy = API_TEXT(d->hold_policy ? "hold" : "resume");
+    for (const struct world *w = worlds_after(api->worlds, NULL); w;
+         w = worlds_after(api->worlds, world_name(w))) {
+        const struct ticket *t = world_control(w);
+        char **worlds = t && t->request.debugger == d->id
+                            ? reallocarray(dm->worlds, m->n_worlds + 1, sizeof *worlds)
+                            : NULL;
+        if (!worlds)
+            continue;
+        dm->worlds = m->worlds = worlds;
+        worlds[m->n_worlds++] = API_TEXT(world_name(w));
+    }
+}
+
+void api_debug_open_debugger(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    const struct debugger *d;
+    int v =
+        debuggers_open(call->api->debuggers, call->client, call->peer->uid, r->open_debugger.name,
+                       r->open_debugger.note, r->open_debugger.hold_policy, &d);
+    if (v < 0) {
+        if (v == -EACCES)
+            api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
+                     "debugger '%s' belongs to another uid", r->open_debugger.name);
+        else if (v == -EALREADY)
+            api_fail(call, API_ERROR(ALREADY_EXISTS), NULL,
+                     "debugger '%s' is open on this connection", r->open_debugger.name);
+        else
+            api_fail(call, v == -EMFILE ? API_ERROR(LIMIT_EXCEEDED) : API_ERROR(INTERNAL), NULL,
+                     v == -EMFILE ? "uid %u has too many debuggers" : "out of memory (uid %u)",
+                     (unsigned)call->peer->uid);
+        return;
+    }
+    struct debugger_message m = {.worlds = NULL};
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__DebuggerReply reply = STILLPOINT__API__DEBUGGER_REPLY__INIT;
+    fill_debugger(call->api, &m, d);
+    reply.debugger = &m.m;
+    e.body_case = API_BODY(DEBUGGER_REPLY);
+    e.debugger_reply = &reply;
+    api_reply(call, &e);
+    free(m.worlds);
+}
+
+void api_debug_close_debugger(struct api_call *call)
+{
+    const char *ref = call->request->debugger.name;
+    const struct debugger *d = debuggers_find_ref(call->api->debuggers, ref);
+    if (!d) {
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
+                 "no debugger named '%s'", ref);
+        return;
+    }
+    if (!may_act_for(call, d->owner)) {
+        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u", d->name,
+                 (unsigned)d->owner);
+        return;
+    }
+    debuggers_close(call->api->debuggers, d->id);
+    api_reply_done(call);
+}
+
+void api_debug_list_debuggers(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    uint32_t size = r->list_debuggers.page_size;
+    struct debugger_message *messages = calloc(size, sizeof *messages);
+    _cleanup_free_ Stillpoint__Api__Debugger **debuggers = calloc(size, sizeof *debuggers);
+    if (!messages || !debuggers) {
+        free(messages);
+        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
+        return;
+    }
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__DebuggerList list = STILLPOINT__API__DEBUGGER_LIST__INIT;
+    list.debuggers = debuggers;
+    uint64_t last = r->list_debuggers.page_token;
+    const struct debugger *d = debuggers_after(call->api->debuggers, last);
+    for (; d && list.n_debuggers < size; d = debuggers_after(call->api->debuggers, d->id)) {
+        struct debugger_message *m = &messages[list.n_debuggers];
+        fill_debugger(call->api, m, d);
+        debuggers[list.n_debuggers++] = &m->m;
+        last = d->id;
+    }
+    API_SET(&list, next_page_token, d ? last : 0);
+    e.body_case = API_BODY(DEBUGGER_LIST);
+    e.debugger_list = &list;
+    api_reply(call, &e);
+    for (size_t i = 0; i < list.n_debuggers; i++)
+        free(messages[i].worlds);
+    free(messages);
+}

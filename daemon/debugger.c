@@ -1,0 +1,278 @@
+#include "daemon/debugger.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "daemon/registry.h"
+#include "daemon/world.h"
+
+/* One connection that has a debugger open. */
+struct opening {
+    uint64_t client;
+    struct opening *prev, *next;
+};
+
+struct entry {
+    struct debugger d;
+    struct opening *openings;
+    UT_hash_handle hh;
+};
+
+struct debuggers {
+    struct worlds *worlds;
+    struct registry *registry;
+    struct debuggers_events events;
+    struct entry *by_id; /* in order of birth, so of id */
+    uint64_t next_id;
+};
+
+static struct entry *find(struct debuggers *all, uint64_t id)
+{
+    struct entry *e;
+    HASH_FIND(hh, all->by_id, &id, sizeof id, e);
+    return e;
+}
+
+static struct entry *find_name(struct debuggers *all, const char *name)
+{
+    for (struct entry *e = all->by_id; e; e = e->hh.next)
+        if (strcmp(e->d.name, name) == 0)
+            return e;
+    return NULL;
+}
+
+static void drop(struct debuggers *all, struct entry *e)
+{
+    struct opening *o, *next;
+    HASH_DEL(all->by_id, e);
+    DL_FOREACH_SAFE(e->openings, o, next)
+    {
+        DL_DELETE(e->openings, o);
+        free(o);
+    }
+    free(e);
+}
+
+static bool is_unused(const struct entry *e)
+{
+    return e->d.n_opens == 0 && e->d.n_holdings == 0;
+}
+
+void debuggers_reclaim(struct debuggers *all, uint64_t id)
+{
+    struct entry *e = find(all, id);
+    if (!e || !is_unused(e))
+        return;
+    log_debug("debugger %llu (%s) is not used any more", (unsigned long long)id, e->d.name);
+    drop(all, e);
+    all->events.on_gone(all->events.userdata, id);
+}
+
+static void on_ticket(void *userdata, uint64_t id, int change)
+{
+    struct debuggers *all = userdata;
+    struct entry *e = find(all, id);
+    if (!e)
+        return;
+    assert(change > 0 || e->d.n_holdings > 0);
+    e->d.n_holdings += (size_t)change;
+    debuggers_reclaim(all, id);
+}
+
+struct debuggers *debuggers_new(struct worlds *worlds, struct registry *registry,
+                                const struct debuggers_events *events)
+{
+    struct debuggers *all = calloc(1, sizeof *all);
+    if (!all)
+        return NULL;
+    *all =
+        (struct debuggers){.worlds = worlds, .registry = registry, .events = *events, .next_id = 1};
+    const struct worlds_events up = {.on_ticket = on_ticket, .userdata = all};
+    worlds_set_events(worlds, &up);
+    return all;
+}
+
+struct debuggers *debuggers_free(struct debuggers *all)
+{
+    if (!all)
+        return NULL;
+    struct entry *e, *next;
+    HASH_ITER(hh, all->by_id, e, next)
+    {
+        drop(all, e);
+    }
+    free(all);
+    return NULL;
+}
+
+uint64_t debuggers_next_id(const struct debuggers *all)
+{
+    return all->next_id;
+}
+
+const struct debugger *debuggers_find(struct debuggers *all, uint64_t id)
+{
+    struct entry *e = find(all, id);
+    return e ? &e->d : NULL;
+}
+
+const struct debugger *debuggers_find_ref(struct debuggers *all, const char *ref)
+{
+    struct entry *e = find_name(all, ref);
+    if (!e && isdigit((unsigned char)*ref))
+        e = find(all, strtoull(ref, NULL, 10));
+    return e ? &e->d : NULL;
+}
+
+const struct debugger *debuggers_after(struct debuggers *all, uint64_t after)
+{
+    for (struct entry *e = all->by_id; e; e = e->hh.next)
+        if (e->d.id > after)
+            return &e->d;
+    return NULL;
+}
+
+static int make(struct debuggers *all, uid_t uid, const char *name, struct entry **ret)
+{
+    size_t n = 0;
+    for (struct entry *e = all->by_id; e; e = e->hh.next)
+        n += e->d.owner == uid;
+    if (n >= LIMIT_DEBUGGERS_PER_UID)
+        return -EMFILE;
+    struct entry *e = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    e->d.id = all->next_id++;
+    e->d.owner = uid;
+    snprintf(e->d.name, sizeof e->d.name, "%s", name);
+    HASH_ADD(hh, all->by_id, d.id, sizeof e->d.id, e);
+    *ret = e;
+    return 0;
+}
+
+int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
+{
+    char name[LIMIT_NAME_BYTES + 1];
+    snprintf(name, sizeof name, "cli:%u", (unsigned)uid);
+    struct entry *e = find_name(all, name);
+    int r = e ? 0 : make(all, uid, name, &e);
+    if (r < 0)
+        return r;
+    e->d.hold_policy = true;
+    all->events.on_changed(all->events.userdata, &e->d);
+    *ret = &e->d;
+    return 0;
+}
+
+static struct opening *find_opening(struct entry *e, uint64_t client)
+{
+    struct opening *o;
+    DL_FOREACH(e->openings, o)
+    if (o->client == client)
+        return o;
+    return NULL;
+}
+
+int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
+                 const struct debugger **ret)
+{
+    char cli[LIMIT_NAME_BYTES + 1];
+    snprintf(cli, sizeof cli, "cli:%u", (unsigned)uid);
+    if (!ref || strcmp(ref, cli) == 0)
+        return debuggers_cli(all, uid, ret);
+    const struct debugger *d = debuggers_find_ref(all, ref);
+    if (!d)
+        return -ENOENT;
+    struct entry *e = find(all, d->id);
+    if (strcmp(d->name, cli) != 0 && !find_opening(e, client))
+        return -EACCES;
+    *ret = d;
+    return 0;
+}
+
+int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char *name,
+                   const char *note, bool hold_policy, const struct debugger **ret)
+{
+    struct entry *e = find_name(all, name);
+    if (e && e->d.owner != uid)
+        return -EACCES;
+    if (e && find_opening(e, client))
+        return -EALREADY;
+    struct opening *o = calloc(1, sizeof *o);
+    if (!o)
+        return -ENOMEM;
+    int r = e ? 0 : make(all, uid, name, &e);
+    if (r < 0) {
+        free(o);
+        return r;
+    }
+    o->client = client;
+    DL_APPEND(e->openings, o);
+    e->d.n_opens++;
+    e->d.hold_policy = hold_policy;
+    snprintf(e->d.note, sizeof e->d.note, "%s", note);
+    all->events.on_changed(all->events.userdata, &e->d);
+    *ret = &e->d;
+    return 0;
+}
+
+/* All that it holds. It may be gone after this. */
+static void end_holdings(struct debuggers *all, uint64_t id)
+{
+    for (struct worker *w = registry_after(all->registry, 0); w;
+         w = registry_after(all->registry, w->id)) {
+        struct world *world = w->n_holds > 0 ? worlds_get(all->worlds, w->world, false) : NULL;
+        if (world)
+            world_release_all(world, w, id);
+    }
+    worlds_end_debugger(all->worlds, id);
+}
+
+void debuggers_close(struct debuggers *all, uint64_t id)
+{
+    struct entry *e = find(all, id);
+    struct opening *o, *next;
+    if (!e)
+        return;
+    DL_FOREACH_SAFE(e->openings, o, next)
+    {
+        DL_DELETE(e->openings, o);
+        free(o);
+    }
+    e->d.n_opens = 0;
+    end_holdings(all, id);
+    debuggers_reclaim(all, id);
+}
+
+static void close_opening(struct debuggers *all, struct entry *e, struct opening *o)
+{
+    uint64_t id = e->d.id;
+    DL_DELETE(e->openings, o);
+    free(o);
+    if (--e->d.n_opens > 0)
+        return;
+    if (!e->d.hold_policy)
+        end_holdings(all, id);
+    else
+        all->events.on_changed(all->events.userdata, &e->d);
+    debuggers_reclaim(all, id);
+}
+
+void debuggers_on_client_gone(struct debuggers *all, uint64_t client)
+{
+    struct entry *e = all->by_id;
+    while (e) {
+        struct opening *o = find_opening(e, client);
+        if (o)
+            close_opening(all, e, o);
+        /* From the start: what one held may have let tickets of others end, and them with it. */
+        e = o ? all->by_id : e->hh.next;
+    }
+}

@@ -1,0 +1,78 @@
+/*
+ * debugger.h: durable objects on whose behalf worlds are stopped and VMs are held. A debugger is
+ * not a connection: it lives while a connection has it open, while it holds a lease or a VM, or
+ * while a ticket of it is open; with none of these it is reclaimed at once, and nobody can tell.
+ * "cli:<uid>" is made on demand for the one-shot verbs of stillctl, and lives by what it holds.
+ *
+ * Process and thread: the daemon's only thread. Others keep ids across turns of the loop.
+ *
+ * Nobody is stranded: when the last connection that has a debugger open ends, its policy acts.
+ * Resume (the default): its tickets are cancelled, what it has stopped is resumed, what it holds is
+ * released. Hold: all that stays until its lease runs out, or until somebody of the same owner ends
+ * it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/limits.h"
+
+struct debuggers;
+struct registry;
+struct worlds;
+
+struct debugger {
+    uint64_t id;
+    char name[LIMIT_NAME_BYTES + 1];
+    char note[LIMIT_NOTE_BYTES + 1];
+    uid_t owner;
+    bool hold_policy;
+    size_t n_opens;    /**< connections that have it open */
+    size_t n_holdings; /**< open tickets, and VMs that it holds */
+};
+
+/** Facts that go up. */
+struct debuggers_events {
+    void (*on_changed)(void *userdata, const struct debugger *d); /**< made, opened, closed */
+    void (*on_gone)(void *userdata, uint64_t id);
+    void *userdata;
+};
+
+/** Takes over worlds_set_events(). NULL without memory. */
+struct debuggers *debuggers_new(struct worlds *worlds, struct registry *registry,
+                                const struct debuggers_events *events);
+struct debuggers *debuggers_free(struct debuggers *all);
+
+uint64_t debuggers_next_id(const struct debuggers *all);
+/** The debugger with the smallest id > after, or NULL. */
+const struct debugger *debuggers_after(struct debuggers *all, uint64_t after);
+const struct debugger *debuggers_find(struct debuggers *all, uint64_t id);
+/** By name, or by id in decimal. */
+const struct debugger *debuggers_find_ref(struct debuggers *all, const char *ref);
+
+/**
+ * "cli:<uid>", made if need be. It is reclaimed when this turn of its use leaves nothing behind:
+ * call debuggers_reclaim() after that. -ENOMEM, -EMFILE.
+ */
+int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret);
+/**
+ * The debugger that a connection acts through: one that it has open, or the cli one of its uid
+ * (ref NULL, or its name). -ENOENT · -EACCES: this connection has not opened it.
+ */
+int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
+                 const struct debugger **ret);
+void debuggers_reclaim(struct debuggers *all, uint64_t id);
+
+/**
+ * Opens by name, made if there is none. -EACCES: it is another uid's · -EALREADY: this connection
+ * has it open · -EMFILE · -ENOMEM. Note and policy are the last opener's.
+ */
+int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char *name,
+                   const char *note, bool hold_policy, const struct debugger **ret);
+/** Ends it and what it holds, whatever its policy. */
+void debuggers_close(struct debuggers *all, uint64_t id);
+/** The connection has ended: closes what it had open. */
+void debuggers_on_client_gone(struct debuggers *all, uint64_t client);
