@@ -71,6 +71,12 @@ $(%C%_unit_test_worker_wasi_OBJECTS): | $(PROTO_GENERATED_H)
 EXTRA_%C%_component_worker_driver_DEPENDENCIES = stillpoint-worker-fake$(EXEEXT)
 $(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
 
+# Plays the worker for the SpiderMonkey adapter; test_engine.py runs programs with it.
+ENGINE_HOST = %D%/support/engine_host/engine-host
+%C%_support_engine_host_engine_host_SOURCES = %D%/support/engine_host/host_main.cc
+%C%_support_engine_host_engine_host_CXXFLAGS = $(AM_CXXFLAGS) -pthread
+%C%_support_engine_host_engine_host_LDADD = $(ENGINE_MOZJS_LIBS)
+
 # The doors, and the daemon's own objects.
 DAEMON_TEST_LIBS = $(DAEMON_LIBS) $(UNIT_LIBS)
 %C%_unit_test_check_api_SOURCES = %D%/unit/test_check_api.c %D%/support/unit.h
@@ -95,6 +101,7 @@ $(%C%_component_test_world_OBJECTS): | $(PROTO_GENERATED_H)
 # Checks of the tree itself; they print TAP.
 SOURCE_TESTS = %D%/include_table/check.py
 
+check_PROGRAMS += $(ENGINE_HOST)
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
 TESTS += $(UNIT_TESTS) $(COMPONENT_TESTS)

@@ -152,6 +152,30 @@ struct engine_host_ops {
                      size_t memory_bytes, uint32_t *ret_value);
 };
 
+/** What a frame of a stack is. The numbers are those of the worker's wire. */
+enum engine_frame_kind {
+    ENGINE_FRAME_JS = 1, /**< a language that has lines: JavaScript, Lua */
+    ENGINE_FRAME_WASM = 2,
+    ENGINE_FRAME_HOST = 3, /**< a function that the engine or the worker provides */
+};
+
+/** One frame. Texts are NUL-terminated, UTF-8 as far as the engine can tell, and may be empty. */
+struct engine_frame {
+    enum engine_frame_kind kind;
+    const char *function; /**< empty: it has no name */
+    const char *url;      /**< path of the source, as in engine_program or an import */
+    uint32_t line;        /**< from 1; 0 where there are none (wasm, host) */
+    uint32_t column;      /**< from 1, in the engine's units; 0 likewise */
+    uint64_t offset;      /**< wasm: of the instruction, in the bytes of the module */
+};
+
+/** One row of a census. `name` is NUL-terminated, and unique in the census. */
+struct engine_class {
+    const char *name; /**< in parentheses where it is no class of the language: "(string)" */
+    uint64_t count;
+    uint64_t bytes; /**< what the engine allocated for them, out-of-line parts included */
+};
+
 /** How a VM is made. All pointers are the caller's and valid until vm_free. */
 struct engine_config {
     uint64_t
@@ -236,8 +260,27 @@ struct engine_ops {
     /** Any thread: makes a running guest reach a safe point soon. Never from a signal handler. */
     void (*interrupt)(struct engine *e);
 
-    /** Collects garbage now. Runs no guest code. Bytes of heap before and after. */
+    /*
+     * What a parked VM can be asked. May be called wherever the VM thread is in a host callback
+     * (`safe_point` in the middle of a hot loop, `write`, `sleep_until`, `wasi_call`) and between
+     * ops. The guest cannot tell that they were called: none of them runs guest code, throws, or
+     * makes the guest slower than a collection does. Texts passed to `each` live until it returns;
+     * it must not call the engine.
+     */
+
+    /** Collects garbage now. Bytes of heap, and of what it keeps elsewhere, before and after. */
     int (*gc)(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes);
+    /** Counts what can be reached, by class, in no order. -ENOMEM if there is no memory for that.
+     */
+    int (*census)(struct engine *e, void (*each)(void *userdata, const struct engine_class *class_),
+                  void *userdata);
+    /**
+     * The stack, from the innermost frame, at most `max_frames`; empty if the VM is in no [guest]
+     * op. Frames of the engine's own helpers are left out. *ret_truncated: there are more.
+     */
+    int (*stack)(struct engine *e, size_t max_frames,
+                 void (*each)(void *userdata, const struct engine_frame *frame), void *userdata,
+                 bool *ret_truncated);
     /** Bytes of the engine's heap now. */
     uint64_t (*heap_bytes)(struct engine *e);
 

@@ -28,25 +28,32 @@ stillpoint_worker_fake_SOURCES = %D%/main.c %D%/engines/fake.c
 stillpoint_worker_fake_CFLAGS = $(AM_CFLAGS) -pthread
 stillpoint_worker_fake_LDADD = $(WORKER_LIBS)
 
-pkglibexec_PROGRAMS += stillpoint-worker-mozjs
-stillpoint_worker_mozjs_SOURCES = \
-	%D%/main.c \
+# The SpiderMonkey adapter: an archive, since a test links it without a worker too.
+noinst_LIBRARIES += %D%/libmozjs.a
+%C%_libmozjs_a_SOURCES = \
 	%D%/engines/mozjs.cc \
 	%D%/engines/mozjs_compat.h \
 	%D%/engines/mozjs_console.cc \
 	%D%/engines/mozjs_global.cc \
 	%D%/engines/mozjs_init.cc \
+	%D%/engines/mozjs_inspect.cc \
 	%D%/engines/mozjs_internal.h \
 	%D%/engines/mozjs_job.cc \
 	%D%/engines/mozjs_module.cc \
 	%D%/engines/mozjs_module.h \
 	%D%/engines/mozjs_text.cc \
 	%D%/engines/mozjs_wasm.cc
-nodist_stillpoint_worker_mozjs_SOURCES = %D%/engines/mozjs_prelude_js.h
-stillpoint_worker_mozjs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/%D%/engines
-stillpoint_worker_mozjs_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
-stillpoint_worker_mozjs_LDADD = $(WORKER_LIBS) $(MOZJS_LIBS)
-$(stillpoint_worker_mozjs_OBJECTS): | %D%/engines/mozjs_prelude_js.h
+nodist_%C%_libmozjs_a_SOURCES = %D%/engines/mozjs_prelude_js.h
+%C%_libmozjs_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/%D%/engines
+%C%_libmozjs_a_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
+$(%C%_libmozjs_a_OBJECTS): | %D%/engines/mozjs_prelude_js.h
+ENGINE_MOZJS_LIBS = %D%/libmozjs.a $(MOZJS_LIBS) -lpthread
+
+# A C++ source, which is never there, makes the linker the C++ one.
+pkglibexec_PROGRAMS += stillpoint-worker-mozjs
+stillpoint_worker_mozjs_SOURCES = %D%/main.c
+nodist_EXTRA_stillpoint_worker_mozjs_SOURCES = no_such_source.cc
+stillpoint_worker_mozjs_LDADD = $(WORKER_LIBS) $(ENGINE_MOZJS_LIBS)
 
 %D%/engines/mozjs_prelude_js.h: %D%/engines/mozjs_prelude.js %D%/engines/embed.sh
 	$(AM_V_GEN)$(MKDIR_P) %D%/engines && \

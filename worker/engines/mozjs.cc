@@ -432,15 +432,6 @@ uint64_t heap_bytes(engine *e)
     return JS_GetGCParameter(e->cx, JSGC_BYTES);
 }
 
-int gc(engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
-{
-    *ret_before_bytes = heap_bytes(e);
-    JS::PrepareForFullGC(e->cx);
-    JS::NonIncrementalGC(e->cx, JS::GCOptions::Shrink, JS::GCReason::API);
-    *ret_after_bytes = heap_bytes(e);
-    return 0;
-}
-
 engine *vm_free(engine *e)
 {
     if (!e)
@@ -537,6 +528,7 @@ extern "C" const struct engine_ops *engine_ops_get(void)
         pending,    ready,
         exit_code,  exit_info,
         interrupt,  gc,
+        census,     stack,
         heap_bytes, vm_free,
     };
     return &OPS;

@@ -95,6 +95,19 @@ inline bool is_module_syntax_error(const JSErrorReport *report)
     return false;
 }
 
+/**
+ * A saved frame of WebAssembly has for its line the offset of the instruction in the module, and
+ * for its column the function's index with the highest bit set (wasm::WasmFrameIter::ColumnBit).
+ */
+inline bool is_wasm_frame(uint32_t column, uint32_t *ret_function_index)
+{
+    constexpr uint32_t COLUMN_BIT = 1u << 31;
+    if (!(column & COLUMN_BIT))
+        return false;
+    *ret_function_index = column & ~COLUMN_BIT;
+    return true;
+}
+
 /* Modules */
 
 template <typename Unit>

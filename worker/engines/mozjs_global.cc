@@ -149,6 +149,7 @@ bool atomics_wait(JSContext *cx, unsigned argc, JS::Value *vp)
     uint64_t now = e->ops->now_ns(e->host), deadline = UINT64_MAX;
     if (timeout < static_cast<double>(UINT64_MAX - now) / 1e6)
         deadline = now + static_cast<uint64_t>(timeout * 1e6);
+    HostCall waits(e, "Atomics.wait");
     return check_host(e, e->ops->sleep_until(e->host, deadline));
 }
 

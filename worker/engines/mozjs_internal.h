@@ -8,6 +8,7 @@
  *   mozjs_console.cc the prelude's realm, and what it needs from native code
  *   mozjs_module.cc  modules and dynamic imports
  *   mozjs_wasm.cc    WebAssembly programs and their WASI imports
+ *   mozjs_inspect.cc what a parked VM can be asked: collection, census, stack
  *   mozjs_text.cc    strings, and errors as text
  *
  * One process has one context and one VM: the engine object exists from `init` on, without a host,
@@ -103,6 +104,8 @@ struct engine {
     int exit_code = 0;
     std::string detail;
     bool oom_seen = false;
+    const char *host_call = nullptr; /**< the host's function that the VM is in, for stacks */
+    unsigned inspecting = 0; /**< inspections under way: running out of memory is not the guest's */
 
     /* Realms */
     JS::PersistentRootedObject global;
@@ -157,6 +160,19 @@ inline engine *engine_of(JSContext *cx)
 {
     return static_cast<engine *>(JS_GetContextPrivate(cx));
 }
+
+/** The guest has called a function of the host's that may take its time. */
+class HostCall
+{
+  public:
+    HostCall(engine *e, const char *name) : e(e) { e->host_call = name; }
+    ~HostCall() { e->host_call = nullptr; }
+    HostCall(const HostCall &) = delete;
+    HostCall &operator=(const HostCall &) = delete;
+
+  private:
+    engine *e;
+};
 
 /* mozjs.cc */
 
@@ -241,6 +257,13 @@ int start_wasm(engine *e);
 bool wasm_call_arguments(JSContext *cx, JS::MutableHandleValueVector arguments);
 /** JSON of what a WebAssembly function returned. */
 bool wasm_result_json(JSContext *cx, JS::HandleValue value, Text *ret_json);
+
+/* mozjs_inspect.cc: see engine_ops */
+
+int gc(engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes);
+int census(engine *e, void (*each)(void *userdata, const engine_class *row), void *userdata);
+int stack(engine *e, size_t max_frames, void (*each)(void *userdata, const engine_frame *frame),
+          void *userdata, bool *ret_truncated);
 
 /* mozjs_text.cc */
 

@@ -118,6 +118,8 @@ void on_finalization(JSFunction *cleanup, JSObject *, void *data)
 void on_out_of_memory(JSContext *, void *data)
 {
     engine *e = static_cast<engine *>(data);
+    if (e->inspecting)
+        return;
     e->oom_seen = true;
     if (e->ops)
         e->ops->oom(e->host);

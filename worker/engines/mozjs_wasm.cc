@@ -112,6 +112,7 @@ bool wasi_import(JSContext *cx, unsigned argc, JS::Value *vp)
     if (!current_memory(e, &memory, &memory_bytes))
         return false;
     uint32_t result = 0;
+    HostCall calls(e, function.name);
     int outcome = e->ops->wasi_call(e->host, index, parameters, memory, memory_bytes, &result);
     if (outcome == ENGINE_EXIT)
         return end_vm(e, ENGINE_EXIT, result & 0xff);

@@ -12,12 +12,18 @@
  *   --terminate=MSECS    after that time the next safe point asks the VM to end
  *   --message=JSON       delivered once the program has started; may be repeated
  *   --call=NAME:JSON     called once the program has started; may be repeated
- *   --gc                 collects garbage at every safe point, and says before the end what is left
+ *   --interrupts=N       no more than that many of them
+ *   --inspect=KINDS      asks at every safe point, sleep and line of output, and when the VM is
+ * idle: g collects garbage, c takes a census, s the stack; for example "gcs"
+ *   --report=FD          where each answer goes, as a line of JSON; without it nowhere
+ *   --max-frames=N       of a stack (512)
+ *   --gc                 says before the end what a collection leaves
  */
 #include "worker/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -47,7 +53,11 @@ struct Options {
     uint64_t heap_bytes = 0;
     unsigned threads = 2;
     unsigned interrupt_us = 0;
+    unsigned interrupts = UINT_MAX;
     unsigned terminate_ms = 0;
+    std::string inspect;
+    int report_fd = -1;
+    size_t max_frames = 512;
     std::vector<std::string> messages;
     std::vector<std::string> calls;
 };
@@ -71,8 +81,7 @@ struct Host {
     unsigned open_calls = 0;
     std::atomic<bool> stop_interrupter{false};
     uint64_t terminate_at = UINT64_MAX;
-    unsigned interrupt_us = 0;
-    bool gc = false;
+    const Options *options;
 };
 
 uint64_t monotonic_ns()
@@ -128,19 +137,90 @@ bool map_file(const std::string &path, const uint8_t **ret_text, size_t *ret_byt
 
 /* What the engine asks for */
 
+/** Asks what --inspect says. Everything that an answer has is in its line. */
+class Inspector
+{
+  public:
+    Inspector(Host *host, const char *where) : host(host), where(where) {}
+
+    void ask_all()
+    {
+        for (char kind : host->options->inspect)
+            ask(kind);
+    }
+
+  private:
+    Host *host;
+    const char *where;
+    std::string rows;
+
+    static std::string quoted(const char *text)
+    {
+        std::string quoted = "\"";
+        for (; *text; text++) {
+            char escape[8];
+            snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned char>(*text));
+            bool plain = static_cast<unsigned char>(*text) >= 0x20 && *text != '"' && *text != '\\';
+            quoted += plain ? std::string(1, *text) : escape;
+        }
+        return quoted + "\"";
+    }
+
+    void add_row(const std::string &row) { rows += (rows.empty() ? "" : ",") + row; }
+
+    static void on_class(void *data, const engine_class *row)
+    {
+        static_cast<Inspector *>(data)->add_row(quoted(row->name) + ":[" +
+                                                std::to_string(row->count) + "," +
+                                                std::to_string(row->bytes) + "]");
+    }
+
+    static void on_frame(void *data, const engine_frame *frame)
+    {
+        static const char *const KINDS[] = {"?", "js", "wasm", "host"};
+        static_cast<Inspector *>(data)->add_row(
+            "{\"kind\":" + quoted(KINDS[frame->kind]) + ",\"function\":" + quoted(frame->function) +
+            ",\"url\":" + quoted(frame->url) + ",\"line\":" + std::to_string(frame->line) +
+            ",\"column\":" + std::to_string(frame->column) +
+            ",\"offset\":" + std::to_string(frame->offset) + "}");
+    }
+
+    void ask(char kind)
+    {
+        std::string line;
+        uint64_t start = monotonic_ns(), before = 0, after = 0;
+        bool truncated = false;
+        int r = -EINVAL;
+        rows.clear();
+        if (kind == 'g') {
+            r = host->ops->gc(host->vm, &before, &after);
+            line = "\"before\":" + std::to_string(before) + ",\"after\":" + std::to_string(after);
+        } else if (kind == 'c') {
+            r = host->ops->census(host->vm, on_class, this);
+            line = "\"classes\":{" + rows + "}";
+        } else if (kind == 's') {
+            r = host->ops->stack(host->vm, host->options->max_frames, on_frame, this, &truncated);
+            line = "\"frames\":[" + rows + "],\"truncated\":" + (truncated ? "true" : "false");
+        }
+        uint64_t us = (monotonic_ns() - start) / 1000;
+        line = "{\"where\":" + quoted(where) + ",\"error\":" + std::to_string(r) +
+               ",\"us\":" + std::to_string(us) + "," + line + "}\n";
+        if (host->options->report_fd >= 0)
+            write_all(host->options->report_fd, line.data(), line.size());
+    }
+};
+
 int on_safe_point(void *data)
 {
     Host *host = host_of(data);
-    if (host->gc) {
-        uint64_t before, after;
-        host->ops->gc(host->vm, &before, &after);
-    }
+    Inspector(host, "safe_point").ask_all();
     return monotonic_ns() >= host->terminate_at ? ENGINE_TERMINATED : 0;
 }
 
-int on_write(void *, engine_stream stream, engine_level level, const char *text, size_t length)
+int on_write(void *data, engine_stream stream, engine_level level, const char *text, size_t length)
 {
     std::string line(text, length);
+    Inspector(host_of(data), "write").ask_all();
     if (level != ENGINE_LEVEL_RAW)
         line += '\n';
     write_all(stream == ENGINE_STDERR ? STDERR_FILENO : STDOUT_FILENO, line.data(), line.size());
@@ -172,6 +252,7 @@ void on_timer_cancel(void *data, uint64_t id)
 int on_sleep_until(void *data, uint64_t deadline_ns)
 {
     Host *host = host_of(data);
+    Inspector(host, "sleep").ask_all();
     for (;;) {
         uint64_t now = monotonic_ns();
         if (now >= host->terminate_at)
@@ -423,6 +504,7 @@ int loop(Host *host)
         bool waits = host->ops->pending(host->vm);
         if (!waits && host->timers.empty())
             return 0;
+        Inspector(host, "idle").ask_all();
         struct pollfd wake = {host->wake_fd, POLLIN, 0};
         if (poll(&wake, 1, poll_timeout(host)) > 0) {
             uint64_t count;
@@ -437,14 +519,17 @@ int loop(Host *host)
 void *interrupter(void *data)
 {
     Host *host = host_of(data);
-    unsigned seed = static_cast<unsigned>(getpid());
+    unsigned seed = static_cast<unsigned>(getpid()), interrupt_us = host->options->interrupt_us;
+    unsigned left = host->options->interrupts;
     while (!host->stop_interrupter) {
         uint64_t now = monotonic_ns();
-        uint64_t us = host->interrupt_us ? rand_r(&seed) % (2 * host->interrupt_us) : 100000;
+        uint64_t us = interrupt_us ? rand_r(&seed) % (2 * interrupt_us) : 100000;
         if (host->terminate_at > now && host->terminate_at != UINT64_MAX)
             us = std::min<uint64_t>(us, (host->terminate_at - now) / 1000 + 1);
         usleep(static_cast<useconds_t>(us));
-        if (host->interrupt_us || monotonic_ns() >= host->terminate_at)
+        bool periodic = interrupt_us && left > 0;
+        left -= periodic;
+        if (periodic || monotonic_ns() >= host->terminate_at)
             host->ops->interrupt(host->vm);
     }
     return nullptr;
@@ -504,8 +589,7 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
     std::string name = slash == std::string::npos ? file : file.substr(slash + 1);
     host.arguments.assign(argv, argv + argc);
     host.wake_fd = eventfd(0, EFD_CLOEXEC);
-    host.interrupt_us = options.interrupt_us;
-    host.gc = options.gc;
+    host.options = &options;
     if (options.terminate_ms)
         host.terminate_at = monotonic_ns() + options.terminate_ms * 1000000ull;
 
@@ -601,6 +685,14 @@ bool parse_option(const char *text, Options *options)
         options->threads = static_cast<unsigned>(atoi(threads));
     else if (const char *interrupt = value("--interrupt="))
         options->interrupt_us = static_cast<unsigned>(atoi(interrupt));
+    else if (const char *interrupts = value("--interrupts="))
+        options->interrupts = static_cast<unsigned>(atoi(interrupts));
+    else if (const char *kinds = value("--inspect="))
+        options->inspect = kinds;
+    else if (const char *fd = value("--report="))
+        options->report_fd = atoi(fd);
+    else if (const char *frames = value("--max-frames="))
+        options->max_frames = strtoull(frames, nullptr, 10);
     else if (const char *terminate = value("--terminate="))
         options->terminate_ms = static_cast<unsigned>(atoi(terminate));
     else if (const char *message = value("--message="))
