@@ -148,8 +148,8 @@ static const struct row {
     [FACT_CALL_DONE] = {"CallDone", ADMITTED, true, on_call_done},
     [FACT_POSTED] = {"Posted", ADMITTED, false, on_posted},
     [FACT_STDIN_WANTED] = {"StdinWanted", ADMITTED, false, on_stdin_wanted},
-    [FACT_INSPECTED] = {"Inspected", ADMITTED, true, on_inspected},
     [FACT_EXITING] = {"Exiting", ANY, true, on_exiting},
+    [FACT_INSPECTED] = {"Inspected", ADMITTED, true, on_inspected},
 };
 
 /* A VM that is held runs nothing, so it has nothing to say that needs guest code. A fact may have

@@ -1,6 +1,7 @@
 #include "proto/check_worker.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -9,18 +10,23 @@
 #include "proto/unpack.h"
 #include "proto/worker.pb-c.h"
 
-/* A text for people: one line, bounded, printable. NULL stays NULL. */
-static bool detail_ok(const char *s)
+/* One line, bounded, without control characters (U+0080 to U+009F are such, too). */
+static bool line_ok(const char *s, size_t max)
 {
-    if (!s)
-        return true;
     size_t len = strlen(s);
-    if (len > LIMIT_DETAIL_BYTES || !text_is_utf8(s, len))
+    if (len > max || !text_is_utf8(s, len))
         return false;
     for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f ||
+            ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0))
             return false;
     return true;
+}
+
+/* A text for people. NULL stays NULL. */
+static bool detail_ok(const char *s)
+{
+    return !s || line_ok(s, LIMIT_DETAIL_BYTES);
 }
 
 static bool layer_name_ok(const char *s)
@@ -92,6 +98,101 @@ static const char *check_exiting(const Stillpoint__Worker__Exiting *m, struct wo
     return NULL;
 }
 
+/* ---- Inspected */
+
+/* A text of a class or a frame; what is not there is empty. */
+static bool inspect_text(const char *s, const char **ret)
+{
+    *ret = s ? s : "";
+    return line_ok(*ret, LIMIT_INSPECT_TEXT_BYTES);
+}
+
+static const char *take_classes(const Stillpoint__Worker__InspectedBody *m, struct worker_fact *f)
+{
+    if (m->n_classes > LIMIT_INSPECT_CLASSES)
+        return "too many classes";
+    struct worker_class *classes = calloc(m->n_classes + 1, sizeof *classes);
+    if (!classes)
+        return "classes need more memory than there is";
+    f->rows[0] = classes;
+    for (size_t i = 0; i < m->n_classes; i++) {
+        const Stillpoint__Worker__ClassCount *c = m->classes[i];
+        if (!inspect_text(c->class_name, &classes[i].name) || !*classes[i].name)
+            return "class name is malformed";
+        classes[i].count = c->count;
+        classes[i].bytes = c->bytes;
+    }
+    f->inspected.n_classes = m->n_classes;
+    f->inspected.classes = classes;
+    return NULL;
+}
+
+static const char *take_frames(const Stillpoint__Worker__InspectedBody *m, struct worker_fact *f)
+{
+    if (m->n_frames > LIMIT_INSPECT_FRAMES)
+        return "too many frames";
+    struct worker_frame *frames = calloc(m->n_frames + 1, sizeof *frames);
+    if (!frames)
+        return "frames need more memory than there is";
+    f->rows[1] = frames;
+    for (size_t i = 0; i < m->n_frames; i++) {
+        const Stillpoint__Worker__Frame *w = m->frames[i];
+        if (w->kind < WORKER_FRAME_JS || w->kind > WORKER_FRAME_HOST)
+            return "no such kind of frame";
+        if (!inspect_text(w->function, &frames[i].function) ||
+            !inspect_text(w->url, &frames[i].url))
+            return "text of a frame is malformed";
+        frames[i].kind = (enum worker_frame_kind)w->kind;
+        frames[i].line = w->line;
+        frames[i].column = w->column;
+        frames[i].offset = w->offset;
+    }
+    f->inspected.n_frames = m->n_frames;
+    f->inspected.frames = frames;
+    return NULL;
+}
+
+static const char *take_inspected_body(const Stillpoint__Worker__InspectedBody *m,
+                                       struct worker_fact *f)
+{
+    f->inspected.before_bytes = m->before_bytes;
+    f->inspected.after_bytes = m->after_bytes;
+    f->inspected.truncated = m->truncated;
+    const char *why = take_classes(m, f);
+    return why ? why : take_frames(m, f);
+}
+
+/* The body out of the memfd beside the packet. */
+static const char *unpack_inspected_body(struct worker_fact *f, const int *fds, size_t n_fds)
+{
+    const uint8_t *data;
+    size_t bytes;
+    const char *why = NULL;
+    if (n_fds != 1)
+        return "fact announces a memfd and carries none";
+    if (fd_memfd_map(fds[0], LIMIT_INSPECT_BYTES, &data, &bytes) < 0)
+        return "fact carries something that is not a sealed memfd of a fair size";
+    f->body = unpack_message(&stillpoint__worker__inspected_body__descriptor, data, bytes, &why);
+    fd_memfd_unmap(data, bytes);
+    return f->body ? NULL : why;
+}
+
+static const char *check_inspected(const Stillpoint__Worker__Inspected *m, const int *fds,
+                                   size_t n_fds, struct worker_fact *f)
+{
+    if (!detail_ok(m->error))
+        return "error text is malformed";
+    if ((m->error != NULL) + (m->in_memfd != 0) + (m->body != NULL) > 1)
+        return "answer has a body that it should not have";
+    if (!m->in_memfd && n_fds != 0)
+        return "fact carries a descriptor that it does not announce";
+    f->inspected.request = m->request;
+    f->inspected.error = m->error;
+    const char *why = m->in_memfd ? unpack_inspected_body(f, fds, n_fds) : NULL;
+    const Stillpoint__Worker__InspectedBody *body = m->in_memfd ? f->body : m->body;
+    return why || !body ? why : take_inspected_body(body, f);
+}
+
 /* The message's body into the fact; returns why not, or NULL. */
 static const char *check_body(const Stillpoint__Worker__Fact *m, const int *fds, size_t n_fds,
                               struct worker_fact *f)
@@ -147,6 +248,11 @@ static const char *check_body(const Stillpoint__Worker__Fact *m, const int *fds,
         f->kind = FACT_EXITING;
         why = check_exiting(m->exiting, f);
         break;
+    case STILLPOINT__WORKER__FACT__BODY_INSPECTED:
+        f->kind = FACT_INSPECTED;
+        takes_fd = true;
+        why = check_inspected(m->inspected, fds, n_fds, f);
+        break;
     default:
         return "no such fact";
     }
@@ -177,6 +283,9 @@ int check_worker_fact(const uint8_t *data, size_t bytes, const int *fds, size_t 
 void check_worker_done(struct worker_fact *fact)
 {
     unpack_free(fact->message);
+    unpack_free(fact->body);
+    free(fact->rows[0]);
+    free(fact->rows[1]);
     if (fact->mapped)
         fd_memfd_unmap(fact->mapped, fact->mapped_bytes);
     *fact = (struct worker_fact){0};

@@ -31,26 +31,36 @@ struct worker_text {
 
 #define WORKER_MAX_LAYERS 32
 
-enum worker_exit_reason { WORKER_EXITED = 1, WORKER_ERROR = 2, WORKER_OOM = 3 };
+/** Of a frame; enum engine_frame_kind's numbers. */
+enum worker_frame_kind { WORKER_FRAME_JS = 1, WORKER_FRAME_WASM = 2, WORKER_FRAME_HOST = 3 };
 
+/** Texts here are one line of UTF-8, of at most LIMIT_INSPECT_TEXT_BYTES, never NULL. */
+struct worker_class {
+    const char *name; /**< not empty */
+    uint64_t count, bytes;
+};
+
+struct worker_frame {
+    enum worker_frame_kind kind;
+    const char *function, *url;
+    uint32_t line, column; /**< from 1; 0: none */
+    uint64_t offset;
+};
+
+/** What a VM answered to an Inspect: with an error, or with what its kind asks for; which that was
+ *  is for the receiver to know and to compare. */
 struct worker_inspected {
     uint64_t request;
-    const char *error;
+    const char *error; /**< NULL: fine */
     uint64_t before_bytes, after_bytes;
-    size_t n_classes;
-    const struct worker_class {
-        const char *name;
-        uint64_t count, bytes;
-    } * classes;
-    size_t n_frames;
-    const struct worker_frame {
-        unsigned kind;
-        const char *function, *url;
-        uint32_t line, column;
-        uint64_t offset;
-    } * frames;
+    size_t n_classes; /**< at most LIMIT_INSPECT_CLASSES */
+    const struct worker_class *classes;
+    size_t n_frames; /**< at most LIMIT_INSPECT_FRAMES */
+    const struct worker_frame *frames;
     bool truncated;
 };
+
+enum worker_exit_reason { WORKER_EXITED = 1, WORKER_ERROR = 2, WORKER_OOM = 3 };
 
 struct worker_fact {
     uint64_t seq;
@@ -86,14 +96,16 @@ struct worker_fact {
         struct {
             uint32_t max_bytes; /**< 1 to LIMIT_STDIN_CHUNK_BYTES */
         } stdin_wanted;
-        struct worker_inspected inspected;
         struct {
             enum worker_exit_reason reason;
             unsigned code; /**< 0 to 255 */
             const char *detail;
         } exiting;
+        struct worker_inspected inspected;
     };
     void *message;         /**< owns what the texts point into */
+    void *body;            /**< likewise, if it came in a memfd */
+    void *rows[2];         /**< the arrays of `inspected` */
     const uint8_t *mapped; /**< of a memfd */
     size_t mapped_bytes;
 };
