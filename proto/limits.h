@@ -58,6 +58,7 @@
 #define LIMIT_TIMERS 65536u
 #define LIMIT_STDIN_CHUNK_BYTES (32u * 1024)
 
+#define LIMIT_INSPECTS_QUEUED 16u         /* requests to look into a VM that wait in it */
 #define LIMIT_INSPECT_CLASSES 256u        /* classes of one VM's census; the rest in one row */
 #define LIMIT_INSPECT_FRAMES 512u         /* frames of one VM's stack, from the innermost */
 #define LIMIT_INSPECT_TEXT_BYTES 256u     /* a class name, a function name, a URL there */

@@ -80,6 +80,15 @@ static int gate_drain(struct gate *g, uint32_t bell)
     return g->drain(g->userdata);
 }
 
+/* With status parked stored, and after a look at the channel, which may have brought it. */
+static int gate_serve(struct gate *g)
+{
+    if (!g->asked)
+        return 0;
+    g->asked = false;
+    return g->serve(g->userdata);
+}
+
 /* Parked until the gate is seen open. That is not yet leave to run: the caller is gate_enter(). */
 static int gate_park(struct gate *g)
 {
@@ -99,6 +108,10 @@ static int gate_park(struct gate *g)
              * later, so a change that we overlook here changes the value that we sleep on. */
             bell = SHM_LOAD(&g->command->bell);
             r = gate_drain(g, bell);
+            if (r > 0)
+                return r;
+            /* May take long: whatever changes meanwhile is seen below, or changes the bell. */
+            r = gate_serve(g);
             if (r > 0)
                 return r;
             if (gate_is_open(g))
@@ -124,7 +137,7 @@ int gate_enter(struct gate *g)
         /* Partner: stop_close() and stop_hold(), which store their word and then load the status.
          */
         SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));
-        if (gate_is_open(g))
+        if (!g->asked && gate_is_open(g))
             return 0;
         int r = gate_park(g);
         if (r != 0)
@@ -139,10 +152,19 @@ void gate_leave(struct gate *g, enum shm_state state)
 
 int gate_poll(struct gate *g)
 {
-    if (gate_is_open(g))
+    if (!g->asked && gate_is_open(g))
         return 0;
     int r = gate_park(g);
     return r != 0 ? r : gate_enter(g);
+}
+
+/* Out of gate_leave(BLOCKED) to the gate, and into it again once that is open. */
+static int gate_visit(struct gate *g)
+{
+    if (gate_enter(g) > 0)
+        return -ECANCELED;
+    gate_leave(g, SHM_BLOCKED);
+    return 0;
 }
 
 int gate_block(struct gate *g, uint64_t deadline_ns)
@@ -150,6 +172,8 @@ int gate_block(struct gate *g, uint64_t deadline_ns)
     uint32_t bell = SHM_LOAD(&g->command->bell);
     if (gate_drain(g, bell) > 0)
         return -ECANCELED;
+    if (g->asked)
+        return gate_visit(g);
     uint64_t now = gate_clock_ns(g);
     if (now >= deadline_ns)
         return 1;
@@ -159,10 +183,7 @@ int gate_block(struct gate *g, uint64_t deadline_ns)
         return 0;
     /* The clock stands still behind a closed gate: waiting for it would spin. Park instead, and go
      * on with the remaining time when the gate has opened. */
-    if (gate_enter(g) > 0)
-        return -ECANCELED;
-    gate_leave(g, SHM_BLOCKED);
-    return 0;
+    return gate_visit(g);
 }
 
 /* Reads held_ns and held_since_ns as one. If the daemon died in the middle of a write the record

@@ -10,6 +10,8 @@
  *  - status = running whenever guest code may execute; it was stored, and world and command word
  *    were read as open after that store, before the first instruction.
  *  - Every store of another status is followed by a look at the kick number.
+ *  - What was asked for (`asked`) is served with status parked and at no other time, so that the VM
+ *    counts as arrived however long it takes; the gate may be open meanwhile.
  *  - The thread sleeps on the bell only with status parked or blocked, with a bell value that was
  *    read after that status was stored and before the words and the channel were looked at.
  */
@@ -35,6 +37,13 @@ struct gate {
      * the rest. Returns 0 to go on, > 0 to end the VM (forwarded by the gate's functions).
      */
     int (*drain)(void *userdata);
+    /**
+     * Set by the owner, mostly from drain(): something is to be served at the gate. The next
+     * gate_enter(), gate_poll() or gate_block() then parks even where the gate is open, and calls
+     * serve(), which has no such thing left when it returns. NULL where nobody asks.
+     */
+    bool asked;
+    int (*serve)(void *userdata);
     void *userdata;
 };
 
@@ -45,20 +54,21 @@ void gate_init(struct gate *g, const struct world_page *world, const struct comm
 /** [watcher] Whether the VM may run at this moment. A hint unless status was stored before. */
 bool gate_is_open(const struct gate *g);
 
-/** Before any guest instruction. Parks while the gate is closed. Returns 0, or what `drain` said.
- */
+/** Before any guest instruction. Parks while the gate is closed, or to serve what was asked for.
+ *  Returns 0, or what `drain` or `serve` said. */
 int gate_enter(struct gate *g);
 
 /** After the last guest instruction: state is SHM_IDLE or SHM_BLOCKED. Never waits. */
 void gate_leave(struct gate *g, enum shm_state state);
 
-/** At a safe point inside guest code. Returns 0 at once while the gate is open, else as gate_enter.
- */
+/** At a safe point inside guest code. Returns 0 at once while the gate is open and nothing was
+ * asked for, else as gate_enter. */
 int gate_poll(struct gate *g);
 
 /**
  * Inside gate_leave(BLOCKED): waits until the world clock reaches deadline_ns (UINT64_MAX: never),
- * a bell rings, or drain() says something. A time-out behind a closed gate parks. Returns 1 when
+ * a bell rings, or drain() says something. A time-out behind a closed gate parks, and so does a VM
+ * that something is asked of: it is blocked again when the gate has opened. Returns 1 when
  * the time has come, 0 when woken before (call again), negative -ECANCELED when drain() ended the
  * VM.
  */

@@ -59,6 +59,14 @@ static int take_deliver(struct dispatch *d, const Stillpoint__Worker__Deliver *d
     return daemon_channel_send(d->channel, &fact, -1);
 }
 
+static int take_inspect(struct dispatch *d, const Stillpoint__Worker__Inspect *m)
+{
+    int r = inspections_push(&d->inspections, m);
+    if (d->inspections.n > 0)
+        safepoint_ask(d->safepoint);
+    return r;
+}
+
 int dispatch_command(void *userdata, const Stillpoint__Worker__Command *m, int *fds, size_t n_fds)
 {
     struct dispatch *d = userdata;
@@ -79,9 +87,21 @@ int dispatch_command(void *userdata, const Stillpoint__Worker__Command *m, int *
     case STILLPOINT__WORKER__COMMAND__BODY_ANSWER_STDIN:
         return wasi_stdin_answer(&d->host->wasi, m->answer_stdin->data.data,
                                  m->answer_stdin->data.len);
+    case STILLPOINT__WORKER__COMMAND__BODY_INSPECT:
+        return take_inspect(d, m->inspect);
     default:
         return -EPROTO;
     }
+}
+
+/* ---- inspections: behind the gate, parked; see safepoint_ask() */
+
+static void serve_inspections(void *userdata)
+{
+    struct dispatch *d = userdata;
+    /* As host_sent(): without memory for a fact nothing true can be said any more. */
+    if (inspections_serve(&d->inspections) < 0)
+        safepoint_orphaned();
 }
 
 /* ---- the end */
@@ -91,6 +111,15 @@ static bool all_acked(void *userdata)
     return daemon_channel_settled(userdata);
 }
 
+/* A VM that ends does not come to its gate any more. One that did not load has not been admitted,
+ * and its daemon waits for no answer. */
+static void refuse_inspections(struct dispatch *d)
+{
+    if (d->safepoint->state != SHM_STARTING &&
+        inspections_refuse(&d->inspections, "the VM has ended") < 0)
+        safepoint_orphaned();
+}
+
 /* The last fact, and the process ends once the daemon has acknowledged it, or is gone. Runs no
  * guest code, so that a closed gate does not hold it up: the VM shows as blocked, which counts as
  * arrived. */
@@ -98,6 +127,7 @@ static _Noreturn void finish(struct dispatch *d, enum exit_reason reason, int co
                              const char *detail)
 {
     char line[LIMIT_DETAIL_BYTES + 1];
+    refuse_inspections(d);
     Stillpoint__Worker__Exiting exiting = STILLPOINT__WORKER__EXITING__INIT;
     exiting.has_reason = exiting.has_code = true;
     exiting.reason = reason;
@@ -237,6 +267,7 @@ static void turn(struct dispatch *d)
 {
     if (daemon_channel_drain(d->channel) < 0)
         safepoint_orphaned();
+    safepoint_poll(d->safepoint);
     do_jobs(d);
     do_timers(d);
     do_jobs(d);
@@ -265,7 +296,7 @@ static void idle(struct dispatch *d)
     safepoint_leave(d->safepoint, SHM_IDLE);
     uint64_t next = timers_next_ns(&d->host->timers), timeout = UINT64_MAX;
     int r = 0;
-    while (r == 0 && !work_queued(d)) {
+    while (r == 0 && !work_queued(d) && !safepoint_is_asked(d->safepoint)) {
         if (next != UINT64_MAX) {
             uint64_t now = safepoint_clock_ns(d->safepoint);
             timeout = next > now ? next - now : 0;
@@ -283,6 +314,8 @@ static void idle(struct dispatch *d)
 
 void dispatch_run(struct dispatch *d)
 {
+    inspections_init(&d->inspections, d->ops, d->engine, d->channel);
+    safepoint_on_ask(d->safepoint, serve_inspections, d);
     load(d);
     safepoint_enter(d->safepoint);
     judge(d, d->ops->run(d->engine));

@@ -14,6 +14,7 @@
 #include "worker/daemon_channel.h"
 #include "worker/engine.h"
 #include "worker/host/host.h"
+#include "worker/inspect.h"
 #include "worker/safepoint.h"
 
 struct dispatch {
@@ -22,6 +23,7 @@ struct dispatch {
     struct daemon_channel *channel;
     struct safepoint *safepoint;
     struct host *host;
+    struct inspections inspections;
     bool keep_idle;
     bool program_came;
     struct engine_program program;

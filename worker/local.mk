@@ -11,6 +11,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/host/messages.c %D%/host/messages.h \
 	%D%/host/timers.c %D%/host/timers.h \
 	%D%/host/wasi.c %D%/host/wasi.h \
+	%D%/inspect.c %D%/inspect.h \
 	%D%/lockdown.c %D%/lockdown.h \
 	%D%/one_line.c %D%/one_line.h \
 	%D%/safepoint.c %D%/safepoint.h \

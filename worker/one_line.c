@@ -16,6 +16,9 @@ char *one_line(const char *text, char *line, size_t size)
         line[i] = text[i];
         if (control)
             line[i] = ' ';
+        /* U+0080 to U+009F */
+        if (i > 0 && (unsigned char)line[i - 1] == 0xc2 && ((unsigned char)text[i] & 0xe0) == 0x80)
+            line[i - 1] = line[i] = ' ';
     }
     line[len] = '\0';
     if (!text_is_utf8(line, len))

@@ -31,12 +31,44 @@ static int drain(void *userdata)
     return 0;
 }
 
+static void publish_heap(struct safepoint *s)
+{
+    if (s->engine)
+        atomic_store_explicit(&s->gate.status->heap_bytes, s->ops->heap_bytes(s->engine),
+                              memory_order_relaxed);
+}
+
+static int serve(void *userdata)
+{
+    struct safepoint *s = userdata;
+    s->serve(s->serve_userdata);
+    publish_heap(s);
+    return 0;
+}
+
 void safepoint_init(struct safepoint *s, const struct world_page *world,
                     const struct command_page *command, struct status_page *status, int kick_fd,
                     struct daemon_channel *channel)
 {
     *s = (struct safepoint){.state = SHM_STARTING, .channel = channel};
     gate_init(&s->gate, world, command, status, kick_fd, drain, s);
+    s->gate.serve = serve;
+}
+
+void safepoint_on_ask(struct safepoint *s, void (*on_ask)(void *), void *userdata)
+{
+    s->serve = on_ask;
+    s->serve_userdata = userdata;
+}
+
+void safepoint_ask(struct safepoint *s)
+{
+    s->gate.asked = true;
+}
+
+bool safepoint_is_asked(const struct safepoint *s)
+{
+    return s->gate.asked;
 }
 
 /* A poke should not wait for another thread's time slice. A short slice of one's own (Linux 6.12)
@@ -92,11 +124,8 @@ int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct en
 /* Relaxed: the seq_cst store of the state that follows in gate.c carries both along. */
 static void publish(struct safepoint *s)
 {
-    struct status_page *page = s->gate.status;
-    atomic_store_explicit(&page->last_fact, s->channel->last_seq, memory_order_relaxed);
-    if (s->engine)
-        atomic_store_explicit(&page->heap_bytes, s->ops->heap_bytes(s->engine),
-                              memory_order_relaxed);
+    atomic_store_explicit(&s->gate.status->last_fact, s->channel->last_seq, memory_order_relaxed);
+    publish_heap(s);
 }
 
 void safepoint_enter(struct safepoint *s)
@@ -115,7 +144,7 @@ void safepoint_leave(struct safepoint *s, enum shm_state state)
 
 void safepoint_poll(struct safepoint *s)
 {
-    if (gate_is_open(&s->gate))
+    if (!s->gate.asked && gate_is_open(&s->gate))
         return;
     publish(s);
     (void)gate_poll(&s->gate);
@@ -140,6 +169,10 @@ void safepoint_wait(struct safepoint *s, bool (*done)(void *), void *userdata)
         int r = daemon_channel_wait(s->channel, -1, UINT64_MAX);
         if (r < 0)
             safepoint_orphaned();
+        if (running && s->gate.asked) {
+            safepoint_enter(s);
+            safepoint_leave(s, SHM_BLOCKED);
+        }
     } while (!done(userdata));
     if (running)
         safepoint_enter(s);

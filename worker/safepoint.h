@@ -27,6 +27,8 @@ struct safepoint {
     struct daemon_channel *channel;
     const struct engine_ops *ops;
     struct engine *engine;
+    void (*serve)(void *userdata); /**< see safepoint_on_ask() */
+    void *serve_userdata;
     pthread_t watcher;
     sem_t watching;
 };
@@ -39,19 +41,30 @@ void safepoint_init(struct safepoint *s, const struct world_page *world,
  *  0 or negative errno. */
 int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine);
 
-/** Before guest code. Parks while the gate is closed. */
+/** What does what was asked for: called on the VM thread, with status parked; sends facts, waits
+ * for nothing. */
+void safepoint_on_ask(struct safepoint *s, void (*serve)(void *userdata), void *userdata);
+/**
+ * Something waits to be served at the gate. A VM that waits comes there soon, one that runs at its
+ * next look at its gate, one that has not started before its first guest code.
+ */
+void safepoint_ask(struct safepoint *s);
+bool safepoint_is_asked(const struct safepoint *s);
+
+/** Before guest code. Parks while the gate is closed, or to serve what was asked for. */
 void safepoint_enter(struct safepoint *s);
 /** After guest code: SHM_IDLE or SHM_BLOCKED. */
 void safepoint_leave(struct safepoint *s, enum shm_state state);
-/** Inside or between guest code: parks while the gate is closed. */
+/** Inside or between guest code: likewise. */
 void safepoint_poll(struct safepoint *s);
 
 /** Sleeps as `blocked` until the world clock says deadline_ns (UINT64_MAX: for ever). */
 void safepoint_sleep(struct safepoint *s, uint64_t deadline_ns);
 
 /**
- * Waits until done(userdata), serving the channel. A running VM is `blocked` meanwhile; one that
- * has not started, or has ended, stays as it is.
+ * Waits until done(userdata), serving the channel. A running VM is `blocked` meanwhile, and comes
+ * to its gate when something is asked of it; one that has not started, or has ended, stays as it
+ * is.
  */
 void safepoint_wait(struct safepoint *s, bool (*done)(void *userdata), void *userdata);
 

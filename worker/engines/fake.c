@@ -4,18 +4,30 @@
  *
  *   print TEXT · error TEXT      a line on stdout, stderr
  *   flood COUNT                  that many lines of 1000 bytes
- *   busy [MS]                    computes, for ever or for MS of the world clock; can be
- * interrupted hang                         computes and ignores interrupts sleep MS blocks in the
- * host timer MS TEXT · every MS TEXT   prints TEXT later, once or again and again burn MS from a
- * timer's line: "timer 5 burn 20" computes there idle                         from now on something
- * is pending: the program does not end by itself import PATH                  wants that file,
- * whose lines are checked and not run thread                       another thread wakes the
- * program, which then prints "woken" post JSON                    sends a message fail TEXT · oom ·
- * exit CODE  ends crash                        a real fault syscall NUMBER [ARGUMENTS]   makes that
- * system call and prints its result
+ *   busy [MS]                    computes, for ever or for MS of the world clock; interruptible
+ *   lie                          computes for ever; once interrupted, another thread comes to the
+ *                                gate in its place: parked by its word, and it runs on
+ *   hang                         computes and ignores interrupts
+ *   sleep MS                     blocks in the host
+ *   timer MS TEXT                prints TEXT later; "timer 5 burn 20" computes there
+ *   every MS TEXT                likewise, again and again
+ *   idle                         from now on something is pending: it does not end by itself
+ *   import PATH                  wants that file, whose lines are checked and not run
+ *   thread                       another thread wakes the program, which then prints "woken"
+ *   post JSON                    sends a message
+ *   garbage BYTES                makes what the next collection frees
+ *   keep COUNT CLASS             makes things that stay, of 16 bytes each
+ *   wide COUNT                   makes that many classes with long names, of 1, 2, 3 … bytes
+ *   deep COUNT                   from now on the stack has that many frames more
+ *   nogc                         from now on collections, censuses and stacks fail
+ *   fail TEXT · oom · exit CODE  ends
+ *   crash                        a real fault
+ *   syscall NUMBER [ARGUMENTS]   makes that system call and prints its result
  *
  * As functions a caller finds `echo` (returns its arguments), `throw`, `exit` and `busy`; a message
  * is printed. Lines are checked when loaded, so that a wrong one is a SyntaxError.
+ *
+ * A stack has the verb that runs as its innermost frame, at its line of the program.
  */
 #include "worker/engine.h"
 
@@ -31,6 +43,8 @@
 #define MS 1000000ull
 #define LINE_BYTES 4096
 #define TIMERS 64
+#define KEPT_BYTES 16
+#define KEPT_CLASSES 16
 
 struct engine {
     struct engine_config config;
@@ -40,6 +54,17 @@ struct engine {
     uint64_t timers;
     unsigned imports; /* under way */
     bool loading, idle, ready;
+    unsigned line;    /* of the program, where it runs; 0: elsewhere */
+    const char *verb; /* that runs, or NULL */
+    uint64_t garbage_bytes;
+    struct kept {
+        uint64_t count;
+        char name[64];
+    } kept[KEPT_CLASSES];
+    size_t n_kept;
+    uint64_t wide, deep;
+    bool nogc;
+    atomic_bool lying; /* the helper thread is at the gate */
     pthread_t helper;
     sem_t helper_go, helper_there;
     atomic_bool woken;
@@ -111,6 +136,18 @@ static int do_busy(struct engine *e, const char *rest)
     return compute(e, *rest ? now(e) + strtoull(rest, NULL, 10) * MS : UINT64_MAX);
 }
 
+static _Noreturn int do_lie(struct engine *e, const char *rest)
+{
+    (void)rest;
+    for (;;) {
+        if (atomic_load_explicit(&e->lying, memory_order_relaxed) ||
+            !atomic_exchange(&e->interrupted, false))
+            continue;
+        atomic_store(&e->lying, true);
+        sem_post(&e->helper_go);
+    }
+}
+
 static _Noreturn int do_hang(struct engine *e, const char *rest)
 {
     (void)e, (void)rest;
@@ -167,6 +204,43 @@ static int do_post(struct engine *e, const char *rest)
     return e->config.host_ops->post(e->config.host, rest, strlen(rest));
 }
 
+static int do_garbage(struct engine *e, const char *rest)
+{
+    e->garbage_bytes += strtoull(rest, NULL, 10);
+    return 0;
+}
+
+static int do_keep(struct engine *e, const char *rest)
+{
+    char *name;
+    uint64_t count = strtoull(rest, &name, 10);
+    if (e->n_kept == KEPT_CLASSES)
+        return 0;
+    struct kept *k = &e->kept[e->n_kept++];
+    k->count = count;
+    snprintf(k->name, sizeof k->name, "%s", name + (*name == ' '));
+    return 0;
+}
+
+static int do_wide(struct engine *e, const char *rest)
+{
+    e->wide = strtoull(rest, NULL, 10);
+    return 0;
+}
+
+static int do_deep(struct engine *e, const char *rest)
+{
+    e->deep = strtoull(rest, NULL, 10);
+    return 0;
+}
+
+static int do_nogc(struct engine *e, const char *rest)
+{
+    (void)rest;
+    e->nogc = true;
+    return 0;
+}
+
 static int do_fail(struct engine *e, const char *rest)
 {
     do_error(e, rest);
@@ -210,7 +284,8 @@ static const struct verb {
     {"hang", do_hang},   {"sleep", do_sleep},     {"timer", do_timer},   {"every", do_every},
     {"burn", do_busy},   {"idle", do_idle},       {"import", do_import}, {"thread", do_thread},
     {"post", do_post},   {"fail", do_fail},       {"oom", do_oom},       {"exit", do_exit},
-    {"crash", do_crash}, {"syscall", do_syscall},
+    {"crash", do_crash}, {"syscall", do_syscall}, {"lie", do_lie},       {"garbage", do_garbage},
+    {"keep", do_keep},   {"wide", do_wide},       {"deep", do_deep},     {"nogc", do_nogc},
 };
 
 static const struct verb *verb_of(const char *line, const char **ret_rest)
@@ -249,6 +324,11 @@ static void *helper(void *userdata)
     struct engine *e = userdata;
     sem_post(&e->helper_there);
     while (sem_wait(&e->helper_go) == 0 || errno == EINTR) {
+        if (atomic_load(&e->lying)) {
+            e->config.host_ops->safe_point(e->config.host);
+            atomic_store(&e->lying, false);
+            continue;
+        }
         atomic_store(&e->woken, true);
         e->config.host_ops->wake(e->config.host);
     }
@@ -334,15 +414,23 @@ static int run_line(struct engine *e, const char *line)
 {
     const char *rest;
     const struct verb *v = verb_of(line, &rest);
-    return v ? v->run(e, rest) : 0;
+    if (!v)
+        return 0;
+    e->verb = v->name;
+    int r = v->run(e, rest);
+    e->verb = NULL;
+    return r;
 }
 
 static int fake_run(struct engine *e)
 {
     char line[LINE_BYTES];
     int r = 0;
-    for (size_t at = 0; r == 0 && next_line(e->program.text, e->program.text_bytes, &at, line);)
+    for (size_t at = 0; r == 0 && next_line(e->program.text, e->program.text_bytes, &at, line);) {
+        e->line++;
         r = run_line(e, line);
+    }
+    e->line = 0;
     e->ready = true;
     return r;
 }
@@ -415,16 +503,60 @@ static void fake_interrupt(struct engine *e)
     atomic_store(&e->interrupted, true);
 }
 
+static uint64_t fake_heap_bytes(struct engine *e)
+{
+    uint64_t bytes = e->garbage_bytes;
+    for (size_t i = 0; i < e->n_kept; i++)
+        bytes += KEPT_BYTES * e->kept[i].count;
+    return bytes;
+}
+
 static int fake_gc(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
 {
-    (void)e;
-    *ret_before_bytes = *ret_after_bytes = sizeof *e;
+    if (e->nogc)
+        return -ENOMEM;
+    *ret_before_bytes = fake_heap_bytes(e);
+    e->garbage_bytes = 0;
+    *ret_after_bytes = fake_heap_bytes(e);
     return 0;
 }
 
-static uint64_t fake_heap_bytes(struct engine *e)
+static int fake_census(struct engine *e, void (*each)(void *, const struct engine_class *),
+                       void *userdata)
 {
-    return sizeof *e;
+    if (e->nogc)
+        return -ENOMEM;
+    for (size_t i = 0; i < e->n_kept; i++) {
+        const struct kept *k = &e->kept[i];
+        each(userdata, &(struct engine_class){k->name, k->count, KEPT_BYTES * k->count});
+    }
+    for (uint64_t i = 1; i <= e->wide; i++) {
+        char name[LINE_BYTES];
+        snprintf(name, sizeof name, "wide%04llu %0300d\n", (unsigned long long)i, 0);
+        each(userdata, &(struct engine_class){name, 1, i});
+    }
+    return 0;
+}
+
+static int fake_stack(struct engine *e, size_t max_frames,
+                      void (*each)(void *, const struct engine_frame *), void *userdata,
+                      bool *ret_truncated)
+{
+    if (e->nogc)
+        return -ENOMEM;
+    uint64_t frames = e->verb ? 1 + e->deep : 0;
+    for (uint64_t i = 0; i < frames && i < max_frames; i++) {
+        char name[LINE_BYTES];
+        snprintf(name, sizeof name, "deep%04llu %0300d", (unsigned long long)i, 0);
+        each(userdata, &(struct engine_frame){.kind = i == 0 ? ENGINE_FRAME_JS : ENGINE_FRAME_WASM,
+                                              .function = i == 0 ? e->verb : name,
+                                              .url = e->program.path,
+                                              .line = i == 0 ? e->line : 0,
+                                              .column = i == 0 ? 1 : 0,
+                                              .offset = i});
+    }
+    *ret_truncated = frames > max_frames;
+    return 0;
 }
 
 static struct engine *fake_vm_free(struct engine *e)
@@ -454,6 +586,8 @@ const struct engine_ops *engine_ops_get(void)
         .exit_info = fake_exit_info,
         .interrupt = fake_interrupt,
         .gc = fake_gc,
+        .census = fake_census,
+        .stack = fake_stack,
         .heap_bytes = fake_heap_bytes,
         .vm_free = fake_vm_free,
     };
