@@ -314,7 +314,7 @@ static void idle(struct dispatch *d)
 
 void dispatch_run(struct dispatch *d)
 {
-    inspections_init(&d->inspections, d->ops, d->engine, d->channel);
+    inspections_init(&d->inspections, d->ops, d->engine, d->channel, d->safepoint);
     safepoint_on_ask(d->safepoint, serve_inspections, d);
     load(d);
     safepoint_enter(d->safepoint);

@@ -89,18 +89,44 @@ static void on_class(void *userdata, const struct engine_class *class)
 }
 
 /* Most bytes first; equal ones by name, so that two answers compare. */
-static int compare_classes(const void *a, const void *b)
+static bool comes_before(const Stillpoint__Worker__ClassCount *x,
+                         const Stillpoint__Worker__ClassCount *y)
 {
-    const Stillpoint__Worker__ClassCount *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes > y->bytes ? -1 : 1;
-    return strcmp(x->class_name, y->class_name);
+    return x->bytes != y->bytes ? x->bytes > y->bytes : strcmp(x->class_name, y->class_name) < 0;
+}
+
+/* Lets the element at `at` sink into the heap of n, whose root is the one that comes last. */
+static void sink(Stillpoint__Worker__ClassCount *c, size_t at, size_t n)
+{
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && comes_before(&c[child], &c[child + 1]))
+            child++;
+        if (!comes_before(&c[at], &c[child]))
+            return;
+        Stillpoint__Worker__ClassCount moved = c[at];
+        c[at] = c[child];
+        c[child] = moved;
+    }
+}
+
+/* A heap sort: qsort() of the C library asks the kernel how much memory there is, and that is a
+ * system call which a worker has not. */
+static void sort_classes(Stillpoint__Worker__ClassCount *c, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sink(c, i, n);
+    while (n-- > 1) {
+        Stillpoint__Worker__ClassCount last = c[0];
+        c[0] = c[n];
+        c[n] = last;
+        sink(c, 0, n);
+    }
 }
 
 /* The smallest classes into one row, if there are too many. */
 static int fold_classes(struct answer *a)
 {
-    qsort(a->classes, a->n_classes, sizeof *a->classes, compare_classes);
+    sort_classes(a->classes, a->n_classes);
     if (a->n_classes <= LIMIT_INSPECT_CLASSES)
         return 0;
     Stillpoint__Worker__ClassCount *rest = &a->classes[LIMIT_INSPECT_CLASSES - 1];
@@ -220,6 +246,7 @@ static int ask_engine(struct inspections *i, enum inspect_kind kind, struct answ
     switch (kind) {
     case INSPECT_GC:
         r = i->ops->gc(i->engine, &a->before_bytes, &a->after_bytes);
+        safepoint_publish_heap(i->safepoint);
         break;
     case INSPECT_CENSUS:
         r = i->ops->census(i->engine, on_class, a);
@@ -252,9 +279,10 @@ static int serve_one(struct inspections *i, const struct inspection *x)
 }
 
 void inspections_init(struct inspections *i, const struct engine_ops *ops, struct engine *engine,
-                      struct daemon_channel *channel)
+                      struct daemon_channel *channel, struct safepoint *safepoint)
 {
-    *i = (struct inspections){.ops = ops, .engine = engine, .channel = channel};
+    *i = (struct inspections){
+        .ops = ops, .engine = engine, .channel = channel, .safepoint = safepoint};
 }
 
 int inspections_push(struct inspections *i, const Stillpoint__Worker__Inspect *m)

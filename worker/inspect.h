@@ -14,6 +14,7 @@
 #include "proto/limits.h"
 #include "worker/daemon_channel.h"
 #include "worker/engine.h"
+#include "worker/safepoint.h"
 
 /** What `Inspect.kind` means; the first three are those of api.proto's InspectKind. */
 enum inspect_kind {
@@ -27,6 +28,7 @@ struct inspections {
     const struct engine_ops *ops;
     struct engine *engine;
     struct daemon_channel *channel;
+    struct safepoint *safepoint;
     struct inspection {
         uint64_t request;
         uint32_t kind;
@@ -35,7 +37,7 @@ struct inspections {
 };
 
 void inspections_init(struct inspections *i, const struct engine_ops *ops, struct engine *engine,
-                      struct daemon_channel *channel);
+                      struct daemon_channel *channel, struct safepoint *safepoint);
 
 /** Takes one request. One that finds no room is answered now. Returns 0 or negative errno. */
 int inspections_push(struct inspections *i, const Stillpoint__Worker__Inspect *m);

@@ -31,7 +31,7 @@ static int drain(void *userdata)
     return 0;
 }
 
-static void publish_heap(struct safepoint *s)
+void safepoint_publish_heap(struct safepoint *s)
 {
     if (s->engine)
         atomic_store_explicit(&s->gate.status->heap_bytes, s->ops->heap_bytes(s->engine),
@@ -42,7 +42,6 @@ static int serve(void *userdata)
 {
     struct safepoint *s = userdata;
     s->serve(s->serve_userdata);
-    publish_heap(s);
     return 0;
 }
 
@@ -125,7 +124,7 @@ int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct en
 static void publish(struct safepoint *s)
 {
     atomic_store_explicit(&s->gate.status->last_fact, s->channel->last_seq, memory_order_relaxed);
-    publish_heap(s);
+    safepoint_publish_heap(s);
 }
 
 void safepoint_enter(struct safepoint *s)

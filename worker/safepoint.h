@@ -51,6 +51,9 @@ void safepoint_on_ask(struct safepoint *s, void (*serve)(void *userdata), void *
 void safepoint_ask(struct safepoint *s);
 bool safepoint_is_asked(const struct safepoint *s);
 
+/** The engine's bytes into the status page, as every change of the state does. */
+void safepoint_publish_heap(struct safepoint *s);
+
 /** Before guest code. Parks while the gate is closed, or to serve what was asked for. */
 void safepoint_enter(struct safepoint *s);
 /** After guest code: SHM_IDLE or SHM_BLOCKED. */

@@ -2,7 +2,8 @@
  * worker_driver.c: plays the daemon for the worker program, with the real pages, channels and
  * sandbox.
  *
- *   worker_driver                       all cases, as TAP, with ./stillpoint-worker-fake
+ *   worker_driver                       all cases, as TAP, with ./stillpoint-worker-fake; and those
+ *                                       that want SpiderMonkey with ./stillpoint-worker-mozjs
  *   worker_driver PROGRAM [CASE]        with another program, or one case
  *   worker_driver PROGRAM --run FILE    any engine: runs one file and shows what comes of it
  *
@@ -25,10 +26,12 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "proto/check_worker.h"
 #include "proto/limits.h"
 #include "proto/worker.pb-c.h"
 #include "shared-mem/futex.h"
 #include "shared-mem/stop.h"
+#include "worker/inspect.h"
 #include "worker/seccomp_table.h"
 
 #define MS 1000000ull
@@ -145,6 +148,9 @@ struct vm {
     unsigned posture[32];
     char posture_names[32][16];
     size_t n_posture;
+    uint64_t answered[32]; /* requests, in the order of their Inspected */
+    size_t n_answered;
+    struct worker_fact answer; /* the last of them */
 };
 
 static void zygote_start(struct zygote *z, const char *mode)
@@ -228,7 +234,7 @@ static void vm_send(struct vm *v, Command *c, int fd)
     }
     struct iovec iov = {packet, stillpoint__worker__command__pack(c, packet)};
     CHECK(fd_send(v->channel, &iov, 1, &fd, fd >= 0 ? 1 : 0) > 0);
-    stop_ring(&v->gate);
+    stop_message_sent(&v->gate);
 }
 
 static void vm_ack(struct vm *v)
@@ -302,9 +308,31 @@ static void take_fact(struct vm *v, const Fact *f, int fd)
         snprintf(v->last_detail, sizeof v->last_detail, "%s",
                  f->exiting->detail ? f->exiting->detail : "");
         break;
+    case STILLPOINT__WORKER__FACT__BODY_INSPECTED:
+        break; /* see through_the_door() */
     default:
         CHECK(!"a known fact");
     }
+}
+
+/* All that a worker says has to pass the daemon's door. */
+static void through_the_door(struct vm *v, const uint8_t *packet, size_t n, const int *fds,
+                             size_t n_fds)
+{
+    struct worker_fact fact;
+    const char *why = NULL;
+    if (check_worker_fact(packet, n, fds, n_fds, &fact, &why) < 0) {
+        printf("# refused: %s\n", why);
+        CHECK(!"a fact that passes the door");
+    }
+    if (fact.kind != FACT_INSPECTED) {
+        check_worker_done(&fact);
+        return;
+    }
+    CHECK(v->n_answered < sizeof v->answered / sizeof *v->answered);
+    v->answered[v->n_answered++] = fact.inspected.request;
+    check_worker_done(&v->answer);
+    v->answer = fact;
 }
 
 /* Takes all facts that are there. False at the end of the channel. */
@@ -321,6 +349,7 @@ static bool vm_pump(struct vm *v)
             return false;
         Fact *f = stillpoint__worker__fact__unpack(NULL, (size_t)n, packet);
         CHECK(f);
+        through_the_door(v, packet, (size_t)n, fds, n_fds);
         take_fact(v, f, n_fds > 0 ? fds[0] : -1);
         stillpoint__worker__fact__free_unpacked(f, NULL);
         if (n_fds > 0)
@@ -401,6 +430,7 @@ static siginfo_t vm_reap(struct vm *v)
     close(v->channel);
     CHECK(v->gate.status->lost_wakes == 0);
     stop_gate_done(&v->gate);
+    check_worker_done(&v->answer);
     return si;
 }
 
@@ -466,15 +496,44 @@ static void deliver(struct vm *v, const char *json)
     vm_send(v, &c, -1);
 }
 
-/* How often the main thread was put on a CPU: proc(5), schedstat. */
-static uint64_t times_run(pid_t pid)
+static void inspect(struct vm *v, uint64_t request, unsigned kind)
+{
+    Stillpoint__Worker__Inspect m = STILLPOINT__WORKER__INSPECT__INIT;
+    m.has_request = m.has_kind = true;
+    m.request = request;
+    m.kind = kind;
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_INSPECT;
+    c.inspect = &m;
+    vm_send(v, &c, -1);
+}
+
+/* Asks, and waits for the answer, which has to be the only one. */
+static const struct worker_inspected *inspected(struct vm *v, uint64_t request, unsigned kind)
+{
+    size_t before = v->n_answered;
+    inspect(v, request, kind);
+    UNTIL(v, v->n_answered > before);
+    CHECK(v->n_answered == before + 1 && v->answered[before] == request);
+    v->n_answered = 0;
+    return &v->answer.inspected;
+}
+
+/* What the main thread had of its CPU: proc(5), schedstat. */
+static void schedstat(pid_t pid, unsigned long long *ret_ran_ns, unsigned long long *ret_times)
 {
     char path[64];
-    unsigned long long ran, waited, times = 0;
     snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
     FILE *f = fopen(path, "r");
-    CHECK(f && fscanf(f, "%llu %llu %llu", &ran, &waited, &times) == 3);
+    CHECK(f && fscanf(f, "%llu %*u %llu", ret_ran_ns, ret_times) == 2);
     fclose(f);
+}
+
+/* How often the main thread was put on a CPU. */
+static uint64_t times_run(pid_t pid)
+{
+    unsigned long long ran_ns, times;
+    schedstat(pid, &ran_ns, &times);
     return times;
 }
 
@@ -773,6 +832,339 @@ static void case_hang(struct zygote *z, struct stop_world *w)
     stop_open(w);
 }
 
+/* ---- inspections */
+
+static void case_inspect_parked(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "print go\nkeep 3 Foo\nkeep 7 Bar\ngarbage 1000\nbusy\n");
+    UNTIL(&v, v.console_bytes > 0);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_ACKED);
+    uint64_t said = v.gate.status->last_fact;
+
+    const struct worker_inspected *i = inspected(&v, 7, INSPECT_CENSUS);
+    CHECK(!i->error && i->n_classes == 2 && i->n_frames == 0 && !i->truncated);
+    CHECK(strcmp(i->classes[0].name, "Bar") == 0 && i->classes[0].count == 7);
+    CHECK(i->classes[0].bytes == 7 * 16 && strcmp(i->classes[1].name, "Foo") == 0);
+
+    i = inspected(&v, 8, INSPECT_GC);
+    CHECK(!i->error && i->before_bytes == 1160 && i->after_bytes == 160);
+    CHECK(v.gate.status->heap_bytes == 160);
+
+    i = inspected(&v, 9, INSPECT_STACK);
+    CHECK(!i->error && i->n_frames == 1 && !i->truncated);
+    CHECK(i->frames[0].kind == WORKER_FRAME_JS && strcmp(i->frames[0].function, "busy") == 0);
+    CHECK(i->frames[0].line == 5 && strcmp(i->frames[0].url, "test.txt") == 0);
+
+    i = inspected(&v, 10, INSPECT_PARK);
+    CHECK(!i->error && i->n_frames == 0 && i->n_classes == 0);
+    i = inspected(&v, 11, 99);
+    CHECK(i->error && strstr(i->error, "cannot answer"));
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+    /* Nothing of it counts as said by the guest. */
+    CHECK(v.gate.status->last_fact == said);
+
+    /* Several in a row: each is answered, in their order. */
+    for (unsigned n = 0; n < 12; n++)
+        inspect(&v, 100 + n, 1 + n % 4);
+    UNTIL(&v, v.n_answered == 12);
+    for (unsigned n = 0; n < 12; n++)
+        CHECK(v.answered[n] == 100 + n);
+    stop_open(w);
+    UNTIL(&v, stop_state(&v.gate) == SHM_RUNNING);
+    stop_all(w);
+    stop_open(w);
+    vm_kill(&v);
+}
+
+static void case_inspect_idle(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, true, "keep 3 Foo\ntimer 400 late\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    pump_for(&v, 100);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_HELD && v.gate.was == SHM_IDLE);
+    uint64_t clock = stop_clock_ns(&v.gate), count;
+    CHECK(inspected(&v, 1, INSPECT_STACK)->n_frames == 0);
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+
+    /* One that is parked already, too. */
+    CHECK(inspected(&v, 2, INSPECT_CENSUS)->n_classes == 1);
+    pump_for(&v, 500);
+    CHECK(v.console_bytes == 0 && stop_clock_ns(&v.gate) == clock);
+    stop_open(w);
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE && v.console_bytes == 0);
+    UNTIL(&v, strcmp(v.console, "late\n") == 0);
+    CHECK(stop_clock_ns(&v.gate) - clock > 100 * MS);
+
+    /* --require-idle: its arrival is told as that of any other. */
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_HELD);
+    (void)!read(v.gate.kick_fd, &count, sizeof count);
+    stop_kick_one(&v.gate);
+    inspected(&v, 3, INSPECT_PARK);
+    CHECK(read(v.gate.kick_fd, &count, sizeof count) == (ssize_t)sizeof count);
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+    CHECK(shm_status_epoch(v.gate.status->word) == w->epoch);
+    await_asleep(v.pid);
+    uint64_t before = times_run(v.pid);
+    pump_for(&v, 100);
+    CHECK(times_run(v.pid) <= before + 1); /* our acknowledgement wakes it */
+    stop_open(w);
+    call(&v, "echo", "[]", false);
+    UNTIL(&v, v.calls_done == 1);
+    vm_kill(&v);
+}
+
+static void case_inspect_blocked(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "sleep 1500\nprint slept\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    uint64_t start = stop_clock_ns(&v.gate);
+    pump_for(&v, 1000);
+    stop_all(w);
+    CHECK(v.gate.how == STOP_HELD && v.gate.was == SHM_BLOCKED);
+    const struct worker_inspected *i = inspected(&v, 1, INSPECT_STACK);
+    CHECK(i->n_frames == 1 && strcmp(i->frames[0].function, "sleep") == 0);
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+    pump_for(&v, 700);
+    CHECK(v.console_bytes == 0 && stop_state(&v.gate) == SHM_PARKED);
+    stop_open(w);
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    UNTIL(&v, v.exiting);
+    /* What was left, neither nothing nor all of it. */
+    uint64_t slept = stop_clock_ns(&v.gate) - start;
+    CHECK(slept > 1400 * MS && slept < 2400 * MS);
+    CHECK(strcmp(v.console, "slept\n") == 0);
+    vm_reap(&v);
+
+    /* Blocked because we are slow; it has to remember that. */
+    vm_run(&v, z, w, false, "flood 2000\n");
+    v.hold_acks = true;
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED && v.console_bytes > 200000);
+    pump_for(&v, 100);
+    stop_all(w);
+    size_t window = v.console_bytes;
+    i = inspected(&v, 2, INSPECT_STACK);
+    CHECK(i->n_frames == 1 && strcmp(i->frames[0].function, "flood") == 0);
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+    stop_open(w);
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    pump_for(&v, 50);
+    CHECK(v.console_bytes == window);
+    v.hold_acks = false;
+    UNTIL(&v, v.exiting);
+    CHECK(v.console_bytes == 2000 * 1000);
+    vm_reap(&v);
+}
+
+static void case_inspect_starting(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_spawn(&v, z, w, false);
+    UNTIL(&v, v.born);
+    inspect(&v, 1, INSPECT_STACK);
+    inspect(&v, 2, INSPECT_PARK);
+    pump_for(&v, 50);
+    CHECK(v.n_answered == 0 && stop_state(&v.gate) == SHM_STARTING);
+    vm_load(&v, "test.txt", 0, "print go\nbusy\n", 14);
+    UNTIL(&v, v.n_answered == 2);
+    CHECK(v.loaded && v.console_bytes == 0 && stop_state(&v.gate) == SHM_PARKED);
+    stop_admit(&v.gate);
+    UNTIL(&v, v.console_bytes > 0);
+    vm_kill(&v);
+
+    /* One that cannot be loaded answers nobody. */
+    vm_spawn(&v, z, w, false);
+    UNTIL(&v, v.born);
+    inspect(&v, 1, INSPECT_STACK);
+    vm_load(&v, "test.txt", 0, "nonsense\n", 9);
+    UNTIL(&v, v.exiting);
+    CHECK(v.n_answered == 0);
+    vm_reap(&v);
+
+    /* More than wait in a VM: the others are refused, and none is lost. */
+    vm_spawn(&v, z, w, false);
+    UNTIL(&v, v.born);
+    unsigned n = LIMIT_INSPECTS_QUEUED + 4;
+    for (unsigned i = 0; i < n; i++)
+        inspect(&v, 1 + i, INSPECT_PARK);
+    UNTIL(&v, v.n_answered == 4);
+    CHECK(v.answered[0] == LIMIT_INSPECTS_QUEUED + 1);
+    CHECK(strstr(v.answer.inspected.error, "too many requests"));
+    vm_load(&v, "test.txt", 0, "idle\n", 5);
+    UNTIL(&v, v.n_answered == n);
+    CHECK(!v.answer.inspected.error);
+    vm_kill(&v);
+}
+
+static void case_inspect_running(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    /* The gate was opened before it was read: served where the VM next looks at its channel. */
+    vm_run(&v, z, w, true, "idle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    for (unsigned n = 0; n < 20; n++)
+        CHECK(!inspected(&v, n, 1 + n % 4)->error);
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    vm_kill(&v);
+
+    vm_run(&v, z, w, false, "sleep 300\nprint slept\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    CHECK(inspected(&v, 1, INSPECT_STACK)->n_frames == 1);
+    UNTIL(&v, v.exiting && strcmp(v.console, "slept\n") == 0);
+    vm_reap(&v);
+
+    vm_run(&v, z, w, false, "every 1 burn 1\n");
+    UNTIL(&v, v.ready);
+    CHECK(!inspected(&v, 1, INSPECT_GC)->error);
+    vm_kill(&v);
+
+    vm_run(&v, z, w, false, "print go\nbusy\n");
+    UNTIL(&v, v.console_bytes > 0);
+    inspect(&v, 5, INSPECT_STACK);
+    pump_for(&v, 50);
+    CHECK(v.n_answered == 0 && stop_state(&v.gate) == SHM_RUNNING);
+    stop_all(w);
+    UNTIL(&v, v.n_answered == 1);
+    stop_open(w);
+    vm_kill(&v);
+
+    /* One that ends instead. */
+    vm_run(&v, z, w, false, "print go\nbusy 100\nexit 4\n");
+    UNTIL(&v, v.console_bytes > 0);
+    inspect(&v, 6, INSPECT_STACK);
+    UNTIL(&v, v.exiting && v.exit_code == 4);
+    vm_reap(&v);
+}
+
+static void case_inspect_slow(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    uint64_t count;
+    vm_run(&v, z, w, true, "slow 300\nidle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    stop_all(w);
+    /* It arrives before the work, not after it. */
+    stop_kick_one(&v.gate);
+    inspect(&v, 1, INSPECT_GC);
+    wait_readable(v.gate.kick_fd);
+    CHECK(read(v.gate.kick_fd, &count, sizeof count) == (ssize_t)sizeof count);
+    CHECK(vm_pump(&v) && v.n_answered == 0 && stop_state(&v.gate) == SHM_PARKED);
+    /* Opened, and closed again, in the middle of it. */
+    stop_open(w);
+    stop_close(w);
+    CHECK(w->n_missing == 0 && v.gate.how == STOP_HELD);
+    UNTIL(&v, v.n_answered == 1);
+    UNTIL(&v, shm_status_epoch(v.gate.status->word) == w->epoch);
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+    inspect(&v, 2, INSPECT_CENSUS);
+    stop_open(w);
+    UNTIL(&v, v.n_answered == 2 && stop_state(&v.gate) == SHM_IDLE);
+    vm_kill(&v);
+}
+
+static void case_inspect_large(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "print go\nwide 400\ndeep 700\nbusy\n");
+    UNTIL(&v, v.console_bytes > 0);
+    stop_all(w);
+    const struct worker_inspected *i = inspected(&v, 1, INSPECT_CENSUS);
+    CHECK(i->n_classes == LIMIT_INSPECT_CLASSES && i->truncated && v.answer.body);
+    uint64_t count = 0, bytes = 0;
+    for (size_t n = 0; n < i->n_classes; n++) {
+        count += i->classes[n].count;
+        bytes += i->classes[n].bytes;
+    }
+    CHECK(count == 400 && bytes == 400 * 401 / 2);
+    CHECK(i->classes[0].bytes == 400 && strncmp(i->classes[0].name, "wide0400", 8) == 0);
+    CHECK(strcmp(i->classes[LIMIT_INSPECT_CLASSES - 1].name, "(other)") == 0);
+
+    i = inspected(&v, 2, INSPECT_STACK);
+    CHECK(i->n_frames == LIMIT_INSPECT_FRAMES && i->truncated && v.answer.body);
+    CHECK(strcmp(i->frames[0].function, "busy") == 0);
+    CHECK(strncmp(i->frames[511].function, "deep0511", 8) == 0 && i->frames[511].offset == 511);
+    /* The worker keeps no more of them than its limit of descriptors allows. */
+    for (unsigned n = 0; n < 200; n++)
+        CHECK(inspected(&v, n, INSPECT_STACK)->n_frames == LIMIT_INSPECT_FRAMES);
+    stop_open(w);
+    vm_kill(&v);
+
+    vm_run(&v, z, w, true, "nogc\nidle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    stop_all(w);
+    for (unsigned kind = INSPECT_GC; kind <= INSPECT_STACK; kind++) {
+        i = inspected(&v, kind, kind);
+        CHECK(strcmp(i->error, strerror(ENOMEM)) == 0 && i->n_frames + i->n_classes == 0);
+    }
+    CHECK(!inspected(&v, 4, INSPECT_PARK)->error);
+    stop_open(w);
+    vm_kill(&v);
+}
+
+/* Many stops of VMs that do different things, each asked in each of them, and now and then after
+ * it: no wake may be lost (see vm_reap), and nothing is answered twice. */
+static void case_inspect_many(struct zygote *z, struct stop_world *w)
+{
+    static const char *const programs[] = {"busy\n", "every 1 burn 1\n", "timer 100000 x\n",
+                                           "sleep 100000\n"};
+    enum { VMS = sizeof programs / sizeof *programs };
+    struct vm v[VMS];
+    for (int i = 0; i < VMS; i++) {
+        vm_run(&v[i], z, w, true, programs[i]);
+        UNTIL(&v[i], stop_state(&v[i].gate) != SHM_PARKED);
+    }
+    for (uint64_t n = 0; n < 300; n++) {
+        stop_all(w);
+        for (int i = 0; i < VMS; i++)
+            inspect(&v[i], n, 1 + (n + (uint64_t)i) % 4);
+        if (n % 3 == 0)
+            stop_open(w); /* and what was not read yet is served in the next stop at the latest */
+        if (n % 3 == 0)
+            stop_all(w);
+        for (int i = 0; i < VMS; i++) {
+            UNTIL(&v[i], v[i].n_answered == 1);
+            CHECK(v[i].answered[0] == n && !v[i].answer.inspected.error);
+            /* Or idle again, if it was served in between. */
+            CHECK(n % 3 == 0 || stop_state(&v[i].gate) == SHM_PARKED);
+            v[i].n_answered = 0;
+        }
+        stop_open(w);
+    }
+    for (int i = 0; i < VMS; i++)
+        vm_kill(&v[i]);
+}
+
+/* A worker that says it is parked, and runs on: seen in its main thread's CPU time alone. */
+static void case_lie(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "print go\nlie\n");
+    UNTIL(&v, v.console_bytes > 0);
+    for (int n = 0; n < 3; n++) {
+        unsigned long long before_ns, after_ns, times;
+        stop_all(w);
+        CHECK(v.gate.how == STOP_ACKED && stop_state(&v.gate) == SHM_PARKED);
+        schedstat(v.pid, &before_ns, &times);
+        uint64_t until = shm_now_ns() + PATIENCE_MS * MS;
+        do {
+            schedstat(v.pid, &after_ns, &times);
+            CHECK(shm_now_ns() < until);
+        } while (after_ns - before_ns < MS);
+        CHECK(strcmp(inspected(&v, 1, INSPECT_STACK)->frames[0].function, "lie") == 0);
+        stop_open(w);
+        until = shm_now_ns() + PATIENCE_MS * MS;
+        while (stop_state(&v.gate) != SHM_RUNNING)
+            CHECK(shm_now_ns() < until);
+    }
+    vm_kill(&v);
+}
+
 static void case_thread(struct zygote *z, struct stop_world *w)
 {
     struct vm v;
@@ -1039,6 +1431,15 @@ static const struct {
     {"flow", case_flow},
     {"take_over", case_take_over},
     {"hang", case_hang},
+    {"inspect_parked", case_inspect_parked},
+    {"inspect_idle", case_inspect_idle},
+    {"inspect_blocked", case_inspect_blocked},
+    {"inspect_starting", case_inspect_starting},
+    {"inspect_running", case_inspect_running},
+    {"inspect_slow", case_inspect_slow},
+    {"inspect_large", case_inspect_large},
+    {"inspect_many", case_inspect_many},
+    {"lie", case_lie},
     {"thread", case_thread},
     {"lockdown", case_lockdown},
     {"every_syscall", case_every_syscall},

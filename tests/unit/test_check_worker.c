@@ -188,6 +188,196 @@ static void a_birth_has_few_layers_with_plain_names(void **state)
     refused(pass(&m), "layer");
 }
 
+/* ---- Inspected */
+
+static Stillpoint__Worker__ClassCount class_row = STILLPOINT__WORKER__CLASS_COUNT__INIT;
+static Stillpoint__Worker__Frame frame_row = STILLPOINT__WORKER__FRAME__INIT;
+static Stillpoint__Worker__ClassCount *class_rows[LIMIT_INSPECT_CLASSES + 1];
+static Stillpoint__Worker__Frame *frame_rows[LIMIT_INSPECT_FRAMES + 1];
+static Stillpoint__Worker__InspectedBody body;
+static Stillpoint__Worker__Inspected inspected;
+
+/* One class, and one frame, which the test changes. */
+static Fact an_inspected(void)
+{
+    class_row.class_name = (char *)"Array";
+    class_row.has_count = class_row.has_bytes = 1;
+    class_row.count = 3;
+    class_row.bytes = 96;
+    frame_row.has_kind = frame_row.has_line = frame_row.has_column = frame_row.has_offset = 1;
+    frame_row.kind = WORKER_FRAME_JS;
+    frame_row.function = (char *)"f\xc3\xa4";
+    frame_row.url = (char *)"lib/a.js";
+    frame_row.line = 7;
+    frame_row.column = 1;
+    for (size_t i = 0; i <= LIMIT_INSPECT_CLASSES; i++)
+        class_rows[i] = &class_row;
+    for (size_t i = 0; i <= LIMIT_INSPECT_FRAMES; i++)
+        frame_rows[i] = &frame_row;
+    body = (Stillpoint__Worker__InspectedBody)STILLPOINT__WORKER__INSPECTED_BODY__INIT;
+    body.n_classes = body.n_frames = 1;
+    body.classes = class_rows;
+    body.frames = frame_rows;
+    inspected = (Stillpoint__Worker__Inspected)STILLPOINT__WORKER__INSPECTED__INIT;
+    inspected.has_request = 1;
+    inspected.request = 42;
+    inspected.body = &body;
+    Fact m = numbered(1);
+    m.body_case = BODY(INSPECTED);
+    m.inspected = &inspected;
+    return m;
+}
+
+/* The body as a memfd that a worker would send. */
+static int memfd_of_body(void)
+{
+    size_t len = stillpoint__worker__inspected_body__get_packed_size(&body);
+    uint8_t *packed = malloc(len + 1);
+    assert_non_null(packed);
+    stillpoint__worker__inspected_body__pack(&body, packed);
+    int fd = fd_memfd_new("body", packed, len);
+    free(packed);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void an_inspection_has_rows_as_plain_arrays(void **state)
+{
+    (void)state;
+    Fact m = an_inspected();
+    body.has_before_bytes = body.has_after_bytes = body.has_truncated = 1;
+    body.before_bytes = 10;
+    body.after_bytes = 4;
+    body.truncated = 1;
+    assert_int_equal(pass(&m), 0);
+    const struct worker_inspected *i = &fact.inspected;
+    assert_int_equal(fact.kind, FACT_INSPECTED);
+    assert_int_equal(i->request, 42);
+    assert_null(i->error);
+    assert_int_equal(i->before_bytes, 10);
+    assert_int_equal(i->after_bytes, 4);
+    assert_true(i->truncated);
+    assert_int_equal(i->n_classes, 1);
+    assert_string_equal(i->classes[0].name, "Array");
+    assert_int_equal(i->classes[0].count, 3);
+    assert_int_equal(i->classes[0].bytes, 96);
+    assert_int_equal(i->n_frames, 1);
+    assert_int_equal(i->frames[0].kind, WORKER_FRAME_JS);
+    assert_string_equal(i->frames[0].function, "f\xc3\xa4");
+    assert_string_equal(i->frames[0].url, "lib/a.js");
+    assert_int_equal(i->frames[0].line, 7);
+    check_worker_done(&fact);
+
+    /* What is not there is empty. */
+    frame_row.function = frame_row.url = NULL;
+    assert_int_equal(pass(&m), 0);
+    assert_string_equal(fact.inspected.frames[0].function, "");
+    check_worker_done(&fact);
+    inspected.body = NULL;
+    assert_int_equal(pass(&m), 0);
+    assert_int_equal(fact.inspected.n_classes + fact.inspected.n_frames, 0);
+    check_worker_done(&fact);
+}
+
+static void texts_of_an_inspection_are_short_lines(void **state)
+{
+    (void)state;
+    static char text[LIMIT_INSPECT_TEXT_BYTES + 2];
+    static const char *const bad[] = {"a\nb", "\x1b[31m", "\xc2\x9b", "\x7f"};
+    memset(text, 'x', LIMIT_INSPECT_TEXT_BYTES);
+    Fact m = an_inspected();
+    class_row.class_name = frame_row.function = frame_row.url = text;
+    assert_int_equal(pass(&m), 0);
+    check_worker_done(&fact);
+    text[LIMIT_INSPECT_TEXT_BYTES] = 'x';
+    refused(pass(&m), "class name");
+    for (size_t i = 0; i <= sizeof bad / sizeof bad[0]; i++) {
+        char *t = i < sizeof bad / sizeof bad[0] ? (char *)(uintptr_t)bad[i] : text;
+        m = an_inspected();
+        class_row.class_name = t;
+        refused(pass(&m), "class name");
+        m = an_inspected();
+        frame_row.function = t;
+        refused(pass(&m), "text of a frame");
+        m = an_inspected();
+        frame_row.url = t;
+        refused(pass(&m), "text of a frame");
+    }
+    m = an_inspected();
+    class_row.class_name = (char *)"";
+    refused(pass(&m), "class name");
+    class_row.class_name = NULL;
+    refused(pass(&m), "class name");
+    m = an_inspected();
+    inspected.body = NULL;
+    inspected.error = (char *)"two\nlines";
+    refused(pass(&m), "error text");
+}
+
+static void rows_of_an_inspection_are_counted(void **state)
+{
+    (void)state;
+    Fact m = an_inspected();
+    class_row.class_name = frame_row.function = frame_row.url = (char *)"x";
+    body.n_classes = LIMIT_INSPECT_CLASSES;
+    body.n_frames = LIMIT_INSPECT_FRAMES;
+    assert_int_equal(pass(&m), 0);
+    assert_int_equal(fact.inspected.n_frames, LIMIT_INSPECT_FRAMES);
+    check_worker_done(&fact);
+    body.n_classes++;
+    refused(pass(&m), "too many classes");
+    body.n_classes = 1;
+    body.n_frames++;
+    refused(pass(&m), "too many frames");
+    m = an_inspected();
+    frame_row.kind = 0;
+    refused(pass(&m), "no such kind");
+    frame_row.kind = WORKER_FRAME_HOST + 1;
+    refused(pass(&m), "no such kind");
+}
+
+static void an_inspection_has_one_body_or_an_error(void **state)
+{
+    (void)state;
+    Fact m = an_inspected();
+    int memfd = memfd_of_body(), nonsense = fd_memfd_new("x", "\xff\xff\xff", 3), open_end[2];
+    assert_int_equal(pipe(open_end), 0);
+    refused(pass_with(&m, &memfd, 1), "does not announce");
+    inspected.has_in_memfd = inspected.in_memfd = 1;
+    refused(pass_with(&m, &memfd, 1), "should not have");
+    inspected.body = NULL;
+    refused(pass(&m), "carries none");
+    refused(pass_with(&m, open_end, 1), "not a sealed memfd");
+    refused(pass_with(&m, &nonsense, 1), "malformed");
+    assert_int_equal(pass_with(&m, &memfd, 1), 0);
+    assert_int_equal(fact.inspected.n_classes, 1);
+    assert_string_equal(fact.inspected.classes[0].name, "Array");
+    check_worker_done(&fact);
+    inspected.error = (char *)"no";
+    refused(pass_with(&m, &memfd, 1), "should not have");
+    inspected.in_memfd = 0;
+    assert_int_equal(pass(&m), 0);
+    assert_string_equal(fact.inspected.error, "no");
+    check_worker_done(&fact);
+    inspected.body = &body;
+    refused(pass(&m), "should not have");
+    close(memfd);
+    close(nonsense);
+
+    /* Larger than one VM may answer, and still within the other bounds. */
+    static char text[LIMIT_INSPECT_BYTES];
+    memset(text, 'x', sizeof text - 1);
+    m = an_inspected();
+    class_row.class_name = text;
+    memfd = memfd_of_body();
+    inspected.body = NULL;
+    inspected.has_in_memfd = inspected.in_memfd = 1;
+    refused(pass_with(&m, &memfd, 1), "fair size");
+    close(memfd);
+    close(open_end[0]);
+    close(open_end[1]);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_fact_has_a_number_and_a_body),
     cmocka_unit_test(console_is_bounded),
@@ -195,6 +385,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(only_announced_memfds_are_taken_and_only_sealed_ones),
     cmocka_unit_test(texts_for_people_are_one_line),
     cmocka_unit_test(a_birth_has_few_layers_with_plain_names),
+    cmocka_unit_test(an_inspection_has_rows_as_plain_arrays),
+    cmocka_unit_test(texts_of_an_inspection_are_short_lines),
+    cmocka_unit_test(rows_of_an_inspection_are_counted),
+    cmocka_unit_test(an_inspection_has_one_body_or_an_error),
 };
 
 UNIT_MAIN(tests)

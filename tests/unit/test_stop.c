@@ -45,7 +45,8 @@ struct worker {
     pthread_t thread;
     int message_fd;
 
-    _Atomic bool quit, is_held;
+    _Atomic bool quit, is_held, ask;
+    _Atomic uint64_t served, served_unparked;
     _Atomic uint64_t steps, escapes, clock_back, early;
     uint64_t last_clock_ns;
 };
@@ -62,7 +63,18 @@ struct cast {
 static int drain(void *userdata)
 {
     struct worker *k = userdata;
+    if (atomic_exchange(&k->ask, false))
+        k->gate.asked = true;
     return atomic_load(&k->quit) ? 1 : 0;
+}
+
+static int serve(void *userdata)
+{
+    struct worker *k = userdata;
+    if (shm_status_state(SHM_LOAD(&k->status->word)) != SHM_PARKED)
+        atomic_fetch_add(&k->served_unparked, 1);
+    atomic_fetch_add(&k->served, 1);
+    return 0;
 }
 
 static void guest_step(struct worker *k)
@@ -95,6 +107,7 @@ static void guest_idles(struct worker *k)
         uint64_t messages;
         if (poll(&p, 1, 1000) <= 0 || read(k->message_fd, &messages, sizeof messages) < 0)
             continue;
+        (void)drain(k);
         if (gate_enter(&k->gate) != 0)
             return;
         guest_step(k);
@@ -153,6 +166,7 @@ static struct worker *cast_add(struct cast *c, enum guest guest)
     assert_true(k->message_fd >= 0);
     stop_gate_handed_over(g);
     gate_init(&k->gate, k->world, k->command, k->status, g->kick_fd, drain, k);
+    k->gate.serve = serve;
     return k;
 }
 
@@ -176,6 +190,14 @@ static void worker_message(struct worker *k)
     assert_int_equal(write(k->message_fd, &one, sizeof one), sizeof one);
 }
 
+/* Whatever it does: it reads its message, or hears its bell, or both. */
+static void worker_ask(struct worker *k)
+{
+    atomic_store(&k->ask, true);
+    worker_message(k);
+    stop_message_sent(&k->daemon_half);
+}
+
 static int cast_teardown(void **state)
 {
     struct cast *c = *state;
@@ -188,6 +210,7 @@ static int cast_teardown(void **state)
             stop_ring(&k->daemon_half);
             pthread_join(k->thread, NULL);
         }
+        assert_int_equal(k->served_unparked, 0);
         if (k->escapes || k->clock_back || k->early || SHM_LOAD(&k->status->lost_wakes)) {
             print_error(
                 "worker %zu: %lu steps behind a closed gate, clock back %lu times, %lu early "
@@ -591,6 +614,61 @@ static void what_drain_says_ends_a_park(void **state)
     AWAIT(stop_state(&k->daemon_half) == SHM_IDLE);
 }
 
+static void what_is_asked_of_a_still_vm_is_served_parked(void **state)
+{
+    struct cast *c = *state;
+    for (enum guest g = GUEST_SPINS; g <= GUEST_BLOCKS; g++)
+        worker_message(cast_start(c, g));
+    for (size_t i = 0; i < c->n; i++)
+        AWAIT(c->workers[i].steps > 0);
+    for (uint64_t round = 1; round <= 200; round++) {
+        world_stop(c);
+        for (size_t i = 0; i < c->n; i++)
+            worker_ask(&c->workers[i]);
+        for (size_t i = 0; i < c->n; i++) {
+            AWAIT(c->workers[i].served == round);
+            assert_int_equal(stop_state(&c->workers[i].daemon_half), SHM_PARKED);
+        }
+        world_resume(c);
+    }
+}
+
+static void what_is_asked_of_a_vm_that_waits_is_served_although_its_gate_is_open(void **state)
+{
+    struct cast *c = *state;
+    struct worker *idles = cast_start(c, GUEST_IDLES), *blocks = cast_add(c, GUEST_BLOCKS);
+    blocks->block_ns = 300 * MS;
+    worker_start(blocks);
+    stop_admit(&blocks->daemon_half);
+    AWAIT(stop_state(&idles->daemon_half) == SHM_IDLE);
+    AWAIT(stop_state(&blocks->daemon_half) == SHM_BLOCKED);
+    for (uint64_t round = 1; round <= 20; round++)
+        for (size_t i = 0; i < c->n; i++) {
+            struct worker *k = &c->workers[i];
+            worker_ask(k);
+            AWAIT(k->served == round);
+        }
+    AWAIT(blocks->steps > 0);
+}
+
+static void a_vm_that_is_asked_on_its_way_through_an_open_gate_parks_for_it(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_add(c, GUEST_SPINS);
+    stop_admit(&k->daemon_half);
+    k->gate.asked = true;
+    assert_int_equal(gate_enter(&k->gate), 0);
+    assert_int_equal(k->served, 1);
+    assert_int_equal(stop_state(&k->daemon_half), SHM_RUNNING);
+    assert_int_equal(gate_poll(&k->gate), 0);
+    assert_int_equal(k->served, 1);
+    k->gate.asked = true;
+    assert_int_equal(gate_poll(&k->gate), 0);
+    assert_int_equal(k->served, 2);
+    assert_int_equal(stop_state(&k->daemon_half), SHM_RUNNING);
+    gate_leave(&k->gate, SHM_IDLE);
+}
+
 static void a_worker_that_goes_away_is_not_missing(void **state)
 {
     struct cast *c = *state;
@@ -630,6 +708,9 @@ static const struct CMUnitTest tests[] = {
     CAST_TEST(arrival_times_of_a_liar_are_not_believed),
     CAST_TEST(a_running_vm_is_poked_once_for_each_closing),
     CAST_TEST(what_drain_says_ends_a_park),
+    CAST_TEST(what_is_asked_of_a_still_vm_is_served_parked),
+    CAST_TEST(what_is_asked_of_a_vm_that_waits_is_served_although_its_gate_is_open),
+    CAST_TEST(a_vm_that_is_asked_on_its_way_through_an_open_gate_parks_for_it),
     CAST_TEST(a_worker_that_goes_away_is_not_missing),
 };
 

@@ -12,6 +12,7 @@ static void control_characters_become_spaces(void **state)
                                  "d",
                                  line, sizeof line),
                         "a b c d");
+    assert_string_equal(one_line("a\xc2\x9bm\xc2\xa0", line, sizeof line), "a  m\xc2\xa0");
 }
 
 static void a_long_text_is_cut_between_characters(void **state)

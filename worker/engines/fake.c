@@ -19,7 +19,8 @@
  *   keep COUNT CLASS             makes things that stay, of 16 bytes each
  *   wide COUNT                   makes that many classes with long names, of 1, 2, 3 … bytes
  *   deep COUNT                   from now on the stack has that many frames more
- *   nogc                         from now on collections, censuses and stacks fail
+ *   slow MS                      from now on collections, censuses and stacks take that long
+ *   nogc                         from now on they fail
  *   fail TEXT · oom · exit CODE  ends
  *   crash                        a real fault
  *   syscall NUMBER [ARGUMENTS]   makes that system call and prints its result
@@ -38,6 +39,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MS 1000000ull
@@ -63,6 +65,7 @@ struct engine {
     } kept[KEPT_CLASSES];
     size_t n_kept;
     uint64_t wide, deep;
+    uint64_t slow_ms;
     bool nogc;
     atomic_bool lying; /* the helper thread is at the gate */
     pthread_t helper;
@@ -234,6 +237,12 @@ static int do_deep(struct engine *e, const char *rest)
     return 0;
 }
 
+static int do_slow(struct engine *e, const char *rest)
+{
+    e->slow_ms = strtoull(rest, NULL, 10);
+    return 0;
+}
+
 static int do_nogc(struct engine *e, const char *rest)
 {
     (void)rest;
@@ -285,7 +294,8 @@ static const struct verb {
     {"burn", do_busy},   {"idle", do_idle},       {"import", do_import}, {"thread", do_thread},
     {"post", do_post},   {"fail", do_fail},       {"oom", do_oom},       {"exit", do_exit},
     {"crash", do_crash}, {"syscall", do_syscall}, {"lie", do_lie},       {"garbage", do_garbage},
-    {"keep", do_keep},   {"wide", do_wide},       {"deep", do_deep},     {"nogc", do_nogc},
+    {"keep", do_keep},   {"wide", do_wide},       {"deep", do_deep},     {"slow", do_slow},
+    {"nogc", do_nogc},
 };
 
 static const struct verb *verb_of(const char *line, const char **ret_rest)
@@ -511,10 +521,24 @@ static uint64_t fake_heap_bytes(struct engine *e)
     return bytes;
 }
 
+/* Of a real clock: the guest's stands still. */
+static int inspect(struct engine *e)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    uint64_t start = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / MS, now;
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / MS;
+    } while (now - start < e->slow_ms);
+    return e->nogc ? -ENOMEM : 0;
+}
+
 static int fake_gc(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
 {
-    if (e->nogc)
-        return -ENOMEM;
+    int r = inspect(e);
+    if (r < 0)
+        return r;
     *ret_before_bytes = fake_heap_bytes(e);
     e->garbage_bytes = 0;
     *ret_after_bytes = fake_heap_bytes(e);
@@ -524,8 +548,9 @@ static int fake_gc(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_a
 static int fake_census(struct engine *e, void (*each)(void *, const struct engine_class *),
                        void *userdata)
 {
-    if (e->nogc)
-        return -ENOMEM;
+    int r = inspect(e);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < e->n_kept; i++) {
         const struct kept *k = &e->kept[i];
         each(userdata, &(struct engine_class){k->name, k->count, KEPT_BYTES * k->count});
@@ -542,8 +567,9 @@ static int fake_stack(struct engine *e, size_t max_frames,
                       void (*each)(void *, const struct engine_frame *), void *userdata,
                       bool *ret_truncated)
 {
-    if (e->nogc)
-        return -ENOMEM;
+    int r = inspect(e);
+    if (r < 0)
+        return r;
     uint64_t frames = e->verb ? 1 + e->deep : 0;
     for (uint64_t i = 0; i < frames && i < max_frames; i++) {
         char name[LINE_BYTES];
