@@ -68,7 +68,8 @@ $(%C%_unit_test_worker_wasi_OBJECTS): | $(PROTO_GENERATED_H)
 # Plays the daemon for the worker program, with the engine that does what a test wants.
 %C%_component_worker_driver_SOURCES = %D%/component/worker_driver.c
 %C%_component_worker_driver_LDADD = $(WORKER_LIBS)
-EXTRA_%C%_component_worker_driver_DEPENDENCIES = stillpoint-worker-fake$(EXEEXT)
+EXTRA_%C%_component_worker_driver_DEPENDENCIES = \
+	stillpoint-worker-fake$(EXEEXT) stillpoint-worker-mozjs$(EXEEXT)
 $(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Plays the worker for the SpiderMonkey adapter; test_engine.py runs programs with it.

@@ -51,8 +51,8 @@ typedef Stillpoint__Worker__Fact Fact;
     } while (0)
 
 static const char *running_case = "start";
-static int program_fd = -1;
-static int observer = -1; /* socket to the root observer, or -1 */
+static int program_fd = -1; /* what zygote_start() executes */
+static int observer = -1;   /* socket to the root observer, or -1 */
 
 /* protobuf-c takes no const; packing changes nothing. */
 static char *text_of(const char *s)
@@ -1399,6 +1399,104 @@ static void case_exec(struct zygote *z, struct stop_world *w)
     CHECK(zygote_end(&own) == 0);
 }
 
+/* ---- SpiderMonkey, in its sandbox */
+
+static const struct worker_class *class_of(const struct worker_inspected *i, const char *name)
+{
+    static const struct worker_class none;
+    for (size_t n = 0; n < i->n_classes; n++)
+        if (strcmp(i->classes[n].name, name) == 0)
+            return &i->classes[n];
+    return &none;
+}
+
+static void case_mozjs_hot(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false,
+           "const keep = [];\n"
+           "function spin(n) {\n"
+           "  let s = 0;\n"
+           "  for (let i = 0; i < n; i++) {\n"
+           "    s += i & 7;\n"
+           "    if ((i & 0xfffff) === 0) keep[0] = new ArrayBuffer(1 << 20);\n"
+           "  }\n"
+           "  return s;\n"
+           "}\n"
+           "console.log('go');\n"
+           "for (;;) if (spin(3e8) !== 1050000000) throw new Error('wrong');\n");
+    UNTIL(&v, v.console_bytes > 0);
+    for (unsigned n = 0; n < 10; n++) {
+        pump_for(&v, 20);
+        stop_all(w);
+        CHECK(v.gate.how == STOP_ACKED);
+        const struct worker_inspected *i = inspected(&v, n, INSPECT_STACK);
+        CHECK(!i->error && i->n_frames == 2 && !i->truncated);
+        CHECK(i->frames[0].kind == WORKER_FRAME_JS && strcmp(i->frames[0].function, "spin") == 0);
+        CHECK(i->frames[0].line >= 4 && i->frames[0].line <= 6 && i->frames[0].column > 0);
+        CHECK(strcmp(i->frames[0].url, "test.txt") == 0 && i->frames[1].line == 11);
+        i = inspected(&v, n, INSPECT_GC);
+        CHECK(!i->error && i->before_bytes >= i->after_bytes);
+        CHECK(i->after_bytes > 1u << 20 && i->after_bytes < 3u << 20);
+        i = inspected(&v, n, INSPECT_CENSUS);
+        CHECK(!i->error && class_of(i, "ArrayBuffer")->count == 1);
+        CHECK(class_of(i, "ArrayBuffer")->bytes >= 1u << 20);
+        stop_open(w);
+        CHECK(vm_pump(&v) && !v.exiting);
+    }
+    vm_kill(&v);
+}
+
+static void case_mozjs_waits(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false,
+           "function wait(ms) {\n"
+           "  return Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);\n"
+           "}\n"
+           "console.log(wait(600));\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    stop_all(w);
+    const struct worker_inspected *i = inspected(&v, 1, INSPECT_STACK);
+    CHECK(i->n_frames == 3 && strcmp(i->frames[0].function, "Atomics.wait") == 0);
+    CHECK(i->frames[0].kind == WORKER_FRAME_HOST && i->frames[0].line == 0);
+    CHECK(strcmp(i->frames[1].function, "wait") == 0 && i->frames[1].line == 2);
+    CHECK(!inspected(&v, 2, INSPECT_GC)->error);
+    CHECK(class_of(inspected(&v, 3, INSPECT_CENSUS), "SharedArrayBuffer")->count == 1);
+    stop_open(w);
+    UNTIL(&v, v.exiting && v.exit_code == 0);
+    CHECK(strcmp(v.console, "timed-out\n") == 0);
+    vm_reap(&v);
+
+    /* Idle, with a heap of some size; and what it costs there. */
+    enum { TIMES = 9 };
+    uint64_t ns[INSPECT_STACK + 1][TIMES];
+    vm_run(&v, z, w, false,
+           "const keep = [];\n"
+           "for (let i = 0; i < 400000; i++) keep.push({i, t: [i], n: null});\n"
+           "onmessage = () => {};\n");
+    UNTIL(&v, v.ready && stop_state(&v.gate) == SHM_IDLE);
+    stop_all(w);
+    for (int n = 0; n < TIMES; n++)
+        for (unsigned kind = INSPECT_GC; kind <= INSPECT_STACK; kind++) {
+            uint64_t start = shm_now_ns();
+            i = inspected(&v, kind, kind);
+            ns[kind][n] = shm_now_ns() - start;
+            CHECK(!i->error && i->n_frames == 0);
+            if (kind == INSPECT_CENSUS)
+                CHECK(class_of(i, "Array")->count >= 400001 &&
+                      class_of(i, "Object")->count >= 400000);
+            if (kind == INSPECT_GC && n == 0)
+                printf("# heap of %llu kB\n", (unsigned long long)i->after_bytes / 1024);
+        }
+    print_times("collection", ns[INSPECT_GC], TIMES);
+    print_times("census", ns[INSPECT_CENSUS], TIMES);
+    print_times("empty stack", ns[INSPECT_STACK], TIMES);
+    stop_open(w);
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    vm_kill(&v);
+}
+
 static void case_births(struct zygote *z, struct stop_world *w)
 {
     enum { BIRTHS = 200 };
@@ -1417,10 +1515,12 @@ static void case_births(struct zygote *z, struct stop_world *w)
     print_times("spawn to Born", ns, BIRTHS);
 }
 
-static const struct {
+struct driver_case {
     const char *name;
     void (*run)(struct zygote *z, struct stop_world *w);
-} cases[] = {
+};
+
+static const struct driver_case fake_cases[] = {
     {"exit", case_exit},
     {"syntax", case_syntax},
     {"gate", case_gate},
@@ -1448,6 +1548,13 @@ static const struct {
     {"orphan", case_orphan},
     {"exec", case_exec},
     {"births", case_births},
+    {NULL, NULL},
+};
+
+static const struct driver_case mozjs_cases[] = {
+    {"mozjs_hot", case_mozjs_hot},
+    {"mozjs_waits", case_mozjs_waits},
+    {NULL, NULL},
 };
 
 /* One file with any engine; stops and resumes the world all the time meanwhile. */
@@ -1502,40 +1609,63 @@ static bool can_make_namespaces(void)
     return status == 0;
 }
 
-int main(int argc, char **argv)
+/* Opened before the change of user, who may not reach the build directory; not as 3, which is to be
+ * the zygote's channel. */
+static int open_program(const char *program)
 {
-    const char *program = argc > 1 ? argv[1] : "./stillpoint-worker-fake";
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    /* Opened before the change of user, who may not reach the build directory. */
     int fd = open(program, O_PATH | O_CLOEXEC);
     if (fd < 0) {
         perror(program);
-        return 1;
+        exit(1);
     }
-    program_fd = fcntl(fd, F_DUPFD_CLOEXEC, 16); /* not 3, which is to be the zygote's channel */
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 16);
     close(fd);
+    return high;
+}
+
+/* Returns how many ran so far. */
+static size_t run_cases(const struct driver_case *c, const char *only, size_t n)
+{
+    struct zygote z;
+    running_case = "start";
+    zygote_start(&z, "--zygote");
+    for (; c->name; c++) {
+        if (only && strcmp(only, c->name) != 0)
+            continue;
+        running_case = c->name;
+        struct stop_world w;
+        CHECK(stop_world_init(&w) == 0);
+        c->run(&z, &w);
+        stop_world_done(&w);
+        printf("ok %zu - %s\n", ++n, c->name);
+    }
+    running_case = "end";
+    CHECK(zygote_end(&z) == 0);
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    const char *program = argc > 1 ? argv[1] : "./stillpoint-worker-fake";
+    const char *only = argc > 2 ? argv[2] : NULL;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    program_fd = open_program(program);
+    int mozjs_fd = argc > 1 ? -1 : open_program("./stillpoint-worker-mozjs");
     become_unprivileged();
     if (!can_make_namespaces()) {
         printf("1..0 # SKIP this machine does not let a user make namespaces\n");
         return 0;
     }
-    struct zygote z;
-    zygote_start(&z, "--zygote");
-    if (argc > 3 && strcmp(argv[2], "--run") == 0)
+    if (argc > 3 && strcmp(argv[2], "--run") == 0) {
+        struct zygote z;
+        zygote_start(&z, "--zygote");
         return run_file(&z, argv[3]);
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (argc > 2 && strcmp(argv[2], cases[i].name) != 0)
-            continue;
-        running_case = cases[i].name;
-        struct stop_world w;
-        CHECK(stop_world_init(&w) == 0);
-        cases[i].run(&z, &w);
-        stop_world_done(&w);
-        printf("ok %zu - %s\n", ++n, cases[i].name);
     }
-    running_case = "end";
-    CHECK(zygote_end(&z) == 0);
+    size_t n = run_cases(strstr(program, "mozjs") ? mozjs_cases : fake_cases, only, 0);
+    if (mozjs_fd >= 0) {
+        program_fd = mozjs_fd;
+        n = run_cases(mozjs_cases, only, n);
+    }
     printf("1..%zu\n", n);
     return 0;
 }
