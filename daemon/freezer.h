@@ -83,8 +83,10 @@ enum freezer_kind freezer_cell_kind(const struct freezer_cell *cell);
 int freezer_freeze(struct freezer_cell *cell, int pidfd);
 int freezer_thaw(struct freezer_cell *cell, int pidfd);
 /**
- * 1: no thread runs, or can run before a thaw · 0: not yet · negative errno: -ESRCH if the process
- * was reaped, or another. A dead process that was not reaped yet counts as frozen.
+ * 1: no thread executes the program, or can before a thaw · 0: not yet · negative errno: -ESRCH if
+ * the process was reaped, or another. A dead process that was not reaped yet counts as frozen. A
+ * thread may still spend some microseconds in the kernel on its way off the CPU, which its account
+ * gets only then.
  */
 int freezer_is_frozen(struct freezer_cell *cell, pid_t pid);
 

@@ -39,9 +39,29 @@ static inline bool unit_make_folder(char *path, size_t size)
     return n > 0 && (size_t)n < size && mkdtemp(path) != NULL;
 }
 
-#define UNIT_MAIN(tests)                                                                           \
+static inline void unit_skipped(void **state)
+{
+    (void)state;
+}
+
+/** Has the test skipped for this reason. Not cmocka's skip(): that has no reason, and its TAP says
+ * "not ok". */
+static inline void unit_skip(struct CMUnitTest *test, const char *why)
+{
+    char *name = NULL;
+    if (asprintf(&name, "%s # SKIP %s", test->name, why) < 0)
+        abort();
+    test->name = name; /* until the end of the program */
+    test->test_func = unit_skipped;
+}
+
+static inline void unit_prepare_nothing(void) {}
+
+/** With a function that runs first and may skip some. */
+#define UNIT_MAIN_PREPARED(tests, prepare)                                                         \
     int main(void)                                                                                 \
     {                                                                                              \
+        prepare();                                                                                 \
         int before = unit_open_fds();                                                              \
         int failed = cmocka_run_group_tests(tests, NULL, NULL);                                    \
         int after = unit_open_fds();                                                               \
@@ -51,3 +71,5 @@ static inline bool unit_make_folder(char *path, size_t size)
         }                                                                                          \
         return failed;                                                                             \
     }
+
+#define UNIT_MAIN(tests) UNIT_MAIN_PREPARED(tests, unit_prepare_nothing)
