@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
@@ -51,8 +52,9 @@ typedef Stillpoint__Worker__Fact Fact;
     } while (0)
 
 static const char *running_case = "start";
-static int program_fd = -1; /* what zygote_start() executes */
-static int observer = -1;   /* socket to the root observer, or -1 */
+static int program_fd = -1;
+static int observer = -1;  /* socket to the root observer, or -1 */
+static int cgroup_fd = -1; /* sent along with a Spawn if it is open */
 
 /* protobuf-c takes no const; packing changes nothing. */
 static char *text_of(const char *s)
@@ -151,6 +153,7 @@ struct vm {
     uint64_t answered[32]; /* requests, in the order of their Inspected */
     size_t n_answered;
     struct worker_fact answer; /* the last of them */
+    uint32_t cgroup_error;
 };
 
 static void zygote_start(struct zygote *z, const char *mode)
@@ -204,9 +207,9 @@ static void vm_spawn(struct vm *v, struct zygote *z, struct stop_world *w, bool 
     m.die_with_daemon = true;
     uint8_t packet[256];
     struct iovec iov = {packet, stillpoint__worker__spawn__pack(&m, packet)};
-    const int fds[] = {pair[1],           w->page_fd,      v->gate.command_fd,
-                       v->gate.status_fd, v->gate.kick_fd, z->lifeline[0]};
-    CHECK(fd_send(z->channel, &iov, 1, fds, 6) > 0);
+    const int fds[] = {pair[1],         w->page_fd,     v->gate.command_fd, v->gate.status_fd,
+                       v->gate.kick_fd, z->lifeline[0], cgroup_fd};
+    CHECK(fd_send(z->channel, &iov, 1, fds, cgroup_fd < 0 ? 6 : 7) > 0);
     close(pair[1]);
     stop_gate_handed_over(&v->gate);
     v->channel = pair[0];
@@ -222,6 +225,7 @@ static void vm_spawn(struct vm *v, struct zygote *z, struct stop_world *w, bool 
         fprintf(stderr, "spawn: %s: %s\n", s->detail, strerror((int)s->error));
     CHECK(s->pid > 0 && n_fds == 1);
     v->pid = (pid_t)s->pid;
+    v->cgroup_error = s->cgroup_error;
     stillpoint__worker__spawned__free_unpacked(s, NULL);
 }
 
@@ -1313,6 +1317,21 @@ static void case_imports(struct zygote *z, struct stop_world *w)
     vm_kill(&v);
 }
 
+/* A directory of the cgroup tree would do; this one cannot, and the VM is born all the same. */
+static void case_cgroup_refused(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    cgroup_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CHECK(cgroup_fd >= 0);
+    vm_run(&v, z, w, true, "idle\n");
+    fd_close(&cgroup_fd);
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    CHECK(v.cgroup_error == EBADF);
+    for (size_t i = 0; i < v.n_posture; i++)
+        CHECK(strcmp(v.posture_names[i], "cgroup") != 0 || v.posture[i] == 1);
+    vm_kill(&v);
+}
+
 static void case_posture(struct zygote *z, struct stop_world *w)
 {
     struct vm v;
@@ -1544,6 +1563,7 @@ static const struct driver_case fake_cases[] = {
     {"lockdown", case_lockdown},
     {"every_syscall", case_every_syscall},
     {"imports", case_imports},
+    {"cgroup_refused", case_cgroup_refused},
     {"posture", case_posture},
     {"orphan", case_orphan},
     {"exec", case_exec},

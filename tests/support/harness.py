@@ -3,7 +3,7 @@
 A test is a function `test_<sentence>(t)` in tests/system/test_*.py; `t` is a Test. It passes when it
 returns, fails when it raises, and is skipped by t.skip(reason). After it the harness ends the daemon
 and fails the test if anything is left: a process, a descriptor or memfd in the daemon, a mount, a
-temporary file. Standard library only.
+cgroup, a temporary file. Standard library only.
 """
 
 import ctypes
@@ -148,6 +148,51 @@ def mounts():
         return sorted(line.split()[4] for line in f)
 
 
+def cgroup_of(pid):
+    """The path of a process's cgroup in the tree of cgroup v2, or None."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as f:
+            found = [line.rstrip("\n")[3:] for line in f if line.startswith("0::/")]
+    except OSError:
+        return None
+    return found[0] if found else None
+
+
+def cgroup_folder(path):
+    """Where the cgroup of that path is mounted, or None."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
+        for line in f:
+            before, _, after = line.partition(" - ")
+            root, at = before.split()[3:5]
+            if after.startswith("cgroup2 ") and root == "/" and path:
+                return at if path == "/" else at + path
+    return None
+
+
+def folders_of_daemon(pid):
+    """The directories that this daemon, of our own cgroup, has in the cgroup tree; there is one at
+    most."""
+    own = cgroup_folder(cgroup_of("self"))
+    base = os.path.join(own or "/nonexistent", "stillpoint")
+    try:
+        names = os.listdir(base)
+    except OSError:
+        return []
+    return [os.path.join(base, n) for n in names if n == str(pid) or n.startswith(f"{pid}-")]
+
+
+def remove_cgroup(path):
+    """With those below it; as soon as all processes in it have died."""
+    def gone():
+        for folder, _, _ in os.walk(path, topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass
+        return not os.path.exists(path)
+    wait_until(gone, f"{path} is empty and can be removed")
+
+
 class Daemon:
     def __init__(self, build, folder, env, args=()):
         self.folder = folder
@@ -244,8 +289,15 @@ class Test:
     def daemon(self):
         """The test's daemon, started when first asked for."""
         if self._daemon is None:
-            self._daemon = Daemon(self.build, self.run_dir, self.env)
+            self.start_daemon()
         return self._daemon
+
+    def start_daemon(self, *args):
+        """With options; or once more, after it has ended."""
+        check(self._daemon is None or self._daemon.process.poll() is not None, "one at a time")
+        if self._daemon is not None:
+            self._daemon.log.close()
+        self._daemon = Daemon(self.build, self.run_dir, self.env, args)
 
     def program(self, name):
         return os.path.join(self.build, name)
@@ -360,6 +412,8 @@ class Test:
             wrong += self._descriptors_left(d)
         elif d.process.returncode == -signal.SIGKILL:
             d.log.close()
+            for folder in folders_of_daemon(d.pid):
+                remove_cgroup(folder)
             return []  # the test did that
         else:
             wrong.append("the daemon ended before it was told to")
@@ -368,6 +422,7 @@ class Test:
             wrong.append("the daemon did not end on SIGTERM and was killed")
         elif code != 0:
             wrong.append(f"the daemon ended with status {code}")
+        wrong += [f"left a cgroup: {path}" for path in folders_of_daemon(d.pid)]
         # Started as root it gives its rights away, and cannot remove what is in our folder then.
         if os.geteuid() != 0 and os.path.exists(d.socket):
             wrong.append("left its socket")
