@@ -248,7 +248,7 @@ static int run_kill(struct cli *cli, int argc, char **argv)
 static int request_hold(struct stillpoint *sp, const char *vm, const void *data)
 {
     (void)data;
-    return stillpoint_vm_hold(sp, vm);
+    return stillpoint_vm_hold(sp, vm, NULL);
 }
 
 static int run_hold(struct cli *cli, int argc, char **argv)
@@ -259,7 +259,7 @@ static int run_hold(struct cli *cli, int argc, char **argv)
 static int request_release(struct stillpoint *sp, const char *vm, const void *data)
 {
     (void)data;
-    return stillpoint_vm_release(sp, vm);
+    return stillpoint_vm_release(sp, vm, NULL);
 }
 
 static int run_release(struct cli *cli, int argc, char **argv)

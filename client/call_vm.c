@@ -76,21 +76,23 @@ int stillpoint_vm_kill_post(struct stillpoint *sp, const char *vm)
     return conn_send(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_DONE, NULL, NULL);
 }
 
-int stillpoint_vm_hold(struct stillpoint *sp, const char *vm)
+int stillpoint_vm_hold(struct stillpoint *sp, const char *vm, const char *debugger)
 {
     Stillpoint__Api__HoldVm m = STILLPOINT__API__HOLD_VM__INIT;
     conn_envelope e = CONN_ENVELOPE(HOLD_VM, hold_vm, &m);
     _cleanup_envelope_ conn_envelope *reply = NULL;
     m.vm = conn_text(vm);
+    m.debugger = conn_text(debugger);
     return conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_VM_REPLY, &reply);
 }
 
-int stillpoint_vm_release(struct stillpoint *sp, const char *vm)
+int stillpoint_vm_release(struct stillpoint *sp, const char *vm, const char *debugger)
 {
     Stillpoint__Api__ReleaseVm m = STILLPOINT__API__RELEASE_VM__INIT;
     conn_envelope e = CONN_ENVELOPE(RELEASE_VM, release_vm, &m);
     _cleanup_envelope_ conn_envelope *reply = NULL;
     m.vm = conn_text(vm);
+    m.debugger = conn_text(debugger);
     return conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_VM_REPLY, &reply);
 }
 

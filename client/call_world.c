@@ -3,20 +3,6 @@
 
 /* ---- the list, which comes in pages */
 
-static int worlds_append(struct stillpoint_worlds *worlds, Stillpoint__Api__World *const *page,
-                         size_t n)
-{
-    if (n == 0)
-        return 0;
-    struct stillpoint_world *items = reallocarray(worlds->items, worlds->n + n, sizeof *items);
-    if (!items)
-        return -ENOMEM;
-    worlds->items = items;
-    for (size_t i = 0; i < n; i++)
-        decode_world(worlds->memory, page[i], &items[worlds->n++]);
-    return memory_failed(worlds->memory) ? -ENOMEM : 0;
-}
-
 /* Replaces *token (a heap text) by the next page's, NULL after the last. */
 static int world_list_page(struct stillpoint *sp, char **token, struct stillpoint_worlds *worlds)
 {
@@ -34,7 +20,9 @@ static int world_list_page(struct stillpoint *sp, char **token, struct stillpoin
     if (list->next_page_token && list->next_page_token[0] &&
         !(*token = strdup(list->next_page_token)))
         return -ENOMEM;
-    return worlds_append(worlds, list->worlds, list->n_worlds);
+    for (size_t i = 0; i < list->n_worlds && r == 0; i++)
+        r = decode_append_world(list->worlds[i], worlds);
+    return r;
 }
 
 int stillpoint_world_list(struct stillpoint *sp, struct stillpoint_worlds *ret_worlds)
@@ -60,20 +48,8 @@ int stillpoint_world_get(struct stillpoint *sp, const char *world,
 {
     Stillpoint__Api__GetWorld m = STILLPOINT__API__GET_WORLD__INIT;
     conn_envelope e = CONN_ENVELOPE(GET_WORLD, get_world, &m);
-    _cleanup_envelope_ conn_envelope *reply = NULL;
     m.world = conn_text(world);
-    int r = conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_WORLD_REPLY, &reply);
-    if (r != 0)
-        return r;
-    struct stillpoint_worlds worlds = {.memory = memory_new()};
-    if (!worlds.memory)
-        return -ENOMEM;
-    r = reply->world_reply->world ? worlds_append(&worlds, &reply->world_reply->world, 1) : -EPROTO;
-    if (r == 0)
-        *ret_worlds = worlds;
-    else
-        stillpoint_worlds_free(&worlds);
-    return r;
+    return conn_call_for_world(sp, &e, ret_worlds);
 }
 
 int stillpoint_world_stop(struct stillpoint *sp, const struct stillpoint_stop *stop,
@@ -89,6 +65,8 @@ int stillpoint_world_stop(struct stillpoint *sp, const struct stillpoint_stop *s
     CONN_SET(m, hold_us, stop->hold_us);
     CONN_SET(m, enforce, stop->enforce);
     CONN_SET(m, require_idle, stop->require_idle);
+    CONN_SET(m, kill_late, stop->kill_late);
+    m.debugger = conn_text(stop->debugger);
     if (!memory)
         return -ENOMEM;
     int r = conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_STOP_REPORT, &reply);
@@ -123,6 +101,8 @@ int stillpoint_world_resume(struct stillpoint *sp, const char *world,
         .ticket = reply_r->ticket,
         .next_ticket = reply_r->next_ticket,
         .held_us = reply_r->held_us,
+        .dispatched_mono_ns = reply_r->dispatched_mono_ns,
+        .runnable_mono_ns = reply_r->runnable_mono_ns,
     };
     if (memory_failed(memory))
         return -ENOMEM;

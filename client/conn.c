@@ -41,13 +41,14 @@ struct stillpoint {
 
 /* ---- the end of a connection and of requests */
 
-static void pending_end(struct stillpoint *sp, struct pending *p, int r, conn_envelope **reply)
+static void pending_end(struct stillpoint *sp, struct pending *p, int r, conn_envelope **reply,
+                        int *fd)
 {
     conn_reply_fn done = p->done;
     void *data = p->data;
     free(p);
     if (done)
-        done(sp, r, reply, data);
+        done(sp, r, reply, fd, data);
 }
 
 static int conn_fail(struct stillpoint *sp, int r)
@@ -57,8 +58,9 @@ static int conn_fail(struct stillpoint *sp, int r)
     while (sp->pending) {
         struct pending *p = sp->pending;
         conn_envelope *none = NULL;
+        int no_fd = -1;
         sp->pending = p->next;
-        pending_end(sp, p, sp->failed, &none);
+        pending_end(sp, p, sp->failed, &none, &no_fd);
     }
     return sp->failed;
 }
@@ -98,7 +100,7 @@ static void error_keep(struct stillpoint *sp, const Stillpoint__Api__Error *e)
 
 /* ---- receiving */
 
-static void reply_arrived(struct stillpoint *sp, conn_envelope **reply)
+static void reply_arrived(struct stillpoint *sp, conn_envelope **reply, int *fd)
 {
     struct pending *p = pending_take(sp, (*reply)->request_id);
     if (!p)
@@ -107,22 +109,25 @@ static void reply_arrived(struct stillpoint *sp, conn_envelope **reply)
         /* Nobody asks about what was posted, so it leaves no error behind. */
         if (p->done)
             error_keep(sp, (*reply)->error);
-        pending_end(sp, p, STILLPOINT_REFUSED, reply);
+        pending_end(sp, p, STILLPOINT_REFUSED, reply, fd);
     } else if ((*reply)->body_case == p->expected) {
-        pending_end(sp, p, 0, reply);
+        pending_end(sp, p, 0, reply, fd);
     } else {
-        pending_end(sp, p, -EPROTO, reply);
+        pending_end(sp, p, -EPROTO, reply, fd);
     }
 }
 
-/* No message of the daemon has descriptors; those of a later protocol are not kept. */
-static void drop_fds(struct stillpoint *sp, uint32_t n)
+/* The descriptor that came with a frame, -1: none. More than one has no message that this client
+ * knows; those of a later protocol are not kept. */
+static int take_fds(struct stillpoint *sp, uint32_t n)
 {
-    for (; n > 0; n--) {
+    int first = n > 0 ? frame_reader_take_fd(&sp->in) : -1;
+    for (; n > 1; n--) {
         _cleanup_close_ int fd = frame_reader_take_fd(&sp->in);
         if (fd < 0)
-            return;
+            break;
     }
+    return first;
 }
 
 static int frame_arrived(struct stillpoint *sp, const uint8_t *data, size_t bytes)
@@ -133,10 +138,10 @@ static int frame_arrived(struct stillpoint *sp, const uint8_t *data, size_t byte
     frame_reader_drop(&sp->in, bytes);
     if (!e)
         return -EPROTO;
-    drop_fds(sp, e->fd_count);
+    _cleanup_close_ int fd = take_fds(sp, e->fd_count);
     /* From here on a handler may dispatch again: nothing of this frame is in the reader now. */
     if (e->request_id != 0)
-        reply_arrived(sp, &e);
+        reply_arrived(sp, &e, &fd);
     else
         events_deliver(sp, e);
     return 0;
@@ -241,16 +246,19 @@ struct call {
     bool ended;
     int r;
     conn_envelope *reply;
+    int fd;
 };
 
-static void call_end(struct stillpoint *sp, int r, conn_envelope **reply, void *data)
+static void call_end(struct stillpoint *sp, int r, conn_envelope **reply, int *fd, void *data)
 {
     struct call *call = data;
     (void)sp;
     call->ended = true;
     call->r = r;
-    if (r == 0)
+    if (r == 0) {
         call->reply = TAKE_PTR(*reply);
+        call->fd = TAKE_FD(*fd);
+    }
 }
 
 static int64_t now_ms(void)
@@ -272,23 +280,34 @@ static void call_wait(struct stillpoint *sp, struct call *call, int timeout_ms)
     }
 }
 
+/* ret_fd NULL: a descriptor that comes with the reply is closed. */
 static int call_within(struct stillpoint *sp, conn_envelope *request, int fd, conn_body expected,
-                       int timeout_ms, conn_envelope **ret_reply)
+                       int timeout_ms, conn_envelope **ret_reply, int *ret_fd)
 {
-    struct call call = {0};
+    struct call call = {.fd = -1};
     int r = conn_send(sp, request, fd, expected, call_end, &call);
     if (r < 0)
         return r;
     call_wait(sp, &call, timeout_ms);
     if (call.r == 0)
         *ret_reply = call.reply;
+    if (call.r == 0 && ret_fd)
+        *ret_fd = call.fd;
+    else
+        fd_close(&call.fd);
     return call.r;
 }
 
 int conn_call(struct stillpoint *sp, conn_envelope *request, int fd, conn_body expected,
               conn_envelope **ret_reply)
 {
-    return call_within(sp, request, fd, expected, -1, ret_reply);
+    return call_within(sp, request, fd, expected, -1, ret_reply, NULL);
+}
+
+int conn_call_for_fd(struct stillpoint *sp, conn_envelope *request, conn_body expected,
+                     conn_envelope **ret_reply, int *ret_fd)
+{
+    return call_within(sp, request, -1, expected, -1, ret_reply, ret_fd);
 }
 
 int conn_call_done(struct stillpoint *sp, conn_envelope *request, int fd)
@@ -303,6 +322,14 @@ int conn_call_for_vm(struct stillpoint *sp, conn_envelope *request, int fd,
     _cleanup_(conn_envelope_free) conn_envelope *reply = NULL;
     int r = conn_call(sp, request, fd, STILLPOINT__API__ENVELOPE__BODY_VM_REPLY, &reply);
     return r != 0 ? r : decode_only_vm(reply->vm_reply->vm, ret_vms);
+}
+
+int conn_call_for_world(struct stillpoint *sp, conn_envelope *request,
+                        struct stillpoint_worlds *ret_worlds)
+{
+    _cleanup_(conn_envelope_free) conn_envelope *reply = NULL;
+    int r = conn_call(sp, request, -1, STILLPOINT__API__ENVELOPE__BODY_WORLD_REPLY, &reply);
+    return r != 0 ? r : decode_only_world(reply->world_reply->world, ret_worlds);
 }
 
 void conn_envelope_free(conn_envelope **envelope)
@@ -322,7 +349,7 @@ static int hello(struct stillpoint *sp, const char *client)
     CONN_SET(m, version, PROTOCOL_VERSION);
     m.client = conn_text(client);
     int r = call_within(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_HELLO_REPLY, HELLO_TIMEOUT_MS,
-                        &reply);
+                        &reply, NULL);
     if (r != 0)
         return r;
     const Stillpoint__Api__HelloReply *h = reply->hello_reply;

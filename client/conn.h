@@ -33,9 +33,11 @@ static inline char *conn_text(const char *text)
 /**
  * The end of one request: 0 with its reply, of the expected kind; STILLPOINT_REFUSED; or the errno
  * of the connection's end. Called exactly once. A callee that keeps the reply sets *reply to NULL
- * and frees it by unpack_free().
+ * and frees it by unpack_free(); one that keeps the descriptor that came with it (*fd, -1: none)
+ * sets that to -1.
  */
-typedef void (*conn_reply_fn)(struct stillpoint *sp, int r, conn_envelope **reply, void *data);
+typedef void (*conn_reply_fn)(struct stillpoint *sp, int r, conn_envelope **reply, int *fd,
+                              void *data);
 
 /** Sends a request, with a copy of `fd` unless it is -1. `done` may be NULL. */
 int conn_send(struct stillpoint *sp, conn_envelope *request, int fd, conn_body expected,
@@ -43,11 +45,18 @@ int conn_send(struct stillpoint *sp, conn_envelope *request, int fd, conn_body e
 /** Sends a request and waits for its reply, which is freed by conn_envelope_free(). */
 int conn_call(struct stillpoint *sp, conn_envelope *request, int fd, conn_body expected,
               conn_envelope **ret_reply);
+/** conn_call() where a descriptor may come with the reply: *ret_fd is the caller's; -1: none did.
+ */
+int conn_call_for_fd(struct stillpoint *sp, conn_envelope *request, conn_body expected,
+                     conn_envelope **ret_reply, int *ret_fd);
 /** conn_call() where the reply says nothing. */
 int conn_call_done(struct stillpoint *sp, conn_envelope *request, int fd);
 /** conn_call() where the reply is a VM. */
 int conn_call_for_vm(struct stillpoint *sp, conn_envelope *request, int fd,
                      struct stillpoint_vms *ret_vms);
+/** conn_call() where the reply is a world. */
+int conn_call_for_world(struct stillpoint *sp, conn_envelope *request,
+                        struct stillpoint_worlds *ret_worlds);
 void conn_envelope_free(conn_envelope **envelope);
 
 const struct stillpoint_handlers *conn_handlers(const struct stillpoint *sp);

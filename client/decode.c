@@ -14,7 +14,9 @@ SAME(STILLPOINT_STDERR, STILLPOINT__API__STREAM__STREAM_STDERR);
 SAME(STILLPOINT_WAIT_ACTIVE, STILLPOINT__API__WAIT_FOR__WAIT_FOR_ACTIVE);
 SAME(STILLPOINT_MODE_RUN_ONE, STILLPOINT__API__WORLD_MODE__MODE_RUN_ONE);
 SAME(STILLPOINT_HOW_DEAD, STILLPOINT__API__HOW__HOW_DEAD);
-SAME(STILLPOINT_EVENT_PRIVILEGED, STILLPOINT__API__EVENT_KIND__EVENT_PRIVILEGED);
+SAME(STILLPOINT_RUNNER_EXIT_RESUME, STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_RESUME);
+SAME(STILLPOINT_INSPECT_STACKS, STILLPOINT__API__INSPECT_KIND__INSPECT_STACKS);
+SAME(STILLPOINT_EVENT_VM_LIED, STILLPOINT__API__EVENT_KIND__EVENT_VM_LIED);
 
 void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
                  struct stillpoint_exit *ret)
@@ -71,6 +73,8 @@ static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
         .state = v->has_state ? (enum stillpoint_vm_state)v->state : 0,
         .held = v->held,
         .frozen = v->frozen,
+        .serving = v->serving,
+        .how = v->has_how ? (enum stillpoint_how)v->how : 0,
         .pid = v->pid,
         .uid = v->uid,
         .hooks = v->hooks,
@@ -87,16 +91,19 @@ static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
     ret->posture = decode_posture(m, v->posture, v->n_posture, &ret->n_posture);
 }
 
+/* Room for one more of n items: for a power of two of them, so that a long list is not copied for
+ * each. NULL: out of memory, and the items are where they were. */
+static void *grow(void *items, size_t n, size_t item_bytes)
+{
+    return (n & (n - 1)) != 0 ? items : reallocarray(items, n ? 2 * n : 1, item_bytes);
+}
+
 int decode_append_vm(const Stillpoint__Api__Vm *v, struct stillpoint_vms *vms)
 {
-    /* Room for a power of two of items, so that a long list is not copied for each of them. */
-    if ((vms->n & (vms->n - 1)) == 0) {
-        size_t size = vms->n ? 2 * vms->n : 1;
-        struct stillpoint_vm *items = reallocarray(vms->items, size, sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        vms->items = items;
-    }
+    struct stillpoint_vm *items = grow(vms->items, vms->n, sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    vms->items = items;
     decode_vm(vms->memory, v, &vms->items[vms->n++]);
     return memory_failed(vms->memory) ? -ENOMEM : 0;
 }
@@ -136,6 +143,7 @@ void decode_world(struct stillpoint_memory *m, const Stillpoint__Api__World *w,
         .runner = w->runner,
         .target = w->target,
         .has_controller = w->controller != NULL,
+        .enforced = w->enforced,
         .vms = w->vms,
     };
     if (w->ticket) {
@@ -156,6 +164,29 @@ void decode_world(struct stillpoint_memory *m, const Stillpoint__Api__World *w,
     }
 }
 
+int decode_append_world(const Stillpoint__Api__World *w, struct stillpoint_worlds *worlds)
+{
+    struct stillpoint_world *items = grow(worlds->items, worlds->n, sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    worlds->items = items;
+    decode_world(worlds->memory, w, &worlds->items[worlds->n++]);
+    return memory_failed(worlds->memory) ? -ENOMEM : 0;
+}
+
+int decode_only_world(const Stillpoint__Api__World *w, struct stillpoint_worlds *ret_worlds)
+{
+    if (!w)
+        return -EPROTO;
+    struct stillpoint_worlds worlds = {.memory = memory_new()};
+    int r = worlds.memory ? decode_append_world(w, &worlds) : -ENOMEM;
+    if (r == 0)
+        *ret_worlds = worlds;
+    else
+        stillpoint_worlds_free(&worlds);
+    return r;
+}
+
 void decode_stop_report(struct stillpoint_memory *m, const Stillpoint__Api__StopReport *s,
                         struct stillpoint_stop_report *ret)
 {
@@ -165,6 +196,9 @@ void decode_stop_report(struct stillpoint_memory *m, const Stillpoint__Api__Stop
         .ticket = s->ticket,
         .reason = memory_text(m, s->reason),
         .elapsed_us = s->elapsed_us,
+        .dispatched_mono_ns = s->dispatched_mono_ns,
+        .closed_mono_ns = s->closed_mono_ns,
+        .stopped_mono_ns = s->stopped_mono_ns,
     };
     struct stillpoint_arrival *arrivals = memory_array(m, s->n_arrivals, sizeof *arrivals);
     ret->n_arrivals = arrivals ? s->n_arrivals : 0;
@@ -176,11 +210,101 @@ void decode_stop_report(struct stillpoint_memory *m, const Stillpoint__Api__Stop
             .was = a->has_was ? (enum stillpoint_vm_state)a->was : 0,
             .how = a->has_how ? (enum stillpoint_how)a->how : 0,
             .elapsed_us = a->elapsed_us,
+            .lied = a->lied,
         };
     }
     ret->arrivals = arrivals;
     ret->missing = memory_copy(m, s->missing, s->n_missing * sizeof *s->missing);
     ret->n_missing = ret->missing ? s->n_missing : 0;
+}
+
+static const struct stillpoint_class_count *decode_classes(struct stillpoint_memory *m,
+                                                           Stillpoint__Api__ClassCount **classes,
+                                                           size_t n, size_t *ret_n)
+{
+    struct stillpoint_class_count *copy = memory_array(m, n, sizeof *copy);
+    *ret_n = copy ? n : 0;
+    for (size_t i = 0; i < *ret_n; i++)
+        copy[i] = (struct stillpoint_class_count){
+            .class_name = memory_text(m, classes[i]->class_name),
+            .count = classes[i]->count,
+            .bytes = classes[i]->bytes,
+        };
+    return copy;
+}
+
+static const struct stillpoint_frame *
+decode_frames(struct stillpoint_memory *m, Stillpoint__Api__Frame **frames, size_t n, size_t *ret_n)
+{
+    struct stillpoint_frame *copy = memory_array(m, n, sizeof *copy);
+    *ret_n = copy ? n : 0;
+    for (size_t i = 0; i < *ret_n; i++)
+        copy[i] = (struct stillpoint_frame){
+            .frame = frames[i]->frame,
+            .kind = memory_text(m, frames[i]->kind),
+            .function = memory_text(m, frames[i]->function),
+            .url = memory_text(m, frames[i]->url),
+            .line = frames[i]->line,
+            .column = frames[i]->column,
+            .has_offset = frames[i]->has_offset,
+            .offset = frames[i]->offset,
+        };
+    return copy;
+}
+
+static void decode_vm_inspection(struct stillpoint_memory *m,
+                                 const Stillpoint__Api__VmInspection *v,
+                                 struct stillpoint_vm_inspection *ret)
+{
+    bool failed = v->error && v->error[0];
+    *ret = (struct stillpoint_vm_inspection){
+        .vm = v->vm,
+        .name = memory_text(m, v->name),
+        .error = failed ? memory_text(m, v->error) : NULL,
+        .before_bytes = v->before_bytes,
+        .after_bytes = v->after_bytes,
+        .truncated = v->truncated,
+    };
+    ret->classes = decode_classes(m, v->classes, v->n_classes, &ret->n_classes);
+    ret->frames = decode_frames(m, v->frames, v->n_frames, &ret->n_frames);
+}
+
+void decode_inspection(struct stillpoint_memory *m, const Stillpoint__Api__Inspection *i,
+                       struct stillpoint_inspection *ret)
+{
+    static const Stillpoint__Api__StopReport nothing = STILLPOINT__API__STOP_REPORT__INIT;
+    struct stillpoint_vm_inspection *vms = memory_array(m, i->n_vms, sizeof *vms);
+    *ret = (struct stillpoint_inspection){
+        .kind = i->has_kind ? (enum stillpoint_inspect_kind)i->kind : 0,
+        .vms = vms,
+        .n_vms = vms ? i->n_vms : 0,
+        .held_us = i->held_us,
+    };
+    decode_stop_report(m, i->stop ? i->stop : &nothing, &ret->stop);
+    for (size_t at = 0; at < ret->n_vms; at++)
+        decode_vm_inspection(m, i->vms[at], &vms[at]);
+}
+
+int decode_append_debugger(const Stillpoint__Api__Debugger *d,
+                           struct stillpoint_debuggers *debuggers)
+{
+    struct stillpoint_memory *m = debuggers->memory;
+    struct stillpoint_debugger *items = grow(debuggers->items, debuggers->n, sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    debuggers->items = items;
+    struct stillpoint_debugger *item = &items[debuggers->n++];
+    *item = (struct stillpoint_debugger){
+        .id = d->id,
+        .name = memory_text(m, d->name),
+        .note = memory_text(m, d->note),
+        .policy = memory_text(m, d->policy),
+        .owner_uid = d->owner_uid,
+        .open = d->open,
+        .hooks = d->hooks,
+    };
+    item->worlds = decode_texts(m, d->worlds, d->n_worlds, &item->n_worlds);
+    return memory_failed(m) ? -ENOMEM : 0;
 }
 
 void decode_log(struct stillpoint_memory *m, const Stillpoint__Api__LogPage *l,

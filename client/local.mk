@@ -5,6 +5,8 @@ include_HEADERS += %D%/stillpoint.h
 %C%_libstillpoint_a_SOURCES = \
 	%D%/call.h \
 	%D%/call_daemon.c \
+	%D%/call_debugger.c \
+	%D%/call_inspect.c \
 	%D%/call_vm.c \
 	%D%/call_world.c \
 	%D%/conn.c %D%/conn.h \
@@ -38,7 +40,8 @@ CLEANFILES += %D%/libstillpoint.pc
 EXTRA_DIST += %D%/README.md %D%/libstillpoint.pc.in
 
 if HAVE_CMOCKA
-CLIENT_TESTS = tests/unit/test_client_conn tests/unit/test_client_folder
+CLIENT_TESTS = tests/unit/test_client_conn tests/unit/test_client_debugger \
+	tests/unit/test_client_folder
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
 endif
@@ -49,6 +52,12 @@ tests_unit_test_client_conn_SOURCES = tests/unit/test_client_conn.c $(CLIENT_FAK
 tests_unit_test_client_conn_CFLAGS = $(AM_CFLAGS) -pthread
 tests_unit_test_client_conn_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
 $(tests_unit_test_client_conn_OBJECTS): | $(PROTO_GENERATED_H)
+
+tests_unit_test_client_debugger_SOURCES = tests/unit/test_client_debugger.c $(CLIENT_FAKE) \
+	tests/support/unit.h
+tests_unit_test_client_debugger_CFLAGS = $(AM_CFLAGS) -pthread
+tests_unit_test_client_debugger_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+$(tests_unit_test_client_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 
 tests_unit_test_client_folder_SOURCES = tests/unit/test_client_folder.c tests/support/unit.h
 tests_unit_test_client_folder_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)

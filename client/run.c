@@ -32,9 +32,10 @@ struct vm_waiter {
     void *data;
 };
 
-static void vm_replied(struct stillpoint *sp, int r, conn_envelope **reply, void *data)
+static void vm_replied(struct stillpoint *sp, int r, conn_envelope **reply, int *fd, void *data)
 {
     struct vm_waiter *w = data;
+    (void)fd;
     struct stillpoint_vms vms = {0};
     if (r == 0)
         r = decode_only_vm((*reply)->vm_reply->vm, &vms);

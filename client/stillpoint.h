@@ -98,6 +98,19 @@ enum stillpoint_world_mode {
     STILLPOINT_MODE_RUN_ONE,
 };
 
+/** What becomes of a world in run-one when its runner has ended. */
+enum stillpoint_runner_exit {
+    STILLPOINT_RUNNER_EXIT_STOP = 1, /**< the world is stopped again */
+    STILLPOINT_RUNNER_EXIT_RESUME,
+};
+
+/** What every VM of a world is asked to do at a stop. */
+enum stillpoint_inspect_kind {
+    STILLPOINT_INSPECT_GC = 1, /**< collect garbage */
+    STILLPOINT_INSPECT_CENSUS, /**< count what is on the heap, by class */
+    STILLPOINT_INSPECT_STACKS,
+};
+
 /** How a VM came to be counted in a stop; docs/STOP-THE-WORLD.md defines each. */
 enum stillpoint_how {
     STILLPOINT_HOW_ACKED = 1,
@@ -120,6 +133,14 @@ enum stillpoint_event_kind {
     STILLPOINT_EVENT_VM_MISSED,
     STILLPOINT_EVENT_ZYGOTE_LOST,
     STILLPOINT_EVENT_PRIVILEGED,
+    STILLPOINT_EVENT_WORLD_RUN_ONE,  /**< `vm` runs alone */
+    STILLPOINT_EVENT_TARGET_CHANGED, /**< `vm`, 0: none */
+    STILLPOINT_EVENT_LEASE_CHANGED,  /**< `detail`: taken, stolen, handed over, ended, expired;
+                                          `name`: the debugger */
+    STILLPOINT_EVENT_TICKET_ENDED,   /**< `detail`: served, cancelled, failed, timed out */
+    STILLPOINT_EVENT_VM_FROZEN,
+    STILLPOINT_EVENT_VM_THAWED,
+    STILLPOINT_EVENT_VM_LIED, /**< it said that it had arrived, and ran on */
 };
 
 /** Lower-case words ("run-all", "acked"), "unknown" for a value that has none. Static texts. */
@@ -129,6 +150,7 @@ const char *stillpoint_stream_text(enum stillpoint_stream stream);
 const char *stillpoint_wait_for_text(enum stillpoint_wait_for what);
 const char *stillpoint_world_mode_text(enum stillpoint_world_mode mode);
 const char *stillpoint_how_text(enum stillpoint_how how);
+const char *stillpoint_inspect_kind_text(enum stillpoint_inspect_kind kind);
 const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind);
 
 /** [A-Za-z0-9._-]{1,64}, not all digits, not "." or "..": a name that a VM or world can have. */
@@ -157,8 +179,10 @@ struct stillpoint_vm {
     enum stillpoint_vm_state state;
     bool held;    /**< its gate is closed and it is starting, idle or blocked */
     bool frozen;  /**< by the kernel */
-    uint32_t pid; /**< 0 once it has exited */
-    uint32_t uid; /**< owner */
+    bool serving; /**< frozen, but thawed alone to serve a request; its gate stays closed */
+    enum stillpoint_how how; /**< how it counts as stopped at this moment, 0: it does not */
+    uint32_t pid;            /**< 0 once it has exited */
+    uint32_t uid;            /**< owner */
     uint32_t hooks;
     bool has_exit;
     struct stillpoint_exit exit;   /**< if has_exit */
@@ -199,6 +223,7 @@ struct stillpoint_world {
         const char *debugger, *policy;
         uint64_t expires_us; /**< 0: never */
     } controller;
+    bool enforced; /**< the ticket in service asked that every VM be frozen */
     uint32_t vms;
 };
 
@@ -215,9 +240,14 @@ struct stillpoint_arrival {
     enum stillpoint_vm_state was;
     enum stillpoint_how how;
     uint64_t elapsed_us;
+    bool lied; /**< it said that it had arrived, and ran on; it is among the missing too */
 };
 
-/** Freed by stillpoint_stop_report_free(). */
+/**
+ * Freed by stillpoint_stop_report_free(). The times are CLOCK_MONOTONIC, 0: it has not come to that
+ * (or the daemon is older): the daemon took the request up · it closed the gates · the mode became
+ * stopped.
+ */
 struct stillpoint_stop_report {
     const char *world;
     enum stillpoint_world_mode mode;
@@ -228,6 +258,7 @@ struct stillpoint_stop_report {
     size_t n_arrivals;
     const uint64_t *missing; /**< ids of VMs that did not arrive by themselves */
     size_t n_missing;
+    uint64_t dispatched_mono_ns, closed_mono_ns, stopped_mono_ns;
     struct stillpoint_memory *memory;
 };
 
@@ -238,6 +269,80 @@ struct stillpoint_resumption {
     uint64_t ticket;      /**< the one that ended */
     uint64_t next_ticket; /**< the one that is served now, 0: none */
     uint64_t held_us;     /**< how long the world was closed */
+    /** CLOCK_MONOTONIC: the daemon took the request up · every gate was open and everybody who was
+     * parked had been woken. 0: not said. */
+    uint64_t dispatched_mono_ns, runnable_mono_ns;
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_continuation_free(). */
+struct stillpoint_continuation {
+    struct stillpoint_world world; /**< after it */
+    /** "running"; or why the run-one has ended: "idle", "blocked", "ended", "deadline", "stopped",
+     * "resumed". */
+    const char *reason;
+    struct stillpoint_memory *memory;
+};
+
+struct stillpoint_class_count {
+    const char *class_name;
+    uint64_t count, bytes;
+};
+
+struct stillpoint_frame {
+    uint32_t frame;        /**< 0: the innermost */
+    const char *kind;      /**< "js", "wasm", "host" */
+    const char *function;  /**< "": it has no name */
+    const char *url;       /**< "": unknown */
+    uint32_t line, column; /**< from 1; 0: unknown */
+    bool has_offset;       /**< WebAssembly */
+    uint64_t offset;       /**< if has_offset: in the bytes of the module */
+};
+
+/** What one VM answered. All of it is the word of a worker, which is not trusted. */
+struct stillpoint_vm_inspection {
+    uint64_t vm;
+    const char *name;
+    const char *error;                            /**< why there is no answer; NULL: there is one */
+    uint64_t before_bytes, after_bytes;           /**< of the heap: gc */
+    const struct stillpoint_class_count *classes; /**< census */
+    size_t n_classes;
+    const struct stillpoint_frame *frames; /**< stacks */
+    size_t n_frames;
+    bool truncated; /**< there was more */
+};
+
+/** Freed by stillpoint_inspection_free(). */
+struct stillpoint_inspection {
+    enum stillpoint_inspect_kind kind;
+    struct stillpoint_stop_report stop; /**< of its ticket; not to be freed by itself */
+    const struct stillpoint_vm_inspection *vms;
+    size_t n_vms;
+    uint64_t held_us; /**< how long the world was closed for it */
+    struct stillpoint_memory *memory;
+};
+
+/**
+ * A durable object of the daemon's, on whose behalf worlds are stopped and VMs held. "cli:<uid>" is
+ * made on demand for each user.
+ */
+struct stillpoint_debugger {
+    uint64_t id;
+    const char *name;
+    const char *note; /**< "" if there is none */
+    const char
+        *policy; /**< "resume" or "hold": what becomes of its stops once nobody has it open */
+    uint32_t owner_uid;
+    bool open; /**< by some connection */
+    uint32_t hooks;
+    const char *const *worlds; /**< whose controller it is */
+    size_t n_worlds;
+};
+
+/** Freed by stillpoint_debuggers_free(). */
+struct stillpoint_debuggers {
+    struct stillpoint_debugger *items;
+    size_t n;
     struct stillpoint_memory *memory;
 };
 
@@ -303,6 +408,9 @@ void *stillpoint_vms_free(struct stillpoint_vms *vms);
 void *stillpoint_worlds_free(struct stillpoint_worlds *worlds);
 void *stillpoint_stop_report_free(struct stillpoint_stop_report *report);
 void *stillpoint_resumption_free(struct stillpoint_resumption *resumption);
+void *stillpoint_continuation_free(struct stillpoint_continuation *continuation);
+void *stillpoint_inspection_free(struct stillpoint_inspection *inspection);
+void *stillpoint_debuggers_free(struct stillpoint_debuggers *debuggers);
 void *stillpoint_log_free(struct stillpoint_log *log);
 void *stillpoint_result_free(struct stillpoint_result *result);
 void *stillpoint_checkup_free(struct stillpoint_checkup *checkup);
@@ -477,9 +585,9 @@ int stillpoint_vm_wait(struct stillpoint *sp, const char *vm, enum stillpoint_wa
                        uint64_t timeout_us, struct stillpoint_vms *ret_vms);
 int stillpoint_vm_kill(struct stillpoint *sp, const char *vm);
 int stillpoint_vm_kill_post(struct stillpoint *sp, const char *vm);
-/** One owner more, or less, holds this VM. */
-int stillpoint_vm_hold(struct stillpoint *sp, const char *vm);
-int stillpoint_vm_release(struct stillpoint *sp, const char *vm);
+/** One owner more, or less, holds this VM. debugger NULL: "cli:<uid>" of this client. */
+int stillpoint_vm_hold(struct stillpoint *sp, const char *vm, const char *debugger);
+int stillpoint_vm_release(struct stillpoint *sp, const char *vm, const char *debugger);
 /** args_json is a JSON array. timeout_us 0: none. */
 int stillpoint_vm_call(struct stillpoint *sp, const char *vm, const char *function,
                        const char *args_json, uint64_t timeout_us,
@@ -509,12 +617,74 @@ struct stillpoint_stop {
     uint64_t hold_us;     /**< life of the lease; 0: the daemon's default */
     bool enforce;         /**< freeze every VM too */
     bool require_idle;    /**< wake held VMs until they are parked */
+    bool kill_late;       /**< kill, rather than freeze, who misses the deadline */
+    const char *debugger; /**< who stops it; NULL: "cli:<uid>" of this client */
 };
 /** VMs that did not arrive are in ret_report->missing; the return value is 0 all the same. */
 int stillpoint_world_stop(struct stillpoint *sp, const struct stillpoint_stop *stop,
                           struct stillpoint_stop_report *ret_report);
 int stillpoint_world_resume(struct stillpoint *sp, const char *world,
                             struct stillpoint_resumption *ret_resumption);
+
+/** Zeros mean defaults. What ends a run-one is refused without `only`. */
+struct stillpoint_continue {
+    const char *vm;
+    bool only;                           /**< it alone, while all others hold (run-one) */
+    bool until_still;                    /**< that ends when it goes idle or blocks */
+    enum stillpoint_runner_exit on_exit; /**< 0: the world is stopped again */
+    uint64_t deadline_us;                /**< the world is stopped again after this; 0: never */
+};
+/**
+ * Lets a parked VM of a stopped world go on; without `only` that ends the stop. With until_still it
+ * returns when the run-one has ended, else when the VM may run.
+ */
+int stillpoint_vm_continue(struct stillpoint *sp, const struct stillpoint_continue *what,
+                           struct stillpoint_continuation *ret_continuation);
+/** Makes a VM the target of its world: the one that its debugger talks about. Moves no gate. */
+int stillpoint_world_target(struct stillpoint *sp, const char *vm,
+                            struct stillpoint_worlds *ret_worlds);
+
+struct stillpoint_lease {
+    const char *world;
+    const char *debugger; /**< who takes it; NULL: "cli:<uid>" of this client */
+    bool steal;           /**< though another debugger of the same uid (for admins: any) has it */
+    uint64_t hold_us;     /**< life of the lease; 0: the daemon's default */
+};
+/** Makes a debugger the controller of a world that has one. */
+int stillpoint_lease_take(struct stillpoint *sp, const struct stillpoint_lease *lease,
+                          struct stillpoint_worlds *ret_worlds);
+/** `to`: a debugger's name, or its id in decimal. */
+int stillpoint_lease_hand_over(struct stillpoint *sp, const char *world, const char *to,
+                               struct stillpoint_worlds *ret_worlds);
+
+struct stillpoint_inspect {
+    const char *world;
+    enum stillpoint_inspect_kind kind;
+    uint64_t deadline_us; /**< of the stop; 0: the daemon's default */
+    uint64_t wait_us;     /**< in the queue */
+    uint64_t timeout_us;  /**< for the VMs to answer, after the stop; 0: the daemon's default */
+    const char *debugger; /**< who asks; NULL: "cli:<uid>" of this client */
+};
+/**
+ * Stops a world, has every VM serve one request, and lets it go on; inside the present stop for who
+ * holds the lease. VMs that did not answer have an `error`; the return value is 0 all the same.
+ * -EPROTO also for an answer in a memfd that is not sealed, larger than 256 MiB or malformed.
+ */
+int stillpoint_world_inspect(struct stillpoint *sp, const struct stillpoint_inspect *inspect,
+                             struct stillpoint_inspection *ret_inspection);
+
+/* ---- debuggers */
+
+/**
+ * Opens a debugger on this connection, until it is closed or the connection ends; makes it if there
+ * is none of this name. `note` and `policy` ("resume", "hold") NULL: none, and "resume". The result
+ * has exactly one item.
+ */
+int stillpoint_debugger_open(struct stillpoint *sp, const char *name, const char *note,
+                             const char *policy, struct stillpoint_debuggers *ret_debuggers);
+/** By name, or id in decimal. Ends what it holds, and takes it from all who have it open. */
+int stillpoint_debugger_close(struct stillpoint *sp, const char *debugger);
+int stillpoint_debugger_list(struct stillpoint *sp, struct stillpoint_debuggers *ret_debuggers);
 
 /* ---- events and the daemon */
 

@@ -71,6 +71,16 @@ const char *stillpoint_how_text(enum stillpoint_how how)
     return WORD(words, how);
 }
 
+const char *stillpoint_inspect_kind_text(enum stillpoint_inspect_kind kind)
+{
+    static const char *const words[] = {
+        [STILLPOINT_INSPECT_GC] = "gc",
+        [STILLPOINT_INSPECT_CENSUS] = "census",
+        [STILLPOINT_INSPECT_STACKS] = "stacks",
+    };
+    return WORD(words, kind);
+}
+
 const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind)
 {
     static const char *const words[] = {
@@ -87,6 +97,13 @@ const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind)
         [STILLPOINT_EVENT_VM_MISSED] = "vm-missed",
         [STILLPOINT_EVENT_ZYGOTE_LOST] = "zygote-lost",
         [STILLPOINT_EVENT_PRIVILEGED] = "privileged",
+        [STILLPOINT_EVENT_WORLD_RUN_ONE] = "world-run-one",
+        [STILLPOINT_EVENT_TARGET_CHANGED] = "target-changed",
+        [STILLPOINT_EVENT_LEASE_CHANGED] = "lease-changed",
+        [STILLPOINT_EVENT_TICKET_ENDED] = "ticket-ended",
+        [STILLPOINT_EVENT_VM_FROZEN] = "vm-frozen",
+        [STILLPOINT_EVENT_VM_THAWED] = "vm-thawed",
+        [STILLPOINT_EVENT_VM_LIED] = "vm-lied",
     };
     return WORD(words, kind);
 }

@@ -69,7 +69,9 @@
 #define LIMIT_HOLDS_PER_VM 16u /* debuggers that hold one VM */
 #define LIMIT_HOLD_COUNT 1024u /* how often one of them does */
 #define LIMIT_NOTE_BYTES 256u
-#define LIMIT_INSPECTION_BYTES (256u * 1024 * 1024) /* the answer of a whole world, in a memfd */
+#define LIMIT_INSPECTION_BYTES (256u * 1024 * 1024)   /* the answer of a whole world, in a memfd */
+#define LIMIT_INSPECTION_ELEMENTS (32u * 1024 * 1024) /* fields in it, all levels */
+#define LIMIT_INSPECTION_UNPACK_BYTES (1024u * 1024 * 1024) /* what unpacking it may allocate */
 
 /* ---- defaults */
 #define DEFAULT_MEMORY_BYTES (512ull * 1024 * 1024)

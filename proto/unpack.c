@@ -116,18 +116,26 @@ static bool scan(const ProtobufCMessageDescriptor *type, const uint8_t *data, si
     return true;
 }
 
-ProtobufCMessage *unpack_message(const ProtobufCMessageDescriptor *type, const uint8_t *data,
-                                 size_t bytes, const char **ret_why)
+ProtobufCMessage *unpack_large_message(const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                                       size_t bytes, size_t max_elements, size_t max_bytes,
+                                       const char **ret_why)
 {
-    size_t left = LIMIT_UNPACK_ELEMENTS;
+    size_t left = max_elements;
     if (!scan(type, data, 0, bytes, 0, &left, ret_why))
         return NULL;
-    struct budget budget = {.left = LIMIT_UNPACK_BYTES};
+    struct budget budget = {.left = max_bytes};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     ProtobufCMessage *m = protobuf_c_message_unpack(type, &allocator, bytes, data);
     if (!m)
         *ret_why = "message cannot be decoded";
     return m;
+}
+
+ProtobufCMessage *unpack_message(const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                                 size_t bytes, const char **ret_why)
+{
+    return unpack_large_message(type, data, bytes, LIMIT_UNPACK_ELEMENTS, LIMIT_UNPACK_BYTES,
+                                ret_why);
 }
 
 void unpack_free(ProtobufCMessage *message)

@@ -17,5 +17,10 @@
 ProtobufCMessage *unpack_message(const ProtobufCMessageDescriptor *type, const uint8_t *data,
                                  size_t bytes, const char **ret_why);
 
-/** Frees a message of unpack_message(); takes NULL. */
+/** unpack_message() with limits of the caller's: for what comes in a memfd, not in a frame. */
+ProtobufCMessage *unpack_large_message(const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                                       size_t bytes, size_t max_elements, size_t max_bytes,
+                                       const char **ret_why);
+
+/** Frees a message of these functions; takes NULL. */
 void unpack_free(ProtobufCMessage *message);

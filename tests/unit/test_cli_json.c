@@ -93,7 +93,7 @@ static void a_world_has_nulls_for_what_it_lacks(void **state)
 static void a_stop_report_lists_arrivals_and_ids_that_miss(void **state)
 {
     const struct stillpoint_arrival arrivals[] = {
-        {1, "app", STILLPOINT_VM_ACTIVE, STILLPOINT_HOW_ACKED, 40}};
+        {1, "app", STILLPOINT_VM_ACTIVE, STILLPOINT_HOW_ACKED, 40, false}};
     const uint64_t missing[] = {2};
     const struct stillpoint_stop_report report = {.world = "default",
                                                   .mode = STILLPOINT_MODE_STOPPED,

@@ -210,6 +210,8 @@ static void missing_fields_have_defaults(void **state)
     assert_int_equal(report.n_missing, 0);
     assert_string_equal(report.arrivals[0].name, "");
     assert_string_equal(stillpoint_how_text(report.arrivals[0].how), "unknown");
+    assert_false(report.arrivals[0].lied);
+    assert_int_equal(report.stopped_mono_ns, 0);
     stillpoint_stop_report_free(&report);
     assert_int_equal(stillpoint_world_resume(p.sp, "w", &resumption), 0);
     assert_string_equal(resumption.world, "");

@@ -15,18 +15,24 @@ static void flush(struct fake *fake)
     }
 }
 
-void fake_send(struct fake *fake, const fake_envelope *request, fake_envelope *message)
+void fake_send_fd(struct fake *fake, const fake_envelope *request, fake_envelope *message, int fd)
 {
-    message->has_request_id = 1;
+    message->has_request_id = message->has_fd_count = 1;
     message->request_id = request ? request->request_id : 0;
+    message->fd_count = fd >= 0;
     size_t bytes = stillpoint__api__envelope__get_packed_size(message);
     _cleanup_free_ uint8_t *data = malloc(bytes);
     if (!data)
         abort();
     stillpoint__api__envelope__pack(message, data);
-    if (frame_writer_put(&fake->out, data, bytes, -1) < 0)
+    if (frame_writer_put(&fake->out, data, bytes, fd) < 0)
         abort();
     flush(fake);
+}
+
+void fake_send(struct fake *fake, const fake_envelope *request, fake_envelope *message)
+{
+    fake_send_fd(fake, request, message, -1);
 }
 
 void fake_send_done(struct fake *fake, const fake_envelope *request)

@@ -31,6 +31,8 @@ typedef bool (*fake_fn)(struct fake *fake, const fake_envelope *request);
 void fake_serve(int sock, fake_fn handler, void *data);
 /** Sends a reply to the request (NULL: an event). */
 void fake_send(struct fake *fake, const fake_envelope *request, fake_envelope *message);
+/** The same with a descriptor (-1: none), which it takes. */
+void fake_send_fd(struct fake *fake, const fake_envelope *request, fake_envelope *message, int fd);
 void fake_send_done(struct fake *fake, const fake_envelope *request);
 void fake_send_error(struct fake *fake, const fake_envelope *request, int code, const char *message,
                      const char *hint);
