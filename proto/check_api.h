@@ -177,6 +177,7 @@ struct api_request {
         struct {
             const char *name;
             const char *note; /**< "" if there is none */
+            bool has_policy;  /**< it was said, and is not the default */
             bool hold_policy; /**< else: resume */
         } open_debugger;
         struct {
