@@ -105,7 +105,7 @@ json_t *json_of_vm(const struct stillpoint_vm *vm)
 {
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o, s:o}",
+        "s:o, s:o, s:o, s:b}",
         "id", number(vm->id), "name", json_of_text(vm->name), "world", json_of_text(vm->world),
         "engine", json_of_text(vm->engine), "state", stillpoint_vm_state_text(vm->state), "held",
         vm->held, "holds", holds(vm), "frozen", vm->frozen, "pid", number_or_null(vm->pid), "exit",
@@ -113,7 +113,9 @@ json_t *json_of_vm(const struct stillpoint_vm *vm)
         "started_us", number(vm->started_us), "cpu_us", number(vm->cpu_us), "memory_bytes",
         number(vm->memory_bytes), "posture", posture(vm), "hooks", number(vm->hooks), "uid",
         number(vm->uid), "ended_us", number_or_null(vm->ended_us), "program",
-        json_of_text(vm->program));
+        json_of_text(vm->program), "how",
+        vm->how != 0 ? json_string(stillpoint_how_text(vm->how)) : json_null(), "serving",
+        vm->serving);
 }
 
 json_t *json_of_vm_ref(const struct stillpoint_vm *vm)
@@ -147,11 +149,12 @@ static json_t *controller(const struct stillpoint_world *w)
 
 json_t *json_of_world(const struct stillpoint_world *w)
 {
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_of_text(w->name),
-                     "mode", stillpoint_world_mode_text(w->mode), "epoch", number(w->epoch),
-                     "ticket", w->ticket ? ticket(w->ticket) : json_null(), "queued", queued(w),
-                     "runner", number_or_null(w->runner), "target", number_or_null(w->target),
-                     "controller", controller(w), "vms", number(w->vms));
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name",
+                     json_of_text(w->name), "mode", stillpoint_world_mode_text(w->mode), "epoch",
+                     number(w->epoch), "ticket", w->ticket ? ticket(w->ticket) : json_null(),
+                     "queued", queued(w), "runner", number_or_null(w->runner), "target",
+                     number_or_null(w->target), "controller", controller(w), "vms", number(w->vms),
+                     "enforced", w->enforced);
 }
 
 static json_t *arrivals(const struct stillpoint_stop_report *report)
@@ -167,15 +170,30 @@ static json_t *arrivals(const struct stillpoint_stop_report *report)
     return list;
 }
 
+static json_t *missing(const struct stillpoint_stop_report *report)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < report->n_missing; i++)
+        json_array_append_new(list, number(report->missing[i]));
+    return list;
+}
+
+static json_t *lied(const struct stillpoint_stop_report *report)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < report->n_arrivals; i++)
+        if (report->arrivals[i].lied)
+            json_array_append_new(list, number(report->arrivals[i].vm));
+    return list;
+}
+
 json_t *json_of_stop_report(const struct stillpoint_stop_report *report)
 {
-    json_t *missing = json_array();
-    for (size_t i = 0; i < report->n_missing; i++)
-        json_array_append_new(missing, number(report->missing[i]));
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "world", json_of_text(report->world),
-                     "mode", stillpoint_world_mode_text(report->mode), "ticket",
-                     number(report->ticket), "reason", json_of_text(report->reason), "elapsed_us",
-                     number(report->elapsed_us), "arrivals", arrivals(report), "missing", missing);
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "world",
+                     json_of_text(report->world), "mode", stillpoint_world_mode_text(report->mode),
+                     "ticket", number(report->ticket), "reason", json_of_text(report->reason),
+                     "elapsed_us", number(report->elapsed_us), "arrivals", arrivals(report),
+                     "missing", missing(report), "lied", lied(report));
 }
 
 json_t *json_of_resumption(const struct stillpoint_resumption *r)
@@ -183,6 +201,111 @@ json_t *json_of_resumption(const struct stillpoint_resumption *r)
     return json_pack("{s:o, s:s, s:o, s:o, s:o}", "world", json_of_text(r->world), "mode",
                      stillpoint_world_mode_text(r->mode), "ticket", number(r->ticket),
                      "next_ticket", number_or_null(r->next_ticket), "held_us", number(r->held_us));
+}
+
+json_t *json_of_continuation(const struct stillpoint_vm *vm,
+                             const struct stillpoint_continuation *c)
+{
+    return json_pack("{s:o, s:o, s:o, s:n, s:o, s:s}", "vm", number(vm->id), "name",
+                     json_of_text(vm->name), "reason", json_of_text(c->reason), "frame", "world",
+                     json_of_text(c->world.name), "mode",
+                     stillpoint_world_mode_text(c->world.mode));
+}
+
+/* ---- what the VMs of a world answered */
+
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_of_text(text) : json_null();
+}
+
+/* What every VM's answer has, whatever was asked; the rest is null or [] where there is none. */
+static json_t *vm_inspection(const struct stillpoint_vm_inspection *v)
+{
+    return json_pack("{s:o, s:o, s:o}", "vm", number(v->vm), "name", json_of_text(v->name), "error",
+                     json_of_text(v->error));
+}
+
+static json_t *gc_of_vm(const struct stillpoint_vm_inspection *v)
+{
+    json_t *vm = vm_inspection(v);
+    uint64_t freed = v->before_bytes > v->after_bytes ? v->before_bytes - v->after_bytes : 0;
+    json_object_set_new(vm, "before_bytes", v->error ? json_null() : number(v->before_bytes));
+    json_object_set_new(vm, "after_bytes", v->error ? json_null() : number(v->after_bytes));
+    json_object_set_new(vm, "freed_bytes", v->error ? json_null() : number(freed));
+    return vm;
+}
+
+static json_t *census_of_vm(const struct stillpoint_vm_inspection *v)
+{
+    json_t *vm = vm_inspection(v), *classes = json_array();
+    for (size_t i = 0; i < v->n_classes; i++)
+        json_array_append_new(classes, json_pack("{s:o, s:o, s:o}", "class",
+                                                 json_of_text(v->classes[i].class_name), "count",
+                                                 number(v->classes[i].count), "bytes",
+                                                 number(v->classes[i].bytes)));
+    json_object_set_new(vm, "classes", classes);
+    json_object_set_new(vm, "truncated", json_boolean(v->truncated));
+    return vm;
+}
+
+static json_t *frame(const struct stillpoint_frame *f)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "frame", number(f->frame), "kind",
+                     json_of_text(f->kind), "function", text_or_null(f->function), "url",
+                     text_or_null(f->url), "line", number_or_null(f->line), "column",
+                     number_or_null(f->column), "offset",
+                     f->has_offset ? number(f->offset) : json_null());
+}
+
+static json_t *stack_of_vm(const struct stillpoint_vm_inspection *v)
+{
+    json_t *vm = vm_inspection(v), *frames = json_array();
+    for (size_t i = 0; i < v->n_frames; i++)
+        json_array_append_new(frames, frame(&v->frames[i]));
+    json_object_set_new(vm, "frames", frames);
+    json_object_set_new(vm, "truncated", json_boolean(v->truncated));
+    return vm;
+}
+
+json_t *json_of_inspection(const struct stillpoint_inspection *i)
+{
+    bool stacks = i->kind == STILLPOINT_INSPECT_STACKS;
+    json_t *whole, *vms = json_array();
+    for (size_t at = 0; at < i->n_vms; at++) {
+        const struct stillpoint_vm_inspection *v = &i->vms[at];
+        json_array_append_new(vms, stacks                                 ? stack_of_vm(v)
+                                   : i->kind == STILLPOINT_INSPECT_CENSUS ? census_of_vm(v)
+                                                                          : gc_of_vm(v));
+    }
+    if (stacks)
+        whole = json_pack("{s:o, s:o, s:o}", "ticket", number(i->stop.ticket), "world",
+                          json_of_text(i->stop.world), "missing", missing(&i->stop));
+    else
+        whole = json_of_stop_report(&i->stop);
+    json_object_set_new(whole, "vms", vms);
+    return whole;
+}
+
+/* ---- debuggers */
+
+/* Hooks come later, and their ring with them: until then it is empty. */
+static json_t *ring(void)
+{
+    return json_pack("{s:i, s:i, s:i}", "first_seq", 0, "last_seq", 0, "dropped", 0);
+}
+
+json_t *json_of_debugger(const struct stillpoint_debugger *d)
+{
+    return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "id", number(d->id), "name",
+                     json_of_text(d->name), "owner_uid", number(d->owner_uid), "open", d->open,
+                     "hooks", number(d->hooks), "ring", ring(), "note", text_or_null(d->note),
+                     "policy", json_of_text(d->policy), "worlds", texts(d->worlds, d->n_worlds));
+}
+
+json_t *json_of_debugger_ref(const struct stillpoint_debugger *d)
+{
+    return json_pack("{s:o, s:o}", "id", number(d->id), "name", json_of_text(d->name));
 }
 
 json_t *json_of_log_record(const struct stillpoint_log_record *r)

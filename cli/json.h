@@ -19,6 +19,14 @@ json_t *json_of_vm_ref(const struct stillpoint_vm *vm);
 json_t *json_of_world(const struct stillpoint_world *world);
 json_t *json_of_stop_report(const struct stillpoint_stop_report *report);
 json_t *json_of_resumption(const struct stillpoint_resumption *resumption);
+/** `vm` is the one that went on. */
+json_t *json_of_continuation(const struct stillpoint_vm *vm,
+                             const struct stillpoint_continuation *continuation);
+/** gc and census: the stop report with "vms"; stacks: {"ticket","vms"} and what is missing. */
+json_t *json_of_inspection(const struct stillpoint_inspection *inspection);
+json_t *json_of_debugger(const struct stillpoint_debugger *debugger);
+/** Only which debugger it is: {"id","name"}. */
+json_t *json_of_debugger_ref(const struct stillpoint_debugger *debugger);
 json_t *json_of_log_record(const struct stillpoint_log_record *record);
 /** Records or events that are gone. */
 json_t *json_of_dropped(uint64_t dropped, uint64_t before_seq);

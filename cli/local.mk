@@ -3,9 +3,12 @@ noinst_LIBRARIES += %D%/libcli.a
 %C%_libcli_a_SOURCES = \
 	%D%/cli.h \
 	%D%/connect.c \
+	%D%/control.c \
+	%D%/debugger.c %D%/debugger.h \
 	%D%/doctor.c \
 	%D%/events.c \
 	%D%/fail.c \
+	%D%/inspect.c \
 	%D%/json.c %D%/json.h \
 	%D%/logs.c \
 	%D%/message.c \
@@ -18,7 +21,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/session.c %D%/session.h \
 	%D%/verb.h %D%/verbs.c \
 	%D%/vm.c \
-	%D%/world.c
+	%D%/world.c %D%/world.h
 %C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTILLPOINTD_PATH='"$(sbindir)/stillpointd"' \
 	$(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
 CLI_LIBS = %D%/libcli.a $(CLIENT_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)

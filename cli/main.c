@@ -26,12 +26,14 @@ static bool open_standard_streams(void)
 static int run_verb(struct cli *cli, int argc, char **argv)
 {
     int words;
+    char seconds[128];
     if (argc == 0)
         return cli_fail_usage(cli, "no verb");
     const struct verb *verb = verb_find(argc, argv, &words);
-    if (!verb && strcmp(argv[0], "world") == 0)
-        return cli_fail_usage(cli, "world %s: it is list, status, stop or resume",
-                              argc > 1 ? argv[1] : "without a verb");
+    verb_second_words(argv[0], seconds, sizeof seconds);
+    if (!verb && seconds[0])
+        return cli_fail_usage(cli, "%s %s: it is %s", argv[0],
+                              argc > 1 ? argv[1] : "without a verb", seconds);
     if (!verb)
         return cli_fail_usage(cli, "no such verb: %s", argv[0]);
     cli->verb = verb;

@@ -196,3 +196,11 @@ int options_count(const struct cli *cli, const char *option, const char *text, u
     *ret = (uint32_t)n;
     return 0;
 }
+
+int options_debugger(const struct cli *cli, const char *option, const char *text, const char **ret)
+{
+    if (!parse_is_debugger(text))
+        return cli_fail_usage(cli, "%s: '%s' is no name or id of a debugger", option, text);
+    *ret = text;
+    return 0;
+}

@@ -136,3 +136,20 @@ bool parse_is_vm(const char *text)
     uint64_t id;
     return stillpoint_is_name(text) || parse_u64(text, &id);
 }
+
+bool parse_is_cli_debugger(const char *text)
+{
+    uint64_t uid;
+    return strncmp(text, "cli:", 4) == 0 && parse_u64(text + 4, &uid) && uid < UINT32_MAX;
+}
+
+bool parse_is_debugger_name(const char *text)
+{
+    return stillpoint_is_name(text) || parse_is_cli_debugger(text);
+}
+
+bool parse_is_debugger(const char *text)
+{
+    uint64_t id;
+    return parse_is_debugger_name(text) || parse_u64(text, &id);
+}

@@ -19,5 +19,11 @@ bool parse_percent(const char *text, uint32_t *ret);
 bool parse_json(const char *text, char *why, size_t why_bytes);
 /** Has a glob's characters, which no name has. */
 bool parse_is_glob(const char *text);
+/** "cli:" and a uid: the debugger of the command line. */
+bool parse_is_cli_debugger(const char *text);
+/** A debugger's name. */
+bool parse_is_debugger_name(const char *text);
+/** A debugger's name, or its id. */
+bool parse_is_debugger(const char *text);
 /** A name or an id: what the daemon takes for a VM. */
 bool parse_is_vm(const char *text);

@@ -68,6 +68,17 @@ void print_line(const char *format, ...)
     free(text);
 }
 
+void print_add(struct print_text *t, const char *format, ...)
+{
+    va_list ap;
+    if (t->at >= sizeof t->text)
+        return;
+    va_start(ap, format);
+    int n = vsnprintf(t->text + t->at, sizeof t->text - t->at, format, ap);
+    va_end(ap);
+    t->at += n > 0 ? (size_t)n : 0;
+}
+
 /* Why stdout failed first; stdio keeps only that it did. */
 static int output_errno;
 

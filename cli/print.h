@@ -25,6 +25,13 @@ bool print_flush(void);
 /** The end of the call: `code`, or CLI_FAILED if not all could be written. */
 int print_end(const struct cli *cli, int code);
 
+/** One line that is put together piece by piece; what does not fit is left out. Starts as {0}. */
+struct print_text {
+    char text[1024];
+    size_t at; /**< beyond `text`: it was cut */
+};
+void print_add(struct print_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 struct print_column {
     const char *name;
     bool right; /**< numbers */

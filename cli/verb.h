@@ -21,7 +21,9 @@ struct verb {
 
 extern const struct verb verb_run, verb_list, verb_status, verb_logs, verb_kill, verb_hold,
     verb_release, verb_call, verb_send, verb_wait, verb_world_list, verb_world_status,
-    verb_world_stop, verb_world_resume, verb_events, verb_doctor, verb_version, verb_help;
+    verb_world_stop, verb_world_resume, verb_world_gc, verb_world_census, verb_world_bt,
+    verb_world_target, verb_world_take, verb_world_handover, verb_continue, verb_debugger_list,
+    verb_debugger_open, verb_debugger_close, verb_events, verb_doctor, verb_version, verb_help;
 
 /** All verbs in the order of the help; ends with NULL. */
 extern const struct verb *const verbs[];
@@ -31,5 +33,7 @@ extern const struct verb *const verbs[];
  * NULL if there is none.
  */
 const struct verb *verb_find(int argc, char **argv, int *ret_words);
+/** What may follow the first word of verbs that have two: "list, status or stop"; "" if none do. */
+void verb_second_words(const char *first, char *buf, size_t size);
 /** The usage of one verb, or (NULL) of stillctl, on stdout. */
 void verb_help_print(const struct verb *verb);

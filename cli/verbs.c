@@ -15,10 +15,20 @@ const struct verb *const verbs[] = {
     &verb_wait,
     &verb_hold,
     &verb_release,
+    &verb_continue,
     &verb_world_list,
     &verb_world_status,
     &verb_world_stop,
     &verb_world_resume,
+    &verb_world_gc,
+    &verb_world_census,
+    &verb_world_bt,
+    &verb_world_target,
+    &verb_world_take,
+    &verb_world_handover,
+    &verb_debugger_list,
+    &verb_debugger_open,
+    &verb_debugger_close,
     &verb_events,
     &verb_doctor,
     &verb_version,
@@ -40,6 +50,23 @@ const struct verb *verb_find(int argc, char **argv, int *ret_words)
         return verbs[i];
     }
     return NULL;
+}
+
+void verb_second_words(const char *first, char *buf, size_t size)
+{
+    const char *last = NULL;
+    size_t at = 0, n = strlen(first);
+    buf[0] = '\0';
+    for (size_t i = 0; verbs[i]; i++) {
+        const char *name = verbs[i]->name;
+        if (strncmp(name, first, n) != 0 || name[n] != ' ')
+            continue;
+        if (last && at < size)
+            at += (size_t)snprintf(buf + at, size - at, "%s%s", at > 0 ? ", " : "", last);
+        last = name + n + 1;
+    }
+    if (last && at < size)
+        snprintf(buf + at, size - at, "%s%s", at > 0 ? " or " : "", last);
 }
 
 static void print_global_options(void)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/debugger.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/print.h"
@@ -21,7 +22,7 @@ static const char *state_color(const struct stillpoint_vm *vm)
 /* "idle (held)": a held VM is never shown as stopped. */
 static const char *state_note(const struct stillpoint_vm *vm)
 {
-    return vm->frozen ? " (frozen)" : vm->held ? " (held)" : "";
+    return vm->serving ? " (serving)" : vm->frozen ? " (frozen)" : vm->held ? " (held)" : "";
 }
 
 static void cell_exit(struct print_table *t, const struct stillpoint_vm *vm)
@@ -159,6 +160,9 @@ static void print_status(const struct stillpoint_vm *vm)
 {
     print_line("%s (%" PRIu64 ")", vm->name, vm->id);
     print_line("%10s: %s%s", "State", stillpoint_vm_state_text(vm->state), state_note(vm));
+    if (vm->how != 0)
+        print_line("%10s: %s%s", "Stopped", stillpoint_how_text(vm->how),
+                   vm->serving ? " (serving)" : "");
     print_line("%10s: %s", "World", vm->world);
     print_line("%10s: %s", "Engine", vm->engine);
     print_line("%10s: %s", "Program", vm->program);
@@ -224,14 +228,23 @@ const struct verb verb_status = {
 
 /* ---- kill, hold, release */
 
+/* --debugger is the only option that any of them has. */
 static int run_for_each(struct cli *cli, int argc, char **argv, selection_request request)
 {
-    if (options_all(cli, argc, argv) != 0)
-        return cli->exit_code;
-    if (optind == argc)
-        return cli_fail_usage(cli, "which VM?");
-    int code = cli_connect(cli);
-    return code != 0 ? code : select_each(cli, argc - optind, argv + optind, request, NULL);
+    const char *debugger = NULL;
+    int c, code = 0;
+    while (code == 0 && (c = options_next(cli, argc, argv)) != -1) {
+        if (c == OPTIONS_DONE)
+            return cli->exit_code;
+        code = options_debugger(cli, "--debugger", optarg, &debugger);
+    }
+    if (code == 0 && optind == argc)
+        code = cli_fail_usage(cli, "which VM?");
+    if (code == 0)
+        code = cli_connect(cli);
+    if (code == 0)
+        code = debugger_use(cli, debugger);
+    return code != 0 ? code : select_each(cli, argc - optind, argv + optind, request, debugger);
 }
 
 static int request_kill(struct stillpoint *sp, const char *vm, const void *data)
@@ -247,8 +260,7 @@ static int run_kill(struct cli *cli, int argc, char **argv)
 
 static int request_hold(struct stillpoint *sp, const char *vm, const void *data)
 {
-    (void)data;
-    return stillpoint_vm_hold(sp, vm, NULL);
+    return stillpoint_vm_hold(sp, vm, data);
 }
 
 static int run_hold(struct cli *cli, int argc, char **argv)
@@ -258,8 +270,7 @@ static int run_hold(struct cli *cli, int argc, char **argv)
 
 static int request_release(struct stillpoint *sp, const char *vm, const void *data)
 {
-    (void)data;
-    return stillpoint_vm_release(sp, vm, NULL);
+    return stillpoint_vm_release(sp, vm, data);
 }
 
 static int run_release(struct cli *cli, int argc, char **argv)
@@ -276,21 +287,27 @@ const struct verb verb_kill = {
     .run = run_kill,
 };
 
+static const struct option hold_longs[] = {{"debugger", required_argument, NULL, 'D'}, {0}};
+
 const struct verb verb_hold = {
     .name = "hold",
-    .synopsis = "VM…",
+    .synopsis = "VM… [--debugger NAME]",
     .summary = "hold VMs at a safe point, whatever their world does",
-    .help = "Each hold has an owner and is counted: 'release' takes back one of yours.\n",
+    .help =
+        "      --debugger NAME    the owner of the hold (cli:UID)\n"
+        "Each hold has an owner and is counted: 'release' takes back one of the same owner's.\n",
     .shorts = "",
+    .longs = hold_longs,
     .run = run_hold,
 };
 
 const struct verb verb_release = {
     .name = "release",
-    .synopsis = "VM…",
+    .synopsis = "VM… [--debugger NAME]",
     .summary = "take back a hold",
-    .help = "",
+    .help = "      --debugger NAME    the owner of the hold (cli:UID)\n",
     .shorts = "",
+    .longs = hold_longs,
     .run = run_release,
 };
 

@@ -3,18 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/debugger.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/world.h"
 
-#define DEFAULT_WORLD "default"
-
-/* The world that the arguments name: one name, or none. 0 or an exit code. */
-static int take_world(const struct cli *cli, int argc, char **argv, const char **ret)
+int world_argument(const struct cli *cli, int argc, char **argv, const char **ret)
 {
     if (argc - optind > 1)
         return cli_fail_usage(cli, "it takes one world");
-    const char *world = optind < argc ? argv[optind] : DEFAULT_WORLD;
+    const char *world = optind < argc ? argv[optind] : WORLD_DEFAULT;
     if (!stillpoint_is_name(world))
         return cli_fail_usage(cli, "'%s' is no name of a world", world);
     *ret = world;
@@ -110,7 +109,23 @@ static void print_ticket(const char *title, const struct stillpoint_ticket *t)
                t->reason, t->debugger, t->uid, print_time(t->since_us));
 }
 
-static void print_status(const struct stillpoint_world *w)
+/* The world knows ids; people want names. */
+static void print_vm(const struct cli *cli, const char *title, uint64_t id)
+{
+    char text[24];
+    struct stillpoint_vms vms;
+    if (id == 0)
+        return;
+    snprintf(text, sizeof text, "%" PRIu64, id);
+    if (stillpoint_vm_get(cli->sp, text, &vms) != 0) {
+        print_line("%11s: %" PRIu64, title, id);
+        return;
+    }
+    print_line("%11s: %s (%" PRIu64 ")", title, vms.items[0].name, id);
+    stillpoint_vms_free(&vms);
+}
+
+static void print_status(const struct cli *cli, const struct stillpoint_world *w)
 {
     print_line("%s", w->name);
     print_line("%11s: %s", "Mode", stillpoint_world_mode_text(w->mode));
@@ -118,12 +133,12 @@ static void print_status(const struct stillpoint_world *w)
     print_line("%11s: %" PRIu32, "VMs", w->vms);
     if (w->ticket)
         print_ticket("Ticket", w->ticket);
+    if (w->enforced)
+        print_line("%11s: %s", "Enforced", "yes, every VM is frozen");
     for (size_t i = 0; i < w->n_queued; i++)
         print_ticket("Queued", &w->queued[i]);
-    if (w->runner != 0)
-        print_line("%11s: %" PRIu64, "Runner", w->runner);
-    if (w->target != 0)
-        print_line("%11s: %" PRIu64, "Target", w->target);
+    print_vm(cli, "Runner", w->runner);
+    print_vm(cli, "Target", w->target);
     if (w->has_controller)
         print_line("%11s: %s, policy %s, until %s", "Controller", w->controller.debugger,
                    w->controller.policy, print_time(w->controller.expires_us));
@@ -132,10 +147,10 @@ static void print_status(const struct stillpoint_world *w)
 static int run_status(struct cli *cli, int argc, char **argv)
 {
     struct stillpoint_worlds worlds;
-    const char *world = DEFAULT_WORLD;
+    const char *world = WORLD_DEFAULT;
     if (options_all(cli, argc, argv) != 0)
         return cli->exit_code;
-    int code = take_world(cli, argc, argv, &world);
+    int code = world_argument(cli, argc, argv, &world);
     if (code == 0)
         code = cli_connect(cli);
     if (code != 0)
@@ -144,7 +159,7 @@ static int run_status(struct cli *cli, int argc, char **argv)
     if (r != 0)
         return cli_fail_call(cli, r, "show world %s", world);
     if (cli->format == CLI_TABLE)
-        print_status(&worlds.items[0]);
+        print_status(cli, &worlds.items[0]);
     else if (cli->format == CLI_NAME)
         print_line("%s", worlds.items[0].name);
     else
@@ -181,14 +196,14 @@ static void print_arrivals(const struct cli *cli, const struct stillpoint_stop_r
         print_table_cell(t, "%" PRIu64, a->vm);
         print_table_cell(t, "%s", a->name);
         print_table_cell(t, "%s", stillpoint_vm_state_text(a->was));
-        print_table_cell(t, "%s", stillpoint_how_text(a->how));
+        print_table_cell(t, "%s%s", stillpoint_how_text(a->how), a->lied ? " (lied)" : "");
         print_table_color(t, how_color(a->how));
         print_table_cell(t, "%" PRIu64 "us", a->elapsed_us);
     }
     print_table_end(t);
 }
 
-static bool is_missing(const struct stillpoint_stop_report *report, uint64_t vm)
+bool world_is_missing(const struct stillpoint_stop_report *report, uint64_t vm)
 {
     for (size_t i = 0; i < report->n_missing; i++)
         if (report->missing[i] == vm)
@@ -201,50 +216,65 @@ static void print_summary(const struct stillpoint_stop_report *report)
 {
     size_t arrived = 0;
     for (size_t i = 0; i < report->n_arrivals; i++)
-        arrived += !is_missing(report, report->arrivals[i].vm);
+        arrived += !world_is_missing(report, report->arrivals[i].vm);
     print_line("%s: %s, ticket %" PRIu64 " (%s), %zu of %zu in %" PRIu64 "us", report->world,
                stillpoint_world_mode_text(report->mode), report->ticket, report->reason, arrived,
                arrived + report->n_missing, report->elapsed_us);
 }
 
-static const char *name_of(const struct stillpoint_stop_report *report, uint64_t vm)
+static const struct stillpoint_arrival *arrival_of(const struct stillpoint_stop_report *report,
+                                                   uint64_t vm)
 {
     for (size_t i = 0; i < report->n_arrivals; i++)
         if (report->arrivals[i].vm == vm)
-            return report->arrivals[i].name;
-    return "";
+            return &report->arrivals[i];
+    return NULL;
 }
 
-/* Those that did not arrive are not among the arrivals: the daemon knows their names. */
-static void find_name(const struct cli *cli, const struct stillpoint_stop_report *report,
-                      uint64_t vm, char name[STILLPOINT_NAME_BYTES + 1])
+/* Where a VM that did not arrive is now. */
+static const char *whereabouts(const struct stillpoint_arrival *a)
+{
+    bool frozen = a && a->how == STILLPOINT_HOW_ENFORCED;
+    if (a && a->how == STILLPOINT_HOW_DEAD)
+        return "killed";
+    if (a && a->lied)
+        return frozen ? "lied, frozen now" : "lied";
+    return frozen ? "frozen" : "still running";
+}
+
+/* One that still runs is not among the arrivals: the daemon knows its name. */
+static void find_name(const struct cli *cli, const struct stillpoint_arrival *arrival, uint64_t vm,
+                      char name[STILLPOINT_NAME_BYTES + 1])
 {
     struct stillpoint_vms vms;
     char id[24];
-    snprintf(name, STILLPOINT_NAME_BYTES + 1, "%s", name_of(report, vm));
+    snprintf(name, STILLPOINT_NAME_BYTES + 1, "%s", arrival ? arrival->name : "");
     snprintf(id, sizeof id, "%" PRIu64, vm);
     if (name[0] || stillpoint_vm_get(cli->sp, id, &vms) != 0)
         return;
-    if (vms.n > 0)
-        snprintf(name, STILLPOINT_NAME_BYTES + 1, "%s", vms.items[0].name);
+    snprintf(name, STILLPOINT_NAME_BYTES + 1, "%s", vms.items[0].name);
     stillpoint_vms_free(&vms);
+}
+
+void world_add_missing(const struct cli *cli, const struct stillpoint_stop_report *report,
+                       struct print_text *text)
+{
+    for (size_t i = 0; i < report->n_missing && text->at < sizeof text->text; i++) {
+        const struct stillpoint_arrival *a = arrival_of(report, report->missing[i]);
+        char name[STILLPOINT_NAME_BYTES + 1];
+        find_name(cli, a, report->missing[i], name);
+        print_add(text, "%s%s%s(%" PRIu64 ", %s)", i ? ", " : "", name, name[0] ? " " : "",
+                  report->missing[i], whereabouts(a));
+    }
 }
 
 static int tell_missing(const struct cli *cli, const struct stillpoint_stop_report *report)
 {
-    char names[512];
-    size_t at = 0;
-    for (size_t i = 0; i < report->n_missing && at < sizeof names; i++) {
-        char name[STILLPOINT_NAME_BYTES + 1];
-        find_name(cli, report, report->missing[i], name);
-        at += (size_t)snprintf(names + at, sizeof names - at,
-                               name[0] ? "%s%s (%" PRIu64 ")" : "%s%s%" PRIu64, i ? ", " : "",
-                               name[0] ? name : "", report->missing[i]);
-    }
-    cli_say(
-        "cannot stop all of world %s: %zu did not arrive: %s%s (the stop goes on until 'stillctl "
-        "world resume')",
-        report->world, report->n_missing, names, at < sizeof names ? "" : "…");
+    struct print_text names = {0};
+    world_add_missing(cli, report, &names);
+    cli_say("cannot stop all of world %s: %zu did not arrive: %s%s (the stop goes on until "
+            "'stillctl world resume')",
+            report->world, report->n_missing, names.text, names.at < sizeof names.text ? "" : "…");
     return CLI_PARTIAL;
 }
 
@@ -287,11 +317,17 @@ static int parse_stop(struct cli *cli, int argc, char **argv, struct stillpoint_
         case 'r':
             stop->require_idle = true;
             break;
+        case 'k':
+            stop->kill_late = true;
+            break;
+        case 'D':
+            code = options_debugger(cli, "--debugger", optarg, &stop->debugger);
+            break;
         default:
             return OPTIONS_DONE;
         }
     }
-    return code != 0 ? code : take_world(cli, argc, argv, &stop->world);
+    return code != 0 ? code : world_argument(cli, argc, argv, &stop->world);
 }
 
 static int run_stop(struct cli *cli, int argc, char **argv)
@@ -303,6 +339,8 @@ static int run_stop(struct cli *cli, int argc, char **argv)
         return cli->exit_code;
     if (code == 0)
         code = cli_connect(cli);
+    if (code == 0)
+        code = debugger_use(cli, stop.debugger);
     if (code != 0)
         return code;
     int r = stillpoint_world_stop(cli->sp, &stop, &report);
@@ -322,8 +360,10 @@ const struct verb verb_world_stop = {
         "      --deadline DURATION  for the arrivals (200ms)\n"
         "      --wait DURATION      for other stops to end first (0)\n"
         "      --hold DURATION      resume by itself after this long (1h)\n"
-        "      --enforce            freeze every VM too (refused by this version)\n"
-        "      --require-idle       wake idle and blocked VMs until they are parked (likewise)\n"
+        "      --enforce            freeze every VM once it has arrived, and find those that lied\n"
+        "      --require-idle       wake idle and blocked VMs until they are parked\n"
+        "      --kill-late          kill, rather than freeze, who misses the deadline\n"
+        "      --debugger NAME      on behalf of this debugger (cli:UID)\n"
         "Exit code 6: some VM did not arrive. 124: --wait ran out.\n",
     .shorts = "",
     .longs = (const struct option[]){{"deadline", required_argument, NULL, 'd'},
@@ -331,6 +371,8 @@ const struct verb verb_world_stop = {
                                      {"hold", required_argument, NULL, 'H'},
                                      {"enforce", no_argument, NULL, 'e'},
                                      {"require-idle", no_argument, NULL, 'r'},
+                                     {"kill-late", no_argument, NULL, 'k'},
+                                     {"debugger", required_argument, NULL, 'D'},
                                      {0}},
     .run = run_stop,
 };
@@ -351,10 +393,10 @@ static void print_resumption(const struct stillpoint_resumption *r)
 static int run_resume(struct cli *cli, int argc, char **argv)
 {
     struct stillpoint_resumption resumption;
-    const char *world = DEFAULT_WORLD;
+    const char *world = WORLD_DEFAULT;
     if (options_all(cli, argc, argv) != 0)
         return cli->exit_code;
-    int code = take_world(cli, argc, argv, &world);
+    int code = world_argument(cli, argc, argv, &world);
     if (code == 0)
         code = cli_connect(cli);
     if (code != 0)

@@ -124,6 +124,21 @@ static void a_vm_is_a_name_an_id_or_a_glob(void **state)
     assert_false(parse_is_glob("web-1"));
 }
 
+static void a_debugger_is_a_name_or_that_of_the_command_line(void **state)
+{
+    (void)state;
+    assert_true(parse_is_debugger_name("ide"));
+    assert_true(parse_is_debugger_name("cli:1000"));
+    assert_false(parse_is_debugger_name("12"));
+    assert_true(parse_is_debugger("12"));
+    assert_false(parse_is_debugger("cli:"));
+    assert_false(parse_is_debugger("cli:x"));
+    assert_false(parse_is_debugger("cli:4294967295"));
+    assert_false(parse_is_debugger(""));
+    assert_true(parse_is_cli_debugger("cli:0"));
+    assert_false(parse_is_cli_debugger("cli"));
+}
+
 static void errors_of_the_daemon_have_their_exit_codes(void **state)
 {
     (void)state;
@@ -157,6 +172,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(shares_need_their_percent_sign),
     cmocka_unit_test(any_json_value_is_json),
     cmocka_unit_test(a_vm_is_a_name_an_id_or_a_glob),
+    cmocka_unit_test(a_debugger_is_a_name_or_that_of_the_command_line),
     cmocka_unit_test(errors_of_the_daemon_have_their_exit_codes),
     cmocka_unit_test(numbers_are_short_for_people),
 };

@@ -602,7 +602,7 @@ static void a_stop_that_misses_a_vm_is_6_and_names_it(void **state)
     CTL(&r, "daemon", "world", "stop", "--deadline", "1.5ms", "blue");
     assert_int_equal(r.code, 6);
     assert_string_equal(r.err, "stillctl: cannot stop all of world blue: 1 did not arrive: late "
-                               "(7) (the stop goes on until 'stillctl world resume')\n");
+                               "(7, frozen) (the stop goes on until 'stillctl world resume')\n");
     assert_non_null(strstr(r.out, "blue: stopped, ticket 3 (admin), 0 of 1 in 1500us\n"));
 }
 

@@ -1,0 +1,13 @@
+/*
+ * debugger.h: the debugger on whose behalf a verb acts.
+ */
+#pragma once
+
+#include "cli/cli.h"
+
+/**
+ * Opens the debugger that --debugger names (NULL: none was named) on our connection, since only who
+ * has it open acts for it. "cli:<uid>" needs no opening; one that does not exist is not made by the
+ * way. Returns 0 or the exit code of a failure that was told.
+ */
+int debugger_use(struct cli *cli, const char *debugger);
