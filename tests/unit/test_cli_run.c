@@ -294,6 +294,285 @@ static bool scene_daemon(struct fake *f, const fake_envelope *request)
     }
 }
 
+/* ---- a world that is controlled: VMs app (7) and db (8), the debuggers ide (4) and cli:1000 (5)
+ */
+
+static bool ide_is_open; /* on this connection */
+
+static void send_world(struct fake *f, const fake_envelope *request, const char *controller)
+{
+    Stillpoint__Api__WorldReply reply = STILLPOINT__API__WORLD_REPLY__INIT;
+    Stillpoint__Api__World w = STILLPOINT__API__WORLD__INIT;
+    Stillpoint__Api__Ticket ticket = STILLPOINT__API__TICKET__INIT;
+    Stillpoint__Api__Controller c = STILLPOINT__API__CONTROLLER__INIT;
+    fake_envelope e = FAKE_BODY(WORLD_REPLY, world_reply, &reply);
+    static char name[] = "default", reason[] = "debugger", policy[] = "hold";
+    w.name = name;
+    w.has_mode = w.has_target = w.has_runner = w.has_enforced = 1;
+    w.mode = STILLPOINT__API__WORLD_MODE__MODE_STOPPED;
+    w.runner = 7;
+    w.target = 99; /* gone */
+    w.enforced = 1;
+    ticket.has_ticket = 1;
+    ticket.ticket = 3;
+    ticket.reason = reason;
+    ticket.debugger = c.debugger = (char *)(uintptr_t)controller;
+    c.policy = policy;
+    w.ticket = &ticket;
+    w.controller = &c;
+    reply.world = &w;
+    fake_send(f, request, &e);
+}
+
+static void fill_debugger(Stillpoint__Api__Debugger *d, uint64_t id, const char *name,
+                          const char *policy)
+{
+    static char *worlds[] = {(char *)"default"};
+    stillpoint__api__debugger__init(d);
+    d->has_id = d->has_owner_uid = 1;
+    d->id = id;
+    d->owner_uid = 1000;
+    d->name = (char *)(uintptr_t)name;
+    d->policy = (char *)(uintptr_t)policy;
+    d->worlds = worlds;
+    d->n_worlds = id == 5;
+}
+
+static void send_debuggers(struct fake *f, const fake_envelope *request)
+{
+    Stillpoint__Api__DebuggerList list = STILLPOINT__API__DEBUGGER_LIST__INIT;
+    Stillpoint__Api__Debugger d[2], *at[] = {&d[0], &d[1]};
+    fake_envelope e = FAKE_BODY(DEBUGGER_LIST, debugger_list, &list);
+    fill_debugger(&d[0], 4, "ide", "resume");
+    fill_debugger(&d[1], 5, "cli:1000", "hold");
+    list.debuggers = at;
+    list.n_debuggers = 2;
+    fake_send(f, request, &e);
+}
+
+static void send_opened(struct fake *f, const fake_envelope *request)
+{
+    const Stillpoint__Api__OpenDebugger *o = request->open_debugger;
+    Stillpoint__Api__DebuggerReply reply = STILLPOINT__API__DEBUGGER_REPLY__INIT;
+    Stillpoint__Api__Debugger d;
+    fake_envelope e = FAKE_BODY(DEBUGGER_REPLY, debugger_reply, &reply);
+    fill_debugger(&d, strcmp(o->name, "ide") == 0 ? 4 : 6, o->name,
+                  o->policy ? o->policy : "resume");
+    d.note = o->note;
+    ide_is_open |= d.id == 4;
+    reply.debugger = &d;
+    fake_send(f, request, &e);
+}
+
+/* VM 7, parked and frozen, and thawed for a request if $SERVING; 99 is gone. */
+static void send_frozen_vm(struct fake *f, const fake_envelope *request, const char *which)
+{
+    Stillpoint__Api__VmReply reply = STILLPOINT__API__VM_REPLY__INIT;
+    Stillpoint__Api__Vm vm = STILLPOINT__API__VM__INIT;
+    fake_envelope e = FAKE_BODY(VM_REPLY, vm_reply, &reply);
+    static char name[] = "app", world[] = "default";
+    if (strcmp(which, "7") != 0 && strcmp(which, "app") != 0) {
+        fake_send_error(f, request, STILLPOINT__API__ERROR_CODE__ERROR_NOT_FOUND, "no such VM",
+                        NULL);
+        return;
+    }
+    vm.has_id = vm.has_state = vm.has_how = vm.has_frozen = vm.has_serving = 1;
+    vm.id = 7;
+    vm.name = name;
+    vm.world = world;
+    vm.state = STILLPOINT__API__VM_STATE__VM_STATE_PARKED;
+    vm.serving = getenv("SERVING") != NULL;
+    vm.frozen = !vm.serving;
+    vm.how = vm.serving ? STILLPOINT__API__HOW__HOW_ACKED : STILLPOINT__API__HOW__HOW_ENFORCED;
+    reply.vm = &vm;
+    fake_send(f, request, &e);
+}
+
+static void send_went_on(struct fake *f, const fake_envelope *request)
+{
+    Stillpoint__Api__ContinueReply reply = STILLPOINT__API__CONTINUE_REPLY__INIT;
+    Stillpoint__Api__World w = STILLPOINT__API__WORLD__INIT;
+    fake_envelope e = FAKE_BODY(CONTINUE_REPLY, continue_reply, &reply);
+    static char name[] = "default";
+    w.name = name;
+    w.has_mode = 1;
+    w.mode = request->continue_vm->until_still ? STILLPOINT__API__WORLD_MODE__MODE_STOPPED
+             : request->continue_vm->only      ? STILLPOINT__API__WORLD_MODE__MODE_RUN_ONE
+                                               : STILLPOINT__API__WORLD_MODE__MODE_RUN_ALL;
+    reply.world = &w;
+    reply.reason = getenv("REASON");
+    fake_send(f, request, &e);
+}
+
+/* Three are missing, each in another way. */
+static void send_bad_stop(struct fake *f, const fake_envelope *request)
+{
+    Stillpoint__Api__StopReport report = STILLPOINT__API__STOP_REPORT__INIT;
+    Stillpoint__Api__Arrival arrivals[2], *at[] = {&arrivals[0], &arrivals[1]};
+    fake_envelope e = FAKE_BODY(STOP_REPORT, stop_report, &report);
+    static char world[] = "default", liar[] = "liar", late[] = "late";
+    uint64_t missing[] = {1, 2, 7};
+    for (unsigned i = 0; i < 2; i++) {
+        stillpoint__api__arrival__init(&arrivals[i]);
+        arrivals[i].has_vm = arrivals[i].has_how = 1;
+        arrivals[i].vm = i + 1;
+    }
+    arrivals[0].name = liar;
+    arrivals[0].has_lied = arrivals[0].lied = 1;
+    arrivals[0].how = STILLPOINT__API__HOW__HOW_ENFORCED;
+    arrivals[1].name = late;
+    arrivals[1].how = request->stop_world->kill_late ? STILLPOINT__API__HOW__HOW_DEAD
+                                                     : STILLPOINT__API__HOW__HOW_ENFORCED;
+    report.world = world;
+    report.arrivals = at;
+    report.n_arrivals = 2;
+    report.missing = missing;
+    report.n_missing = 3;
+    fake_send(f, request, &e);
+}
+
+/* app answers; db answers too, unless the world is "partial", where 9 did not even arrive. */
+static void send_inspection(struct fake *f, const fake_envelope *request)
+{
+    const Stillpoint__Api__InspectWorld *asked = request->inspect_world;
+    Stillpoint__Api__Inspection i = STILLPOINT__API__INSPECTION__INIT;
+    Stillpoint__Api__StopReport stop = STILLPOINT__API__STOP_REPORT__INIT;
+    Stillpoint__Api__Arrival arrival = STILLPOINT__API__ARRIVAL__INIT, *arrivals = &arrival;
+    Stillpoint__Api__VmInspection vm[2], *vms[] = {&vm[0], &vm[1]};
+    Stillpoint__Api__ClassCount class[3], *classes[] = {&class[0], &class[1], &class[2]};
+    Stillpoint__Api__Frame frame[3], *frames[] = {&frame[0], &frame[1], &frame[2]};
+    fake_envelope e = FAKE_BODY(INSPECTION, inspection, &i);
+    static char names[][8] = {"app", "db", "late", "Array", "Object", "Map"}, js[] = "js",
+                wasm[] = "wasm", url[] = "app.js", module[] = "m.wasm", function[] = "step",
+                reason[] = "gc", error[] = "it did not answer in time";
+    uint64_t missing = 9;
+    for (unsigned n = 0; n < 3; n++) {
+        stillpoint__api__class_count__init(&class[n]);
+        class[n].class_name = names[3 + n];
+        class[n].has_count = class[n].has_bytes = 1;
+        class[n].count = n + 1;
+        class[n].bytes = 1024 * (n + 1);
+        stillpoint__api__frame__init(&frame[n]);
+        frame[n].has_frame = 1;
+        frame[n].frame = n;
+        frame[n].kind = n == 2 ? wasm : js;
+        frame[n].url = n == 2 ? module : url;
+        frame[n].has_line = frame[n].has_column = n < 2;
+        frame[n].line = 10 + n;
+        frame[n].column = 5;
+        frame[n].has_offset = n == 2;
+        frame[n].offset = 0x1f;
+    }
+    frame[0].function = function;
+    for (unsigned n = 0; n < 2; n++) {
+        stillpoint__api__vm_inspection__init(&vm[n]);
+        vm[n].has_vm = 1;
+        vm[n].vm = 7 + n;
+        vm[n].name = names[n];
+    }
+    vm[0].has_before_bytes = vm[0].has_after_bytes = 1;
+    vm[0].before_bytes = 10240;
+    vm[0].after_bytes = 4096;
+    vm[0].classes = classes;
+    vm[0].n_classes = 3;
+    vm[0].frames = frames;
+    vm[0].n_frames = 3;
+    stop.world = asked->world;
+    stop.has_ticket = 1;
+    stop.ticket = 12;
+    stop.reason = reason;
+    if (strcmp(asked->world, "partial") == 0) {
+        vm[1].error = error;
+        arrival.has_vm = arrival.has_how = 1;
+        arrival.vm = 9;
+        arrival.name = names[2];
+        arrival.how = STILLPOINT__API__HOW__HOW_ENFORCED;
+        stop.arrivals = &arrivals;
+        stop.n_arrivals = 1;
+        stop.missing = &missing;
+        stop.n_missing = 1;
+    }
+    i.has_kind = i.has_held_us = 1;
+    i.kind = asked->kind;
+    i.held_us = 1500;
+    i.stop = &stop;
+    i.vms = vms;
+    i.n_vms = 2;
+    fake_send(f, request, &e);
+}
+
+/* Acting for ide is for those that have it open. */
+static bool may_act_for(struct fake *f, const fake_envelope *request, const char *debugger)
+{
+    if (!debugger || strncmp(debugger, "cli:", 4) == 0 || ide_is_open)
+        return true;
+    fake_send_error(f, request, STILLPOINT__API__ERROR_CODE__ERROR_PERMISSION_DENIED,
+                    "it is not open here", NULL);
+    return false;
+}
+
+static bool scene_world(struct fake *f, const fake_envelope *request)
+{
+    const char *debugger;
+    switch (request->body_case) {
+    case STILLPOINT__API__ENVELOPE__BODY_GET_WORLD:
+        send_world(f, request, "cli:1000");
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_SET_TARGET:
+        send_world(f, request, request->set_target->vm);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_HAND_OVER_LEASE:
+        send_world(f, request, request->hand_over_lease->to);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_TAKE_LEASE:
+        debugger = request->take_lease->debugger;
+        if (!request->take_lease->steal)
+            fake_send_error(f, request, STILLPOINT__API__ERROR_CODE__ERROR_WRONG_STATE,
+                            "it is controlled by other", "use --steal");
+        else if (may_act_for(f, request, debugger))
+            send_world(f, request, debugger ? debugger : "cli:1000");
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_GET_VM:
+        send_frozen_vm(f, request, request->get_vm->vm);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_HOLD_VM:
+        if (may_act_for(f, request, request->hold_vm->debugger))
+            send_frozen_vm(f, request, request->hold_vm->vm);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_RELEASE_VM:
+        if (may_act_for(f, request, request->release_vm->debugger))
+            send_frozen_vm(f, request, request->release_vm->vm);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_STOP_WORLD:
+        if (may_act_for(f, request, request->stop_world->debugger))
+            send_bad_stop(f, request);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_INSPECT_WORLD:
+        if (may_act_for(f, request, request->inspect_world->debugger))
+            send_inspection(f, request);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_CONTINUE_VM:
+        send_went_on(f, request);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_LIST_DEBUGGERS:
+        send_debuggers(f, request);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_OPEN_DEBUGGER:
+        send_opened(f, request);
+        return getenv("VANISH") == NULL;
+    case STILLPOINT__API__ENVELOPE__BODY_CLOSE_DEBUGGER:
+        debugger = request->close_debugger->debugger;
+        if (strcmp(debugger, "ide") == 0 || strcmp(debugger, "4") == 0)
+            fake_send_done(f, request);
+        else
+            fake_send_error(f, request, STILLPOINT__API__ERROR_CODE__ERROR_NOT_FOUND,
+                            "no such debugger", NULL);
+        return true;
+    default:
+        return fake_hello(f, request);
+    }
+}
+
 static int play(int fd)
 {
     static const struct {
@@ -303,7 +582,7 @@ static int play(int fd)
         {"echo", scene_echo},     {"end", scene_end},       {"refuse", scene_refuse},
         {"cat", scene_cat},       {"spin", scene_spin},     {"vanish", scene_vanish},
         {"files", scene_files},   {"import", scene_import}, {"broken", scene_broken},
-        {"daemon", scene_daemon},
+        {"daemon", scene_daemon}, {"world", scene_world},
     };
     const char *scene = getenv("SCENE");
     for (size_t i = 0; scene && i < sizeof scenes / sizeof *scenes; i++)
@@ -606,6 +885,215 @@ static void a_stop_that_misses_a_vm_is_6_and_names_it(void **state)
     assert_non_null(strstr(r.out, "blue: stopped, ticket 3 (admin), 0 of 1 in 1500us\n"));
 }
 
+static void says(const char *text, const char *words)
+{
+    if (!strstr(text, words))
+        fail_msg("'%s' does not say '%s'", text, words);
+}
+
+static void each_missing_vm_is_said_to_be_frozen_lying_killed_or_running(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "world", "stop", "--enforce", "--require-idle");
+    assert_int_equal(r.code, 6);
+    says(r.err, "3 did not arrive: liar (1, lied, frozen now), late (2, frozen), "
+                "app (7, still running) (the stop goes on");
+    says(r.out, "enforced (lied)");
+    CTL(&r, "world", "-o", "json", "world", "stop", "--kill-late");
+    assert_int_equal(r.code, 6);
+    says(r.err, "late (2, killed)");
+    says(r.out, "\"lied\": [\n    1\n  ]");
+}
+
+static void a_frozen_vm_is_shown_as_such(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "status", "app");
+    says(r.out, "State: parked (frozen)\n   Stopped: enforced\n");
+    setenv("SERVING", "1", 1);
+    CTL(&r, "world", "status", "app");
+    unsetenv("SERVING");
+    says(r.out, "State: parked (serving)\n   Stopped: acked (serving)\n");
+}
+
+static void the_status_of_a_world_names_who_is_what(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "world", "status");
+    assert_int_equal(r.code, 0);
+    says(r.out, "Enforced: yes");
+    says(r.out, "Runner: app (7)\n");
+    says(r.out, "Target: 99\n");
+    says(r.out, "Controller: cli:1000, policy hold");
+    CTL(&r, "world", "-o", "json", "world", "status");
+    says(r.out, "\"enforced\": true");
+}
+
+static void a_collection_has_a_row_for_each_vm_and_a_total(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "world", "gc");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "VM NAME BEFORE AFTER FREED\n"
+                               " 7 app     10K    4K    6K\n"
+                               " 8 db       0B    0B    0B\n"
+                               "default: 6K of 10K freed in 2 VMs, ticket 12 (gc), stopped for "
+                               "1.5ms\n");
+    CTL(&r, "world", "world", "gc", "partial", "--deadline", "1s", "--wait", "1s", "--timeout",
+        "2s");
+    assert_int_equal(r.code, 6);
+    says(r.out, " 8 db        -     -     - it did not answer in time\n");
+    assert_string_equal(r.err, "stillctl: cannot collect garbage in all of world partial: 1 did "
+                               "not arrive: late (9, frozen); no answer of db (8): it did not "
+                               "answer in time\n");
+    CTL(&r, "world", "-o", "jsonl", "world", "gc");
+    says(r.out, "\"vms\":[{\"vm\":7,\"name\":\"app\",\"error\":null,\"before_bytes\":10240,");
+}
+
+static void a_census_shows_the_largest_classes_first(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "world", "census", "--top", "1");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "VM NAME CLASS    COUNT BYTES\n"
+                               " 7 app  Map          3    3K\n"
+                               " 7 app  (others)     3    3K\n"
+                               "default: 6K in 2 VMs, ticket 12 (gc), stopped for 1.5ms\n");
+    CTL(&r, "world", "-o", "json", "world", "census", "--top", "1");
+    says(r.out, "\"class\": \"Array\"");
+}
+
+static void stacks_look_like_those_of_gdb(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "world", "bt");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "app (7):\n"
+                               "#0 step (app.js:10:5)\n"
+                               "#1 <anonymous> (app.js:11:5)\n"
+                               "#2 <anonymous> (m.wasm:0x1f)\n"
+                               "\n"
+                               "db (8): no frame\n");
+    CTL(&r, "world", "world", "bt", "partial");
+    assert_int_equal(r.code, 6);
+    says(r.out, "db (8): it did not answer in time\n");
+    CTL(&r, "world", "-o", "name", "world", "bt");
+    assert_string_equal(r.out, "app\ndb\n");
+}
+
+static void a_controller_takes_hands_over_and_chooses_its_target(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "world", "take");
+    assert_int_equal(r.code, 3);
+    says(r.err, "cannot take world default: it is controlled by other (use --steal)");
+    CTL(&r, "world", "world", "take", "--steal", "--hold", "5m");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "default: stopped, controlled by cli:1000 (policy hold, until -), "
+                               "target 99\n");
+    CTL(&r, "world", "world", "take", "--steal", "--debugger", "ide");
+    assert_int_equal(r.code, 0);
+    says(r.out, "controlled by ide");
+    CTL(&r, "world", "world", "handover", "ide");
+    says(r.out, "controlled by ide");
+    CTL(&r, "world", "-o", "name", "world", "handover", "default", "4");
+    assert_string_equal(r.out, "default\n");
+    CTL(&r, "world", "world", "target", "app");
+    says(r.out, "controlled by app"); /* what was asked for, here */
+}
+
+static void verbs_act_for_a_debugger_that_they_open_and_never_make(void **state)
+{
+    static const char *const verbs[][3] = {
+        {"hold", "app", NULL}, {"release", "app", NULL}, {"world", "gc", NULL}};
+    struct result r;
+    (void)state;
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        CTL(&r, "world", verbs[i][0], verbs[i][1], "--debugger", "ide");
+        assert_int_equal(r.code, 0);
+        CTL(&r, "world", verbs[i][0], verbs[i][1], "--debugger", "4");
+        assert_int_equal(r.code, 0);
+        CTL(&r, "world", verbs[i][0], verbs[i][1], "--debugger", "cli:1000");
+        assert_int_equal(r.code, 0);
+        CTL(&r, "world", verbs[i][0], verbs[i][1], "--debugger", "typo");
+        assert_int_equal(r.code, 3);
+        says(r.err, "cannot use debugger typo: there is none");
+    }
+}
+
+static void a_vm_that_goes_on_alone_says_why_it_stopped(void **state)
+{
+    struct result r;
+    (void)state;
+    setenv("REASON", "running", 1);
+    CTL(&r, "world", "continue", "app");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "app (7): running; world default: run-all\n");
+    setenv("REASON", "idle", 1);
+    CTL(&r, "world", "-o", "jsonl", "continue", "app", "--only", "--until-still", "--on-exit",
+        "resume");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "{\"vm\":7,\"name\":\"app\",\"reason\":\"idle\",\"frame\":null,"
+                               "\"world\":\"default\",\"mode\":\"stopped\"}\n");
+    setenv("REASON", "deadline", 1);
+    CTL(&r, "world", "continue", "app", "--only", "--until-still", "--deadline", "1s");
+    assert_int_equal(r.code, 124);
+    says(r.out, "app (7): deadline; world default: stopped\n");
+    CTL(&r, "world", "continue", "nobody");
+    assert_int_equal(r.code, 3);
+}
+
+static void debuggers_are_listed_and_closed(void **state)
+{
+    struct result r;
+    (void)state;
+    CTL(&r, "world", "debugger", "list");
+    assert_string_equal(r.out, "ID NAME     OWNER OPEN POLICY HOOKS WORLDS  NOTE\n"
+                               " 4 ide       1000 no   resume     0 -       -\n"
+                               " 5 cli:1000  1000 no   hold       0 default -\n");
+    CTL(&r, "world", "-o", "name", "debugger", "list");
+    assert_string_equal(r.out, "ide\ncli:1000\n");
+    CTL(&r, "world", "-o", "jsonl", "debugger", "close", "4");
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "{\"id\":4,\"name\":\"ide\"}\n");
+    CTL(&r, "world", "debugger", "close", "other");
+    assert_int_equal(r.code, 3);
+}
+
+static void an_open_debugger_stays_until_a_signal(void **state)
+{
+    static const struct {
+        int signal, expected;
+    } cases[] = {{SIGINT, 130}, {SIGTERM, 0}};
+    struct result r;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unlink("out");
+        pid_t pid = start("world", (const char *const[]){"debugger", "open", "new", "--note",
+                                                         "mine", "--policy", "hold", NULL});
+        wait_for_text("out", "6\n");
+        kill(pid, cases[i].signal);
+        finish(pid, &r);
+        assert_int_equal(r.code, cases[i].expected);
+        assert_string_equal(r.err, "");
+    }
+    setenv("VANISH", "1", 1);
+    CTL(&r, "world", "-o", "jsonl", "debugger", "open", "ide", "--note", "mine");
+    unsetenv("VANISH");
+    assert_int_equal(r.code, 5);
+    says(r.out, "{\"id\":4,\"name\":\"ide\",");
+    says(r.out, "\"note\":\"mine\",\"policy\":\"resume\"");
+    assert_string_equal(
+        r.err, "stillctl: cannot keep debugger ide open: the daemon closed the connection\n");
+}
+
 static void calls_print_json_and_tell_what_was_thrown(void **state)
 {
     struct result r;
@@ -638,6 +1126,18 @@ static void wrong_usage_is_2_and_one_line(void **state)
         {"list", "--private=1", NULL},
         {"help", "dance", NULL},
         {"run", "--cpu", "50"},
+        {"continue", NULL},
+        {"continue", "app", "--until-still"},
+        {"world", "target", NULL},
+        {"world", "handover", NULL},
+        {"world", "gc", "a b"},
+        {"world", "bt", "--top=1"},
+        {"world", "take", "--debugger=a b"},
+        {"debugger", "dance", NULL},
+        {"debugger", NULL},
+        {"debugger", "open", NULL},
+        {"debugger", "open", "12"},
+        {"debugger", "close", "a b"},
     };
     struct result r;
     (void)state;
@@ -665,6 +1165,17 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(globs_select_vms),
     cmocka_unit_test(a_list_has_every_format),
     cmocka_unit_test(a_stop_that_misses_a_vm_is_6_and_names_it),
+    cmocka_unit_test(each_missing_vm_is_said_to_be_frozen_lying_killed_or_running),
+    cmocka_unit_test(a_frozen_vm_is_shown_as_such),
+    cmocka_unit_test(the_status_of_a_world_names_who_is_what),
+    cmocka_unit_test(a_collection_has_a_row_for_each_vm_and_a_total),
+    cmocka_unit_test(a_census_shows_the_largest_classes_first),
+    cmocka_unit_test(stacks_look_like_those_of_gdb),
+    cmocka_unit_test(a_controller_takes_hands_over_and_chooses_its_target),
+    cmocka_unit_test(verbs_act_for_a_debugger_that_they_open_and_never_make),
+    cmocka_unit_test(a_vm_that_goes_on_alone_says_why_it_stopped),
+    cmocka_unit_test(debuggers_are_listed_and_closed),
+    cmocka_unit_test(an_open_debugger_stays_until_a_signal),
     cmocka_unit_test(calls_print_json_and_tell_what_was_thrown),
     cmocka_unit_test(wrong_usage_is_2_and_one_line),
 };
