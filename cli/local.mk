@@ -42,11 +42,18 @@ CLEANFILES += %D%/completions/stillctl
 schemasdir = $(pkgdatadir)/schemas
 dist_schemas_DATA = \
 	docs/schemas/call.json \
+	docs/schemas/continue.json \
+	docs/schemas/debugger-close.json \
+	docs/schemas/debugger-list.json \
+	docs/schemas/debugger-open.json \
+	docs/schemas/debugger-ref.json \
+	docs/schemas/debugger.json \
 	docs/schemas/doctor.json \
 	docs/schemas/dropped.json \
 	docs/schemas/event.json \
 	docs/schemas/events.json \
 	docs/schemas/exit.json \
+	docs/schemas/frame.json \
 	docs/schemas/hold.json \
 	docs/schemas/kill.json \
 	docs/schemas/list.json \
@@ -54,16 +61,23 @@ dist_schemas_DATA = \
 	docs/schemas/release.json \
 	docs/schemas/run.json \
 	docs/schemas/send.json \
+	docs/schemas/stack.json \
 	docs/schemas/status.json \
 	docs/schemas/ticket.json \
 	docs/schemas/version.json \
 	docs/schemas/vm-ref.json \
 	docs/schemas/vm.json \
 	docs/schemas/wait.json \
+	docs/schemas/world-bt.json \
+	docs/schemas/world-census.json \
+	docs/schemas/world-gc.json \
+	docs/schemas/world-handover.json \
 	docs/schemas/world-list.json \
 	docs/schemas/world-resume.json \
 	docs/schemas/world-status.json \
 	docs/schemas/world-stop.json \
+	docs/schemas/world-take.json \
+	docs/schemas/world-target.json \
 	docs/schemas/world.json
 
 EXTRA_DIST += %D%/README.md docs/schemas/README.md packaging/completions/stillctl.bash

@@ -15,7 +15,7 @@ __stillctl_daemon() {
     done
 }
 
-# Names of VMs or worlds; nothing if no daemon answers. $@: the verb that lists them.
+# Names of VMs, worlds or debuggers; nothing if no daemon answers. $@: the verb that lists them.
 __stillctl_names() {
     local daemon
     mapfile -t daemon < <(__stillctl_daemon)
@@ -26,7 +26,7 @@ __stillctl_reply() {
     mapfile -t COMPREPLY < <(compgen "$@" -- "${COMP_WORDS[COMP_CWORD]}")
 }
 
-# The verb, "world" with the word after it; and in __stillctl_args how many arguments follow it.
+# The verb, "world" and "debugger" with the word after them; and in __stillctl_args how many arguments follow it.
 __stillctl_verb() {
     local i word verb=
     __stillctl_args=0
@@ -35,15 +35,15 @@ __stillctl_verb() {
         case $word in
         -s | --socket | -o | --output | --color | -w | --world | --name | --engine | --memory | --cpu | \
             --timeout | --cpu-time | --include | -n | --lines | --for | --since | --deadline | --wait | \
-            --hold)
+            --hold | --debugger | --top | --on-exit | --note | --policy)
             ((i++))
             ;;
         -*) ;;
         *)
             if [[ -z $verb ]]; then
                 verb=$word
-            elif [[ $verb == world ]]; then
-                verb="world $word"
+            elif [[ $verb == world || $verb == debugger ]]; then
+                verb="$verb $word"
             else
                 ((__stillctl_args++))
             fi
@@ -65,7 +65,15 @@ __stillctl_options() {
     call) echo "$global --timeout" ;;
     wait) echo "$global --for --timeout" ;;
     events) echo "$global -f --follow --since" ;;
-    'world stop') echo "$global --deadline --wait --hold --enforce --require-idle" ;;
+    hold | release) echo "$global --debugger" ;;
+    continue) echo "$global --only --until-still --on-exit --deadline" ;;
+    'world stop')
+        echo "$global --deadline --wait --hold --enforce --require-idle --kill-late --debugger"
+        ;;
+    'world gc' | 'world bt') echo "$global --deadline --wait --timeout --debugger" ;;
+    'world census') echo "$global --deadline --wait --timeout --debugger --top" ;;
+    'world take') echo "$global --steal --debugger --hold" ;;
+    'debugger open') echo "$global --note --policy" ;;
     *) echo "$global" ;;
     esac
 }
@@ -79,25 +87,35 @@ __stillctl_value() {
     --for) __stillctl_reply -W 'exited idle stopped active' ;;
     --engine) __stillctl_reply -W 'mozjs' ;;
     -w | --world) __stillctl_reply -W "$(__stillctl_names world list)" ;;
+    --debugger) __stillctl_reply -W "$(__stillctl_names debugger list)" ;;
+    --on-exit) __stillctl_reply -W 'stop resume' ;;
+    --policy) __stillctl_reply -W 'hold resume' ;;
     --name | --memory | --cpu | --timeout | --cpu-time | --include | -n | --lines | --since | --deadline | \
-        --wait | --hold) COMPREPLY=() ;;
+        --wait | --hold | --top | --note) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }
 
+__stillctl_verbs='run list status logs kill call send wait hold release continue world debugger events doctor version'
+
 __stillctl_argument() {
     case $1 in
-    '') __stillctl_reply -W 'run list status logs kill call send wait hold release world events doctor version help' ;;
-    world) __stillctl_reply -W 'list status stop resume' ;;
-    help) __stillctl_reply -W 'run list status logs kill call send wait hold release world events doctor version' ;;
+    '') __stillctl_reply -W "$__stillctl_verbs help" ;;
+    world) __stillctl_reply -W 'list status stop resume gc census bt target take handover' ;;
+    debugger) __stillctl_reply -W 'list open close' ;;
+    help) __stillctl_reply -W "$__stillctl_verbs" ;;
     run) __stillctl_reply -f ;;
     kill | hold | release) __stillctl_reply -W "$(__stillctl_names list)" ;;
     status | wait) __stillctl_reply -W "$(__stillctl_names list -a)" ;;
     logs) ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list -a)" ;;
-    call | send) ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list)" ;;
-    'world status' | 'world stop' | 'world resume')
+    call | send | continue | 'world target') ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list)" ;;
+    'world status' | 'world stop' | 'world resume' | 'world gc' | 'world census' | 'world bt' | 'world take')
         ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names world list)"
         ;;
+    'world handover')
+        __stillctl_reply -W "$( ((__stillctl_args == 0)) && __stillctl_names world list; __stillctl_names debugger list)"
+        ;;
+    'debugger close') ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names debugger list)" ;;
     esac
 }
 

@@ -478,14 +478,16 @@ static void send_inspection(struct fake *f, const fake_envelope *request)
     vm[0].frames = frames;
     vm[0].n_frames = 3;
     stop.world = asked->world;
-    stop.has_ticket = 1;
+    stop.has_ticket = stop.has_mode = 1;
     stop.ticket = 12;
+    stop.mode = STILLPOINT__API__WORLD_MODE__MODE_STOPPED;
     stop.reason = reason;
     if (strcmp(asked->world, "partial") == 0) {
         vm[1].error = error;
-        arrival.has_vm = arrival.has_how = 1;
+        arrival.has_vm = arrival.has_was = arrival.has_how = 1;
         arrival.vm = 9;
         arrival.name = names[2];
+        arrival.was = STILLPOINT__API__VM_STATE__VM_STATE_ACTIVE;
         arrival.how = STILLPOINT__API__HOW__HOW_ENFORCED;
         stop.arrivals = &arrivals;
         stop.n_arrivals = 1;
