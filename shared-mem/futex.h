@@ -12,6 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef STILLPOINT_SCHEDULES
+/* The kernel is played by tests/schedules. */
+int futex_wait(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
+int futex_wake(_Atomic uint32_t *word, int count);
+#else
 /**
  * Waits while *word == value, for at most timeout_ns (UINT64_MAX: for ever) of CLOCK_MONOTONIC.
  * Returns 0 when woken (perhaps for no reason), -EAGAIN if the value differed, -ETIMEDOUT, -EINTR.
@@ -31,3 +36,4 @@ static inline int futex_wake(_Atomic uint32_t *word, int count)
     long r = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
     return r < 0 ? -errno : (int)r;
 }
+#endif

@@ -99,7 +99,7 @@ static int gate_park(struct gate *g)
         if (r > 0)
             return r;
         uint64_t epoch = gate_epoch(g);
-        atomic_store_explicit(&g->status->parked_ns, shm_now_ns(), memory_order_relaxed);
+        SHM_STORE_RELAXED(&g->status->parked_ns, shm_now_ns());
         gate_arrive(g, SHM_PARKED, epoch);
 
         /* One sleep on the bell after another, until something may have changed for us. */

@@ -35,22 +35,31 @@
 
 #define SHM_PAGE_BYTES 4096u
 
-/* Every access to a shared word passes here, so that a test build can put a scheduling point at
- * each (SHM_YIELD); a product build compiles it to nothing. */
+/* Every access to a shared word passes here, so that a test build can put a scheduling point before
+ * each (SHM_YIELD) and after the value to store was found (SHM_VALUE); a product build compiles it
+ * to nothing. Test: tests/schedules. */
 #ifdef STILLPOINT_SCHEDULES
 void shm_yield(const char *label);
 #define SHM_YIELD(label) shm_yield(label)
+#define SHM_VALUE(v, label)                                                                        \
+    __extension__({                                                                                \
+        __auto_type value_ = (v);                                                                  \
+        SHM_YIELD(label);                                                                          \
+        value_;                                                                                    \
+    })
 #else
 #define SHM_YIELD(label) ((void)0)
+#define SHM_VALUE(v, label) (v)
 #endif
 
 #define SHM_LOAD(p) (SHM_YIELD("load " #p), atomic_load_explicit((p), memory_order_seq_cst))
-#define SHM_STORE(p, v)                                                                            \
-    (SHM_YIELD("store " #p), atomic_store_explicit((p), (v), memory_order_seq_cst))
-#define SHM_XCHG(p, v)                                                                             \
-    (SHM_YIELD("xchg " #p), atomic_exchange_explicit((p), (v), memory_order_seq_cst))
-#define SHM_ADD(p, v)                                                                              \
-    (SHM_YIELD("add " #p), atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
+#define SHM_STORE(p, v) atomic_store_explicit((p), SHM_VALUE(v, "store " #p), memory_order_seq_cst)
+#define SHM_XCHG(p, v) atomic_exchange_explicit((p), SHM_VALUE(v, "xchg " #p), memory_order_seq_cst)
+#define SHM_ADD(p, v) atomic_fetch_add_explicit((p), SHM_VALUE(v, "add " #p), memory_order_seq_cst)
+/* Hints, ordered by the seq_cst access that follows or came before. */
+#define SHM_LOAD_RELAXED(p) (SHM_YIELD("load " #p), atomic_load_explicit((p), memory_order_relaxed))
+#define SHM_STORE_RELAXED(p, v)                                                                    \
+    atomic_store_explicit((p), SHM_VALUE(v, "store " #p), memory_order_relaxed)
 
 /** What a VM does, by its worker's own word. The numbers are the wire between the two halves. */
 enum shm_state {
@@ -152,9 +161,13 @@ static inline bool shm_may_run(uint64_t world, uint64_t command)
 }
 
 /** CLOCK_MONOTONIC in ns: the clock of all times in these pages, and of both halves. */
+#ifdef STILLPOINT_SCHEDULES
+uint64_t shm_now_ns(void);
+#else
 static inline uint64_t shm_now_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
+#endif

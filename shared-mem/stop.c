@@ -79,7 +79,7 @@ static void gate_look(struct stop_gate *g)
     g->how = STOP_HELD;
     if (state == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch) {
         g->how = STOP_ACKED;
-        uint64_t said = atomic_load_explicit(&g->status->parked_ns, memory_order_relaxed);
+        uint64_t said = SHM_LOAD_RELAXED(&g->status->parked_ns);
         if (said >= g->closed_ns && said <= now)
             g->arrived_ns = said;
     }
