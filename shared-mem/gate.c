@@ -177,8 +177,10 @@ int gate_block(struct gate *g, uint64_t deadline_ns)
     uint64_t now = gate_clock_ns(g);
     if (now >= deadline_ns)
         return 1;
-    int r = futex_wait(&g->command->bell, bell,
-                       deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns - now);
+    /* A clock that stands at its floor has to be waited for, too; else this would spin. */
+    int r =
+        futex_wait(&g->command->bell, bell,
+                   deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns - now + g->clock_ahead_ns);
     if (r != -ETIMEDOUT || gate_is_open(g))
         return 0;
     /* The clock stands still behind a closed gate: waiting for it would spin. Park instead, and go
@@ -215,6 +217,7 @@ uint64_t gate_clock_ns(struct gate *g)
      */
     if (clock > g->clock_floor_ns)
         g->clock_floor_ns = clock;
+    g->clock_ahead_ns = g->clock_floor_ns - clock;
     return g->clock_floor_ns;
 }
 

@@ -31,6 +31,7 @@ struct gate {
     uint32_t drained_bell;  /**< bell at the last look at the channel, if `drained` */
     bool drained;
     uint64_t clock_floor_ns;                   /**< the world clock never goes back */
+    uint64_t clock_ahead_ns;                   /**< how much too far it was when last read */
     uint64_t last_held_ns, last_held_since_ns; /**< the record as last read whole */
     /**
      * Looks at the channel without waiting, serves what may be served behind a closed gate, queues
