@@ -209,12 +209,13 @@ void stop_close(struct stop_world *w)
     for (size_t i = 0; i < w->n_gates; i++)
         if (w->gates[i]->open)
             gate_closed(w->gates[i], now);
-    /* Memory first, system calls after it, the clocks last. Closed just now: closed_ns == now. */
+    /* Memory first, system calls after it, the clocks last. Those that closed just now are known by
+     * the epoch: one that a hold closed before may have the same time, and has had its poke. */
     for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
-        if (w->gates[i]->closed_ns == now && !w->gates[i]->arrived)
+        if (w->gates[i]->closed_epoch == w->epoch && !w->gates[i]->arrived)
             gate_poke(w->gates[i]);
     for (size_t i = 0; i < w->n_gates; i++)
-        if (w->gates[i]->closed_ns == now)
+        if (w->gates[i]->closed_epoch == w->epoch)
             record_write(w->gates[i], now);
 }
 

@@ -65,6 +65,11 @@ static void observe_vm(struct cast_vm *vm)
             vm->was_counted = true;
         }
     }
+    uint32_t bell = atomic_load_explicit(&vm->command->bell, memory_order_relaxed);
+    if (bell != vm->bell) {
+        vm->bell = bell;
+        vm->rung_epoch = word_of(&vm->world->word) >> 1;
+    }
     if (atomic_load_explicit(&vm->command->poke, memory_order_relaxed) > vm->closings)
         sim_violation("vm %u was poked %u times in %u closings of its gate", vm->index,
                       atomic_load(&vm->command->poke), vm->closings);
@@ -541,6 +546,8 @@ void cast_begin(const struct scenario *s, const struct conductor *conductor)
     sim_print_state = cast_print_state;
     if (s->has_timeouts || s->has_delays)
         sim_for_ever_ns = UINT64_MAX;
+    if (s->same_instant)
+        sim_tick_ns = 0;
     if (s->has_delays)
         sim_late_ns = UINT64_MAX;
     if (conductor->init() < 0)
@@ -590,6 +597,9 @@ void cast_check_at_rest(void)
         if (state == SHM_PARKED && may_run)
             sim_violation_at_rest("vm %u sleeps behind its open gate (in %s)", i,
                                   sim_label(ACTOR_VM + i));
+        if (state == SHM_PARKED && shm_status_epoch(word_of(&vm->status->word)) < vm->rung_epoch)
+            sim_violation_at_rest("vm %u parks again and shows an epoch from before it was rung",
+                                  i);
         if (state == SHM_RUNNING && !may_run)
             sim_violation_at_rest("vm %u runs behind its closed gate and nobody tells it", i);
         if (vm->taken != vm->sent && state != SHM_RUNNING && state != SHM_STARTING)

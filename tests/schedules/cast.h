@@ -89,6 +89,8 @@ struct cast_vm {
     /* What we know from memory alone. */
     bool may_run, has_shown, was_counted;
     unsigned closings;
+    uint32_t bell;
+    uint64_t rung_epoch; /* of the world, when its bell last rang */
 };
 
 /* What decides when a world is stopped: `conductor_small`, or the daemon's world.c. */

@@ -14,7 +14,7 @@
 #include "tests/schedules/cast.h"
 
 struct plan {
-    const char *only;   /* part of a scenario's name, or NULL */
+    const char *only;   /* names of scenarios, with commas; NULL: all */
     uint64_t seed;      /* of the first random run */
     unsigned long runs; /* random runs of each scenario */
     unsigned long cap;  /* systematic runs of each scenario, at most */
@@ -124,6 +124,16 @@ static bool explore(const struct plan *plan, const struct scenario *s, const str
     return true;
 }
 
+/* Whether the name is in a list with commas. */
+static bool is_in(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = list; (p = strstr(p, name)) != NULL; p += n)
+        if ((p == list || p[-1] == ',') && (p[n] == 0 || p[n] == ','))
+            return true;
+    return false;
+}
+
 static const struct scenario *find(const char *name)
 {
     for (size_t i = 0; i < n_scenarios; i++)
@@ -187,7 +197,7 @@ static int replay(const char *what)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: schedules [--only NAME] [--runs N] [--cap N] [--seed N] "
+    fprintf(stderr, "usage: schedules [--only NAME,NAME] [--runs N] [--cap N] [--seed N] "
                     "[--conductor small|world]\n"
                     "                 [--expect-violation] [--folder DIR] | --list | "
                     "--replay FILE|SCENARIO:CONDUCTOR:SEED\n");
@@ -269,7 +279,7 @@ int main(int argc, char **argv)
     double start = now_s();
     for (unsigned k = 0; k < n_conductors; k++)
         for (size_t i = 0; i < n_scenarios; i++)
-            if (!plan.only || strstr(scenarios[i].name, plan.only)) {
+            if (!plan.only || is_in(plan.only, scenarios[i].name)) {
                 explore(&plan, &scenarios[i], conductors[k], &t);
                 if (expect_violation && t.violations > 0)
                     return 0;

@@ -101,7 +101,7 @@ static struct sim {
 
 void (*sim_observe)(unsigned actor);
 void (*sim_print_state)(FILE *to);
-uint64_t sim_for_ever_ns, sim_late_ns;
+uint64_t sim_for_ever_ns, sim_late_ns, sim_tick_ns;
 
 static sim_set bit(unsigned id)
 {
@@ -378,7 +378,7 @@ void shm_yield(const char *label)
         return;
     struct actor *me = &S.actors[self];
     me->label = label;
-    S.now_ns++;
+    S.now_ns += sim_tick_ns;
     if (sim_observe)
         sim_observe(self);
     if (S.strategy == SIM_FORCED) {
@@ -508,6 +508,7 @@ void sim_reset(void)
     S.position = 0;
     S.preemptions = S.detours = 0;
     S.late = 0;
+    sim_tick_ns = 1;
     sim_for_ever_ns = sim_late_ns = 1000000000u;
 }
 
@@ -672,7 +673,7 @@ uint64_t sim_now_ns(void)
 
 uint64_t shm_now_ns(void)
 {
-    return ++S.now_ns;
+    return S.now_ns += sim_tick_ns;
 }
 
 int sim_clock_gettime(clockid_t clock, struct timespec *ts)

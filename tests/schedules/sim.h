@@ -82,6 +82,8 @@ extern uint64_t sim_for_ever_ns;
 /** Time-outs of waits of this long or longer come only when nobody else can go on: nobody is taken
  *  to lose the processor for so long. */
 extern uint64_t sim_late_ns;
+/** How far the clock moves with each step and each reading; 0: all happens at one instant. */
+extern uint64_t sim_tick_ns;
 /** Which event stands for the time-out of a futex wait of `actor`. */
 void sim_timeout_event(unsigned actor, unsigned event, const char *name);
 /** An event that wakes `actor` from a futex wait for no reason. */
