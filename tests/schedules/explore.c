@@ -76,7 +76,6 @@ static bool explore(const struct plan *plan, const struct scenario *s, const str
                 return false;
             }
             done++;
-            systematic++;
             if (sim_choices() > longest)
                 longest = sim_choices();
             t->steps += cast.guest_steps;
@@ -84,6 +83,7 @@ static bool explore(const struct plan *plan, const struct scenario *s, const str
         } while (sim_systematic_next() && done < cap);
         complete = !sim_systematic_next() || done < cap;
         preemptions = p;
+        systematic = done; /* has those of the bounds before, too */
     }
     double middle = now_s();
     if (longest == 0) {

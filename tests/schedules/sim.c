@@ -880,6 +880,11 @@ void sim_store_buffer(unsigned actor, unsigned event, const char *name)
     sim_event(event, name, buffer_drains, &S.actors[actor]);
 }
 
+bool sim_buffer_is_empty(unsigned actor)
+{
+    return S.actors[actor].n_buffered == 0;
+}
+
 void sim_buffered_store(_Atomic uint64_t *p, uint64_t value, const char *label)
 {
     shm_yield(label);

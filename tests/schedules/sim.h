@@ -92,6 +92,7 @@ void sim_spurious_event(unsigned actor, unsigned event, const char *name, unsign
 /* ---- store buffers, for mutants: a store that its processor makes visible later. Events drain. */
 
 void sim_store_buffer(unsigned actor, unsigned event, const char *name);
+bool sim_buffer_is_empty(unsigned actor);
 void sim_buffered_store(_Atomic uint64_t *p, uint64_t value, const char *label);
 
 /* ---- strategies */

@@ -1,0 +1,48 @@
+# The real sources of stop-the-world under a scheduler of our own: README.md.
+#
+# Two archives: the product's sources, compiled with a yield before each shared access, and what
+# plays the rest of the world for them.
+SCHEDULES_CPPFLAGS = $(AM_CPPFLAGS) -DSTILLPOINT_SCHEDULES $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS)
+SCHEDULES_PRODUCT_CPPFLAGS = $(SCHEDULES_CPPFLAGS) -include $(top_srcdir)/%D%/sim_calls.h
+
+check_LIBRARIES += %D%/libschedules.a %D%/libproduct.a
+%C%_libproduct_a_SOURCES = \
+	shared-mem/gate.c \
+	shared-mem/stop.c
+%C%_libproduct_a_CPPFLAGS = $(SCHEDULES_PRODUCT_CPPFLAGS)
+$(%C%_libproduct_a_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_libschedules_a_SOURCES = \
+	%D%/cast.c %D%/cast.h \
+	%D%/conductor_small.c \
+	%D%/coro.c %D%/coro.h \
+	%D%/scenarios.c \
+	%D%/sim.c %D%/sim.h %D%/sim_calls.h
+%C%_libschedules_a_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
+$(%C%_libschedules_a_OBJECTS): | $(PROTO_GENERATED_H)
+SCHEDULES_LIBS = %D%/libschedules.a %D%/libproduct.a
+
+check_PROGRAMS += %D%/schedules
+%C%_schedules_SOURCES = %D%/explore.c
+%C%_schedules_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
+%C%_schedules_LDADD = $(SCHEDULES_LIBS)
+$(%C%_schedules_OBJECTS): | $(PROTO_GENERATED_H)
+
+# At least a million schedules, and every mutant. SCHEDULES_FLAGS='--runs 1000000 --seed 7' for more.
+SCHEDULES_FLAGS =
+check-schedules: %D%/schedules$(EXEEXT)
+	@$(MKDIR_P) %D%/failures
+	%D%/schedules$(EXEEXT) --folder %D%/failures $(SCHEDULES_FLAGS)
+	@CC='$(CC) $(DEFS) $(DEFAULT_INCLUDES) $(SCHEDULES_PRODUCT_CPPFLAGS) -iquote $(top_srcdir)/shared-mem \
+		$(SP_CFLAGS) $(CFLAGS)' \
+		SRCDIR='$(top_srcdir)' BUILDDIR='.' \
+		OBJECTS='$(%C%_schedules_OBJECTS) $(SCHEDULES_LIBS)' \
+		$(PYTHON3) -B $(top_srcdir)/%D%/mutants.py $(MUTANTS)
+.PHONY: check-schedules
+
+clean-local: clean-schedules
+clean-schedules:
+	rm -rf %D%/failures
+.PHONY: clean-schedules
+
+EXTRA_DIST += %D%/README.md %D%/mutants.py

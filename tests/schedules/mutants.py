@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Shows that the explorer bites: builds copies of the sources with one thing wrong in each, and
+expects that it finds every one of them in the scenario named, within a small budget.
+
+Called by make with CC (a command with its flags), OBJECTS (what to link) and SRCDIR in the
+environment. Prints TAP. With names as arguments: only those.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+GATE, STOP, WORLD, CAST = ("shared-mem/gate.c", "shared-mem/stop.c", "daemon/world.c",
+                           "tests/schedules/cast.c")
+
+# name: (file, scenario, text, replacement, …). Each text must be there exactly once; more pairs may
+# follow. A scenario may be "scenario conductor".
+MUTANTS = {
+    # ---- the worker's half
+    "leaves a park at a safe point without looking again": (
+        GATE, "two-stops-back-to-back",
+        "    return r != 0 ? r : gate_enter(g);",
+        "    SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n    return r;"),
+    "leaves a park at an entry without looking again": (
+        GATE, "enters-between-two-stops",
+        "        int r = gate_park(g);\n        if (r != 0)\n            return r;\n    }\n}\n\nvoid gate_leave",
+        "        int r = gate_park(g);\n        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        return r;\n    }\n}\n\nvoid gate_leave"),
+    "enters without looking": (
+        GATE, "enters-while-stopped",
+        "SHM_RUNNING));\n        if (gate_is_open(g))\n            return 0;",
+        "SHM_RUNNING));\n        return 0;"),
+    "looks before it stores running": (
+        GATE, "enters-while-stopped",
+        "        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        if (gate_is_open(g))\n            return 0;",
+        "        bool open = gate_is_open(g);\n        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        if (open)\n            return 0;"),
+    "a kick is answered in a park only": (
+        GATE, "last-straggler-goes-idle",
+        "    gate_arrive(g, state, gate_epoch(g));\n",
+        "    SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), state));\n"),
+    "a kick is not answered in a park": (
+        GATE, "busy-stop-resume",
+        "        gate_arrive(g, SHM_PARKED, epoch);",
+        "        SHM_XCHG(&g->status->word, shm_status_word(epoch, SHM_PARKED));"),
+    "looks at the kick before it shows its state": (
+        GATE, "busy-stop-resume",
+        "    SHM_XCHG(&g->status->word, shm_status_word(epoch, state));\n    uint32_t kick = SHM_LOAD(&g->command->kick);",
+        "    uint32_t kick = SHM_LOAD(&g->command->kick);\n    SHM_XCHG(&g->status->word, shm_status_word(epoch, state));"),
+    "reads the bell after the words": (
+        GATE, "hold-and-release,hold-crosses-an-entry",
+        "            if (gate_is_open(g))\n                return 0;\n            if (gate_epoch(g) != epoch)",
+        "            if (gate_is_open(g))\n                return 0;\n            bell = SHM_LOAD(&g->command->bell);\n            if (gate_epoch(g) != epoch)"),
+    "drains the channel before it reads the bell": (
+        GATE, "idle-woken-by-message,all-blocked,blocked-for-an-answer",
+        "    uint32_t bell = SHM_LOAD(&g->command->bell);\n    if (gate_drain(g, bell) > 0)\n        return -ECANCELED;",
+        "    if (gate_drain(g, SHM_LOAD(&g->command->bell)) > 0)\n        return -ECANCELED;\n    uint32_t bell = SHM_LOAD(&g->command->bell);"),
+    "sleeps on without showing the new epoch": (
+        GATE, "stays-stopped",
+        "            if (gate_epoch(g) != epoch)\n                break;",
+        "            if (gate_epoch(g) == 0)\n                break;"),
+    "reads the world's word only once, first": (
+        GATE, "release-crosses-a-stop,three-holds-and-stops",
+        "        if (SHM_LOAD(&g->world->word) == world)\n            return",
+        "        return"),
+    "reads the command word first": (
+        GATE, "hold-inside-a-stop",
+        "        uint64_t world = SHM_LOAD(&g->world->word), command = SHM_LOAD(&g->command->word);\n        if (SHM_LOAD(&g->world->word) == world)\n            return",
+        "        uint64_t command = SHM_LOAD(&g->command->word), world = SHM_LOAD(&g->world->word);\n        return"),
+    "drains the channel only once": (
+        GATE, "blocked-for-an-answer",
+        "if (g->drained && g->drained_bell == bell)", "if (g->drained)"),
+    "waits behind a closed gate for a clock that stands": (
+        GATE, "blocked-stays-stopped",
+        "    if (r != -ETIMEDOUT || gate_is_open(g))\n        return 0;", "    if (r != -EBADF)\n        return 0;"),
+    "does not wait for a clock at its floor": (
+        GATE, "time-passes-before-the-close", " - now + g->clock_ahead_ns", " - now"),
+    "lets its clock go back": (
+        GATE, "blocked-with-timer,five-mixed,three-holds-and-stops",
+        "    if (clock > g->clock_floor_ns)\n        g->clock_floor_ns = clock;", "    g->clock_floor_ns = clock;"),
+    "a late watcher does not look at the state": (
+        GATE, "busy-stop-resume,two-stops-back-to-back,hold-and-release",
+        "    while ((poke = SHM_LOAD(&g->command->poke)) == *seen)",
+        "    poke = SHM_LOAD(&g->command->poke);\n    while (SHM_LOAD(&g->command->poke) == poke)"),
+    "running stays in the store buffer": (
+        GATE, "enters-while-stopped",
+        "        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));",
+        "        sim_buffered_store(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING), \"~status\");"),
+    "parked and idle stay in the store buffer": (
+        GATE, "busy-stop-resume,last-straggler-goes-idle",
+        "    SHM_XCHG(&g->status->word, shm_status_word(epoch, state));",
+        "    sim_buffered_store(&g->status->word, shm_status_word(epoch, state), \"~status\");"),
+    # ---- the daemon's half
+    "rings before it opens": (
+        STOP, "busy-stop-resume",
+        "    world_store(w, true);\n    for (size_t i = 0; i < w->n_gates; i++)\n        if (w->gates[i]->open)\n            gate_opened(w->gates[i]);",
+        "    for (size_t i = 0; i < w->n_gates; i++)\n        if (w->gates[i]->open)\n            gate_opened(w->gates[i]);\n    world_store(w, true);"),
+    "wakes without a bump of the bell": (
+        STOP, "busy-stop-resume", "    bump(g);\n    futex_wake(&g->command->bell, INT_MAX);\n}\n\nvoid stop_message",
+        "    futex_wake(&g->command->bell, INT_MAX);\n}\n\nvoid stop_message"),
+    "bumps the bell and wakes nobody": (
+        STOP, "busy-stop-resume", "    bump(g);\n    futex_wake(&g->command->bell, INT_MAX);\n}\n\nvoid stop_message",
+        "    bump(g);\n}\n\nvoid stop_message"),
+    "wakes before the bump": (
+        STOP, "busy-stop-resume", "    bump(g);\n    futex_wake(&g->command->bell, INT_MAX);\n}\n\nvoid stop_message",
+        "    futex_wake(&g->command->bell, INT_MAX);\n    bump(g);\n}\n\nvoid stop_message"),
+    "looks at the state before the opening store": (
+        STOP, "hold-and-release,release-crosses-a-stop",
+        "    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);",
+        "    if (opens && !was_open)\n        gate_opened(g);\n    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {"),
+    "does not look again after the kick": (
+        STOP, "busy-stop-resume",
+        "        stop_kick_one(g);\n        gate_look(g);\n", "        stop_kick_one(g);\n"),
+    "looks before the kick": (
+        STOP, "busy-stop-resume",
+        "        stop_kick_one(g);\n        gate_look(g);\n", "        gate_look(g);\n        SHM_ADD(&g->command->kick, 1);\n"),
+    "kicks nobody": (
+        STOP, "busy-stop-resume", "        stop_kick_one(g);\n        gate_look(g);\n", "        gate_look(g);\n"),
+    "does not poke": (
+        STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n    futex_wake(&g->command->poke, 1);", "    (void)g;"),
+    "pokes without a bump": (
+        STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n", ""),
+    "pokes again with each kick": (
+        STOP, "busy-stop-resume", "        stop_kick_one(g);\n        gate_look(g);\n", "        stop_kick_one(g);\n        gate_look(g);\n        gate_poke(g);\n"),
+    "counts before it closes": (
+        STOP, "enters-while-stopped,busy-stop-resume,idle-with-timer",
+        "    uint64_t now = world_store(w, false);\n", "    uint64_t now = shm_now_ns();\n    w->epoch++;\n",
+        "            record_write(w->gates[i], now);\n}\n\nvoid stop_open",
+        "            record_write(w->gates[i], now);\n    w->epoch--;\n    world_store(w, false);\n}\n\nvoid stop_open"),
+    "counts a hold before it closes the gate": (
+        STOP, "hold-and-release,three-holds-and-stops,hold-crosses-an-entry",
+        "    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {\n        gate_closed(g, now);",
+        "    if (!opens && was_open)\n        gate_closed(g, now);\n    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {"),
+    "is born released": (
+        STOP, "birth-held,birth-in-a-stop",
+        "    w->n_missing++;\n    gate_look(g);\n    record_write", "    w->n_missing++;\n    gate_look(g);\n    SHM_STORE(&g->command->word, 1);\n    record_write"),
+    "a release forgets that the world is closed": (
+        STOP, "hold-across-a-stop", "shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);",
+        "shm_may_run(shm_world_word(g->world->epoch, true), word);"),
+    "a death leaves its gate missing": (
+        STOP, "killed-busy", "        if (gate_missing(g))\n            w->n_missing--;\n        if (w->kicked == g)",
+        "        if (w->kicked == g)"),
+    "a cancelled stop leaves its gates missing": (
+        STOP, "cancel", "    if (gate_missing(g))\n        g->world->n_missing--;\n    g->open = true;", "    g->open = true;"),
+    "an opening has no epoch of its own": (
+        STOP, "busy-stop-resume", "    w->epoch++;\n    w->open = open;", "    w->epoch += !open;\n    w->open = open;"),
+    "sends a message without the bell": (
+        STOP, "blocked-for-an-answer", "void stop_message_sent(struct stop_gate *g)\n{\n    bump(g);", "void stop_message_sent(struct stop_gate *g)\n{"),
+    "sends a message and wakes the parked only": (
+        STOP, "blocked-for-an-answer", "    if (state == SHM_PARKED || state == SHM_BLOCKED)", "    if (state == SHM_PARKED)"),
+    "looks at the state before it bumps for a message": (
+        STOP, "blocked-for-an-answer,all-blocked", "void stop_message_sent(struct stop_gate *g)\n{\n    bump(g);", "void stop_message_sent(struct stop_gate *g)\n{\n    enum shm_state state = stop_state(g);\n    bump(g);",
+        "    enum shm_state state = stop_state(g);\n    if (state == SHM_PARKED || ", "    if (state == SHM_PARKED || "),
+    "closed stays in the store buffer": (
+        STOP, "enters-while-stopped,busy-stop-resume",
+        "    SHM_STORE(&w->page->word, shm_world_word(w->epoch, open));\n    return",
+        "    sim_buffered_store(&w->page->word, shm_world_word(w->epoch, open), \"~world\");\n    return"),
+    "knows the gates it closed by the time": (
+        STOP, "hold-and-stop-at-one-instant",
+        "        if (w->gates[i]->closed_epoch == w->epoch && !w->gates[i]->arrived)",
+        "        if (w->gates[i]->closed_ns == now && !w->gates[i]->arrived)"),
+    # ---- the daemon's loop
+    "drains the eventfd after the scan": (
+        CAST, "old-kick-is-heard-in-a-stop",
+        "            (void)sim_eventfd_take(((struct cast_vm *)due[i].what)->worker.gate.kick_fd);\n            cast.conductor->kicked(due[i].what);",
+        "            cast.conductor->kicked(due[i].what);\n            (void)sim_eventfd_take(((struct cast_vm *)due[i].what)->worker.gate.kick_fd);"),
+}
+
+
+def mutate(name, srcdir, folder):
+    file, _, *pairs = MUTANTS[name]
+    text = (srcdir / file).read_text()
+    for old, new in zip(pairs[::2], pairs[1::2]):
+        if text.count(old) != 1:
+            raise LookupError(f"{file} has {text.count(old)} times: {old!r}")
+        text = text.replace(old, new)
+    out = folder / pathlib.Path(file).name
+    out.write_text(text)
+    return out
+
+
+def run(name, cc, objects, srcdir, folder):
+    folder.mkdir()
+    try:
+        source = mutate(name, srcdir, folder)
+    except LookupError as e:
+        return False, f"cannot be made any more: {e}"
+    program = folder / "schedules"
+    # Ours first: it has all the names of the member of an archive that it stands for.
+    compiled = subprocess.run([*cc, "-w", "-o", program, source, *objects], capture_output=True,
+                              text=True, check=False)
+    if compiled.returncode != 0:
+        return False, compiled.stderr
+    scenario, _, conductor = MUTANTS[name][1].partition(" ")
+    found = subprocess.run([program, "--only", scenario, "--conductor", conductor or "small", "--runs",
+                            "5000", "--cap", "50000", "--expect-violation", "--folder", folder],
+                           capture_output=True, text=True, check=False, timeout=600)
+    said = [l[2:] for l in found.stdout.splitlines() if ", conductor " in l]
+    return found.returncode == 0, said[0] if said else found.stdout + found.stderr
+
+
+def words(variable):
+    # make keeps the ends of lines that its rules break
+    return shlex.split(os.environ[variable].replace("\\\n", " "))
+
+
+def main():
+    cc, objects, srcdir = words("CC"), words("OBJECTS"), pathlib.Path(os.environ["SRCDIR"])
+    names = [n for n in MUTANTS if not sys.argv[1:] or any(a in n for a in sys.argv[1:])]
+    failed = 0
+    print(f"1..{len(names)}")
+    with tempfile.TemporaryDirectory() as tmp, \
+            concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        results = pool.map(lambda i: run(names[i], cc, objects, srcdir, pathlib.Path(tmp) / str(i)),
+                           range(len(names)))
+        for number, (name, (ok, text)) in enumerate(zip(names, results), 1):
+            print(f"{'ok' if ok else 'not ok'} {number} - found: {name}")
+            for line in text.splitlines():
+                print(f"# {line}")
+            sys.stdout.flush()
+            failed += not ok
+    print(f"# {len(names) - failed} of {len(names)} mutants found")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
