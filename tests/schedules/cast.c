@@ -172,16 +172,14 @@ static void wait_in_poll(struct cast_vm *vm, bool with_timer)
     vm->taken = vm->sent;
 }
 
-static void vm_blocks(struct cast_vm *vm, uint64_t deadline)
+/* Sleeps as Atomics.wait does: the channel is drained, and the sleep goes on. */
+static void vm_sleeps(struct cast_vm *vm, uint64_t deadline)
 {
-    unsigned taken = vm->taken;
     vm_leave(vm, SHM_BLOCKED);
-    int r = 0;
-    /* As a host call that waits for an answer: the message is the answer. */
-    while (r == 0 && (deadline != UINT64_MAX || vm->taken == taken))
-        r = gate_block(&vm->gate, deadline);
+    while (gate_block(&vm->gate, deadline) == 0)
+        ;
     vm_enter(vm);
-    if (deadline != UINT64_MAX && gate_clock_ns(&vm->gate) < deadline)
+    if (gate_clock_ns(&vm->gate) < deadline)
         sim_violation("vm %u: a time-out came early by its clock", vm->index);
 }
 
@@ -217,9 +215,17 @@ static void vm_main(void *userdata)
             safe_point(vm);
             break;
         case 'b':
+        case 'w':
+            vm_enter(vm);
+            vm_sleeps(vm, *p == 'w' ? UINT64_MAX : gate_clock_ns(&vm->gate) + BLOCK_NS);
+            guest_step(vm);
+            safe_point(vm);
+            break;
         case 'B':
             vm_enter(vm);
-            vm_blocks(vm, *p == 'B' ? UINT64_MAX : gate_clock_ns(&vm->gate) + BLOCK_NS);
+            vm_leave(vm, SHM_BLOCKED);
+            wait_in_poll(vm, false);
+            vm_enter(vm);
             guest_step(vm);
             safe_point(vm);
             break;

@@ -9,6 +9,7 @@
  *   p  a safe point without an interrupt
  *   i  idle until a message comes, then a step        t  idle until a timer fires, then a step
  *   b  blocked for a time of its clock, then a step   B  blocked until a message comes, then a step
+ *   w  blocked for ever; takes messages meanwhile
  *   S  runs for ever; comes to a safe point only by interrupts, and makes a step after each
  *   x  the process ends itself
  *   L  from here on it lies: shows parked and runs    N  never comes to a safe point again

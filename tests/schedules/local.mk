@@ -16,6 +16,7 @@ $(%C%_libproduct_a_OBJECTS): | $(PROTO_GENERATED_H)
 	%D%/cast.c %D%/cast.h \
 	%D%/conductor_small.c \
 	%D%/coro.c %D%/coro.h \
+	%D%/explore.c %D%/explore.h \
 	%D%/scenarios.c \
 	%D%/sim.c %D%/sim.h %D%/sim_calls.h
 %C%_libschedules_a_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
@@ -23,10 +24,26 @@ $(%C%_libschedules_a_OBJECTS): | $(PROTO_GENERATED_H)
 SCHEDULES_LIBS = %D%/libschedules.a %D%/libproduct.a
 
 check_PROGRAMS += %D%/schedules
-%C%_schedules_SOURCES = %D%/explore.c
+%C%_schedules_SOURCES = %D%/main.c
 %C%_schedules_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
 %C%_schedules_LDADD = $(SCHEDULES_LIBS)
 $(%C%_schedules_OBJECTS): | $(PROTO_GENERATED_H)
+
+check_PROGRAMS += %D%/test_schedules
+TESTS += %D%/test_schedules
+%C%_test_schedules_SOURCES = %D%/test_schedules.c
+%C%_test_schedules_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
+%C%_test_schedules_LDADD = $(SCHEDULES_LIBS)
+$(%C%_test_schedules_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_test_forced_SOURCES = %D%/test_forced.c tests/support/unit.h
+%C%_test_forced_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
+%C%_test_forced_LDADD = $(SCHEDULES_LIBS) $(CMOCKA_LIBS)
+$(%C%_test_forced_OBJECTS): | $(PROTO_GENERATED_H)
+if HAVE_CMOCKA
+check_PROGRAMS += %D%/test_forced
+TESTS += %D%/test_forced
+endif
 
 # At least a million schedules, and every mutant. SCHEDULES_FLAGS='--runs 1000000 --seed 7' for more.
 SCHEDULES_FLAGS =

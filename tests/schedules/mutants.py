@@ -54,7 +54,7 @@ MUTANTS = {
         "            if (gate_is_open(g))\n                return 0;\n            if (gate_epoch(g) != epoch)",
         "            if (gate_is_open(g))\n                return 0;\n            bell = SHM_LOAD(&g->command->bell);\n            if (gate_epoch(g) != epoch)"),
     "drains the channel before it reads the bell": (
-        GATE, "idle-woken-by-message,all-blocked,blocked-for-an-answer",
+        GATE, "blocked-takes-messages,all-blocked",
         "    uint32_t bell = SHM_LOAD(&g->command->bell);\n    if (gate_drain(g, bell) > 0)\n        return -ECANCELED;",
         "    if (gate_drain(g, SHM_LOAD(&g->command->bell)) > 0)\n        return -ECANCELED;\n    uint32_t bell = SHM_LOAD(&g->command->bell);"),
     "sleeps on without showing the new epoch": (
@@ -70,7 +70,7 @@ MUTANTS = {
         "        uint64_t world = SHM_LOAD(&g->world->word), command = SHM_LOAD(&g->command->word);\n        if (SHM_LOAD(&g->world->word) == world)\n            return",
         "        uint64_t command = SHM_LOAD(&g->command->word), world = SHM_LOAD(&g->world->word);\n        return"),
     "drains the channel only once": (
-        GATE, "blocked-for-an-answer",
+        GATE, "blocked-takes-messages",
         "if (g->drained && g->drained_bell == bell)", "if (g->drained)"),
     "waits behind a closed gate for a clock that stands": (
         GATE, "blocked-stays-stopped",
@@ -147,11 +147,11 @@ MUTANTS = {
     "an opening has no epoch of its own": (
         STOP, "busy-stop-resume", "    w->epoch++;\n    w->open = open;", "    w->epoch += !open;\n    w->open = open;"),
     "sends a message without the bell": (
-        STOP, "blocked-for-an-answer", "void stop_message_sent(struct stop_gate *g)\n{\n    bump(g);", "void stop_message_sent(struct stop_gate *g)\n{"),
+        STOP, "blocked-takes-messages", "void stop_message_sent(struct stop_gate *g)\n{\n    bump(g);", "void stop_message_sent(struct stop_gate *g)\n{"),
     "sends a message and wakes the parked only": (
-        STOP, "blocked-for-an-answer", "    if (state == SHM_PARKED || state == SHM_BLOCKED)", "    if (state == SHM_PARKED)"),
+        STOP, "blocked-takes-messages", "    if (state == SHM_PARKED || state == SHM_BLOCKED)", "    if (state == SHM_PARKED)"),
     "looks at the state before it bumps for a message": (
-        STOP, "blocked-for-an-answer,all-blocked", "void stop_message_sent(struct stop_gate *g)\n{\n    bump(g);", "void stop_message_sent(struct stop_gate *g)\n{\n    enum shm_state state = stop_state(g);\n    bump(g);",
+        STOP, "blocked-takes-messages,all-blocked", "void stop_message_sent(struct stop_gate *g)\n{\n    bump(g);", "void stop_message_sent(struct stop_gate *g)\n{\n    enum shm_state state = stop_state(g);\n    bump(g);",
         "    enum shm_state state = stop_state(g);\n    if (state == SHM_PARKED || ", "    if (state == SHM_PARKED || "),
     "closed stays in the store buffer": (
         STOP, "enters-while-stopped,busy-stop-resume",
