@@ -162,11 +162,13 @@ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
     char name[LIMIT_NAME_BYTES + 1];
     snprintf(name, sizeof name, "cli:%u", (unsigned)uid);
     struct entry *e = find_name(all, name);
-    int r = e ? 0 : make(all, uid, name, &e);
-    if (r < 0)
-        return r;
-    e->d.hold_policy = true;
-    all->events.on_changed(all->events.userdata, &e->d);
+    if (!e) {
+        int r = make(all, uid, name, &e);
+        if (r < 0)
+            return r;
+        e->d.hold_policy = true;
+        all->events.on_changed(all->events.userdata, &e->d);
+    }
     *ret = &e->d;
     return 0;
 }

@@ -32,7 +32,11 @@ struct world {
     uint64_t stop_ns;    /* of the store of the last stop; 0: its first ticket has been served */
     uint64_t stopped_ns; /* of the change of mode that ended it */
     uint64_t expires_us;
-    bool late;           /* the deadline of this stop has passed: who is missing gets frozen */
+    bool announced; /* the stop under way has been published */
+    bool late;      /* the deadline of this stop has passed: who is missing gets frozen */
+    const char *stop_why;
+    uint64_t stop_ticket;
+    uid_t stop_uid;
     const char *end_why; /* why a run-one ended; of the stop that follows */
 
     /* Run-one: the mode to return to while there is a control ticket. */
@@ -415,7 +419,27 @@ static void begin_stop(struct world *w, const struct ticket *t, const char *why)
     w->stop_ns = w->stop.changed_ns;
     if (ran)
         w->closed_ns = w->stop_ns;
-    publish(w, EVENT_WORLD_STOPPING, t, NULL, why);
+    w->announced = false;
+    w->stop_why = why;
+    w->stop_ticket = t->id;
+    w->stop_uid = t->request.uid;
+}
+
+/* What is due after the gates have closed and who is missing has been asked to come: nobody waits
+ * for it. */
+static void announce_stop(struct world *w)
+{
+    if (w->announced)
+        return;
+    w->announced = true;
+    stop_settle(&w->stop);
+    struct event e = {.kind = EVENT_WORLD_STOPPING,
+                      .world = w->name,
+                      .epoch = w->stop.epoch,
+                      .ticket = w->stop_ticket,
+                      .uid = w->stop_uid,
+                      .detail = w->stop_why};
+    event_bus_publish(w->all->bus, &e);
 }
 
 /* The timers of a stop that is not complete at once. */
@@ -553,16 +577,19 @@ static bool step_stopping(struct world *w)
 {
     struct ticket *t = first_servable(w);
     if (!t && !w->control) {
+        announce_stop(w);
         reopen(w, "cancelled");
         return true;
     }
     if (!t && w->run.one) {
+        announce_stop(w);
         enter_run_one(w);
         return true;
     }
     if (stop_scan(&w->stop) > 0)
         stop_kick(&w->stop);
     if (!fulfilled(w, t ? t : w->control)) {
+        announce_stop(w);
         await_stop(w);
         if (w->late)
             give_up(w);
@@ -574,6 +601,7 @@ static bool step_stopping(struct world *w)
     end_stop_timers(w);
     set_mode(w, WORLD_STOPPED, w->late ? "the others are frozen" : "all arrived");
     w->stopped_ns = shm_now_ns();
+    announce_stop(w);
     if (!t) {
         /* A run-one has ended; its controller has the world again. */
         set_target(w, choose_target(w, w->control));

@@ -58,6 +58,8 @@ void shm_yield(const char *label);
 #define SHM_ADD(p, v) atomic_fetch_add_explicit((p), SHM_VALUE(v, "add " #p), memory_order_seq_cst)
 /* Hints, ordered by the seq_cst access that follows or came before. */
 #define SHM_LOAD_RELAXED(p) (SHM_YIELD("load " #p), atomic_load_explicit((p), memory_order_relaxed))
+#define SHM_STORE_RELEASE(p, v)                                                                    \
+    atomic_store_explicit((p), SHM_VALUE(v, "store " #p), memory_order_release)
 #define SHM_STORE_RELAXED(p, v)                                                                    \
     atomic_store_explicit((p), SHM_VALUE(v, "store " #p), memory_order_relaxed)
 

@@ -53,15 +53,44 @@ static bool gate_missing(const struct stop_gate *g)
     return !g->open && !g->arrived;
 }
 
-/* Stores the held-time record. Partner: gate.c, gate_read_held(). */
+/* Stores the held-time record. Partner: gate.c, gate_read_held(). A sequence lock: odd before the
+ * fields, even after them; nothing else depends on its order. */
 static void record_write(struct stop_gate *g, uint64_t since_ns)
 {
     struct command_page *c = g->command;
     uint32_t seq = atomic_load_explicit(&c->held_seq, memory_order_relaxed);
-    SHM_STORE(&c->held_seq, seq + 1);
-    SHM_STORE(&c->held_ns, g->held_ns);
-    SHM_STORE(&c->held_since_ns, since_ns);
-    SHM_STORE(&c->held_seq, seq + 2);
+    SHM_STORE_RELAXED(&c->held_seq, seq + 1);
+    atomic_thread_fence(memory_order_release);
+    SHM_STORE_RELAXED(&c->held_ns, g->held_ns);
+    SHM_STORE_RELAXED(&c->held_since_ns, since_ns);
+    SHM_STORE_RELEASE(&c->held_seq, seq + 2);
+    g->record_due = false;
+}
+
+/* Is parked since its gate closed; the time is its own word, if that can be. */
+static void gate_acked(struct stop_gate *g, uint64_t now)
+{
+    uint64_t said = SHM_LOAD_RELAXED(&g->status->parked_ns);
+    g->how = STOP_ACKED;
+    g->arrived_ns = said >= g->closed_ns && said <= now ? said : now;
+}
+
+static bool is_ack(const struct stop_gate *g, uint64_t status)
+{
+    return shm_status_state(status) == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch;
+}
+
+/* Counts a worker whose status is not running. `now` 0: to be asked. */
+static void gate_count(struct stop_gate *g, uint64_t status, uint64_t now)
+{
+    g->arrived = true;
+    g->world->n_missing--;
+    if (is_ack(g, status)) {
+        gate_acked(g, shm_now_ns());
+        return;
+    }
+    g->how = STOP_HELD;
+    g->arrived_ns = now ? now : shm_now_ns();
 }
 
 /* Counts the worker if it has arrived. A status other than running that is loaded after the store
@@ -70,20 +99,8 @@ static void record_write(struct stop_gate *g, uint64_t since_ns)
 static void gate_look(struct stop_gate *g)
 {
     uint64_t status = SHM_LOAD(&g->status->word);
-    enum shm_state state = shm_status_state(status);
-    if (state == SHM_RUNNING)
-        return;
-    uint64_t now = shm_now_ns();
-    g->arrived = true;
-    g->arrived_ns = now;
-    g->how = STOP_HELD;
-    if (state == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch) {
-        g->how = STOP_ACKED;
-        uint64_t said = SHM_LOAD_RELAXED(&g->status->parked_ns);
-        if (said >= g->closed_ns && said <= now)
-            g->arrived_ns = said;
-    }
-    g->world->n_missing--;
+    if (shm_status_state(status) != SHM_RUNNING)
+        gate_count(g, status, 0);
 }
 
 /* After the store that closed this gate. `now` is the time of that store. */
@@ -97,10 +114,11 @@ static void gate_closed(struct stop_gate *g, uint64_t now)
     g->world->n_missing++;
     uint64_t status = SHM_LOAD(&g->status->word);
     g->was = shm_status_state(status);
+    g->record_due = true;
     if (g->was != SHM_RUNNING)
-        gate_look(g);
+        gate_count(g, status, now);
     /* It has come to its gate since the store: before that it ran. */
-    if (g->was == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch)
+    if (is_ack(g, status))
         g->was = SHM_RUNNING;
 }
 
@@ -209,14 +227,19 @@ void stop_close(struct stop_world *w)
     for (size_t i = 0; i < w->n_gates; i++)
         if (w->gates[i]->open)
             gate_closed(w->gates[i], now);
-    /* Memory first, system calls after it, the clocks last. Those that closed just now are known by
-     * the epoch: one that a hold closed before may have the same time, and has had its poke. */
+    /* Memory first, system calls after it, the clocks last, by stop_settle(). Those that closed
+     * just now are known by the epoch: one that a hold closed before may have the same time, and
+     * has had its poke. */
     for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
         if (w->gates[i]->closed_epoch == w->epoch && !w->gates[i]->arrived)
             gate_poke(w->gates[i]);
+}
+
+void stop_settle(struct stop_world *w)
+{
     for (size_t i = 0; i < w->n_gates; i++)
-        if (w->gates[i]->closed_epoch == w->epoch)
-            record_write(w->gates[i], now);
+        if (w->gates[i]->record_due)
+            record_write(w->gates[i], w->gates[i]->closed_ns);
 }
 
 void stop_open(struct stop_world *w)
@@ -322,11 +345,8 @@ enum stop_how stop_how_now(struct stop_gate *g)
         gate_look(g);
     if (g->open || !g->arrived)
         return STOP_NOT_ARRIVED;
-    if (g->how == STOP_HELD) {
-        uint64_t status = SHM_LOAD(&g->status->word);
-        if (shm_status_state(status) == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch)
-            g->how = STOP_ACKED;
-    }
+    if (g->how == STOP_HELD && is_ack(g, SHM_LOAD(&g->status->word)))
+        gate_acked(g, shm_now_ns());
     return g->how;
 }
 

@@ -47,6 +47,7 @@ struct stop_gate {
     uint64_t closed_epoch; /**< world epoch at the store that closed the gate */
     uint64_t closed_ns;    /**< CLOCK_MONOTONIC of that store */
     uint64_t held_ns;      /**< all finished closings together */
+    bool record_due;       /**< the record of this closing has not been written */
     bool arrived;
     enum stop_how how;
     enum shm_state was;  /**< what it did when the gate closed */
@@ -81,8 +82,12 @@ void stop_gate_done(struct stop_gate *g);
 /** Closes our copies of the memfds once the worker has its own. */
 void stop_gate_handed_over(struct stop_gate *g);
 
-/** Closes every gate of the world with one store, and pokes those whose VM runs. */
+/** Closes every gate of the world with one store, and pokes those whose VM runs. stop_settle() has
+ *  to follow. */
 void stop_close(struct stop_world *w);
+/** Stops the clocks of those that stop_close() closed: writes their records. Not urgent: a worker's
+ *  clock never goes back, so it just stands still from when it was last read. */
+void stop_settle(struct stop_world *w);
 /** Opens the world with one store; rings those that are parked. Holds and unborn stay closed. */
 void stop_open(struct stop_world *w);
 /**

@@ -451,6 +451,7 @@ static uint64_t stop_all(struct stop_world *w)
 {
     uint64_t start = shm_now_ns();
     stop_close(w);
+    stop_settle(w);
     while (stop_kick(w) > 0) {
         struct pollfd p[2 * MAX_VMS];
         size_t n = w->n_gates;
@@ -629,6 +630,7 @@ static void case_gate(struct zygote *z, struct stop_world *w)
     pump_for(&v, 50);
     CHECK(v.console_bytes == 0 && stop_state(&v.gate) == SHM_PARKED);
     stop_close(w);
+    stop_settle(w);
     stop_admit(&v.gate);
     pump_for(&v, 50);
     CHECK(v.console_bytes == 0);
@@ -828,6 +830,7 @@ static void case_hang(struct zygote *z, struct stop_world *w)
     vm_run(&v, z, w, false, "print go\nhang\n");
     UNTIL(&v, v.console_bytes > 0);
     stop_close(w);
+    stop_settle(w);
     CHECK(stop_kick(w) == 1);
     struct pollfd kick = {.fd = v.gate.kick_fd, .events = POLLIN};
     CHECK(poll(&kick, 1, 200) == 0);
@@ -1062,6 +1065,7 @@ static void case_inspect_slow(struct zygote *z, struct stop_world *w)
     /* Opened, and closed again, in the middle of it. */
     stop_open(w);
     stop_close(w);
+    stop_settle(w);
     CHECK(w->n_missing == 0 && v.gate.how == STOP_HELD);
     UNTIL(&v, v.n_answered == 1);
     UNTIL(&v, shm_status_epoch(v.gate.status->word) == w->epoch);

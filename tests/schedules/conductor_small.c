@@ -59,6 +59,7 @@ static void close_world(struct client *c)
     C.asked = c;
     C.mode = STOPPING;
     stop_close(&C.stop);
+    stop_settle(&C.stop);
     check_arrivals();
 }
 

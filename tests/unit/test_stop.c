@@ -247,6 +247,7 @@ static void world_stop(struct cast *c)
 {
     struct pollfd p[8];
     stop_close(&c->w);
+    stop_settle(&c->w);
     while (stop_kick(&c->w) > 0) {
         for (size_t i = 0; i < c->n; i++)
             p[i] = (struct pollfd){.fd = c->workers[i].daemon_half.kick_fd, .events = POLLIN};
@@ -488,6 +489,7 @@ static void worker_and_daemon_read_the_same_clock(void **state)
     stop_admit(&k->daemon_half);
     for (int i = 0; i < 50; i++) {
         stop_close(&c->w);
+        stop_settle(&c->w);
         assert_int_equal(gate_clock_ns(&k->gate), stop_clock_ns(&k->daemon_half));
         stop_open(&c->w);
         uint64_t before = stop_clock_ns(&k->daemon_half), now = gate_clock_ns(&k->gate);
@@ -522,6 +524,7 @@ static void a_worker_that_never_parks_stays_missing_until_it_does(void **state)
     stop_admit(&k->daemon_half);
     assert_int_equal(gate_enter(&k->gate), 0);
     stop_close(&c->w);
+    stop_settle(&c->w);
     assert_int_equal(stop_kick(&c->w), 1);
     for (int i = 0; i < 100; i++)
         assert_int_equal(stop_scan(&c->w), 1);
@@ -542,6 +545,7 @@ static void a_status_that_no_honest_worker_writes_is_no_arrival(void **state)
     stop_admit(&k->daemon_half);
     SHM_STORE(&k->status->word, 0xff);
     stop_close(&c->w);
+    stop_settle(&c->w);
     assert_int_equal(stop_scan(&c->w), 1);
     SHM_STORE(&k->status->word, UINT64_MAX);
     assert_int_equal(stop_scan(&c->w), 1);
@@ -560,6 +564,7 @@ static void a_park_from_before_the_stop_is_held_and_one_since_is_acked(void **st
     assert_int_equal(gate_enter(&young->gate), 0);
     gate_leave(&old->gate, SHM_PARKED);
     stop_close(&c->w);
+    stop_settle(&c->w);
     assert_int_equal(stop_scan(&c->w), 1);
     gate_leave(&young->gate, SHM_PARKED);
     assert_int_equal(stop_scan(&c->w), 0);
@@ -574,6 +579,7 @@ static void arrival_times_of_a_liar_are_not_believed(void **state)
     stop_admit(&k->daemon_half);
     assert_int_equal(gate_enter(&k->gate), 0);
     stop_close(&c->w);
+    stop_settle(&c->w);
     gate_leave(&k->gate, SHM_PARKED);
     atomic_store(&k->status->parked_ns, UINT64_MAX);
     assert_int_equal(stop_scan(&c->w), 0);
@@ -590,6 +596,7 @@ static void a_running_vm_is_poked_once_for_each_closing(void **state)
     assert_int_equal(gate_enter(&k->gate), 0);
     for (uint32_t i = 1; i <= 3; i++) {
         stop_close(&c->w);
+        stop_settle(&c->w);
         stop_kick(&c->w);
         stop_hold(&k->daemon_half);
         stop_release(&k->daemon_half);
@@ -599,6 +606,7 @@ static void a_running_vm_is_poked_once_for_each_closing(void **state)
     }
     gate_leave(&k->gate, SHM_IDLE);
     stop_close(&c->w);
+    stop_settle(&c->w);
     assert_int_equal(SHM_LOAD(&k->command->poke), 3);
 }
 
@@ -678,6 +686,7 @@ static void a_worker_that_goes_away_is_not_missing(void **state)
     assert_int_equal(gate_enter(&k->gate), 0);
     assert_int_equal(gate_enter(&other->gate), 0);
     stop_close(&c->w);
+    stop_settle(&c->w);
     assert_int_equal(c->w.n_missing, 2);
     stop_gate_done(&k->daemon_half);
     assert_int_equal(c->w.n_missing, 1);
