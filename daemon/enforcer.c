@@ -81,6 +81,7 @@ static bool step(struct enforcer *e, struct worker *w)
     if (freezer_is_frozen(&w->cell, w->pid) == 1) {
         judge(w);
         f->state = WORKER_FROZEN;
+        stop_excuse(&w->gate, true);
         e->events->on_frozen(e->userdata, w);
         return true;
     }
@@ -162,6 +163,7 @@ void enforcer_thaw(struct enforcer *e, struct worker *w)
     (void)e;
     enum worker_freeze_state was = w->freeze.state;
     w->freeze = (struct worker_freeze){.lied = w->freeze.lied};
+    stop_excuse(&w->gate, false);
     if (was != WORKER_THAWED && was != WORKER_SETTLING)
         freezer_thaw(&w->cell, w->pidfd);
 }

@@ -620,6 +620,8 @@ static bool step_stopped(struct world *w)
     if (t) {
         if (!fulfilled(w, t)) {
             await_stop(w);
+            if (w->late)
+                give_up(w);
             return false;
         }
         end_stop_timers(w);

@@ -50,7 +50,7 @@ static int world_add(struct stop_world *w, struct stop_gate *g)
 
 static bool gate_missing(const struct stop_gate *g)
 {
-    return !g->open && !g->arrived;
+    return !g->open && !g->arrived && !g->excused;
 }
 
 /* Stores the held-time record. Partner: gate.c, gate_read_held(). A sequence lock: odd before the
@@ -83,8 +83,9 @@ static bool is_ack(const struct stop_gate *g, uint64_t status)
 /* Counts a worker whose status is not running. `now` 0: to be asked. */
 static void gate_count(struct stop_gate *g, uint64_t status, uint64_t now)
 {
+    if (gate_missing(g))
+        g->world->n_missing--;
     g->arrived = true;
-    g->world->n_missing--;
     if (is_ack(g, status)) {
         gate_acked(g, shm_now_ns());
         return;
@@ -111,7 +112,8 @@ static void gate_closed(struct stop_gate *g, uint64_t now)
     g->closed_ns = now;
     g->arrived = false;
     g->how = STOP_NOT_ARRIVED;
-    g->world->n_missing++;
+    if (gate_missing(g))
+        g->world->n_missing++;
     uint64_t status = SHM_LOAD(&g->status->word);
     g->was = shm_status_state(status);
     g->record_due = true;
@@ -348,6 +350,14 @@ enum stop_how stop_how_now(struct stop_gate *g)
     if (g->how == STOP_HELD && is_ack(g, SHM_LOAD(&g->status->word)))
         gate_acked(g, shm_now_ns());
     return g->how;
+}
+
+void stop_excuse(struct stop_gate *g, bool excused)
+{
+    bool before = gate_missing(g);
+    g->excused = excused;
+    bool after = gate_missing(g);
+    g->world->n_missing = g->world->n_missing - before + after;
 }
 
 static void bump(struct stop_gate *g)

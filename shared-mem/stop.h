@@ -49,6 +49,7 @@ struct stop_gate {
     uint64_t held_ns;      /**< all finished closings together */
     bool record_due;       /**< the record of this closing has not been written */
     bool arrived;
+    bool excused; /**< the kernel keeps it from running: nobody waits for it to arrive */
     enum stop_how how;
     enum shm_state was;  /**< what it did when the gate closed */
     uint64_t arrived_ns; /**< CLOCK_MONOTONIC, between closed_ns and when we saw it */
@@ -62,7 +63,7 @@ struct stop_world {
     uint64_t changed_ns; /**< CLOCK_MONOTONIC of the last store of the world word */
     struct stop_gate **gates;
     size_t n_gates, size_gates;
-    size_t n_missing;         /**< gates that are closed and have not arrived */
+    size_t n_missing;         /**< gates that are closed, have not arrived, are not excused */
     struct stop_gate *kicked; /**< the one that was asked last, NULL if none or gone */
     struct stop_gate *runner; /**< run-one: has the permit of this epoch; NULL: nobody */
 };
@@ -117,6 +118,9 @@ void stop_release(struct stop_gate *g);
 
 /** Looks how this VM counts at this moment. One that was held is acked once it has parked. */
 enum stop_how stop_how_now(struct stop_gate *g);
+
+/** Whether a VM need not arrive, since it cannot run: then a stop does not wait for it. */
+void stop_excuse(struct stop_gate *g, bool excused);
 
 /** Bumps the bell, and wakes whoever sleeps on it. */
 void stop_ring(struct stop_gate *g);

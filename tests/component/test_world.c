@@ -935,6 +935,28 @@ static void who_misses_the_deadline_is_frozen_and_runs_on_after_the_resume(void 
         usleep(1000);
 }
 
+static void a_frozen_vm_keeps_no_later_stop_waiting(void **state)
+{
+    (void)state;
+    struct player *late = born(0, SHM_RUNNING), *p = born(1, SHM_RUNNING);
+    struct outcome o = {0}, again = {0};
+    give_process(late, true);
+    give_process(p, false);
+    stop_as(&o, false, false);
+    arrives(p);
+    loop_until(&o.served);
+    assert_int_equal(o.missing[0], 1);
+    assert_int_equal(run_one(p, WORLD_RUNNER_EXIT_STOP, false, 0), 0);
+    shows(p, SHM_RUNNING);
+    uint32_t kicks = atomic_load(&late->worker.gate.command->kick);
+    stop(&again, TICKET_ADMIN, 0);
+    assert_int_equal(atomic_load(&late->worker.gate.command->kick), kicks); /* not asked */
+    assert_int_equal(again.served, 0);
+    arrives(p); /* and not the timer that completes it, but this */
+    assert_int_equal(again.served, 1);
+    assert_int_equal(again.n_missing, 1);
+}
+
 static void who_misses_the_deadline_is_killed_if_asked(void **state)
 {
     (void)state;
@@ -1120,6 +1142,7 @@ static const struct CMUnitTest tests[] = {
     TEST(enforced_means_that_the_kernel_has_confirmed_it),
     TEST(a_worker_that_says_it_is_parked_and_runs_on_is_caught_and_named),
     TEST(who_misses_the_deadline_is_frozen_and_runs_on_after_the_resume),
+    TEST(a_frozen_vm_keeps_no_later_stop_waiting),
     TEST(who_misses_the_deadline_is_killed_if_asked),
     TEST(one_that_serves_a_request_is_thawed_alone_and_frozen_again),
     TEST(a_runner_is_thawed_and_the_others_stay_frozen),
