@@ -73,7 +73,7 @@ EXTRA_%C%_component_worker_driver_DEPENDENCIES = \
 	stillpoint-worker-fake$(EXEEXT) stillpoint-worker-mozjs$(EXEEXT)
 $(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
 
-# Plays the worker for the SpiderMonkey adapter; test_engine.py runs programs with it.
+# Plays the worker for the SpiderMonkey adapter; the tests in engine/ run programs with it.
 ENGINE_HOST = %D%/support/engine_host/engine-host
 %C%_support_engine_host_engine_host_SOURCES = %D%/support/engine_host/host_main.cc
 %C%_support_engine_host_engine_host_CXXFLAGS = $(AM_CXXFLAGS) -pthread
@@ -107,13 +107,20 @@ $(%C%_component_test_world_OBJECTS): | $(PROTO_GENERATED_H)
 # Checks of the tree itself; they print TAP.
 SOURCE_TESTS = %D%/include_table/check.py
 
-check_PROGRAMS += $(ENGINE_HOST)
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
 TESTS += $(UNIT_TESTS) $(COMPONENT_TESTS)
 endif
 TESTS += $(SOURCE_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS)
+
+# The SpiderMonkey adapter alone. A sanitizer and the engine both want the same faults.
+ENGINE_TESTS = %D%/engine/test_inspect.py
+dist_check_SCRIPTS += $(ENGINE_TESTS)
+if !SANITIZE
+check_PROGRAMS += $(ENGINE_HOST)
+TESTS += $(ENGINE_TESTS)
+endif
 
 # All speak TAP. cmocka needs to be told so. A test never writes beside the sources.
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh

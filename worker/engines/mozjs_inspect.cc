@@ -10,15 +10,18 @@
 #include "mozjs_internal.h"
 
 #include <js/GCAPI.h>
+#include <js/HeapAPI.h>
 #include <js/SavedFrameAPI.h>
 #include <js/Stack.h>
+#include <js/TracingAPI.h>
 #include <js/UbiNode.h>
-#include <js/UbiNodeBreadthFirst.h>
+#include <mozilla/HashTable.h>
 
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
 
+#include <bitset>
 #include <string>
 #include <unordered_map>
 
@@ -84,30 +87,193 @@ struct Row {
     uint64_t bytes = 0;
 };
 
-/** Visits each thing that can be reached once. */
-struct Counter {
-    struct NodeData {
-    };
-    using Traversal = JS::ubi::BreadthFirst<Counter>;
+/** What a thing is to our census, and how the memory tools call it. */
+JS::ubi::Node node_of(JS::GCCellPtr cell)
+{
+    switch (cell.kind()) {
+    case JS::TraceKind::Object:
+        return JS::ubi::Node(&cell.as<JSObject>());
+    case JS::TraceKind::String:
+        return JS::ubi::Node(&cell.as<JSString>());
+    case JS::TraceKind::Symbol:
+        return JS::ubi::Node(&cell.as<JS::Symbol>());
+    case JS::TraceKind::BigInt:
+        return JS::ubi::Node(&cell.as<JS::BigInt>());
+    case JS::TraceKind::Script:
+        return JS::ubi::Node(&cell.as<js::BaseScript>());
+    default:
+        return JS::ubi::Node();
+    }
+}
 
-    JS::Realm *own_realm;
-    std::unordered_map<std::string, Row> &rows;
-    /* Class names are static texts; most things share a few of them. */
-    std::unordered_map<const char *, Row *> by_pointer = {};
+JS::GCCellPtr cell_of(const JS::ubi::Node &node)
+{
+    if (node.is<JSObject>())
+        return JS::GCCellPtr(node.as<JSObject>());
+    if (node.is<JSString>())
+        return JS::GCCellPtr(node.as<JSString>());
+    if (node.is<JS::Symbol>())
+        return JS::GCCellPtr(node.as<JS::Symbol>());
+    if (node.is<JS::BigInt>())
+        return JS::GCCellPtr(node.as<JS::BigInt>());
+    if (node.is<js::BaseScript>())
+        return JS::GCCellPtr(node.as<js::BaseScript>());
+    return nullptr;
+}
 
-    bool operator()(Traversal &, JS::ubi::Node, const JS::ubi::Edge &edge, NodeData *, bool first)
+/** A set of things of the heap: one bit for each address where one may lie. */
+class SeenSet
+{
+  public:
+    bool has(uint64_t address)
     {
-        if (first)
-            count(edge.referent);
+        const Bits *bits = find(address);
+        return bits && bits->test(index(address));
+    }
+
+    /** False if memory ran out. *ret_new: it was not there before. */
+    bool add(uint64_t address, bool *ret_new)
+    {
+        Bits *bits = find(address);
+        if (!bits && !(bits = add_chunk(address)))
+            return false;
+        *ret_new = !bits->test(index(address));
+        bits->set(index(address));
         return true;
+    }
+
+  private:
+    using Bits = std::bitset<js::gc::ChunkSize / js::gc::CellAlignBytes>;
+
+    mozilla::HashMap<uint64_t, js::UniquePtr<Bits>, mozilla::DefaultHasher<uint64_t>,
+                     js::SystemAllocPolicy>
+        chunks;
+    uint64_t last_chunk = 0; /**< that was looked for; 0 is none */
+    Bits *last_bits = nullptr;
+
+    static size_t index(uint64_t address)
+    {
+        return (address & js::gc::ChunkMask) / js::gc::CellAlignBytes;
+    }
+
+    Bits *find(uint64_t address)
+    {
+        uint64_t chunk = address & ~static_cast<uint64_t>(js::gc::ChunkMask);
+        if (chunk != last_chunk) {
+            auto found = chunks.lookup(chunk);
+            last_chunk = chunk;
+            last_bits = found ? found->value().get() : nullptr;
+        }
+        return last_bits;
+    }
+
+    Bits *add_chunk(uint64_t address)
+    {
+        js::UniquePtr<Bits> bits = js::MakeUnique<Bits>();
+        Bits *added = bits.get();
+        if (!bits ||
+            !chunks.put(address & ~static_cast<uint64_t>(js::gc::ChunkMask), std::move(bits)))
+            return nullptr;
+        last_bits = added;
+        return added;
+    }
+};
+
+/* Nobody deletes a tracer through its base class, which has no virtual destructor. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+/**
+ * Counts each thing that can be reached once. The engine's memory tools (JS::ubi) would do all of
+ * it, but their walk takes several times the time and the memory, and memory is what a guest with
+ * a large heap has not: so what a language has is walked by a tracer of our own, and theirs is for
+ * the few things in between that have no public type (shapes and the like), and for sizes.
+ */
+class Counter final : public JS::CallbackTracer
+{
+  public:
+    Counter(engine *e, std::unordered_map<std::string, Row> *ret_rows)
+        : JS::CallbackTracer(e->cx), cx(e->cx),
+          own_realm(js::GetNonCCWObjectRealm(e->prelude_global)), rows(ret_rows)
+    {
+    }
+
+    /** False if memory ran out. */
+    bool count_from(const JS::ubi::RootList &roots)
+    {
+        for (const JS::ubi::Edge &root : roots.edges)
+            add(root.referent);
+        while (ok && walk_one()) {
+        }
+        return ok;
+    }
+
+  private:
+    JSContext *cx;
+    JS::Realm *own_realm;
+    std::unordered_map<std::string, Row> *rows;
+    /* Class names are static texts; most things share a few of them. */
+    std::unordered_map<const char *, Row *> rows_by_pointer;
+    SeenSet seen;
+    js::Vector<JS::GCCellPtr, 0, js::SystemAllocPolicy> cells; /**< seen, and to be walked */
+    js::Vector<JS::ubi::Node, 0, js::SystemAllocPolicy>
+        others; /**< likewise; have no public type */
+    bool found_others = false;
+    bool ok = true;
+
+    void onChild(JS::GCCellPtr cell) override
+    {
+        /* The atoms that every context has, as the memory tools leave them out. */
+        if (cell.mayBeOwnedByOtherRuntime())
+            return;
+        if (JS::ubi::Node node = node_of(cell))
+            add(node);
+        else if (!seen.has(cell.unsafeAsInteger()))
+            found_others = true;
+    }
+
+    void add(const JS::ubi::Node &node)
+    {
+        bool is_new = false;
+        ok = ok && seen.add(node.identifier(), &is_new);
+        if (!ok || !is_new)
+            return;
+        JS::GCCellPtr cell = cell_of(node);
+        ok = cell ? cells.append(cell) : others.append(node);
+        if (ok)
+            count(node);
+    }
+
+    bool walk_one()
+    {
+        if (!others.empty()) {
+            add_edges(others.popCopy());
+            return true;
+        }
+        if (cells.empty())
+            return false;
+        JS::GCCellPtr cell = cells.popCopy();
+        found_others = false;
+        JS::TraceChildren(this, cell);
+        if (found_others)
+            add_edges(node_of(cell));
+        return true;
+    }
+
+    void add_edges(const JS::ubi::Node &node)
+    {
+        js::UniquePtr<JS::ubi::EdgeRange> edges = node.edges(cx, false);
+        ok = ok && edges;
+        for (; ok && !edges->empty(); edges->popFront())
+            add(edges->front().referent);
     }
 
     void count(const JS::ubi::Node &node)
     {
         const char *name = name_of(node);
-        Row *&row = by_pointer[name];
+        Row *&row = rows_by_pointer[name];
         if (!row)
-            row = &rows[name];
+            row = &(*rows)[name];
         row->count++;
         row->bytes += node.size(size_of_malloc);
     }
@@ -131,18 +297,14 @@ struct Counter {
     }
 };
 
+#pragma GCC diagnostic pop
+
 bool count_heap(engine *e, std::unordered_map<std::string, Row> *rows)
 {
-    JSContext *cx = e->cx;
-    JS::ubi::RootList roots(cx);
+    JS::ubi::RootList roots(e->cx);
     /* Empties the nursery, and ends a collection that is under way. */
     auto [ok, no_gc] = roots.init();
-    if (!ok)
-        return false;
-    Counter counter{js::GetNonCCWObjectRealm(e->prelude_global), *rows};
-    Counter::Traversal traversal(cx, counter, no_gc);
-    traversal.wantNames = false;
-    return traversal.addStart(JS::ubi::Node(&roots)) && traversal.traverse();
+    return ok && Counter(e, rows).count_from(roots);
 }
 
 /* Stack */
