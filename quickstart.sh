@@ -112,6 +112,12 @@ paste -d' ' "$dir/stopped" "$dir/still" | awk '
     }
     END { if (ran) { print "quickstart: ran in a stopped world:" ran > "/dev/stderr"; exit 1 } }'
 
+show world bt
+show continue ticker --only
+sleep 0.5
+show world stop --enforce
+show list
+
 show world resume
 sleep 0.5
 activity >"$dir/resumed"
@@ -122,6 +128,7 @@ paste -d' ' "$dir/still" "$dir/resumed" | awk '
 printf '\n$ stillctl logs -n 3 ticker      # its clock stood still\n'
 ctl logs -n 3 ticker
 
+show world gc
 show kill hot-js hot-wasm ticker waiter
 show list
 kill "$daemon"

@@ -166,34 +166,42 @@ static int put_error(struct item *item, const char *name, const char *why)
     return put(item, &m);
 }
 
-static int put_answer(struct item *item, const struct worker *w,
+/* Of what a VM answered only what its kind of request asks for. */
+static int put_answer(struct item *item, unsigned kind, const struct worker *w,
                       const struct worker_inspected *answer)
 {
-    static const char *const kinds[] = {"js", "wasm", "host"};
+    static const char *const kinds[] = {
+        [WORKER_FRAME_JS] = "js", [WORKER_FRAME_WASM] = "wasm", [WORKER_FRAME_HOST] = "host"};
     if (answer->error)
         return put_error(item, w->name, answer->error);
+    bool gc = kind == STILLPOINT__API__INSPECT_KIND__INSPECT_GC;
+    size_t n_classes =
+        kind == STILLPOINT__API__INSPECT_KIND__INSPECT_CENSUS ? answer->n_classes : 0;
+    size_t n_frames = kind == STILLPOINT__API__INSPECT_KIND__INSPECT_STACKS ? answer->n_frames : 0;
     VmInspection m = STILLPOINT__API__VM_INSPECTION__INIT;
-    Stillpoint__Api__ClassCount *classes = calloc(answer->n_classes + 1, sizeof *classes);
-    Stillpoint__Api__ClassCount **class_at = calloc(answer->n_classes + 1, sizeof *class_at);
-    Stillpoint__Api__Frame *frames = calloc(answer->n_frames + 1, sizeof *frames);
-    Stillpoint__Api__Frame **frame_at = calloc(answer->n_frames + 1, sizeof *frame_at);
+    Stillpoint__Api__ClassCount *classes = calloc(n_classes + 1, sizeof *classes);
+    Stillpoint__Api__ClassCount **class_at = calloc(n_classes + 1, sizeof *class_at);
+    Stillpoint__Api__Frame *frames = calloc(n_frames + 1, sizeof *frames);
+    Stillpoint__Api__Frame **frame_at = calloc(n_frames + 1, sizeof *frame_at);
     int r = classes && class_at && frames && frame_at ? 0 : -ENOMEM;
     if (r == 0) {
         API_SET(&m, vm, item->vm);
         m.name = API_TEXT(w->name);
-        API_SET(&m, before_bytes, answer->before_bytes);
-        API_SET(&m, after_bytes, answer->after_bytes);
+        if (gc) {
+            API_SET(&m, before_bytes, answer->before_bytes);
+            API_SET(&m, after_bytes, answer->after_bytes);
+        }
         API_SET(&m, truncated, answer->truncated);
         m.classes = class_at;
         m.frames = frame_at;
-        for (; m.n_classes < answer->n_classes; m.n_classes++) {
+        for (; m.n_classes < n_classes; m.n_classes++) {
             Stillpoint__Api__ClassCount *c = class_at[m.n_classes] = &classes[m.n_classes];
             stillpoint__api__class_count__init(c);
             c->class_name = API_TEXT(answer->classes[m.n_classes].name);
             API_SET(c, count, answer->classes[m.n_classes].count);
             API_SET(c, bytes, answer->classes[m.n_classes].bytes);
         }
-        for (; m.n_frames < answer->n_frames; m.n_frames++) {
+        for (; m.n_frames < n_frames; m.n_frames++) {
             Stillpoint__Api__Frame *f = frame_at[m.n_frames] = &frames[m.n_frames];
             const struct worker_frame *from = &answer->frames[m.n_frames];
             stillpoint__api__frame__init(f);
@@ -203,7 +211,8 @@ static int put_answer(struct item *item, const struct worker *w,
             f->url = API_TEXT(from->url);
             API_SET(f, line, from->line);
             API_SET(f, column, from->column);
-            API_SET(f, offset, from->offset);
+            if (from->kind == WORKER_FRAME_WASM)
+                API_SET(f, offset, from->offset);
         }
         r = put(item, &m);
     }
@@ -394,7 +403,8 @@ const char *api_inspect_on_inspected(struct api *api, struct worker *w,
         return "answers a request that nobody made";
     struct item *item = find_item(api, w->id, answer->request, &p);
     if (item) {
-        if (put_answer(item, w, answer) < 0)
+        const struct inspection *i = p->data;
+        if (put_answer(item, i->kind, w, answer) < 0)
             (void)put_error(item, w->name, "out of memory for its answer");
         item->request = 0;
         world_serve_end(world, w);

@@ -347,6 +347,9 @@ static void answer(struct world *w, struct ticket *t)
     t->answered = true;
     /* Without memory the report is empty: the stop itself needs none. */
     (void)stop_report_fill(&report, &w->stop, own_stop ? &w->dead : &nobody);
+    if (t->request.enforce && report.stopped_ns > report.closed_ns)
+        report.elapsed_us =
+            (report.stopped_ns - report.closed_ns) / 1000; /* up to the last freeze */
     if (t->request.on_served)
         t->request.on_served(t->request.userdata, &report);
     stop_report_done(&report);
