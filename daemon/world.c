@@ -207,12 +207,15 @@ static struct ticket *first_servable(const struct world *w)
     return NULL;
 }
 
-/* What the world is stopped for, or being stopped for: whose wishes hold. */
+/* What the world is stopped for, or being stopped for: whose wishes hold. A stopped world without
+ * any other ticket stays so for the next one, whose VMs have not all come to where it wants them.
+ */
 static struct ticket *in_service(const struct world *w)
 {
     if (w->operation)
         return w->operation;
-    struct ticket *t = w->mode == WORLD_STOPPING ? first_servable(w) : NULL;
+    bool next = w->mode == WORLD_STOPPING || (w->mode == WORLD_STOPPED && !w->control);
+    struct ticket *t = next ? first_servable(w) : NULL;
     return t ? t : w->control;
 }
 
@@ -509,15 +512,17 @@ static void enter_run_one(struct world *w)
 }
 
 /* Not even a freeze could be confirmed for somebody: the tickets whose deadline has passed are told
- * so. The stop goes on until it is resumed, or the VM arrives or ends after all. */
-static void give_up(struct world *w)
+ * so. The stop goes on until it is resumed, or the VM arrives or ends after all; without a ticket
+ * that is left it is over: returns whether any was told. */
+static bool give_up(struct world *w)
 {
+    bool told = false;
     for (size_t i = 0; i < w->stop.n_gates; i++) {
         const struct worker *worker = worker_of(w->stop.gates[i]);
         bool dying = worker->exit.reason != 0;
         if (dying || worker->freeze.state == WORKER_SETTLING ||
             worker->freeze.state == WORKER_FREEZING)
-            return;
+            return false;
     }
     struct ticket *t;
     uint64_t now = shm_now_ns();
@@ -526,7 +531,9 @@ static void give_up(struct world *w)
             serve(w, t);
         else
             end_ticket(w, t, TICKET_FAILED);
+        told = true;
     }
+    return told;
 }
 
 /* The timer completed a stop that a kick should have: if that kick does not even come within a
@@ -594,9 +601,7 @@ static bool step_stopping(struct world *w)
     if (!fulfilled(w, t ? t : w->control)) {
         announce_stop(w);
         await_stop(w);
-        if (w->late)
-            give_up(w);
-        return false;
+        return w->late && give_up(w);
     }
     for (size_t i = 0; i < w->stop.n_gates; i++)
         assert(w->stop.gates[i]->arrived ||
@@ -623,9 +628,7 @@ static bool step_stopped(struct world *w)
     if (t) {
         if (!fulfilled(w, t)) {
             await_stop(w);
-            if (w->late)
-                give_up(w);
-            return false;
+            return w->late && give_up(w);
         }
         end_stop_timers(w);
         serve(w, t);
