@@ -115,7 +115,7 @@ static void guest_step(struct cast_vm *vm)
     if (!may_run && vm->was_counted)
         sim_violation("vm %u runs guest code behind its closed gate, after it was counted",
                       vm->index);
-    if (!may_run && cast.conductor->is_stopped())
+    if (!may_run && !vm->was_frozen && cast.conductor->is_stopped())
         sim_violation("vm %u runs guest code in a stopped world", vm->index);
     if (cast.scenario->has_clocks) {
         uint64_t clock = gate_clock_ns(&vm->gate);
@@ -331,11 +331,9 @@ static void vm_born(struct cast_vm *vm)
     if (cast.scenario->spurious)
         sim_spurious_event(ACTOR_VM + i, EVENT_SPURIOUS + i, "spurious wake",
                            cast.scenario->spurious);
-    if (cast.scenario->kill & 1u << i) {
-        sim_event(EVENT_KILL + i, "SIGKILL", kill_arrives, vm);
-        if (!cast.scenario->is_settled)
-            sim_wake(EVENT_KILL + i);
-    }
+    sim_event(EVENT_KILL + i, "SIGKILL", kill_arrives, vm);
+    if (cast.scenario->kill & 1u << i && !cast.scenario->is_settled)
+        sim_wake(EVENT_KILL + i);
     cast.conductor->born(vm);
 }
 
@@ -347,6 +345,15 @@ static void vm_ended(struct cast_vm *vm)
     cast.conductor->ended(vm); /* takes the gate out of the world */
 }
 
+void cast_send(struct cast_vm *vm)
+{
+    shm_yield("send");
+    vm->sent++;
+    if (vm->waits_for_channel)
+        sim_wake(ACTOR_VM + vm->index);
+    stop_message_sent(&vm->worker.gate);
+}
+
 static void take_request(struct client *c)
 {
     struct op op = c->ops[c->taken++];
@@ -354,20 +361,15 @@ static void take_request(struct client *c)
     bool is_there = vm->is_known;
     switch (op.what) {
     case OP_MESSAGE:
-        if (is_there && vm->is_alive) {
-            shm_yield("send");
-            vm->sent++;
-            if (vm->waits_for_channel)
-                sim_wake(ACTOR_VM + vm->index);
-            stop_message_sent(&vm->worker.gate);
-        }
+        if (is_there && vm->is_alive)
+            cast_send(vm);
         break;
     case OP_BORN:
         vm_born(vm);
         break;
     case OP_ADMIT:
-        if (is_there)
-            stop_admit(&vm->worker.gate);
+        if (is_there && !vm->worker.gate.birth_done)
+            cast.conductor->admitted(vm);
         break;
     case OP_IDLE:
         if (is_there)
@@ -384,6 +386,7 @@ static void take_request(struct client *c)
     case OP_HOLD:
     case OP_RELEASE:
     case OP_ONLY:
+    case OP_STEP:
         if (is_there)
             cast.conductor->request(c, op);
         break;
@@ -413,7 +416,7 @@ static void check_between_events(void)
     cast.conductor->check();
 }
 
-enum { SOURCE_KICK, SOURCE_DEATH, SOURCE_REQUEST };
+enum { SOURCE_KICK, SOURCE_DEATH, SOURCE_REQUEST, SOURCE_OTHER };
 
 /* The event loop. Which of the events that are due comes first is a choice. */
 static void daemon_main(void *userdata)
@@ -423,7 +426,7 @@ static void daemon_main(void *userdata)
         struct {
             int kind;
             void *what;
-        } due[2 * CAST_VMS + CAST_CLIENTS];
+        } due[2 * CAST_VMS + CAST_CLIENTS + 1];
         unsigned n = 0;
         for (unsigned i = 0; i < cast.n_vms; i++) {
             struct cast_vm *vm = &cast.vms[i];
@@ -445,6 +448,8 @@ static void daemon_main(void *userdata)
                 due[n++].what = c;
             }
         }
+        if (cast.conductor->is_due && cast.conductor->is_due())
+            due[n++].kind = SOURCE_OTHER;
         if (n == 0) {
             sim_block("epoll");
             continue;
@@ -457,6 +462,9 @@ static void daemon_main(void *userdata)
             break;
         case SOURCE_DEATH:
             vm_ended(due[i].what);
+            break;
+        case SOURCE_OTHER:
+            cast.conductor->run_due();
             break;
         default:
             take_request(due[i].what);
@@ -476,6 +484,9 @@ static const struct {
     {"stop", OP_STOP, false}, {"wait", OP_WAIT, false},      {"resume", OP_RESUME, false},
     {"hold", OP_HOLD, true},  {"release", OP_RELEASE, true}, {"msg", OP_MESSAGE, true},
     {"born", OP_BORN, true},  {"admit", OP_ADMIT, true},     {"only", OP_ONLY, true},
+    {"step", OP_STEP, true},  {"debug", OP_DEBUG, false},    {"force", OP_FORCE, false},
+    {"park", OP_PARK, false}, {"late", OP_LATE, false},      {"flip", OP_FLIP, false},
+    {"gc", OP_GC, false},     {"census", OP_CENSUS, false},  {"quit", OP_QUIT, false},
     {"idle", OP_IDLE, true},  {"look", OP_LOOK, false},
 };
 
@@ -514,8 +525,18 @@ static void client_main(void *userdata)
             c->sent = i + 1;
             continue;
         }
-        if (c->ops[i].what == OP_STOP)
+        switch (c->ops[i].what) {
+        case OP_STOP:
+        case OP_DEBUG:
+        case OP_FORCE:
+        case OP_PARK:
+        case OP_LATE:
+        case OP_FLIP:
+        case OP_GC:
+        case OP_CENSUS:
             c->tickets_asked++;
+            break;
+        }
         c->sent = i + 1;
         sim_wake(ACTOR_DAEMON);
     }
@@ -535,7 +556,7 @@ void cast_stopped(void)
     cast.stops_completed++;
     for (unsigned i = 0; i < cast.n_vms; i++) {
         const struct cast_vm *vm = &cast.vms[i];
-        if (vm->is_known && (vm->may_run || !vm->has_shown))
+        if (vm->is_known && !sim_is_frozen(ACTOR_VM + i) && (vm->may_run || !vm->has_shown))
             sim_violation("the world is said to be stopped, and vm %u has not shown it", i);
     }
 }
@@ -569,7 +590,7 @@ void cast_begin(const struct scenario *s, const struct conductor *conductor)
         if (s->unborn & 1u << i)
             continue;
         vm_born(vm);
-        stop_admit(&vm->worker.gate);
+        cast.conductor->admitted(vm);
         vm->may_run = true;
     }
     sim_observe = observe;
@@ -667,6 +688,8 @@ void cast_print_state(FILE *to)
     uint64_t word = word_of(&w->page->word);
     if (cast.scenario->has_clocks)
         fprintf(to, "%llu ", (unsigned long long)sim_now_ns());
+    if (cast.conductor->print_state)
+        cast.conductor->print_state(to);
     fprintf(to, "world %llu %s, %zu missing", (unsigned long long)(word >> 1),
             word & 1 ? "open" : "closed", w->n_missing);
     for (unsigned i = 0; i < cast.n_vms; i++) {

@@ -56,7 +56,10 @@ struct scenario {
     bool has_timeouts;                 /* a park's time-out may come */
     bool has_delays;                   /* it may come while others lose the processor for as long */
     bool same_instant;                 /* the clock does not move by itself */
-    bool has_liar; /* a VM that lies or hangs: the rest has to be right all the same */
+    bool has_loop_timers;              /* the daemon's scan, deadlines and leases */
+    bool freezes_fail;
+    bool needs_world; /* only with the daemon's world.c */
+    bool has_liar;    /* a VM that lies or hangs: the rest has to be right all the same */
     unsigned preemptions, detours; /* for systematic runs; preemptions 0: only random ones */
     unsigned cap;                  /* at most so many systematic runs; 0: all */
 };
@@ -89,6 +92,7 @@ struct cast_vm {
     uint64_t last_clock_ns;
     /* What we know from memory alone. */
     bool may_run, has_shown, was_counted;
+    bool was_frozen; /* at some time: it may be on its way to its gate in a stopped world */
     unsigned closings;
     uint32_t bell;
     uint64_t rung_epoch; /* of the world, when its bell last rang */
@@ -103,6 +107,11 @@ struct conductor {
     void (*born)(struct cast_vm *vm);
     void (*kicked)(struct cast_vm *vm);
     void (*ended)(struct cast_vm *vm);
+    void (*admitted)(struct cast_vm *vm); /* has to call stop_admit() */
+    /* More that the loop may have to do; both or none. */
+    bool (*is_due)(void);
+    void (*run_due)(void);
+    void (*print_state)(FILE *to);
     /* A client's request. */
     void (*request)(struct client *c, struct op op);
     /* Between two events of the loop. */
@@ -122,6 +131,15 @@ enum op_what {
     OP_ADMIT,   /* admitN */
     OP_ONLY,    /* onlyN: run-one */
     OP_IDLE,    /* idleN: asks to be told when VM N is idle: a kick outside a stop */
+    OP_STEP,    /* stepN: run-one until it idles or blocks */
+    OP_DEBUG,   /* a stop with reason debugger */
+    OP_FORCE,   /* a stop that freezes everybody */
+    OP_PARK,    /* a stop for which all have to park */
+    OP_LATE,    /* a stop that kills who does not come */
+    OP_FLIP,    /* a stop that is resumed by its own callback */
+    OP_GC,      /* an operation */
+    OP_CENSUS,  /* another */
+    OP_QUIT,    /* the client and its debugger are gone */
     OP_LOOK,    /* a look at all VMs, as `list` does */
 };
 
@@ -154,6 +172,8 @@ const char *cast_play(const struct scenario *s, const struct conductor *conducto
 void cast_answered(struct client *c);
 /** By a conductor: says that the world is stopped; each member must have shown it. */
 void cast_stopped(void);
+/** A message to this VM; by the daemon. */
+void cast_send(struct cast_vm *vm);
 void cast_print_state(FILE *to);
 
 extern const struct scenario scenarios[];

@@ -115,14 +115,12 @@ static void request(struct client *c, struct op op)
         if (g->holds > 0)
             stop_release(g);
         break;
-#ifdef STOP_HAS_PERMIT
     case OP_ONLY:
         if (C.mode == STOPPED && g->holds == 0 && g->birth_done) {
             C.mode = RUN_ONE;
             stop_permit(g);
         }
         break;
-#endif
     default:
         break;
     }
@@ -132,6 +130,11 @@ static void born(struct cast_vm *vm)
 {
     (void)vm;
     check_arrivals();
+}
+
+static void admitted(struct cast_vm *vm)
+{
+    stop_admit(&vm->worker.gate);
 }
 
 static void kicked(struct cast_vm *vm)
@@ -174,6 +177,7 @@ const struct conductor conductor_small = {
     .done = done,
     .stop = stop,
     .born = born,
+    .admitted = admitted,
     .kicked = kicked,
     .ended = ended,
     .request = request,

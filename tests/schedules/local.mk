@@ -7,6 +7,11 @@ SCHEDULES_PRODUCT_CPPFLAGS = $(SCHEDULES_CPPFLAGS) -include $(top_srcdir)/%D%/si
 
 check_LIBRARIES += %D%/libschedules.a %D%/libproduct.a
 %C%_libproduct_a_SOURCES = \
+	daemon/enforcer.c \
+	daemon/event_bus.c \
+	daemon/stop_report.c \
+	daemon/ticket.c \
+	daemon/world.c \
 	shared-mem/gate.c \
 	shared-mem/stop.c
 %C%_libproduct_a_CPPFLAGS = $(SCHEDULES_PRODUCT_CPPFLAGS)
@@ -15,13 +20,16 @@ $(%C%_libproduct_a_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_libschedules_a_SOURCES = \
 	%D%/cast.c %D%/cast.h \
 	%D%/conductor_small.c \
+	%D%/conductor_world.c \
 	%D%/coro.c %D%/coro.h \
 	%D%/explore.c %D%/explore.h \
+	%D%/loop.c %D%/loop.h \
 	%D%/scenarios.c \
 	%D%/sim.c %D%/sim.h %D%/sim_calls.h
 %C%_libschedules_a_CPPFLAGS = $(SCHEDULES_CPPFLAGS)
 $(%C%_libschedules_a_OBJECTS): | $(PROTO_GENERATED_H)
-SCHEDULES_LIBS = %D%/libschedules.a %D%/libproduct.a
+# They need each other.
+SCHEDULES_LIBS = %D%/libschedules.a %D%/libproduct.a %D%/libschedules.a
 
 check_PROGRAMS += %D%/schedules
 %C%_schedules_SOURCES = %D%/main.c

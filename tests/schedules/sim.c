@@ -68,6 +68,7 @@ static struct sim {
     unsigned self; /* NONE: the caller of sim_run() */
     struct coro main;
     bool running, ended, on_main, settles;
+    sim_set frozen;
     sim_set late; /* events that are no option while a coroutine can go on */
     jmp_buf main_jump;
     char verdict[512];
@@ -278,6 +279,7 @@ static unsigned choose(unsigned current)
 {
     for (;;) {
         sim_set can = S.settles ? S.can_go_on & ~S.events : S.can_go_on;
+        can &= ~S.frozen;
         if (can & ~S.events)
             can &= ~S.late;
         if (!can)
@@ -462,6 +464,29 @@ void sim_event(unsigned id, const char *name, void (*step)(void *), void *arg)
     S.events |= bit(id);
 }
 
+void sim_sleep(unsigned id)
+{
+    S.can_go_on &= ~bit(id);
+}
+
+void sim_is_late(unsigned id)
+{
+    S.late |= bit(id);
+}
+
+void sim_freeze(unsigned id, bool frozen)
+{
+    if (frozen)
+        S.frozen |= bit(id);
+    else
+        S.frozen &= ~bit(id);
+}
+
+bool sim_is_frozen(unsigned id)
+{
+    return (S.frozen & bit(id)) != 0;
+}
+
 void sim_kill(unsigned id)
 {
     struct actor *a = &S.actors[id];
@@ -482,7 +507,7 @@ void sim_kill(unsigned id)
 
 bool sim_can_go_on(unsigned id)
 {
-    return (S.can_go_on & bit(id)) != 0;
+    return (S.can_go_on & ~S.frozen & bit(id)) != 0;
 }
 
 /* ---- runs */
@@ -507,7 +532,7 @@ void sim_reset(void)
     S.n_log = 0;
     S.position = 0;
     S.preemptions = S.detours = 0;
-    S.late = 0;
+    S.late = S.frozen = 0;
     sim_tick_ns = 1;
     sim_for_ever_ns = sim_late_ns = 1000000000u;
 }

@@ -29,8 +29,15 @@ void sim_actor(unsigned id, const char *name, void (*main)(void *), void *arg);
 /** One step without a stack; able to go on once sim_wake() was called. A `late` one is no option
  *  while a coroutine could go on, unless the strategy pays for it. */
 void sim_event(unsigned id, const char *name, void (*step)(void *), void *arg);
+/** Undoes sim_wake() for an event. */
+void sim_sleep(unsigned id);
+/** The event is no option while a coroutine can go on. */
+void sim_is_late(unsigned id);
 /** The actor never goes on again, wherever it is. */
 void sim_kill(unsigned id);
+/** While it is frozen an actor does not go on, wherever it is. */
+void sim_freeze(unsigned id, bool frozen);
+bool sim_is_frozen(unsigned id);
 bool sim_can_go_on(unsigned id);
 
 /** Lets the actors run until all are at rest. Returns NULL, or the first violation. */
