@@ -144,9 +144,9 @@ enum op_what {
 };
 
 extern struct cast {
+    struct cast_vm vms[CAST_VMS]; /* first */
     const struct scenario *scenario;
     const struct conductor *conductor;
-    struct cast_vm vms[CAST_VMS];
     unsigned n_vms;
     struct client clients[CAST_CLIENTS];
     unsigned n_clients;

@@ -10,6 +10,7 @@ static struct {
     struct stop_world stop;
     enum mode mode;
     struct client *asked; /* NULL: answered, or nobody */
+    struct client *owner; /* whose stop it is */
     struct client *queue[CAST_CLIENTS * CAST_OPS];
     unsigned n_queued;
 } C;
@@ -17,7 +18,7 @@ static struct {
 static int init(void)
 {
     C.mode = RUN_ALL;
-    C.asked = NULL;
+    C.asked = C.owner = NULL;
     C.n_queued = 0;
     return stop_world_init(&C.stop);
 }
@@ -56,7 +57,7 @@ static void check_arrivals(void)
 
 static void close_world(struct client *c)
 {
-    C.asked = c;
+    C.asked = C.owner = c;
     C.mode = STOPPING;
     stop_close(&C.stop);
     stop_settle(&C.stop);
@@ -80,9 +81,9 @@ static void resume(void)
     if (was == RUN_ALL)
         return;
     struct client *cancelled = C.asked, *next = next_in_queue();
-    C.asked = NULL;
+    C.asked = C.owner = NULL;
     if (next && was == STOPPED) {
-        C.asked = next;
+        C.asked = C.owner = next;
         cast_stopped();
         answer();
     } else {
@@ -102,6 +103,8 @@ static void request(struct client *c, struct op op)
     case OP_STOP:
         if (C.mode == RUN_ALL || C.mode == RUN_ONE)
             close_world(c);
+        else if (C.owner == c && C.mode == STOPPED)
+            cast_answered(c); /* behind itself it would wait for ever */
         else
             C.queue[C.n_queued++] = c;
         break;

@@ -272,10 +272,10 @@ static void quit(struct client *c)
         struct promise *p = &C.promises[i];
         if (p->client != c || p->is_forgotten)
             continue;
-        world_forget(C.world, p);
         p->is_forgotten = true;
         if (p->served + p->ended == 0 && p->is_accepted)
             cast_answered(c);
+        world_forget(C.world, p);
     }
     world_forget(C.world, c);
     C.runs[c->index] = C.runs_ended[c->index];

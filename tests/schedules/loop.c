@@ -20,7 +20,7 @@ struct event {
 
 static struct event timers[TIMERS];
 static bool may_be_late;
-static unsigned n_fired;
+static unsigned n_timers, n_fired;
 
 static bool is_late(const struct event *e)
 {
@@ -30,7 +30,7 @@ static bool is_late(const struct event *e)
 static void look_which_can_fire(void)
 {
     bool soon = false, late = false;
-    for (unsigned i = 0; i < TIMERS; i++)
+    for (unsigned i = 0; i < n_timers; i++)
         if (timers[i].used && timers[i].armed && !timers[i].due)
             *(is_late(&timers[i]) ? &late : &soon) = true;
     sim_sleep(EVENT_LOOP_TIMER);
@@ -46,7 +46,7 @@ static void fire(void *userdata)
 {
     bool late = userdata != NULL;
     struct event *first = NULL;
-    for (unsigned i = 0; i < TIMERS; i++) {
+    for (unsigned i = 0; i < n_timers; i++) {
         struct event *e = &timers[i];
         if (e->used && e->armed && !e->due && is_late(e) == late &&
             (!first || e->at_ns < first->at_ns))
@@ -63,8 +63,7 @@ static void fire(void *userdata)
 
 void loop_begin(bool late)
 {
-    for (unsigned i = 0; i < TIMERS; i++)
-        timers[i].used = false;
+    n_timers = 0;
     may_be_late = late;
     n_fired = 0;
     sim_event(EVENT_LOOP_TIMER, "timer of the daemon", fire, NULL);
@@ -75,7 +74,7 @@ void loop_begin(bool late)
 
 bool loop_is_due(void)
 {
-    for (unsigned i = 0; i < TIMERS; i++)
+    for (unsigned i = 0; i < n_timers; i++)
         if (timers[i].used && timers[i].due)
             return true;
     return false;
@@ -83,7 +82,7 @@ bool loop_is_due(void)
 
 void loop_run_due(void)
 {
-    for (unsigned i = 0; i < TIMERS; i++) {
+    for (unsigned i = 0; i < n_timers; i++) {
         struct event *e = &timers[i];
         if (!e->used || !e->due)
             continue;
@@ -100,7 +99,8 @@ struct event *event_new(struct event_base *base, evutil_socket_t fd, short what,
 {
     (void)base;
     for (unsigned i = 0; i < TIMERS && fd < 0; i++)
-        if (!timers[i].used) {
+        if (i == n_timers || !timers[i].used) {
+            n_timers += i == n_timers;
             timers[i] = (struct event){.callback = callback,
                                        .userdata = userdata,
                                        .used = true,

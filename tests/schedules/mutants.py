@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-GATE, STOP, WORLD, CAST = ("shared-mem/gate.c", "shared-mem/stop.c", "daemon/world.c",
-                           "tests/schedules/cast.c")
+GATE, STOP, WORLD, TICKET, CAST = ("shared-mem/gate.c", "shared-mem/stop.c", "daemon/world.c",
+                                   "daemon/ticket.c", "tests/schedules/cast.c")
 
 # name: (file, scenario, text, replacement, …). Each text must be there exactly once; more pairs may
 # follow. A scenario may be "scenario conductor".
@@ -161,6 +161,38 @@ MUTANTS = {
         STOP, "hold-and-stop-at-one-instant",
         "        if (w->gates[i]->closed_epoch == w->epoch && !w->gates[i]->arrived)",
         "        if (w->gates[i]->closed_ns == now && !w->gates[i]->arrived)"),
+    # ---- run-one
+    "gives the permit before its epoch": (
+        STOP, "run-one,run-one-changes-runner",
+        "    /* Nobody has a permit for the epoch that this store begins, until the next one gives it. */\n    world_store(w, false);\n    SHM_STORE(&g->command->word, shm_command_word(w->epoch, true));\n    gate_opened(g);",
+        "    SHM_STORE(&g->command->word, shm_command_word(w->epoch, true));\n    gate_opened(g);\n    world_store(w, false);"),
+    "a hold leaves the permit": (
+        STOP, "run-one-and-hold", "released && g->world->runner == g ? g->world->epoch : 0", "g->world->runner == g ? g->world->epoch : 0"),
+    "a release forgets the permit": (
+        STOP, "run-one-and-hold", "    uint64_t permit = released && g->world->runner == g ? g->world->epoch : 0;", "    uint64_t permit = 0;"),
+    # ---- the daemon's world
+    "does not look after a kick": (
+        WORLD, "busy-stop-resume world", "    look_at_runner(w);\n    advance(w);\n}\n\nstatic void note_death", "    look_at_runner(w);\n}\n\nstatic void note_death"),
+    "does not look after a death": (
+        WORLD, "killed-busy world", "choose_target(w, w->control) : 0);\n    advance(w);", "choose_target(w, w->control) : 0);"),
+    "does not look after a resume": (
+        WORLD, "busy-stop-resume world", "    advance(w);\n    const struct ticket *next = world_ticket(w);", "    const struct ticket *next = world_ticket(w);"),
+    "does not look after an operation": (
+        WORLD, "operations-cross world", "    end_ticket(w, w->operation, TICKET_SERVED);\n    advance(w);\n", "    end_ticket(w, w->operation, TICKET_SERVED);\n"),
+    "stops without a kick": (
+        WORLD, "busy-stop-resume world", "    if (stop_scan(&w->stop) > 0)\n        stop_kick(&w->stop);", "    stop_scan(&w->stop);"),
+    "serves in the order of arrival": (
+        TICKET, "operations-cross world", "at->request.reason >= t->request.reason", "at"),
+    "calls back for a client that is gone": (
+        WORLD, "client-goes-in-a-stop world", "            continue;\n        ticket_forget_caller(t);\n", "            continue;\n"),
+    "leaves the tickets of a debugger that ends": (
+        WORLD, "client-goes-in-a-stop,lease-is-left world", "    if (w->control && w->control->request.debugger == debugger)\n        end_control(w, TICKET_SERVED, \"ended\");\n    if (w->operation", "    if (w->operation"),
+    "a run-one that ends is not told": (
+        WORLD, "run-one world", "        w->run.on_ended(w->run.userdata, why);", "        (void)why;"),
+    "has nothing to resume while it waits for the next": (
+        WORLD, "resume-while-one-never-parks world", " || (w->mode == WORLD_STOPPED && !w->control);", ";"),
+    "gives up and does not look again": (
+        WORLD, "one-never-parks-and-cannot-be-frozen world", "            await_stop(w);\n            return w->late && give_up(w);", "            await_stop(w);\n            return false;"),
     # ---- the daemon's loop
     "drains the eventfd after the scan": (
         CAST, "old-kick-is-heard-in-a-stop",

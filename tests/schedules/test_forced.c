@@ -703,6 +703,141 @@ static void t38_a_kick_and_a_death_of_before_do_not_count_for_who_comes_after(vo
     assert_int_equal(cast.vms[1].steps, 1);
 }
 
+/* ---- the daemon's world.c */
+
+static void begin_world(const char *vms0, const char *vms1, const char *client0,
+                        const char *client1, unsigned kill)
+{
+    scene = (struct scenario){.name = "forced",
+                              .vms = {vms0, vms1},
+                              .clients = {client0, client1},
+                              .kill = kill,
+                              .is_settled = true};
+    sim_strategy(SIM_DEFAULT);
+    cast_begin(&scene, &conductor_world);
+    sim_forced_begin();
+}
+
+static bool world_is_stopped(void)
+{
+    return conductor_world.is_stopped();
+}
+
+/* Interrupt, park, and what the daemon makes of it. */
+static void comes_to_its_gate(unsigned i)
+{
+    until_blocked(watcher(i));
+    until_blocked(vm(i));
+    until_blocked(DAEMON);
+}
+
+static void t12_a_callback_that_calls_back_into_the_world_is_served(void **state)
+{
+    (void)state;
+    begin_world("S", NULL, "flip stop wait resume", "flip", 0);
+    request(0);
+    request(1);
+    assert_false(world_is_stopped());
+    comes_to_its_gate(0); /* served, resumed inside its callback; the next one the same */
+    assert_int_equal(cast.clients[0].tickets_answered, 1);
+    assert_int_equal(cast.clients[1].tickets_answered, 1);
+    assert_true(gate(0)->open);
+    finish();
+    assert_int_equal(cast.stops_completed, 3);
+}
+
+static void t15_a_runner_is_killed_at_each_step_and_nobody_else_runs(void **state)
+{
+    (void)state;
+    bool more = true;
+    for (unsigned k = 0; more; k++) {
+        for (unsigned on_daemon = 0; on_daemon < 2; on_daemon++) {
+            begin_world("S", "S", "stop wait only0 look", NULL, 1);
+            request(0);
+            comes_to_its_gate(0);
+            comes_to_its_gate(1);
+            assert_true(world_is_stopped());
+            unsigned other = cast.vms[1].steps;
+            ask(0);
+            if (on_daemon) {
+                more = steps(DAEMON, k);
+            } else {
+                until_blocked(DAEMON);
+                more |= steps(vm(0), k);
+            }
+            step(EVENT_KILL);
+            sim_forced_end();
+            cast_check_at_rest();
+            check_verdict();
+            assert_true(world_is_stopped()); /* its death releases nobody */
+            assert_int_equal(cast.vms[1].steps, other);
+            cast_end();
+        }
+    }
+}
+
+static void t20_a_client_goes_at_every_step_of_its_stop_and_its_run(void **state)
+{
+    (void)state;
+    for (unsigned after = 0; after < 3; after++) {
+        bool more = true;
+        for (unsigned k = 0; more; k++) {
+            begin_world("S", "i", after == 0 ? "stop quit" : "stop wait only0 quit",
+                        "stop wait resume", 0);
+            request(0);
+            if (after > 0)
+                comes_to_its_gate(0);
+            if (after > 1)
+                request(0);
+            if (after == 1)
+                ask(0);
+            until_blocked(watcher(0));
+            more = steps(after == 1 ? DAEMON : vm(0), k);
+            until_blocked(DAEMON);
+            while (cast.clients[0].sent < cast.clients[0].n_ops)
+                request(0);
+            finish(); /* the next client gets its stop, and all run after it */
+            assert_true(cast.vms[0].steps > 0);
+        }
+    }
+}
+
+static void t24_the_most_urgent_of_those_that_wait_is_served_first(void **state)
+{
+    (void)state;
+    for (unsigned order = 0; order < 2; order++) {
+        begin_world("S", NULL, order ? "census wait" : "gc wait", order ? "gc wait" : "census wait",
+                    0);
+        request(0);
+        request(1);
+        unsigned gc = order ? 1 : 0;
+        until_blocked(watcher(0));
+        until_blocked(vm(0));
+        unsigned steps_before = cast.vms[0].steps;
+        while (cast.clients[0].tickets_answered + cast.clients[1].tickets_answered == 0)
+            step(DAEMON);
+        assert_int_equal(cast.clients[gc].tickets_answered, 1);
+        while (cast.clients[1 - gc].tickets_answered == 0)
+            step(DAEMON);
+        assert_int_equal(cast.vms[0].steps, steps_before); /* not between the two */
+        assert_int_equal(conductor_world.stop()->epoch, 2);
+        finish();
+    }
+}
+
+static void t26_an_operation_is_cancelled_while_it_is_served(void **state)
+{
+    (void)state;
+    begin_world("S", NULL, "gc quit", "resume stop wait resume", 0);
+    request(0);
+    until_blocked(watcher(0));
+    until_blocked(vm(0));
+    ask(0);
+    ask(1); /* end of the operation, its client's end, a resume, a stop: all due at once */
+    finish();
+    assert_true(gate(0)->world == NULL || gate(0)->open);
+}
+
 /* ---- found by the explorer */
 
 static void a_vm_whose_clock_is_ahead_waits_and_does_not_spin(void **state)
@@ -752,6 +887,11 @@ int main(void)
         cmocka_unit_test(t36_a_vm_is_killed_between_its_status_and_its_kick),
         cmocka_unit_test(t37_a_vm_that_says_parked_and_runs_moves_nobody_else),
         cmocka_unit_test(t38_a_kick_and_a_death_of_before_do_not_count_for_who_comes_after),
+        cmocka_unit_test(t12_a_callback_that_calls_back_into_the_world_is_served),
+        cmocka_unit_test(t15_a_runner_is_killed_at_each_step_and_nobody_else_runs),
+        cmocka_unit_test(t20_a_client_goes_at_every_step_of_its_stop_and_its_run),
+        cmocka_unit_test(t24_the_most_urgent_of_those_that_wait_is_served_first),
+        cmocka_unit_test(t26_an_operation_is_cancelled_while_it_is_served),
         cmocka_unit_test(a_vm_whose_clock_is_ahead_waits_and_does_not_spin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
