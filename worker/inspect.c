@@ -18,7 +18,8 @@
 /* RLIMIT_FSIZE is LIMIT_JSON_BYTES: a larger memfd would be the worker's end. */
 _Static_assert(LIMIT_INSPECT_FRAMES *FRAME_BYTES + 64 <= LIMIT_INSPECT_BYTES, "a stack fits");
 _Static_assert(LIMIT_INSPECT_CLASSES *CLASS_BYTES + 64 <= LIMIT_INSPECT_BYTES, "a census fits");
-_Static_assert(LIMIT_INSPECT_BYTES <= LIMIT_JSON_BYTES, "a memfd may be as large");
+enum { MOST_BYTES = LIMIT_INSPECT_BYTES };
+_Static_assert(MOST_BYTES <= LIMIT_JSON_BYTES, "a memfd may be as large");
 
 static const char other[] = "(other)";
 

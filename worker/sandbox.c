@@ -142,7 +142,7 @@ static int step_rlimits(const struct sandbox_options *o)
         {RLIMIT_MEMLOCK, 0},
         {RLIMIT_MSGQUEUE, 0},
         {RLIMIT_STACK, STACK_BYTES},
-        /* Files are memfds of single messages. */
+        /* Files are memfds of single messages, and of answers to Inspect, which are no larger. */
         {RLIMIT_FSIZE, LIMIT_JSON_BYTES},
         {RLIMIT_DATA, o->data_bytes ? o->data_bytes : RLIM_INFINITY},
         {RLIMIT_CPU, o->cpu_seconds ? o->cpu_seconds : RLIM_INFINITY},

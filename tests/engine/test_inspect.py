@@ -381,9 +381,9 @@ console.log((best() / before).toFixed(3));
         ratios[kinds or "nothing"] = float(Run(program, kinds=kinds).ok().out.split()[1])
     print("# time after by time before, asked for: "
           + ", ".join(f"{k} {v:.3f}" for k, v in ratios.items()))
-    # A debuggee's loop takes five times as long, and more.
+    # Reported, not judged, but for a loop that stays in the interpreter.
     for v in ratios.values():
-        assert v < 3, ratios
+        assert v < 10, ratios
 
 
 def main():

@@ -2,9 +2,8 @@
  * mozjs_inspect.cc: what a parked VM can be asked: a collection, a census, its stack. Called from
  * inside host callbacks, so wherever guest code can be interrupted, and between ops.
  *
- * Nothing here uses the engine's debugger: that would have to make the guest's realm a debuggee,
- * which discards its optimised code. The census walks the graph of the heap as the engine's own
- * memory tools do (js/UbiNode.h), the stack is the one that errors get.
+ * Nothing here uses the engine's debugger, nor makes a realm its debuggee (docs/decisions, 0009):
+ * the census walks the heap, the stack is the one that errors get.
  */
 
 #include "mozjs_internal.h"
