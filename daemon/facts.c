@@ -129,7 +129,7 @@ static const char *on_inspected(struct api *api, struct worker *w, const struct 
     return api_inspect_on_inspected(api, w, &f->inspected);
 }
 
-#define BIRTH (1u << WORKER_SPAWNING | 1u << WORKER_SETUP)
+#define BIRTH (1u << WORKER_SETUP)
 #define LOADING (1u << WORKER_LOADING)
 #define ADMITTED (1u << WORKER_ADMITTED)
 #define ANY (BIRTH | LOADING | ADMITTED)

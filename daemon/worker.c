@@ -387,8 +387,11 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth)
     w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
     if (!w->died || event_add(w->died, NULL) < 0)
         log_error("vm %llu: out of memory; its end will not be noticed", (unsigned long long)w->id);
-    if (w->phase == WORKER_SPAWNING)
-        worker_set_phase(w, WORKER_SETUP, "born");
+    worker_set_phase(w, WORKER_SETUP, "born");
+    /* Not earlier: its first word may overtake the zygote's, and a VM that runs has to be one that
+     * can be frozen and killed. */
+    if (worker_channel_listen(w->channel) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "out of memory");
     if (w->exit.reason != 0)
         pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0); /* killed before it was born */
 }
@@ -425,9 +428,6 @@ static int send_text(struct worker *w, Command *command, const char *text, char 
 
 int worker_load(struct worker *w)
 {
-    /* The worker's first word may overtake the zygote's. */
-    if (w->phase == WORKER_SPAWNING)
-        worker_set_phase(w, WORKER_SETUP, "born");
     Stillpoint__Worker__Load load = STILLPOINT__WORKER__LOAD__INIT;
     Command command = STILLPOINT__WORKER__COMMAND__INIT;
     load.path = w->program;

@@ -54,9 +54,14 @@ struct worker_channel *worker_channel_new(struct event_base *base, int fd,
     STAILQ_INIT(&c->queue);
     c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->writable = event_new(base, fd, EV_WRITE, on_writable, c);
-    if (!c->readable || !c->writable || event_add(c->readable, NULL) < 0)
+    if (!c->readable || !c->writable)
         return worker_channel_free(c);
     return c;
+}
+
+int worker_channel_listen(struct worker_channel *c)
+{
+    return event_add(c->readable, NULL) < 0 ? -ENOMEM : 0;
 }
 
 static void packet_free(struct packet *p)

@@ -28,11 +28,13 @@ struct worker_channel_events {
     void (*on_broken)(void *userdata, const char *why);
 };
 
-/** Takes `fd`, also on failure. NULL without memory. */
+/** Takes `fd`, also on failure. Reads nothing yet. NULL without memory. */
 struct worker_channel *worker_channel_new(struct event_base *base, int fd,
                                           const struct worker_channel_events *events,
                                           void *userdata);
 struct worker_channel *worker_channel_free(struct worker_channel *c);
+/** From now on facts are read. 0 or negative errno. */
+int worker_channel_listen(struct worker_channel *c);
 
 /**
  * Sends or queues one command; takes `fd` (-1: none), also on failure. 0; -ENOBUFS when the worker
