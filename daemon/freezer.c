@@ -607,7 +607,8 @@ int freezer_runtime_ns(pid_t pid, uint64_t *ret_ns, bool *ret_asleep)
     if (n < 0)
         return (int)n;
     unsigned long long ns = strtoull(text, NULL, 10);
-    if (ns == 0) /* no thread that can be asked about has never run */
+    /* To go to sleep it must have run. */
+    if (ns == 0 && state != 'R')
         return -ENODATA;
     *ret_ns = ns;
     *ret_asleep = state != 'R';
