@@ -274,14 +274,15 @@ void decode_inspection(struct stillpoint_memory *m, const Stillpoint__Api__Inspe
 {
     static const Stillpoint__Api__StopReport nothing = STILLPOINT__API__STOP_REPORT__INIT;
     struct stillpoint_vm_inspection *vms = memory_array(m, i->n_vms, sizeof *vms);
+    size_t n = vms ? i->n_vms : 0;
     *ret = (struct stillpoint_inspection){
         .kind = i->has_kind ? (enum stillpoint_inspect_kind)i->kind : 0,
         .vms = vms,
-        .n_vms = vms ? i->n_vms : 0,
+        .n_vms = n,
         .held_us = i->held_us,
     };
     decode_stop_report(m, i->stop ? i->stop : &nothing, &ret->stop);
-    for (size_t at = 0; at < ret->n_vms; at++)
+    for (size_t at = 0; at < n; at++)
         decode_vm_inspection(m, i->vms[at], &vms[at]);
 }
 
