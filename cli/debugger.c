@@ -41,7 +41,8 @@ int debugger_use(struct cli *cli, const char *debugger)
                         "see 'stillctl debugger list'");
     else if (parse_is_cli_debugger(found->name))
         ; /* by its id */
-    else if ((r = stillpoint_debugger_open(cli->sp, found->name, NULL, NULL, &opened)) != 0)
+    else if ((r = stillpoint_debugger_open(cli->sp, found->name, found->note, found->policy,
+                                           &opened)) != 0) /* as it is: this is to change nothing */
         code = cli_fail_call(cli, r, "use debugger %s", debugger);
     else
         stillpoint_debuggers_free(&opened);

@@ -359,7 +359,7 @@ static void send_opened(struct fake *f, const fake_envelope *request)
     fill_debugger(&d, strcmp(o->name, "ide") == 0 ? 4 : 6, o->name,
                   o->policy ? o->policy : "resume");
     d.note = o->note;
-    ide_is_open |= d.id == 4;
+    ide_is_open |= d.id == 4 && o->policy && strcmp(o->policy, "resume") == 0; /* as it was */
     reply.debugger = &d;
     fake_send(f, request, &e);
 }
