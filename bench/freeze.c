@@ -121,7 +121,7 @@ static void measure(enum freezer_kind kind, unsigned count, bool busy)
             while (freezer_is_frozen(&vms[i].cell, vms[i].pid) != 1)
                 nap(LOOK_NS);
         frozen[round] = now_us() - begin;
-        uint64_t before[MOST];
+        uint64_t before[MOST] = {0};
         for (unsigned i = 0; i < count; i++)
             before[i] = turns[i];
         begin = now_us();
