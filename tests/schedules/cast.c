@@ -129,11 +129,29 @@ static void guest_step(struct cast_vm *vm)
 
 /* ---- the VM */
 
+static void take_from_channel(struct cast_vm *vm)
+{
+    vm->taken = vm->sent;
+    if (vm->answered != vm->asked)
+        vm->gate.asked = true;
+}
+
 static int drain(void *userdata)
 {
-    struct cast_vm *vm = userdata;
     shm_yield("drain");
-    vm->taken = vm->sent;
+    take_from_channel(userdata);
+    return 0;
+}
+
+/* As worker/inspect.c: behind the gate, parked. */
+static int serve(void *userdata)
+{
+    struct cast_vm *vm = userdata;
+    shm_yield("serve");
+    if (shm_status_state(word_of(&vm->status->word)) != SHM_PARKED)
+        sim_violation("vm %u serves a request and does not show parked", vm->index);
+    vm->answered = vm->asked;
+    vm->worker.park_request = 0; /* the answer is on the daemon's side of the channel */
     return 0;
 }
 
@@ -159,17 +177,31 @@ static void safe_point(struct cast_vm *vm)
     (void)gate_poll(&vm->gate);
 }
 
-static void wait_in_poll(struct cast_vm *vm, bool with_timer)
+/* As the worker's event loop: returns whether a message came, or the timer. */
+static bool wait_in_poll(struct cast_vm *vm, bool with_timer)
 {
     shm_yield("poll");
-    if (vm->taken == vm->sent) {
+    unsigned taken = vm->taken;
+    if (vm->taken == vm->sent && vm->answered == vm->asked) {
         vm->waits_for_channel = true;
         if (with_timer)
             sim_wake(EVENT_TIMER + vm->index);
         sim_block("ppoll");
         vm->waits_for_channel = false;
     }
-    vm->taken = vm->sent;
+    take_from_channel(vm);
+    return vm->taken != taken || !vm->gate.asked;
+}
+
+/* Idle or blocked until there is something to run for; comes to its gate when it is asked to. */
+static void wait_for_message(struct cast_vm *vm, enum shm_state state, bool with_timer)
+{
+    bool more;
+    do {
+        vm_leave(vm, state);
+        more = wait_in_poll(vm, with_timer);
+        vm_enter(vm);
+    } while (!more);
 }
 
 /* Sleeps as Atomics.wait does: the channel is drained, and the sleep goes on. */
@@ -208,9 +240,7 @@ static void vm_main(void *userdata)
             break;
         case 'i':
         case 't':
-            vm_leave(vm, SHM_IDLE);
-            wait_in_poll(vm, *p == 't');
-            vm_enter(vm);
+            wait_for_message(vm, SHM_IDLE, *p == 't');
             guest_step(vm);
             safe_point(vm);
             break;
@@ -223,9 +253,7 @@ static void vm_main(void *userdata)
             break;
         case 'B':
             vm_enter(vm);
-            vm_leave(vm, SHM_BLOCKED);
-            wait_in_poll(vm, false);
-            vm_enter(vm);
+            wait_for_message(vm, SHM_BLOCKED, false);
             guest_step(vm);
             safe_point(vm);
             break;
@@ -250,6 +278,11 @@ static void vm_main(void *userdata)
             vm->lies = true;
             gate_leave(&vm->gate, SHM_PARKED);
             break;
+        case 'D':
+            vm_enter(vm);
+            vm_leave(vm, SHM_BLOCKED);
+            sim_block("blocked, and deaf");
+            break;
         case 'N':
             vm_enter(vm);
             guest_step(vm);
@@ -257,14 +290,11 @@ static void vm_main(void *userdata)
             break;
         }
     }
-    vm_leave(vm, SHM_IDLE);
     for (;;) {
-        wait_in_poll(vm, false);
         /* Behind the gate as any guest code would be. */
-        vm_enter(vm);
+        wait_for_message(vm, SHM_IDLE, false);
         guest_step(vm);
         safe_point(vm);
-        vm_leave(vm, SHM_IDLE);
     }
 }
 
@@ -319,6 +349,7 @@ static void vm_born(struct cast_vm *vm)
     vm->status = sim_page_of(g->status_fd);
     sim_eventfd_owner(g->kick_fd, ACTOR_DAEMON);
     gate_init(&vm->gate, vm->world, vm->command, vm->status, g->kick_fd, drain, vm);
+    vm->gate.serve = serve;
     stop_gate_handed_over(g);
     vm->is_known = vm->is_alive = true;
     sim_actor(ACTOR_VM + i, vm_names[i], vm_main, vm);
@@ -354,6 +385,15 @@ void cast_send(struct cast_vm *vm)
     stop_message_sent(&vm->worker.gate);
 }
 
+void cast_ask(struct cast_vm *vm)
+{
+    shm_yield("send");
+    vm->asked++;
+    if (vm->waits_for_channel)
+        sim_wake(ACTOR_VM + vm->index);
+    stop_message_sent(&vm->worker.gate);
+}
+
 static void take_request(struct client *c)
 {
     struct op op = c->ops[c->taken++];
@@ -363,6 +403,10 @@ static void take_request(struct client *c)
     case OP_MESSAGE:
         if (is_there && vm->is_alive)
             cast_send(vm);
+        break;
+    case OP_ASK:
+        if (is_there && vm->is_alive)
+            cast_ask(vm);
         break;
     case OP_BORN:
         vm_born(vm);
@@ -485,13 +529,13 @@ static const struct {
     enum op_what what;
     bool has_vm;
 } words[] = {
-    {"stop", OP_STOP, false}, {"wait", OP_WAIT, false},      {"resume", OP_RESUME, false},
-    {"hold", OP_HOLD, true},  {"release", OP_RELEASE, true}, {"msg", OP_MESSAGE, true},
-    {"born", OP_BORN, true},  {"admit", OP_ADMIT, true},     {"only", OP_ONLY, true},
-    {"step", OP_STEP, true},  {"debug", OP_DEBUG, false},    {"force", OP_FORCE, false},
-    {"park", OP_PARK, false}, {"late", OP_LATE, false},      {"flip", OP_FLIP, false},
-    {"gc", OP_GC, false},     {"census", OP_CENSUS, false},  {"quit", OP_QUIT, false},
-    {"idle", OP_IDLE, true},  {"look", OP_LOOK, false},
+    {"stop", OP_STOP, false},   {"wait", OP_WAIT, false},      {"resume", OP_RESUME, false},
+    {"hold", OP_HOLD, true},    {"release", OP_RELEASE, true}, {"msg", OP_MESSAGE, true},
+    {"ask", OP_ASK, true},      {"born", OP_BORN, true},       {"admit", OP_ADMIT, true},
+    {"only", OP_ONLY, true},    {"step", OP_STEP, true},       {"debug", OP_DEBUG, false},
+    {"force", OP_FORCE, false}, {"park", OP_PARK, false},      {"late", OP_LATE, false},
+    {"flip", OP_FLIP, false},   {"gc", OP_GC, false},          {"census", OP_CENSUS, false},
+    {"quit", OP_QUIT, false},   {"idle", OP_IDLE, true},       {"look", OP_LOOK, false},
 };
 
 static void parse(struct client *c, const char *text)
@@ -625,7 +669,7 @@ void cast_check_at_rest(void)
         struct cast_vm *vm = &cast.vms[i];
         if (vm->death_seen_due)
             sim_violation_at_rest("the death of vm %u was not seen", i);
-        if (!vm->is_known || s->has_liar)
+        if (!vm->is_known || s->has_liar || strchr(vm->program, 'D'))
             continue;
         enum shm_state state = shm_status_state(word_of(&vm->status->word));
         bool may_run = memory_lets_run(vm);
@@ -639,6 +683,8 @@ void cast_check_at_rest(void)
             sim_violation_at_rest("vm %u runs behind its closed gate and nobody tells it", i);
         if (vm->taken != vm->sent && state != SHM_RUNNING && state != SHM_STARTING)
             sim_violation_at_rest("vm %u sleeps and has %u messages", i, vm->sent - vm->taken);
+        if (vm->asked != vm->answered && state != SHM_RUNNING && state != SHM_STARTING)
+            sim_violation_at_rest("vm %u sleeps and has not served what it was asked for", i);
         if (sim_eventfd_peek(vm->worker.gate.kick_fd) > 0)
             sim_violation_at_rest("a kick of vm %u was not heard", i);
         /* A ring that is delayed for long is taken for a lost one: then the count means nothing. */

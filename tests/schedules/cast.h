@@ -9,7 +9,7 @@
  *   p  a safe point without an interrupt
  *   i  idle until a message comes, then a step        t  idle until a timer fires, then a step
  *   b  blocked for a time of its clock, then a step   B  blocked until a message comes, then a step
- *   w  blocked for ever; takes messages meanwhile
+ *   w  blocked for ever; takes messages meanwhile     D  blocked for ever, and takes nothing
  *   S  runs for ever; comes to a safe point only by interrupts, and makes a step after each
  *   x  the process ends itself
  *   L  from here on it lies: shows parked and runs    N  never comes to a safe point again
@@ -87,7 +87,8 @@ struct cast_vm {
     bool is_known, is_alive, is_done; /* to the daemon · the process · removed after death */
     bool death_seen_due;
     bool is_entered, is_interrupted, waits_for_interrupt, waits_for_channel, lies;
-    unsigned sent, taken; /* messages */
+    unsigned sent, taken;     /* messages */
+    unsigned asked, answered; /* requests to be served at its gate */
     unsigned steps, interrupts;
     uint64_t last_clock_ns;
     /* What we know from memory alone. */
@@ -127,6 +128,7 @@ enum op_what {
     OP_HOLD,    /* holdN */
     OP_RELEASE, /* releaseN */
     OP_MESSAGE, /* msgN: a message to VM N */
+    OP_ASK,     /* askN: a request that VM N serves at its gate */
     OP_BORN,    /* bornN */
     OP_ADMIT,   /* admitN */
     OP_ONLY,    /* onlyN: run-one */
@@ -174,6 +176,8 @@ void cast_answered(struct client *c);
 void cast_stopped(void);
 /** A message to this VM; by the daemon. */
 void cast_send(struct cast_vm *vm);
+/** A request to be served at the gate, by the daemon: a census, or only to come there. */
+void cast_ask(struct cast_vm *vm);
 void cast_print_state(FILE *to);
 
 extern const struct scenario scenarios[];

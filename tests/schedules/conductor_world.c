@@ -61,7 +61,7 @@ void worker_ask_to_park(struct worker *w)
     if (w->park_request != 0 || !vm->is_alive)
         return;
     w->park_request = 1;
-    cast_send(vm);
+    cast_ask(vm);
 }
 
 bool worker_is_wasm(const struct worker *w)
@@ -257,7 +257,6 @@ static void admitted(struct cast_vm *vm)
 
 static void kicked(struct cast_vm *vm)
 {
-    vm->worker.park_request = 0;
     world_on_member_kicked(C.world, &vm->worker);
 }
 

@@ -31,12 +31,12 @@ MUTANTS = {
         "        int r = gate_park(g);\n        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        return r;\n    }\n}\n\nvoid gate_leave"),
     "enters without looking": (
         GATE, "enters-while-stopped",
-        "SHM_RUNNING));\n        if (gate_is_open(g))\n            return 0;",
+        "SHM_RUNNING));\n        if (!g->asked && gate_is_open(g))\n            return 0;",
         "SHM_RUNNING));\n        return 0;"),
     "looks before it stores running": (
         GATE, "enters-while-stopped",
-        "        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        if (gate_is_open(g))\n            return 0;",
-        "        bool open = gate_is_open(g);\n        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        if (open)\n            return 0;"),
+        "        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        if (!g->asked && gate_is_open(g))\n            return 0;",
+        "        bool open = !g->asked && gate_is_open(g);\n        SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n        if (open)\n            return 0;"),
     "a kick is answered in a park only": (
         GATE, "last-straggler-goes-idle",
         "    gate_arrive(g, state, gate_epoch(g));\n",
@@ -92,6 +92,11 @@ MUTANTS = {
         GATE, "busy-stop-resume,last-straggler-goes-idle",
         "    SHM_XCHG(&g->status->word, shm_status_word(epoch, state));",
         "    sim_buffered_store(&g->status->word, shm_status_word(epoch, state), \"~status\");"),
+    "forgets what it was asked for when its gate is open": (
+        GATE, "asked-while-idle,asked-at-any-time", "        if (!g->asked && gate_is_open(g))\n            return 0;\n        int r = gate_park(g);\n        if (r != 0)\n            return r;\n    }",
+        "        if (gate_is_open(g))\n            return 0;\n        int r = gate_park(g);\n        if (r != 0)\n            return r;\n    }"),
+    "sleeps on although it was asked": (
+        GATE, "asked-while-blocked", "    if (g->asked)\n        return gate_visit(g);\n", ""),
     # ---- the daemon's half
     "rings before it opens": (
         STOP, "busy-stop-resume",
@@ -127,8 +132,8 @@ MUTANTS = {
     "counts before it closes": (
         STOP, "enters-while-stopped,busy-stop-resume,idle-with-timer",
         "    uint64_t now = world_store(w, false);\n", "    uint64_t now = shm_now_ns();\n    w->epoch++;\n",
-        "            record_write(w->gates[i], now);\n}\n\nvoid stop_open",
-        "            record_write(w->gates[i], now);\n    w->epoch--;\n    world_store(w, false);\n}\n\nvoid stop_open"),
+        "            gate_poke(w->gates[i]);\n}\n\nvoid stop_settle",
+        "            gate_poke(w->gates[i]);\n    w->epoch--;\n    world_store(w, false);\n}\n\nvoid stop_settle"),
     "counts a hold before it closes the gate": (
         STOP, "hold-and-release,three-holds-and-stops,hold-crosses-an-entry",
         "    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {\n        gate_closed(g, now);",

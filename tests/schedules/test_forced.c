@@ -843,8 +843,10 @@ static void t26_an_operation_is_cancelled_while_it_is_served(void **state)
 static void a_vm_whose_clock_is_ahead_waits_and_does_not_spin(void **state)
 {
     (void)state;
-    begin("b", NULL, "stop wait resume stop wait resume", NULL);
-    request(0);
+    begin("b", NULL, "stop wait idle0 idle0 idle0 idle0 idle0 idle0 resume stop wait resume", NULL);
+    /* A stop that takes a while, so that the time-out is not the end of the sleep. */
+    for (unsigned i = 0; i < 7; i++)
+        request(0);
     request(0);
     ask(0);
     until(DAEMON, "store &w->page->word"); /* the time of the second close is taken */
