@@ -175,7 +175,10 @@ void api_debug_hand_over_lease(struct api_call *call)
     if (!t)
         return;
     const struct debugger *to = debuggers_find_ref(call->api->debuggers, r->lease.to);
-    if (!to) {
+    char cli[LIMIT_NAME_BYTES + 1];
+    snprintf(cli, sizeof cli, "cli:%u", (unsigned)call->peer->uid);
+    if (!to && (strcmp(r->lease.to, cli) != 0 ||
+                debuggers_cli(call->api->debuggers, call->peer->uid, &to) < 0)) {
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
                  "no debugger named '%s'", r->lease.to);
         return;
@@ -225,9 +228,10 @@ void api_debug_open_debugger(struct api_call *call)
 {
     const struct api_request *r = call->request;
     const struct debugger *d;
+    const bool hold = r->open_debugger.hold_policy;
     int v =
         debuggers_open(call->api->debuggers, call->client, call->peer->uid, r->open_debugger.name,
-                       r->open_debugger.note, r->open_debugger.hold_policy, &d);
+                       r->open_debugger.note, r->open_debugger.has_policy ? &hold : NULL, &d);
     if (v < 0) {
         if (v == -EACCES)
             api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,

@@ -16,8 +16,9 @@
 typedef Stillpoint__Api__Envelope Envelope;
 typedef Stillpoint__Api__VmInspection VmInspection;
 
-/* A reply that is larger than this travels in a memfd. */
-#define REPLY_BYTES (LIMIT_FRAME_BYTES / 2)
+/* A reply that is larger than this travels in a memfd: it has few bytes for each field, and a frame
+ * may have LIMIT_UNPACK_ELEMENTS. */
+#define REPLY_BYTES (64u * 1024)
 
 static const enum ticket_reason reasons[] = {
     [STILLPOINT__API__INSPECT_KIND__INSPECT_GC] = TICKET_GC,

@@ -200,7 +200,7 @@ int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *
 }
 
 int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char *name,
-                   const char *note, bool hold_policy, const struct debugger **ret)
+                   const char *note, const bool *hold_policy, const struct debugger **ret)
 {
     struct entry *e = find_name(all, name);
     if (e && e->d.owner != uid)
@@ -218,8 +218,10 @@ int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char
     o->client = client;
     DL_APPEND(e->openings, o);
     e->d.n_opens++;
-    e->d.hold_policy = hold_policy;
-    snprintf(e->d.note, sizeof e->d.note, "%s", note);
+    if (hold_policy)
+        e->d.hold_policy = *hold_policy;
+    if (*note)
+        snprintf(e->d.note, sizeof e->d.note, "%s", note);
     all->events.on_changed(all->events.userdata, &e->d);
     *ret = &e->d;
     return 0;

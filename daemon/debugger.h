@@ -68,10 +68,11 @@ void debuggers_reclaim(struct debuggers *all, uint64_t id);
 
 /**
  * Opens by name, made if there is none. -EACCES: it is another uid's · -EALREADY: this connection
- * has it open · -EMFILE · -ENOMEM. Note and policy are the last opener's.
+ * has it open · -EMFILE · -ENOMEM. A note that is not "", and a policy that is not NULL, replace
+ * what it has.
  */
 int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char *name,
-                   const char *note, bool hold_policy, const struct debugger **ret);
+                   const char *note, const bool *hold_policy, const struct debugger **ret);
 /** Ends it and what it holds, whatever its policy. */
 void debuggers_close(struct debuggers *all, uint64_t id);
 /** The connection has ended: closes what it had open. */

@@ -144,7 +144,7 @@ static void debuggers_are_kept_while_they_live(void **state)
     (void)state;
     const struct debugger *d, *cli;
     struct state_image image;
-    assert_int_equal(debuggers_open(debuggers, 1, 1000, "gdb", "looks", false, &d), 0);
+    assert_int_equal(debuggers_open(debuggers, 1, 1000, "gdb", "looks", NULL, &d), 0);
     assert_int_equal(debuggers_cli(debuggers, 1000, &cli), 0);
     debuggers_reclaim(debuggers, cli->id); /* nothing was done with it */
     assert_int_equal(state_read(state_fd(kept), &image), 0);
