@@ -390,6 +390,9 @@ static void serve(struct world *w, struct ticket *t)
     answer(w, t);
     w->stop_ns = 0;
     w->late = false;
+    /* What comes next has its time from when its own service begins. */
+    TAILQ_FOREACH(t, &w->pending.list, link)
+    t->deadline_ns = 0;
 }
 
 /* ---- modes */
@@ -448,14 +451,34 @@ static void announce_stop(struct world *w)
     event_bus_publish(w->all->bus, &e);
 }
 
-/* The timers of a stop that is not complete at once. */
-static void await_stop(struct world *w)
+/* Another ticket takes over a stop whose deadline has passed: whoever was frozen for being late has
+ * the time of this one. */
+static void forgive_late(struct world *w)
 {
-    if (event_pending(w->scan, EV_TIMEOUT, NULL))
-        return;
-    struct timeval scan = {.tv_usec = SCAN_MS * 1000};
-    event_add(w->scan, &scan);
-    arm_deadline(w);
+    w->late = false;
+    for (size_t i = 0; i < w->stop.n_gates; i++) {
+        struct worker *worker = worker_of(w->stop.gates[i]);
+        if (!worker->freeze.judge && worker->freeze.state != WORKER_THAWED)
+            enforcer_thaw(w->enforcer, worker);
+    }
+}
+
+/* The timers of a stop that is not complete at once. The ticket that it is for, if any, does not
+ * wait in the queue any more, and has its own time. */
+static void await_stop(struct world *w, struct ticket *t)
+{
+    bool begins = !event_pending(w->scan, EV_TIMEOUT, NULL);
+    bool taken_over = t && t->deadline_ns == 0;
+    if (t)
+        ticket_end_wait(t);
+    if (begins) {
+        struct timeval scan = {.tv_usec = SCAN_MS * 1000};
+        event_add(w->scan, &scan);
+    }
+    if (taken_over && w->late)
+        forgive_late(w);
+    if (begins || taken_over)
+        arm_deadline(w);
 }
 
 static void end_stop_timers(struct world *w)
@@ -600,7 +623,7 @@ static bool step_stopping(struct world *w)
         stop_kick(&w->stop);
     if (!fulfilled(w, t ? t : w->control)) {
         announce_stop(w);
-        await_stop(w);
+        await_stop(w, t);
         return w->late && give_up(w);
     }
     for (size_t i = 0; i < w->stop.n_gates; i++)
@@ -627,7 +650,7 @@ static bool step_stopped(struct world *w)
     struct ticket *t = first_servable(w);
     if (t) {
         if (!fulfilled(w, t)) {
-            await_stop(w);
+            await_stop(w, t);
             return w->late && give_up(w);
         }
         end_stop_timers(w);

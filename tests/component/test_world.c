@@ -1107,6 +1107,95 @@ static void worlds_are_apart_and_go_when_unused(void **state)
     assert_ptr_equal(worlds_get(worlds, "default", false), world);
 }
 
+static int stop_idle_too(struct outcome *o, uint64_t debugger, uint64_t deadline_us,
+                         uint64_t wait_us)
+{
+    uint64_t ticket;
+    struct ticket_request r = request_of(o, TICKET_ADMIN, debugger, wait_us);
+    r.require_idle = true;
+    r.deadline_us = deadline_us;
+    return world_stop(world, &r, &ticket);
+}
+
+static void turn_for(unsigned ms)
+{
+    for (unsigned i = 0; i < ms; i++) {
+        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        usleep(1000);
+    }
+    event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
+static void the_wait_of_a_ticket_is_over_when_its_service_begins(void **state)
+{
+    (void)state;
+    struct player *idle = born(0, SHM_IDLE);
+    static struct outcome first, second;
+    uint64_t next;
+    stop(&first, TICKET_ADMIN, 0);
+    assert_int_equal(stop_idle_too(&second, OTHER, 10000000, 10000), 0);
+    resume(&next);
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    turn_for(30); /* it waits for a VM to park, not in the queue */
+    assert_int_equal(second.ended, 0);
+    arrives(idle);
+    assert_int_equal(second.served, 1);
+}
+
+static void each_ticket_has_its_own_time_from_when_its_service_begins(void **state)
+{
+    (void)state;
+    struct player *idle = born(0, SHM_IDLE), *p = born(1, SHM_RUNNING);
+    static struct outcome gc, second;
+    stop(&gc, TICKET_GC, 0);
+    assert_int_equal(stop_idle_too(&second, OTHER, 50000, 0), 0);
+    arrives(p);
+    assert_int_equal(gc.served, 1);
+    turn_for(100); /* the deadline of the second would have passed, had its stop begun */
+    world_operation_done(world, gc.ticket);
+    event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    assert_int_equal(second.served, 0);
+    arrives(idle);
+    assert_int_equal(second.served, 1);
+    assert_int_equal(second.n_missing, 0);
+}
+
+static void a_ticket_that_takes_over_a_stop_has_a_deadline(void **state)
+{
+    (void)state;
+    born(0, SHM_RUNNING); /* cannot be frozen: there is no process */
+    static struct outcome first, second;
+    stop(&first, TICKET_ADMIN, 0);
+    assert_int_equal(ask(&second, TICKET_ADMIN, OTHER, 3600000000u), 0);
+    world_forget(world, &first);
+    assert_int_equal(world_mode(world), WORLD_STOPPING);
+    turn_for(100);
+    assert_int_equal(second.served, 1);
+    assert_int_equal(second.n_missing, 1);
+}
+
+static void a_ticket_that_takes_over_a_late_stop_has_its_own_time(void **state)
+{
+    (void)state;
+    struct player *idle = born(0, SHM_IDLE);
+    static struct outcome first, second, third;
+    uint64_t next;
+    stop(&first, TICKET_ADMIN, 0);
+    stop_idle_too(&second, OTHER, 1000, 3600000000u);
+    stop_idle_too(&third, ME, 3600000000u, 3600000000u);
+    resume(&next);
+    give_process(idle, true);
+    assert_int_equal(second.served, 0);
+    for (int i = 0; idle->worker.freeze.state == WORKER_THAWED && i < 100000; i++)
+        event_base_loop(base, EVLOOP_ONCE);
+    world_forget(world, &second); /* between its deadline and the freeze */
+    turn_for(20);
+    assert_int_equal(third.served, 0);
+    arrives(idle);
+    assert_int_equal(third.served, 1);
+    assert_int_equal(third.n_missing, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1150,6 +1239,10 @@ static const struct CMUnitTest tests[] = {
     TEST(a_held_vm_counts_in_a_stop_and_stays_held_after_it),
     TEST(garbage_in_a_status_page_never_counts_as_an_arrival),
     TEST(each_epoch_is_new),
+    TEST(the_wait_of_a_ticket_is_over_when_its_service_begins),
+    TEST(each_ticket_has_its_own_time_from_when_its_service_begins),
+    TEST(a_ticket_that_takes_over_a_stop_has_a_deadline),
+    TEST(a_ticket_that_takes_over_a_late_stop_has_its_own_time),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
