@@ -144,10 +144,19 @@ struct enforcer *enforcer_free(struct enforcer *e)
     return NULL;
 }
 
+/* Whether its thread has nothing to do but sleep once it has arrived. A VM that is being born
+ * compiles, and one that owes an answer works for it behind its gate, also when nobody waits for
+ * that any more. To come to the gate is no such work. */
+static bool has_to_sleep(const struct worker *w)
+{
+    return w->phase == WORKER_ADMITTED && w->n_inspects == (w->park_request != 0);
+}
+
 void enforcer_freeze(struct enforcer *e, struct worker *w, bool judge)
 {
     if (w->pidfd < 0 || w->freeze.state != WORKER_THAWED)
         return;
+    judge = judge && has_to_sleep(w);
     w->freeze = (struct worker_freeze){.judge = judge,
                                        .lied = w->freeze.lied,
                                        .state = WORKER_SETTLING,

@@ -1196,6 +1196,40 @@ static void a_ticket_that_takes_over_a_late_stop_has_its_own_time(void **state)
     assert_int_equal(third.n_missing, 0);
 }
 
+static void a_vm_that_is_being_born_is_no_liar(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_STARTING);
+    static struct outcome o;
+    p->worker.phase = WORKER_LOADING;
+    give_process(p, true); /* compiles */
+    stop_as(&o, true, false);
+    loop_until(&o.served);
+    assert_int_equal(o.n_missing, 0);
+    assert_int_equal(o.arrivals[0].how, ARRIVAL_ENFORCED);
+    assert_false(o.arrivals[0].lied);
+}
+
+static void a_vm_that_serves_what_nobody_waits_for_any_more_is_no_liar(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_IDLE);
+    static struct outcome o;
+    give_process(p, false);
+    stop_as(&o, true, false);
+    loop_until(&o.served);
+    world_serve_begin(world, &p->worker);
+    p->worker.inspects[p->worker.n_inspects++] = 1; /* a collection that takes long */
+    p->worker.commands_sent++;
+    reap(p);
+    give_process(p, true);
+    arrives(p);
+    world_serve_end(world, &p->worker); /* its client went away */
+    while (p->worker.freeze.state != WORKER_FROZEN)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_false(p->worker.freeze.lied);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1243,6 +1277,8 @@ static const struct CMUnitTest tests[] = {
     TEST(each_ticket_has_its_own_time_from_when_its_service_begins),
     TEST(a_ticket_that_takes_over_a_stop_has_a_deadline),
     TEST(a_ticket_that_takes_over_a_late_stop_has_its_own_time),
+    TEST(a_vm_that_is_being_born_is_no_liar),
+    TEST(a_vm_that_serves_what_nobody_waits_for_any_more_is_no_liar),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
