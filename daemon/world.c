@@ -643,6 +643,15 @@ static bool step_stopping(struct world *w)
     return true;
 }
 
+/* The controller wants everybody frozen, and an operation that did not has interrupted its run-one,
+ * which ended meanwhile. Those that are being born are let come as far as their gate. */
+static void freeze_for_controller(struct world *w)
+{
+    for (size_t i = 0; i < w->stop.n_gates && w->control->request.enforce; i++)
+        if (worker_of(w->stop.gates[i])->phase == WORKER_ADMITTED)
+            enforcer_freeze(w->enforcer, worker_of(w->stop.gates[i]), true);
+}
+
 static bool step_stopped(struct world *w)
 {
     if (w->operation)
@@ -663,6 +672,7 @@ static bool step_stopped(struct world *w)
     }
     if (!w->run.one) {
         end_stop_timers(w); /* of a ticket that was cancelled */
+        freeze_for_controller(w);
         return false;
     }
     enter_run_one(w);
@@ -984,7 +994,7 @@ void world_on_member_born(struct world *w, struct worker *worker)
 void world_on_member_admitted(struct world *w, struct worker *worker)
 {
     /* Born into a world that is held by force: it was let come as far as its gate. */
-    if (w->mode == WORLD_STOPPED && world_is_enforced(w))
+    if ((w->mode == WORLD_STOPPED || w->mode == WORLD_RUN_ONE) && world_is_enforced(w))
         enforcer_freeze(w->enforcer, worker, true);
     advance(w);
 }

@@ -1230,6 +1230,47 @@ static void a_vm_that_serves_what_nobody_waits_for_any_more_is_no_liar(void **st
     assert_false(p->worker.freeze.lied);
 }
 
+static void a_runner_whose_run_ends_during_an_operation_is_frozen_too(void **state)
+{
+    (void)state;
+    struct player *a = born(0, SHM_RUNNING), *b = born(1, SHM_RUNNING);
+    static struct outcome o, gc;
+    give_process(a, false);
+    give_process(b, false);
+    stop_as(&o, true, false);
+    arrives(a);
+    arrives(b);
+    loop_until(&o.served);
+    assert_int_equal(run_one(a, WORLD_RUNNER_EXIT_STOP, false, 1000), 0);
+    ask(&gc, TICKET_GC, OTHER, 0);
+    assert_int_equal(gc.served, 1);
+    loop_until(&runs_over);
+    world_operation_done(world, gc.ticket);
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    assert_true(world_is_enforced(world));
+    turn_for(50);
+    assert_int_equal(a->worker.freeze.state, WORKER_FROZEN);
+}
+
+static void a_vm_that_is_born_during_an_enforced_run_one_is_frozen_at_its_gate(void **state)
+{
+    (void)state;
+    struct player *a = born(0, SHM_RUNNING);
+    static struct outcome o;
+    give_process(a, false);
+    stop_as(&o, true, false);
+    arrives(a);
+    loop_until(&o.served);
+    assert_int_equal(run_one(a, WORLD_RUNNER_EXIT_STOP, false, 0), 0);
+    struct player *child = born(1, SHM_STARTING);
+    give_process(child, false);
+    stop_admit(&child->worker.gate);
+    world_on_member_admitted(world, &child->worker);
+    turn_for(50);
+    assert_int_equal(child->worker.freeze.state, WORKER_FROZEN);
+    assert_int_equal(a->worker.freeze.state, WORKER_THAWED);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1279,6 +1320,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_ticket_that_takes_over_a_late_stop_has_its_own_time),
     TEST(a_vm_that_is_being_born_is_no_liar),
     TEST(a_vm_that_serves_what_nobody_waits_for_any_more_is_no_liar),
+    TEST(a_runner_whose_run_ends_during_an_operation_is_frozen_too),
+    TEST(a_vm_that_is_born_during_an_enforced_run_one_is_frozen_at_its_gate),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
