@@ -47,6 +47,7 @@ struct world {
         bool until_still;
         void (*on_ended)(void *userdata, const char *why);
         void *userdata;
+        const char *over; /* why it ended, while on_ended has not been called */
     } run;
     uint64_t target;
 
@@ -168,9 +169,18 @@ static void end_run_one(struct world *w, const char *why)
     event_del(w->run_deadline);
     log_debug("world %s: the run of vm %llu alone is over: %s", w->name,
               (unsigned long long)w->run.vm, why);
-    if (w->run.on_ended)
+    w->run.over = why;
+}
+
+/* Whoever waits for the end of a run-one goes on with a world that is stopped again, or runs. */
+static void tell_run_over(struct world *w)
+{
+    const char *why = w->run.over;
+    w->run.over = NULL;
+    if (why && w->run.on_ended)
         w->run.on_ended(w->run.userdata, why);
-    w->run.on_ended = NULL;
+    if (why)
+        w->run.on_ended = NULL;
 }
 
 static void end_control(struct world *w, enum ticket_outcome outcome, const char *why)
@@ -705,6 +715,8 @@ static void advance(struct world *w)
         }
         if (more)
             w->again = true;
+        else if (w->mode == WORLD_STOPPED || w->mode == WORLD_RUN_ALL)
+            tell_run_over(w);
     }
     w->advancing = false;
 }
@@ -1047,6 +1059,7 @@ static void world_free(struct world *w)
     struct event *events[] = {w->scan, w->deadline, w->expiry, w->suspicion, w->run_deadline};
     w->advancing = true; /* nothing begins any more */
     end_run_one(w, "resumed");
+    tell_run_over(w);
     while (w->pending.base && !TAILQ_EMPTY(&w->pending.list))
         end_ticket(w, TAILQ_FIRST(&w->pending.list), TICKET_CANCELLED);
     if (w->operation)
