@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "daemon/api_world.h"
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
@@ -112,6 +111,19 @@ static void run_only(struct api_call *call, struct world *w, struct worker *work
     }
 }
 
+/* Whoever calls may act for the controller: find_control() has looked. */
+static void end_stop(struct api_call *call, struct world *w)
+{
+    struct world_resumption done;
+    struct pending *p = api_pending(call, &continued, 0, 0);
+    if (!p)
+        return;
+    snprintf(p->world, sizeof p->world, "%s", world_name(w));
+    world_resume(w, &done);
+    reply_continued(p, "running");
+    world_drop_if_unused(w);
+}
+
 void api_debug_continue(struct api_call *call)
 {
     const struct api_request *r = call->request;
@@ -128,7 +140,7 @@ void api_debug_continue(struct api_call *call)
                  "VM '%s' is not the target of the stop; VM %llu is", worker->name,
                  (unsigned long long)world_target(w));
     else
-        api_world_reply_resume(call, w);
+        end_stop(call, w);
 }
 
 void api_debug_set_target(struct api_call *call)

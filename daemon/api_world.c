@@ -120,12 +120,8 @@ void api_world_stop(struct api_call *call)
 void api_world_resume(struct api_call *call)
 {
     struct world *w = world_message_find(call, call->request->world.world);
-    if (w)
-        api_world_reply_resume(call, w);
-}
-
-void api_world_reply_resume(struct api_call *call, struct world *w)
-{
+    if (!w)
+        return;
     const struct ticket *t = world_resumes(w);
     struct world_resumption done;
     if (t && t->request.uid != call->peer->uid && !(call->peer->roles & ACCESS_ADMIN)) {

@@ -5,12 +5,7 @@
 
 #include "daemon/api_call.h"
 
-struct world;
-
 void api_world_list(struct api_call *call);
 void api_world_get(struct api_call *call);
 void api_world_stop(struct api_call *call);
 void api_world_resume(struct api_call *call);
-
-/** Resumes this world for whoever calls, and answers. */
-void api_world_reply_resume(struct api_call *call, struct world *w);
