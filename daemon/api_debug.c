@@ -240,10 +240,9 @@ void api_debug_open_debugger(struct api_call *call)
 {
     const struct api_request *r = call->request;
     const struct debugger *d;
-    const bool hold = r->open_debugger.hold_policy;
-    int v =
-        debuggers_open(call->api->debuggers, call->client, call->peer->uid, r->open_debugger.name,
-                       r->open_debugger.note, r->open_debugger.has_policy ? &hold : NULL, &d);
+    int v = debuggers_open(call->api->debuggers, call->client, call->peer->uid,
+                           r->open_debugger.name, r->open_debugger.note,
+                           r->open_debugger.has_policy ? &r->open_debugger.hold_policy : NULL, &d);
     if (v < 0) {
         if (v == -EACCES)
             api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,

@@ -157,10 +157,15 @@ static int make(struct debuggers *all, uid_t uid, const char *name, struct entry
     return 0;
 }
 
+static void cli_name(char name[LIMIT_NAME_BYTES + 1], uid_t uid)
+{
+    snprintf(name, LIMIT_NAME_BYTES + 1, "cli:%u", (unsigned)uid);
+}
+
 int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 {
     char name[LIMIT_NAME_BYTES + 1];
-    snprintf(name, sizeof name, "cli:%u", (unsigned)uid);
+    cli_name(name, uid);
     struct entry *e = find_name(all, name);
     if (!e) {
         int r = make(all, uid, name, &e);
@@ -186,7 +191,7 @@ int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *
                  const struct debugger **ret)
 {
     char cli[LIMIT_NAME_BYTES + 1];
-    snprintf(cli, sizeof cli, "cli:%u", (unsigned)uid);
+    cli_name(cli, uid);
     if (!ref || strcmp(ref, cli) == 0)
         return debuggers_cli(all, uid, ret);
     const struct debugger *d = debuggers_find_ref(all, ref);
@@ -202,8 +207,11 @@ int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *
 int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char *name,
                    const char *note, const bool *hold_policy, const struct debugger **ret)
 {
+    char cli[LIMIT_NAME_BYTES + 1];
+    cli_name(cli, uid);
+    bool is_cli = strcmp(name, cli) == 0;
     struct entry *e = find_name(all, name);
-    if (e && e->d.owner != uid)
+    if ((e && e->d.owner != uid) || (strchr(name, ':') && !is_cli))
         return -EACCES;
     if (e && find_opening(e, client))
         return -EALREADY;
@@ -218,9 +226,9 @@ int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char
     o->client = client;
     DL_APPEND(e->openings, o);
     e->d.n_opens++;
-    if (hold_policy)
-        e->d.hold_policy = *hold_policy;
-    if (*note)
+    if (is_cli || hold_policy)
+        e->d.hold_policy = is_cli || *hold_policy;
+    if (note)
         snprintf(e->d.note, sizeof e->d.note, "%s", note);
     all->events.on_changed(all->events.userdata, &e->d);
     *ret = &e->d;

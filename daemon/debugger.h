@@ -68,8 +68,8 @@ void debuggers_reclaim(struct debuggers *all, uint64_t id);
 
 /**
  * Opens by name, made if there is none. -EACCES: it is another uid's · -EALREADY: this connection
- * has it open · -EMFILE · -ENOMEM. A note that is not "", and a policy that is not NULL, replace
- * what it has.
+ * has it open · -EMFILE · -ENOMEM. Where note or hold_policy is NULL it stays as it is; a new one
+ * has none, and the policy resume. That of "cli:<uid>" cannot be changed.
  */
 int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char *name,
                    const char *note, const bool *hold_policy, const struct debugger **ret);

@@ -435,12 +435,12 @@ static int check_open_debugger(const Envelope *m, struct api_request *r, struct 
     const Stillpoint__Api__OpenDebugger *o = m->open_debugger;
     const char *policy = o->policy && *o->policy ? o->policy : "resume";
     r->open_debugger.name = o->name;
-    r->open_debugger.note = o->note ? o->note : "";
+    r->open_debugger.note = o->note;
     r->open_debugger.has_policy = o->policy && *o->policy;
     r->open_debugger.hold_policy = strcmp(policy, "hold") == 0;
     if (!r->open_debugger.hold_policy && strcmp(policy, "resume") != 0)
         return api_error_set(e, INVALID, "it is resume or hold", "no such policy: '%.64s'", policy);
-    if (strlen(r->open_debugger.note) > LIMIT_NOTE_BYTES)
+    if (o->note && strlen(o->note) > LIMIT_NOTE_BYTES)
         return api_error_set(e, INVALID, NULL, "note is longer than %u bytes", LIMIT_NOTE_BYTES);
     return check_debugger_name(o->name, e);
 }

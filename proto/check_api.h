@@ -176,8 +176,8 @@ struct api_request {
         } subscribe;
         struct {
             const char *name;
-            const char *note; /**< "" if there is none */
-            bool has_policy;  /**< it was said, and is not the default */
+            const char *note; /**< NULL: as it is */
+            bool has_policy;  /**< else: as it is */
             bool hold_policy; /**< else: resume */
         } open_debugger;
         struct {

@@ -360,7 +360,7 @@ static void a_debugger_has_a_short_note_and_one_of_two_policies(void **state)
     Stillpoint__Api__OpenDebugger open = STILLPOINT__API__OPEN_DEBUGGER__INIT;
     open.name = (char *)"ide";
     assert_int_equal(PASS(OPEN_DEBUGGER, open_debugger, &open), 0);
-    assert_string_equal(request.open_debugger.note, "");
+    assert_null(request.open_debugger.note);
     assert_false(request.open_debugger.has_policy || request.open_debugger.hold_policy);
     check_api_done(&request);
     memset(note, 'n', sizeof note - 1);
