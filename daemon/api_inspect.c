@@ -26,6 +26,8 @@ static const enum ticket_reason reasons[] = {
     [STILLPOINT__API__INSPECT_KIND__INSPECT_STACKS] = TICKET_DEBUGGER,
 };
 
+static const char ended_early[] = "ended before it answered";
+
 /* One VM's part. */
 struct item {
     uint64_t vm, request; /* request 0: not asked, or answered */
@@ -271,7 +273,9 @@ static void ask(struct pending *p, struct world *w, struct item *item, struct wo
             return;
         }
         world_serve_end(w, worker);
-        why = r == -EBUSY ? "has not answered earlier requests" : strerror(-r);
+        why = r == -EBUSY                       ? "has not answered earlier requests"
+              : r == -EPIPE || r == -ECONNRESET ? ended_early
+                                                : strerror(-r);
     }
     (void)put_error(item, worker->name, why);
 }
@@ -421,7 +425,7 @@ void api_inspect_on_vm_ended(struct api *api, const struct worker *w)
     struct pending *p;
     struct item *item;
     while ((item = find_item(api, w->id, 0, &p)) != NULL) {
-        (void)put_error(item, w->name, "ended before it answered");
+        (void)put_error(item, w->name, ended_early);
         answered(p, item);
     }
 }
