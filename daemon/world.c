@@ -930,7 +930,8 @@ int world_run_one(struct world *w, const struct world_run *run)
     int r = check_parked(w, run->runner);
     if (r < 0)
         return r;
-    if (w->operation)
+    /* A run-one that a ticket interrupts goes on after it: whoever asked for it is told its end. */
+    if (w->operation || w->run.one)
         return -EBUSY;
     if (run->runner->gate.holds > 0)
         return -EPERM;

@@ -132,8 +132,8 @@ void world_operation_done(struct world *w, uint64_t ticket);
 
 /**
  * Lets one VM of a stopped world run alone. -EALREADY: not stopped, or by nobody who has the lease
- * · -EBUSY: an operation is being served · -EAGAIN: that VM is not parked (held, or did not arrive)
- * · -EPERM: it is held on its own.
+ * · -EBUSY: an operation is being served, or interrupts a run-one · -EAGAIN: that VM is not parked
+ * (held, or did not arrive) · -EPERM: it is held on its own.
  */
 int world_run_one(struct world *w, const struct world_run *run);
 /** Moves the target. -EALREADY: the world is not stopped; -EAGAIN: that VM is not parked. */
