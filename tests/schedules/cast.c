@@ -609,6 +609,71 @@ void cast_stopped(void)
     }
 }
 
+/* ---- made up */
+
+uint64_t cast_seed;
+
+static uint64_t dice_state;
+
+static unsigned dice(unsigned n)
+{
+    dice_state = dice_state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(dice_state >> 33) % n;
+}
+
+static void make_up_program(char *text, size_t size)
+{
+    static const char with_timer[] = "spitBsS", with_sleep[] = "spibBsSw";
+    static const char liars[] = "NLDsi";
+    bool timer = dice(2), lies = cast.scenario->has_liar && dice(2);
+    size_t n = 1 + dice((unsigned)size - 2), i;
+    for (i = 0; i < n; i++) {
+        text[i] = lies    ? liars[dice(sizeof liars - 1)]
+                  : timer ? with_timer[dice(sizeof with_timer - 1)]
+                          : with_sleep[dice(sizeof with_sleep - 1)];
+        if (strchr("SwND", text[i]))
+            n = i + 1; /* for ever */
+    }
+    text[i] = 0;
+}
+
+static void make_up_words(char *text, size_t size, unsigned n_vms)
+{
+    static const char *const often[] = {
+        "stop wait", "resume",      "stop wait", "resume",     "debug wait", "gc wait", "hold%",
+        "release%",  "msg%",        "ask%",      "only%",      "step%",      "idle%",   "stop",
+        "gc",        "census wait", "park wait", "force wait", "flip",       "look"};
+    size_t len = 0;
+    for (unsigned n = 2 + dice(6); n > 0 && len + 16 < size; n--) {
+        const char *word = often[dice(sizeof often / sizeof often[0])];
+        for (; *word; word++)
+            text[len++] = *word == '%' ? (char)('0' + dice(n_vms)) : *word;
+        text[len++] = ' ';
+    }
+    snprintf(text + len, size - len, "%s", dice(3) ? "resume" : "quit");
+}
+
+static const struct scenario *make_up(const struct scenario *s)
+{
+    static char programs[CAST_VMS][6], texts[CAST_CLIENTS][128];
+    static struct scenario made;
+    made = *s;
+    dice_state = cast_seed * 0x9e3779b97f4a7c15u;
+    unsigned n_vms = 1 + dice(4), n_clients = 1 + dice(CAST_CLIENTS);
+    for (unsigned i = 0; i < n_vms; i++) {
+        make_up_program(programs[i], sizeof programs[i]);
+        made.vms[i] = programs[i];
+    }
+    for (unsigned i = 0; i < n_clients; i++) {
+        make_up_words(texts[i], sizeof texts[i], n_vms);
+        made.clients[i] = texts[i];
+    }
+    made.kill = dice(3) ? 0 : 1u << dice(n_vms);
+    made.spurious = dice(2);
+    made.is_settled = dice(2);
+    return &made;
+}
+
 /* ---- setting up and ending */
 
 void cast_begin(const struct scenario *s, const struct conductor *conductor)
@@ -620,6 +685,8 @@ void cast_begin(const struct scenario *s, const struct conductor *conductor)
         memset(&cast.vms[i], 0, sizeof cast.vms[i]);
     memset((char *)&cast + sizeof cast.vms, 0, sizeof cast - sizeof cast.vms);
     cast.scenario = s;
+    if (s->is_made_up)
+        cast.scenario = s = make_up(s);
     cast.conductor = conductor;
     sim_observe = NULL;
     sim_print_state = cast_print_state;

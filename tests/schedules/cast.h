@@ -57,6 +57,7 @@ struct scenario {
     bool has_delays;                   /* it may come while others lose the processor for as long */
     bool same_instant;                 /* the clock does not move by itself */
     bool has_loop_timers;              /* the daemon's scan, deadlines and leases */
+    bool is_made_up; /* VMs and clients are made up from the seed of the run: cast_seed */
     bool freezes_fail;
     bool needs_world; /* only with the daemon's world.c */
     bool has_liar;    /* a VM that lies or hangs: the rest has to be right all the same */
@@ -156,6 +157,9 @@ extern struct cast {
     unsigned loop_timers; /* bit i: EVENT_LOOP_TIMER + i has fired */
     unsigned long guest_steps, stops_completed;
 } cast;
+
+/** What is made up in a scenario that says so. */
+extern uint64_t cast_seed;
 
 extern const struct conductor conductor_small, conductor_world;
 

@@ -121,6 +121,15 @@ static void answered(struct promise *p)
         cast_answered(p->client);
 }
 
+/* An operation that could be served now: nobody has the lease, or does not mind. */
+static bool waits_to_be_served(const struct promise *p)
+{
+    const struct ticket *control = world_control(C.world);
+    return p->is_operation && p->is_accepted && !p->is_forgotten && p->served + p->ended == 0 &&
+           (!control || control->request.debugger == p->client->index + 1 ||
+            world_runner(C.world) != 0);
+}
+
 static void on_served(void *userdata, const struct stop_report *report)
 {
     struct promise *p = userdata;
@@ -132,13 +141,10 @@ static void on_served(void *userdata, const struct stop_report *report)
     p->id = report->ticket->id;
     if (report->mode == WORLD_STOPPED) {
         cast_stopped();
-        if (report->n_missing == 0)
-            for (unsigned i = 0; i < C.n_promises; i++) {
-                const struct promise *o = &C.promises[i];
-                if (o != p && o->is_accepted && o->is_operation && o->served == 0 &&
-                    o->ended == 0 && p->is_operation && o->reason > p->reason)
-                    sim_violation("a ticket is served before a more urgent one");
-            }
+        for (unsigned i = 0; i < C.n_promises && p->is_operation; i++)
+            if (&C.promises[i] != p && C.promises[i].reason > p->reason &&
+                waits_to_be_served(&C.promises[i]))
+                sim_violation("a ticket is served before a more urgent one");
     }
     if (p->is_operation)
         C.operation_due = report->ticket->id;
@@ -393,7 +399,7 @@ static void check_at_rest(void)
             continue;
         bool waits = p->served + p->ended == 0;
         /* One that waits for a lease that nobody gives up waits for good: no timer runs here. */
-        if (waits && !(world_control(C.world) || cast.scenario->has_liar))
+        if (waits && !world_control(C.world))
             sim_violation_at_rest("ticket %llu neither served nor ended",
                                   (unsigned long long)p->id);
         if (p->is_operation && p->served > 0 && p->ended != 1)

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+/* How many choices a made-up scenario has, about. */
+#define MADE_UP_CHOICES 300
+
 /* Words that only one actor reads in a scenario without clocks. */
 static const char *const record_words[] = {"held_", "rung_ns", "parked_ns", NULL};
 static const char *const rare_words[] = {"rung_ns", NULL};
@@ -24,7 +27,7 @@ static void write_failure(const struct explore_plan *plan, const struct scenario
     snprintf(path, sizeof path, "%s/%s-%s.schedule", plan->folder, s->name, c->name);
     FILE *f = fopen(path, "w");
     if (f) {
-        fprintf(f, "stillpoint-schedule 1 %s %s\n", s->name, c->name);
+        fprintf(f, "stillpoint-schedule 1 %s %s %" PRIu64 "\n", s->name, c->name, cast_seed);
         sim_schedule_write(f);
         fclose(f);
     }
@@ -67,6 +70,8 @@ bool explore(const struct explore_plan *plan, const struct scenario *s, const st
         systematic = done; /* has those of the bounds before, too */
     }
     double middle = now_s();
+    if (s->is_made_up)
+        longest = MADE_UP_CHOICES;
     if (longest == 0) {
         sim_strategy(SIM_DEFAULT);
         if ((verdict = cast_play(s, c)) != NULL) {
@@ -77,6 +82,7 @@ bool explore(const struct explore_plan *plan, const struct scenario *s, const st
         longest = sim_choices();
     }
     for (unsigned long i = 0; i < plan->runs; i++) {
+        cast_seed = plan->seed + i;
         sim_strategy(SIM_RANDOM);
         sim_random(plan->seed + i, (unsigned)longest);
         if ((verdict = cast_play(s, c)) != NULL) {
@@ -135,8 +141,8 @@ int explore_replay(const char *what)
     uint64_t seed;
     FILE *f = fopen(what, "r");
     if (f) {
-        int n = fscanf(f, "stillpoint-schedule 1 %127s %15s", name, conductor);
-        int r = n == 2 ? sim_schedule_read(f) : -1;
+        int n = fscanf(f, "stillpoint-schedule 1 %127s %15s %" SCNu64, name, conductor, &cast_seed);
+        int r = n == 3 ? sim_schedule_read(f) : -1;
         fclose(f);
         s = find(name);
         c = find_conductor(conductor);
@@ -156,17 +162,22 @@ int explore_replay(const char *what)
                     what);
             return 2;
         }
+        cast_seed = seed;
         /* The length that the seed was used with. */
         unsigned longest = 0;
         sim_quiet(s->has_clocks ? rare_words : record_words);
         sim_strategy(SIM_DEFAULT);
         (void)cast_play(s, c);
-        longest = sim_choices();
+        longest = s->is_made_up ? MADE_UP_CHOICES : sim_choices();
         sim_strategy(SIM_RANDOM);
         sim_random(seed, longest);
     }
     sim_trace_live(stdout);
     const char *verdict = cast_play(s, c);
+    for (unsigned i = 0; i < CAST_VMS && cast.scenario->vms[i]; i++)
+        printf("vm %u: %s\n", i, cast.scenario->vms[i]);
+    for (unsigned i = 0; i < CAST_CLIENTS && cast.scenario->clients[i]; i++)
+        printf("client %u: %s\n", i, cast.scenario->clients[i]);
     printf("%s\n", verdict ? verdict : "no violation");
     return verdict ? 1 : 0;
 }

@@ -198,6 +198,11 @@ MUTANTS = {
         WORLD, "resume-while-one-never-parks world", " || (w->mode == WORLD_STOPPED && !w->control);", ";"),
     "gives up and does not look again": (
         WORLD, "one-never-parks-and-cannot-be-frozen world", "            await_stop(w);\n            return w->late && give_up(w);", "            await_stop(w);\n            return false;"),
+    "has no deadline for the next ticket": (
+        WORLD, "next-one-after-a-freeze-that-failed,made-up-with-liars-that-cannot-be-frozen world",
+        "    if (event_pending(w->scan, EV_TIMEOUT, NULL) && has_deadline)", "    if (event_pending(w->scan, EV_TIMEOUT, NULL) && (has_deadline || true))"),
+    "begins a run-one inside another": (
+        WORLD, "run-one-is-asked-for-twice world", "    if (w->operation || w->run.one)", "    if (w->operation)"),
     # ---- the daemon's loop
     "drains the eventfd after the scan": (
         CAST, "old-kick-is-heard-in-a-stop",
