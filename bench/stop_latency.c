@@ -1,0 +1,653 @@
+/*
+ * stop_latency.c: how long a stop of the world takes, and what the kernel's own means take for the
+ * same workers in the same run. For each scheduling of the daemon one table, then the goals, met or
+ * not. README.md says what each column is, and what is done about a machine that is not quiet.
+ *
+ * One thread. Needs root: for ptrace, for cgroups, for SCHED_FIFO.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/slice.h"
+#include "bench/kernel_stop.h"
+#include "bench/measure.h"
+#include "client/stillpoint.h"
+
+#define FIFO_PRIORITY 10
+#define SLICE_NS 100000u
+#define DEADLINE_US 60000000u
+/* Two looks at the foreign load stand so far before and after a round: a running process is charged
+ * at the timer tick at the latest. */
+#define BEFORE_NS 8000000u
+#define AFTER_NS 4000000u
+/* One turn of all busy VMs, with slices of one tick of the slowest usual timer. */
+#define SLICE_MOST_NS 4000000u
+#define WAKE_ROUNDS 100
+#define MAX_CELLS 128
+
+enum column {
+    ISSUE,
+    STOP,
+    TRIP,
+    REPORT,
+    REPORT_BYTES,
+    RESUME,
+    SIGNAL,
+    SIGNAL_RESUME,
+    TRAP,
+    FREEZE,
+    FREEZE_RESUME,
+    FREEZE_ALL,
+    N_COLUMNS
+};
+
+struct mix {
+    const char *name;
+    const char *texts[2];
+    unsigned n_texts;
+    unsigned busy_in[2]; /* whether the text runs all the time */
+};
+
+#define SPIN "let i = 0; for (;;) i++;"
+#define IDLE "globalThis.onmessage = () => {};"
+#define BLOCKED "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);"
+/* (module (func (export "loop") (loop (br 0)))) */
+#define WASM                                                                                       \
+    "new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, "   \
+    "0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 8, 1, 4, 108, 111, 111, 112, 0, 0, 10, 9, 1, 7, 0, 3, "  \
+    "64, 12, 0, 11, 11]))).exports.loop();"
+
+static const struct mix mixes[] = {
+    {"busy js", {SPIN}, 1, {1}},
+    {"busy wasm", {WASM}, 1, {1}},
+    {"half busy", {SPIN, IDLE}, 2, {1, 0}},
+    {"idle", {IDLE}, 1, {0}},
+    {"blocked", {BLOCKED}, 1, {0}},
+};
+#define N_MIXES (sizeof mixes / sizeof mixes[0])
+
+struct cell {
+    const struct mix *mix;
+    unsigned n;
+    bool fifo;
+    struct sample columns[N_COLUMNS];
+    unsigned dropped, unsettled;
+    double switch_ns;
+};
+
+static struct {
+    const char *build, *mixes, *counts, *schedulers;
+    unsigned rounds;
+    double seconds, limit;
+} options = {".", NULL, "1,8,32,128,512", "fifo,default", 100, 6, 0.02};
+
+static struct cell cells[MAX_CELLS];
+static size_t n_cells;
+static char wakes[2][160];
+
+/* The bytes of the last reply, without a second implementation of the wire: the library is linked
+ * with --wrap=recvmsg. */
+static uint64_t received;
+ssize_t __real_recvmsg(int sock, struct msghdr *m, int flags);
+ssize_t __wrap_recvmsg(int sock, struct msghdr *m, int flags);
+
+ssize_t __wrap_recvmsg(int sock, struct msghdr *m, int flags)
+{
+    ssize_t n = __real_recvmsg(sock, m, flags);
+    if (n > 0)
+        received += (uint64_t)n;
+    return n;
+}
+
+/* ---- the daemon and its VMs */
+
+struct subject {
+    pid_t daemon;
+    struct stillpoint *sp;
+    struct targets targets;
+    struct foreign foreign;
+    unsigned n, n_busy;
+};
+
+static void check(struct subject *s, int r, const char *what)
+{
+    if (r == 0)
+        return;
+    fprintf(stderr, "stop_latency: %s: %s\n", what,
+            r == STILLPOINT_REFUSED ? stillpoint_error(s->sp)->message : strerror(-r));
+    kill(s->daemon, SIGTERM);
+    exit(1);
+}
+
+static void start_daemon(struct subject *s, bool fifo)
+{
+    int ours, daemons;
+    char path[4096], fd[16];
+    if (stillpoint_socketpair(&ours, &daemons) < 0)
+        die("socketpair");
+    snprintf(path, sizeof path, "%s/stillpointd", options.build);
+    snprintf(fd, sizeof fd, "%d", daemons);
+    s->daemon = fork();
+    if (s->daemon < 0)
+        die("fork");
+    if (s->daemon == 0) {
+        fcntl(daemons, F_SETFD, 0);
+        if (fifo && become_fifo(FIFO_PRIORITY) < 0)
+            die("SCHED_FIFO");
+        execl(path, path, "--private-fd", fd, (char *)NULL);
+        die(path);
+    }
+    close(daemons);
+    check(s, stillpoint_connect_fd(ours, "stop_latency", &s->sp), "connect");
+}
+
+static int program(const char *text)
+{
+    int plain = memfd_create("program", MFD_CLOEXEC);
+    if (plain < 0 || write(plain, text, strlen(text)) < 0 || lseek(plain, 0, SEEK_SET) < 0)
+        die("program");
+    int sealed = stillpoint_memfd_from(plain);
+    close(plain);
+    if (sealed < 0)
+        die("program");
+    return sealed;
+}
+
+static void stop(struct subject *s, struct stillpoint_stop_report *report)
+{
+    const struct stillpoint_stop how = {.world = "default", .deadline_us = DEADLINE_US};
+    check(s, stillpoint_world_stop(s->sp, &how, report), "stop");
+}
+
+static void resume(struct subject *s, struct stillpoint_resumption *resumption)
+{
+    check(s, stillpoint_world_resume(s->sp, "default", resumption), "resume");
+}
+
+/* They are born into a stopped world, so that those that run do not keep the others from it. */
+static void start_vms(struct subject *s, const struct mix *mix)
+{
+    struct stillpoint_stop_report report;
+    struct stillpoint_resumption resumption;
+    struct stillpoint_vms vms = {0};
+    int fds[2] = {-1, -1};
+    for (unsigned i = 0; i < mix->n_texts; i++)
+        fds[i] = program(mix->texts[i]);
+    stop(s, &report);
+    stillpoint_stop_report_free(&report);
+    s->n_busy = 0;
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct stillpoint_run run = {
+            .program = "bench.js", .kind = STILLPOINT_SOURCE_SCRIPT_OR_MODULE, .keep_idle = true};
+        s->n_busy += mix->busy_in[i % mix->n_texts];
+        check(s, stillpoint_run(s->sp, &run, fds[i % mix->n_texts], &vms), "run");
+        stillpoint_vms_free(&vms);
+    }
+    for (unsigned i = 0; i < mix->n_texts; i++)
+        close(fds[i]);
+    resume(s, &resumption);
+    stillpoint_resumption_free(&resumption);
+}
+
+/* All busy ones run, the others rest, and the engine has compiled what is hot. */
+static void warm_up(struct subject *s, const struct mix *mix)
+{
+    _cleanup_free_ pid_t *pids = calloc(s->n, sizeof *pids);
+    const struct stillpoint_list list = {0};
+    enum stillpoint_vm_state rest =
+        mix->texts[0][0] == 'A' ? STILLPOINT_VM_BLOCKED : STILLPOINT_VM_IDLE;
+    for (unsigned tries = 0;; tries++) {
+        struct stillpoint_vms vms = {0};
+        unsigned ready = 0;
+        check(s, stillpoint_vm_list(s->sp, &list, &vms), "list");
+        for (size_t i = 0; i < vms.n && i < s->n; i++) {
+            enum stillpoint_vm_state wanted =
+                mix->busy_in[i % mix->n_texts] ? STILLPOINT_VM_ACTIVE : rest;
+            ready += vms.items[i].state == wanted;
+            pids[i] = (pid_t)vms.items[i].pid;
+        }
+        stillpoint_vms_free(&vms);
+        if (ready == s->n)
+            break;
+        if (tries == 3000) {
+            fprintf(stderr, "stop_latency: only %u of %u VMs came to what they are to do\n", ready,
+                    s->n);
+            exit(1);
+        }
+        sleep_ns(20000000);
+    }
+    targets_init(&s->targets, pids, s->n);
+    foreign_init(&s->foreign, s->targets.cgroup);
+    sleep_ns(200000000 + (uint64_t)s->n_busy * SLICE_MOST_NS);
+}
+
+static void end(struct subject *s)
+{
+    foreign_done(&s->foreign);
+    targets_done(&s->targets);
+    s->sp = stillpoint_free(s->sp);
+    while (waitpid(s->daemon, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* ---- rounds */
+
+static void add(struct cell *c, enum column column, uint64_t from, uint64_t to)
+{
+    sample_add(&c->columns[column], to > from ? (double)(to - from) / 1000 : 0);
+}
+
+static bool is_clean(struct subject *s, struct cell *c)
+{
+    sleep_ns(AFTER_NS);
+    bool clean = foreign_share(&s->foreign) <= options.limit;
+    c->dropped += !clean;
+    return clean;
+}
+
+/* Until every VM that was let go has run again: one that was woken and has not had a CPU yet still
+ * shows that it is parked, and would count as stopped at once. */
+static void settle(struct subject *s, uint64_t settle_ns)
+{
+    if (settle_ns > BEFORE_NS)
+        sleep_ns(settle_ns - BEFORE_NS);
+    foreign_begin(&s->foreign);
+    sleep_ns(BEFORE_NS);
+}
+
+/* Returns whether all had settled before. */
+static bool stop_round(struct subject *s, struct cell *c, uint64_t settle_ns)
+{
+    struct stillpoint_stop_report r;
+    struct stillpoint_resumption back;
+    settle(s, settle_ns);
+    received = 0;
+    uint64_t sent = now_ns();
+    stop(s, &r);
+    uint64_t got = now_ns(), bytes = received;
+    resume(s, &back);
+    unsigned ran = 0;
+    for (size_t i = 0; i < r.n_arrivals; i++)
+        ran += r.arrivals[i].was == STILLPOINT_VM_ACTIVE;
+    bool settled = ran >= s->n_busy, whole = r.n_arrivals == s->n && r.n_missing == 0;
+    if (is_clean(s, c) && settled && whole) {
+        add(c, ISSUE, sent, r.closed_mono_ns);
+        add(c, STOP, r.dispatched_mono_ns, r.stopped_mono_ns);
+        add(c, TRIP, sent, got);
+        add(c, REPORT, r.stopped_mono_ns, got);
+        sample_add(&c->columns[REPORT_BYTES], (double)bytes);
+        add(c, RESUME, back.dispatched_mono_ns, back.runnable_mono_ns);
+    }
+    c->unsettled += !settled || !whole;
+    stillpoint_stop_report_free(&r);
+    stillpoint_resumption_free(&back);
+    return settled;
+}
+
+static void kernel_round(struct subject *s, struct cell *c,
+                         struct kernel_stop (*how)(struct targets *), enum column column,
+                         enum column resume_column)
+{
+    settle(s, BEFORE_NS);
+    struct kernel_stop k = how(&s->targets);
+    if (!is_clean(s, c) || k.stop_ns == 0)
+        return;
+    add(c, column, 0, k.stop_ns);
+    if (resume_column != N_COLUMNS)
+        add(c, resume_column, 0, k.resume_ns);
+}
+
+static bool enough(const struct cell *c)
+{
+    static const enum column needed[] = {STOP, SIGNAL, TRAP, FREEZE, FREEZE_ALL};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (c->columns[needed[i]].n < options.rounds)
+            return false;
+    return true;
+}
+
+static void count_wakes(struct subject *s, char *text, size_t size)
+{
+    uint64_t before = targets_switches(&s->targets);
+    for (int i = 0; i < WAKE_ROUNDS; i++) {
+        struct stillpoint_stop_report r;
+        struct stillpoint_resumption back;
+        stop(s, &r);
+        resume(s, &back);
+        stillpoint_stop_report_free(&r);
+        stillpoint_resumption_free(&back);
+    }
+    uint64_t after = targets_switches(&s->targets);
+    snprintf(text, size, "%u idle VMs: %llu context switches in %d stops and resumes, %s", s->n,
+             (unsigned long long)(after - before), WAKE_ROUNDS,
+             after == before ? "met" : "NOT MET");
+}
+
+static void measure(struct cell *c)
+{
+    struct subject s = {.n = c->n};
+    start_daemon(&s, c->fifo);
+    start_vms(&s, c->mix);
+    warm_up(&s, c->mix);
+    uint64_t turn = 2 * BEFORE_NS +
+                    s.n_busy * SLICE_MOST_NS * 6 / 5 / (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+             until = now_ns() + (uint64_t)(options.seconds * 1e9);
+    while (!enough(c) && now_ns() < until) {
+        if (!stop_round(&s, c, turn))
+            turn += turn / 4;
+        kernel_round(&s, c, kernel_stop_signal, SIGNAL, SIGNAL_RESUME);
+        kernel_round(&s, c, kernel_stop_freeze, FREEZE, FREEZE_RESUME);
+        kernel_round(&s, c, kernel_stop_freeze_all, FREEZE_ALL, N_COLUMNS);
+        kernel_round(&s, c, kernel_stop_trap, TRAP, N_COLUMNS);
+    }
+    if (s.n_busy == 0 && c->mix->texts[0][0] == 'g' && c->n >= 8)
+        count_wakes(&s, wakes[c->fifo], sizeof wakes[0]);
+    end(&s);
+}
+
+/* ---- tables */
+
+static const char *number(char *text, size_t size, double value)
+{
+    snprintf(text, size, value < 9.95 ? "%.1f" : "%.0f", value);
+    return text;
+}
+
+static void print_three(struct sample *s, int width)
+{
+    char a[16], b[16], c[16], text[64];
+    if (s->n == 0)
+        snprintf(text, sizeof text, "-");
+    else
+        snprintf(text, sizeof text, "%s/%s/%s", number(a, sizeof a, sample_quantile(s, 0.5)),
+                 number(b, sizeof b, sample_quantile(s, 0.99)),
+                 number(c, sizeof c, sample_quantile(s, 1)));
+    printf("%*s", width, text);
+}
+
+static void print_one(struct sample *s, double q, int width)
+{
+    char a[16];
+    printf("%*s", width, s->n ? number(a, sizeof a, sample_quantile(s, q)) : "-");
+}
+
+static double median(struct cell *c, enum column column)
+{
+    return sample_quantile(&c->columns[column], 0.5);
+}
+
+static double floor_us(const struct cell *c)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n; i++)
+        n += c->mix->busy_in[i % c->mix->n_texts];
+    double parallel = n < (unsigned)cpus ? (n ? n : 1) : (double)cpus;
+    return n * c->switch_ns / parallel / 1000;
+}
+
+/* 0: one of both was not measured */
+static double ratio(struct cell *c, enum column to)
+{
+    double base = median(c, to);
+    return base > 0 && c->columns[STOP].n > 0 ? median(c, STOP) / base : 0;
+}
+
+static void print_ratio(double r, int width)
+{
+    char text[16];
+    if (r == 0)
+        snprintf(text, sizeof text, "-");
+    else if (r >= 0.1)
+        snprintf(text, sizeof text, "%.2f", r);
+    else
+        snprintf(text, sizeof text, "1/%.0f", 1 / r);
+    printf("%*s", width, text);
+}
+
+static void print_head(bool fifo)
+{
+    char machine[200];
+    printf("%s\n", measure_machine(machine, sizeof machine));
+    printf("daemon and client %s\n", fifo ? "SCHED_FIFO 10, reset on fork"
+                                          : "under the default scheduler, the daemon private");
+    printf("us, p50/p99/max or p50\n");
+    printf("%-10s%5s%10s%16s%19s%19s%13s%16s%19s%17s%12s%10s%8s%8s%8s%8s%7s%7s%7s%7s\n", "mix", "N",
+           "clean", "issue", "stop", "round trip", "report/KiB", "resume", "SIGSTOP", "freezer",
+           "frz as one", "trap", "SIGCONT", "thaw", "floor", "/SIGST", "/freez", "/as one", "/trap",
+           "/floor");
+}
+
+static void print_cell(struct cell *c)
+{
+    char text[32], number_text[16];
+    printf("%-10s%5u", c->mix->name, c->n);
+    snprintf(text, sizeof text, "%zu-%u", c->columns[STOP].n, c->dropped + c->unsettled);
+    printf("%10s", text);
+    print_three(&c->columns[ISSUE], 16);
+    print_three(&c->columns[STOP], 19);
+    print_three(&c->columns[TRIP], 19);
+    snprintf(text, sizeof text, "%s/%.1f",
+             number(number_text, sizeof number_text, median(c, REPORT)),
+             median(c, REPORT_BYTES) / 1024);
+    printf("%13s", text);
+    print_three(&c->columns[RESUME], 16);
+    print_three(&c->columns[SIGNAL], 19);
+    print_three(&c->columns[FREEZE], 17);
+    print_one(&c->columns[FREEZE_ALL], 0.5, 12);
+    print_one(&c->columns[TRAP], 0.5, 10);
+    print_one(&c->columns[SIGNAL_RESUME], 0.5, 8);
+    print_one(&c->columns[FREEZE_RESUME], 0.5, 8);
+    double floor = floor_us(c), stop_us = median(c, STOP);
+    printf("%8s", number(text, sizeof text, floor));
+    print_ratio(ratio(c, SIGNAL), 8);
+    print_ratio(ratio(c, FREEZE), 7);
+    print_ratio(ratio(c, FREEZE_ALL), 7);
+    print_ratio(ratio(c, TRAP), 7);
+    print_ratio(floor > 0 ? stop_us / floor : 0, 7);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* ---- goals */
+
+static struct cell *find(bool fifo, const char *mix, unsigned n)
+{
+    for (size_t i = 0; i < n_cells; i++)
+        if (cells[i].fifo == fifo && cells[i].n == n && strcmp(cells[i].mix->name, mix) == 0)
+            return &cells[i];
+    return NULL;
+}
+
+static void goal_ratio(bool fifo, const char *mix, unsigned n, enum column to, const char *name,
+                       double most, bool is_goal)
+{
+    struct cell *c = find(fifo, mix, n);
+    double r = c ? ratio(c, to) : 0;
+    char text[64];
+    snprintf(text, sizeof text, "%s, N = %u, %s", mix, n, fifo ? "FIFO" : "default");
+    printf("  %-28s stop / %-12s", text, name);
+    print_ratio(r, 8);
+    printf("  at most ");
+    print_ratio(most, 5);
+    printf("  %s\n", r == 0      ? "not measured"
+                     : r <= most ? "met"
+                     : is_goal   ? "NOT MET"
+                                 : "more (no goal)");
+}
+
+static void print_goals(void)
+{
+    static const unsigned large[] = {128, 512, 1000};
+    printf("\ngoals\n");
+    for (int fifo = 1; fifo >= 0; fifo--) {
+        for (size_t i = 0; i < 3; i++) {
+            if (!find(fifo, "idle", large[i]))
+                continue;
+            goal_ratio(fifo, "idle", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
+            goal_ratio(fifo, "idle", large[i], FREEZE, "freezer", 1.0 / 200, true);
+        }
+        if (find(fifo, "half busy", 128)) {
+            goal_ratio(fifo, "half busy", 128, SIGNAL, "SIGSTOP", 1.2, true);
+            goal_ratio(fifo, "half busy", 128, FREEZE, "freezer", 1.2, true);
+        }
+        if (find(fifo, "half busy", 512)) {
+            goal_ratio(fifo, "half busy", 512, SIGNAL, "SIGSTOP", 0.5, true);
+            goal_ratio(fifo, "half busy", 512, FREEZE, "freezer", 0.5, true);
+        }
+        for (size_t i = 0; i < 2; i++)
+            if (find(fifo, "busy js", large[i])) {
+                goal_ratio(fifo, "busy js", large[i], SIGNAL, "SIGSTOP", 3.5, fifo);
+                goal_ratio(fifo, "busy js", large[i], TRAP, "trap", 3.5, false);
+            }
+    }
+    for (size_t i = 0; i < n_cells; i++) {
+        struct cell *c = &cells[i];
+        double issue = sample_quantile(&c->columns[ISSUE], 0.99);
+        if (c->fifo && issue > 200)
+            printf("  issue delay p99 at most 200 us: %s, N = %u: %.0f us, NOT MET\n", c->mix->name,
+                   c->n, issue);
+        double p50 = median(c, STOP), p99 = sample_quantile(&c->columns[STOP], 0.99);
+        if (c->columns[STOP].n >= 20 && p50 > 0 && p99 / p50 > 4)
+            printf("  p99 at most 4 x p50: %s, N = %u, %s: %.1f/%.1f us = %.1f, NOT MET\n",
+                   c->mix->name, c->n, c->fifo ? "FIFO" : "default", p99, p50, p99 / p50);
+    }
+    for (int fifo = 1; fifo >= 0; fifo--)
+        if (wakes[fifo][0])
+            printf("  resume wakes no idle VM: %s\n", wakes[fifo]);
+    printf("  (issue delay p99 at most 200 us with FIFO and p99 at most 4 x p50: those not named "
+           "are met)\n");
+}
+
+/* ---- the run */
+
+static bool listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, word, n) == 0 && (at[n] == ',' || at[n] == '\0'))
+            return true;
+    return !list;
+}
+
+/* This process plays the supervisor of SIGSTOP and freezer, and the client: it is scheduled as the
+ * daemon is. */
+static void schedule(bool fifo)
+{
+    const struct sched_param none = {0};
+    prctl(PR_SET_TIMERSLACK, 1);
+    if (fifo ? become_fifo(FIFO_PRIORITY) < 0 : sched_setscheduler(0, SCHED_OTHER, &none) < 0)
+        die("scheduler");
+    if (!fifo)
+        (void)slice_request(SLICE_NS, 0);
+}
+
+static void run_table(bool fifo)
+{
+    _cleanup_free_ char *counts = strdup(options.counts);
+    char *rest = counts;
+    print_head(fifo);
+    double switch_ns[16] = {0};
+    unsigned ns[16], n = 0;
+    for (const char *word; (word = strsep(&rest, ",")) != NULL && n < 16; n++) {
+        ns[n] = (unsigned)strtoul(word, NULL, 10);
+        switch_ns[n] = context_switch_ns(ns[n]);
+    }
+    for (size_t m = 0; m < N_MIXES; m++) {
+        if (!listed(options.mixes, mixes[m].name))
+            continue;
+        for (unsigned i = 0; i < n && n_cells < MAX_CELLS; i++) {
+            struct cell *c = &cells[n_cells++];
+            *c = (struct cell){
+                .mix = &mixes[m], .n = ns[i], .fifo = fifo, .switch_ns = switch_ns[i]};
+            schedule(fifo);
+            measure(c);
+            print_cell(c);
+        }
+    }
+    printf("\n");
+}
+
+static void usage(void)
+{
+    printf(
+        "Usage: stop_latency [OPTION...]\n"
+        "  --build DIR         where stillpointd and the worker programs are (.)\n"
+        "  --rounds N          clean rounds of each cell (100)\n"
+        "  --seconds S         but no longer than this for a cell (6)\n"
+        "  --counts N,…        numbers of VMs (1,8,32,128,512)\n"
+        "  --mixes NAME,…      busy js, busy wasm, half busy, idle, blocked (all)\n"
+        "  --schedulers NAME,… fifo, default (both)\n"
+        "  --foreign SHARE     a round in which others had more of the CPUs is dropped (0.02)\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        {"build", required_argument, NULL, 'b'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
+        {"counts", required_argument, NULL, 'c'},
+        {"mixes", required_argument, NULL, 'm'},
+        {"schedulers", required_argument, NULL, 'd'},
+        {"foreign", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'b':
+            options.build = optarg;
+            break;
+        case 'r':
+            options.rounds = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 's':
+            options.seconds = strtod(optarg, NULL);
+            break;
+        case 'c':
+            options.counts = optarg;
+            break;
+        case 'm':
+            options.mixes = optarg;
+            break;
+        case 'd':
+            options.schedulers = optarg;
+            break;
+        case 'f':
+            options.limit = strtod(optarg, NULL);
+            break;
+        default:
+            usage();
+            return option == 'h' ? 0 : 2;
+        }
+    }
+    if (geteuid() != 0) {
+        fprintf(stderr, "stop_latency: needs root, for ptrace, cgroups and SCHED_FIFO; skipped\n");
+        return 0;
+    }
+    struct rlimit files = {0};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (listed(options.schedulers, "fifo"))
+        run_table(true);
+    if (listed(options.schedulers, "default"))
+        run_table(false);
+    print_goals();
+    return 0;
+}
