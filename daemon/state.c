@@ -1,6 +1,8 @@
 #include "daemon/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,54 +19,75 @@
 /* The log is written anew when it is this large and has doubled since it was written last. */
 #define REWRITE_BYTES (256u * 1024)
 #define MAX_RECORD_BYTES (1024u * 1024)
+#define GROW_BYTES (64u * 1024)
 
 typedef Stillpoint__State__Record Record;
 #define BODY(name) STILLPOINT__STATE__RECORD__BODY_##name
+
+/* The log: a memfd, mapped, so that putting down a record makes no system call. What is beyond
+ * `bytes` is zero, and a length of zero ends a log. */
+struct log {
+    int fd;
+    uint8_t *map;
+    size_t bytes, room;
+};
 
 struct state {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
-    int fd;
-    size_t bytes, bytes_when_new;
+    struct log log;
+    size_t bytes_when_new;
     uint64_t started_us;
 };
 
-static int write_all(int fd, const uint8_t *data, size_t len, off_t at)
+static void log_close(struct log *log)
 {
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        data += n;
-        len -= (size_t)n;
-        at += n;
-    }
+    if (log->map)
+        munmap(log->map, log->room);
+    fd_close(&log->fd);
+    *log = (struct log){.fd = -1};
+}
+
+/* Allocates what it maps: a page that cannot be had is an error here, not a signal later. */
+static int log_grow(struct log *log, size_t need)
+{
+    size_t room = (need + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES;
+    int r = posix_fallocate(log->fd, (off_t)log->room, (off_t)(room - log->room));
+    if (r != 0)
+        return -r;
+    void *map = log->map ? mremap(log->map, log->room, room, MREMAP_MAYMOVE)
+                         : mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, log->fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    log->map = map;
+    log->room = room;
     return 0;
 }
 
 /* One record: its length, little-endian, then its bytes. The length is written last, so that a cut
  * record is never taken for a whole one. */
-static int append_to(int fd, size_t *bytes, const Record *record)
+static int append_to(struct log *log, const Record *record)
 {
     size_t len = stillpoint__state__record__get_packed_size(record);
-    _cleanup_free_ uint8_t *data = malloc(len ? len : 1);
-    if (!data)
-        return -ENOMEM;
-    stillpoint__state__record__pack(record, data);
+    if (len > MAX_RECORD_BYTES)
+        return -EMSGSIZE;
+    if (log->bytes + 4 + len > log->room) {
+        int r = log_grow(log, log->bytes + 4 + len);
+        if (r < 0)
+            return r;
+    }
+    uint8_t *at = log->map + log->bytes;
+    stillpoint__state__record__pack(record, at + 4);
     const uint8_t head[4] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16),
                              (uint8_t)(len >> 24)};
-    int r = write_all(fd, data, len, (off_t)(*bytes + sizeof head));
-    if (r == 0)
-        r = write_all(fd, head, sizeof head, (off_t)*bytes);
-    if (r == 0)
-        *bytes += sizeof head + len;
-    return r;
+    atomic_signal_fence(memory_order_release);
+    memcpy(at, head, sizeof head);
+    log->bytes += sizeof head + len;
+    return 0;
 }
 
-static int append_vm(int fd, size_t *bytes, const struct worker *w)
+static int append_vm(struct log *log, const struct worker *w)
 {
     Stillpoint__State__Vm m = STILLPOINT__STATE__VM__INIT;
     m.has_id = m.has_uid = m.has_pid = m.has_phase = m.has_memory_bytes = m.has_timeout_us = 1;
@@ -100,10 +123,10 @@ static int append_vm(int fd, size_t *bytes, const struct worker *w)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM);
     record.vm = &m;
-    return append_to(fd, bytes, &record);
+    return append_to(log, &record);
 }
 
-static int append_world(int fd, size_t *bytes, const struct world *w)
+static int append_world(struct log *log, const struct world *w)
 {
     Stillpoint__State__World m = STILLPOINT__STATE__WORLD__INIT;
     const struct ticket *t = world_control(w);
@@ -127,10 +150,10 @@ static int append_world(int fd, size_t *bytes, const struct world *w)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(WORLD);
     record.world = &m;
-    return append_to(fd, bytes, &record);
+    return append_to(log, &record);
 }
 
-static int append_debugger(int fd, size_t *bytes, const struct debugger *d)
+static int append_debugger(struct log *log, const struct debugger *d)
 {
     Stillpoint__State__Debugger m = STILLPOINT__STATE__DEBUGGER__INIT;
     m.has_id = m.has_owner_uid = m.has_hold_policy = 1;
@@ -142,10 +165,10 @@ static int append_debugger(int fd, size_t *bytes, const struct debugger *d)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(DEBUGGER);
     record.debugger = &m;
-    return append_to(fd, bytes, &record);
+    return append_to(log, &record);
 }
 
-static int append_counters(const struct state *s, int fd, size_t *bytes)
+static int append_counters(const struct state *s, struct log *log)
 {
     Stillpoint__State__Counters m = STILLPOINT__STATE__COUNTERS__INIT;
     m.has_next_vm = m.has_next_ticket = m.has_next_debugger = 1;
@@ -155,10 +178,10 @@ static int append_counters(const struct state *s, int fd, size_t *bytes)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(COUNTERS);
     record.counters = &m;
-    return append_to(fd, bytes, &record);
+    return append_to(log, &record);
 }
 
-static int append_head(const struct state *s, int fd, size_t *bytes)
+static int append_head(const struct state *s, struct log *log)
 {
     Stillpoint__State__Head m = STILLPOINT__STATE__HEAD__INIT;
     m.has_version = m.has_layout_version = m.has_started_us = 1;
@@ -168,41 +191,48 @@ static int append_head(const struct state *s, int fd, size_t *bytes)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(HEAD);
     record.head = &m;
-    return append_to(fd, bytes, &record);
+    return append_to(log, &record);
+}
+
+static int put_all(const struct state *s, struct log *log)
+{
+    int r = append_head(s, log);
+    if (r == 0)
+        r = append_counters(s, log);
+    for (const struct worker *w = registry_after(s->registry, 0); w && r == 0;
+         w = registry_after(s->registry, w->id))
+        if (w->phase != WORKER_GONE)
+            r = append_vm(log, w);
+    for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
+         w = worlds_after(s->worlds, world_name(w)))
+        r = append_world(log, w);
+    for (const struct debugger *d = debuggers_after(s->debuggers, 0); d && r == 0;
+         d = debuggers_after(s->debuggers, d->id))
+        r = append_debugger(log, d);
+    return r;
 }
 
 /* Puts everything down in a new memfd, which takes the place of the old one only when it is whole.
  */
 static int rewrite(struct state *s)
 {
-    _cleanup_close_ int fd = memfd_create("stillpoint-state", MFD_CLOEXEC);
-    if (fd < 0)
+    struct log log = {.fd = memfd_create("stillpoint-state", MFD_CLOEXEC)};
+    if (log.fd < 0)
         return -errno;
-    size_t bytes = 0;
-    int r = append_head(s, fd, &bytes);
-    if (r == 0)
-        r = append_counters(s, fd, &bytes);
-    for (const struct worker *w = registry_after(s->registry, 0); w && r == 0;
-         w = registry_after(s->registry, w->id))
-        if (w->phase != WORKER_GONE)
-            r = append_vm(fd, &bytes, w);
-    for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
-         w = worlds_after(s->worlds, world_name(w)))
-        r = append_world(fd, &bytes, w);
-    for (const struct debugger *d = debuggers_after(s->debuggers, 0); d && r == 0;
-         d = debuggers_after(s->debuggers, d->id))
-        r = append_debugger(fd, &bytes, d);
-    if (r < 0)
+    int r = put_all(s, &log);
+    if (r < 0) {
+        log_close(&log);
         return r;
-    fd_close(&s->fd);
-    s->fd = TAKE_FD(fd);
-    s->bytes = s->bytes_when_new = bytes;
+    }
+    log_close(&s->log);
+    s->log = log;
+    s->bytes_when_new = log.bytes;
     return 0;
 }
 
 static int appended(struct state *s, int r)
 {
-    if (r == 0 && s->bytes > REWRITE_BYTES && s->bytes > 2 * s->bytes_when_new)
+    if (r == 0 && s->log.bytes > REWRITE_BYTES && s->log.bytes > 2 * s->bytes_when_new)
         r = rewrite(s);
     return r;
 }
@@ -219,7 +249,7 @@ struct state *state_new(struct registry *registry, struct worlds *worlds,
         .registry = registry,
         .worlds = worlds,
         .debuggers = debuggers,
-        .fd = -1,
+        .log = {.fd = -1},
         .started_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u,
     };
     int r = rewrite(s);
@@ -234,7 +264,7 @@ struct state *state_new(struct registry *registry, struct worlds *worlds,
 struct state *state_free(struct state *s)
 {
     if (s) {
-        fd_close(&s->fd);
+        log_close(&s->log);
         free(s);
     }
     return NULL;
@@ -242,8 +272,8 @@ struct state *state_free(struct state *s)
 
 int state_put_vm(struct state *s, const struct worker *w)
 {
-    int r = append_counters(s, s->fd, &s->bytes);
-    return appended(s, r < 0 ? r : append_vm(s->fd, &s->bytes, w));
+    int r = append_counters(s, &s->log);
+    return appended(s, r < 0 ? r : append_vm(&s->log, w));
 }
 
 int state_put_vm_gone(struct state *s, uint64_t id)
@@ -254,13 +284,13 @@ int state_put_vm_gone(struct state *s, uint64_t id)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM_GONE);
     record.vm_gone = &m;
-    return appended(s, append_to(s->fd, &s->bytes, &record));
+    return appended(s, append_to(&s->log, &record));
 }
 
 int state_put_world(struct state *s, const struct world *w)
 {
-    int r = append_counters(s, s->fd, &s->bytes);
-    return appended(s, r < 0 ? r : append_world(s->fd, &s->bytes, w));
+    int r = append_counters(s, &s->log);
+    return appended(s, r < 0 ? r : append_world(&s->log, w));
 }
 
 int state_put_world_gone(struct state *s, const char *name)
@@ -270,13 +300,13 @@ int state_put_world_gone(struct state *s, const char *name)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(WORLD_GONE);
     record.world_gone = &m;
-    return appended(s, append_to(s->fd, &s->bytes, &record));
+    return appended(s, append_to(&s->log, &record));
 }
 
 int state_put_debugger(struct state *s, const struct debugger *d)
 {
-    int r = append_counters(s, s->fd, &s->bytes);
-    return appended(s, r < 0 ? r : append_debugger(s->fd, &s->bytes, d));
+    int r = append_counters(s, &s->log);
+    return appended(s, r < 0 ? r : append_debugger(&s->log, d));
 }
 
 int state_put_debugger_gone(struct state *s, uint64_t id)
@@ -287,12 +317,12 @@ int state_put_debugger_gone(struct state *s, uint64_t id)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(DEBUGGER_GONE);
     record.debugger_gone = &m;
-    return appended(s, append_to(s->fd, &s->bytes, &record));
+    return appended(s, append_to(&s->log, &record));
 }
 
 int state_fd(const struct state *s)
 {
-    return s->fd;
+    return s->log.fd;
 }
 
 /* ---- reading */
