@@ -90,9 +90,10 @@ struct cell {
 
 static struct {
     const char *build, *mixes, *counts, *schedulers;
+    FILE *raw;
     unsigned rounds;
     double seconds, limit;
-} options = {".", NULL, "1,8,32,128,512", "fifo,default", 100, 6, 0.02};
+} options = {".", NULL, "1,8,32,128,512", "fifo,default", NULL, 100, 6, 0.02};
 
 static struct cell cells[MAX_CELLS];
 static size_t n_cells;
@@ -245,9 +246,14 @@ static void end(struct subject *s)
 
 /* ---- rounds */
 
+static double us(uint64_t from, uint64_t to)
+{
+    return to > from ? (double)(to - from) / 1000 : 0;
+}
+
 static void add(struct cell *c, enum column column, uint64_t from, uint64_t to)
 {
-    sample_add(&c->columns[column], to > from ? (double)(to - from) / 1000 : 0);
+    sample_add(&c->columns[column], us(from, to));
 }
 
 static bool is_clean(struct subject *s, struct cell *c)
@@ -283,7 +289,13 @@ static bool stop_round(struct subject *s, struct cell *c, uint64_t settle_ns)
     for (size_t i = 0; i < r.n_arrivals; i++)
         ran += r.arrivals[i].was == STILLPOINT_VM_ACTIVE;
     bool settled = ran >= s->n_busy, whole = r.n_arrivals == s->n && r.n_missing == 0;
-    if (is_clean(s, c) && settled && whole) {
+    bool clean = is_clean(s, c);
+    if (options.raw)
+        fprintf(options.raw, "%s\t%u\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\n", c->mix->name, c->n,
+                c->fifo, clean && settled && whole, us(sent, r.dispatched_mono_ns),
+                us(r.dispatched_mono_ns, r.closed_mono_ns), us(r.closed_mono_ns, r.stopped_mono_ns),
+                us(r.stopped_mono_ns, got), us(back.dispatched_mono_ns, back.runnable_mono_ns));
+    if (clean && settled && whole) {
         add(c, ISSUE, sent, r.closed_mono_ns);
         add(c, STOP, r.dispatched_mono_ns, r.stopped_mono_ns);
         add(c, TRIP, sent, got);
@@ -597,15 +609,11 @@ static void usage(void)
 int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"build", required_argument, NULL, 'b'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'},
-        {"counts", required_argument, NULL, 'c'},
-        {"mixes", required_argument, NULL, 'm'},
-        {"schedulers", required_argument, NULL, 'd'},
-        {"foreign", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"build", required_argument, NULL, 'b'},   {"rounds", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"counts", required_argument, NULL, 'c'},
+        {"mixes", required_argument, NULL, 'm'},   {"schedulers", required_argument, NULL, 'd'},
+        {"foreign", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'},
+        {"raw", required_argument, NULL, 'w'},     {0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -627,6 +635,11 @@ int main(int argc, char **argv)
             break;
         case 'd':
             options.schedulers = optarg;
+            break;
+        case 'w':
+            options.raw = fopen(optarg, "we");
+            if (!options.raw)
+                die(optarg);
             break;
         case 'f':
             options.limit = strtod(optarg, NULL);
