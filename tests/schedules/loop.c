@@ -9,7 +9,7 @@
 #define TIMERS 32
 #define LATE_NS 5000000u
 /* Nobody but the scan timer comes back by itself, and that only while somebody is missing. */
-#define MAX_FIRED 600
+#define MAX_FIRED 400
 
 struct event {
     event_callback_fn callback;
