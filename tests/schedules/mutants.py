@@ -197,10 +197,10 @@ MUTANTS = {
     "has nothing to resume while it waits for the next": (
         WORLD, "resume-while-one-never-parks world", " || (w->mode == WORLD_STOPPED && !w->control);", ";"),
     "gives up and does not look again": (
-        WORLD, "one-never-parks-and-cannot-be-frozen world", "            await_stop(w);\n            return w->late && give_up(w);", "            await_stop(w);\n            return false;"),
+        WORLD, "one-never-parks-and-cannot-be-frozen world", "            await_stop(w, t);\n            return w->late && give_up(w);", "            await_stop(w, t);\n            return false;"),
     "has no deadline for the next ticket": (
         WORLD, "next-one-after-a-freeze-that-failed,made-up-with-liars-that-cannot-be-frozen world",
-        "    if (event_pending(w->scan, EV_TIMEOUT, NULL) && has_deadline)", "    if (event_pending(w->scan, EV_TIMEOUT, NULL) && (has_deadline || true))"),
+        "    bool taken_over = t && t->deadline_ns == 0;", "    bool taken_over = false;"),
     "begins a run-one inside another": (
         WORLD, "run-one-is-asked-for-twice world", "    if (w->operation || w->run.one)", "    if (w->operation)"),
     # ---- the daemon's loop
