@@ -601,11 +601,12 @@ static void clear_suspicion(struct world *w, const struct worker *worker)
 static bool step_running(struct world *w)
 {
     struct ticket *t = first_servable(w);
-    if (w->mode == WORLD_RUN_ONE && !w->control) {
+    /* Who waits is served before any gate opens. */
+    if (w->mode == WORLD_RUN_ONE && !w->control && !t) {
         reopen(w, "resumed");
         return true;
     }
-    if (w->mode == WORLD_RUN_ONE && !w->run.one) {
+    if (w->mode == WORLD_RUN_ONE && w->control && !w->run.one) {
         begin_stop(w, t ? t : w->control, w->end_why ? w->end_why : "run-one ended");
         return true;
     }

@@ -1271,6 +1271,21 @@ static void a_vm_that_is_born_during_an_enforced_run_one_is_frozen_at_its_gate(v
     assert_int_equal(a->worker.freeze.state, WORKER_THAWED);
 }
 
+static void a_resume_from_run_one_serves_the_next_before_any_gate_opens(void **state)
+{
+    (void)state;
+    static struct outcome o, second;
+    uint64_t next;
+    stop_two(&o);
+    run_one(&players[1], WORLD_RUNNER_EXIT_STOP, false, 0);
+    ask(&second, TICKET_ADMIN, OTHER, 1000000);
+    uint32_t bell = atomic_load(&players[0].worker.gate.command->bell);
+    resume(&next);
+    assert_int_equal(second.served, 1);
+    assert_int_equal(next, second.ticket);
+    assert_int_equal(atomic_load(&players[0].worker.gate.command->bell), bell);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1322,6 +1337,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_vm_that_serves_what_nobody_waits_for_any_more_is_no_liar),
     TEST(a_runner_whose_run_ends_during_an_operation_is_frozen_too),
     TEST(a_vm_that_is_born_during_an_enforced_run_one_is_frozen_at_its_gate),
+    TEST(a_resume_from_run_one_serves_the_next_before_any_gate_opens),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
