@@ -1286,6 +1286,25 @@ static void a_resume_from_run_one_serves_the_next_before_any_gate_opens(void **s
     assert_int_equal(atomic_load(&players[0].worker.gate.command->bell), bell);
 }
 
+static void a_run_one_that_is_interrupted_is_not_replaced_by_another(void **state)
+{
+    (void)state;
+    static struct outcome o, gc, again;
+    uint64_t next;
+    stop_two(&o);
+    born(2, SHM_IDLE);
+    run_one(&players[1], WORLD_RUNNER_EXIT_STOP, true, 0);
+    ask(&gc, TICKET_GC, OTHER, 0);
+    assert_int_equal(gc.served, 1);
+    assert_int_equal(stop_idle_too(&again, ME, 3600000000u, 3600000000u), 0);
+    world_operation_done(world, gc.ticket);
+    assert_int_equal(world_mode(world), WORLD_STOPPED); /* waits for the idle one */
+    const struct world_run run = {.runner = &players[0].worker, .on_exit = WORLD_RUNNER_EXIT_STOP};
+    assert_int_equal(world_run_one(world, &run), -EBUSY);
+    resume(&next);
+    assert_int_equal(runs_over, 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1338,6 +1357,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_runner_whose_run_ends_during_an_operation_is_frozen_too),
     TEST(a_vm_that_is_born_during_an_enforced_run_one_is_frozen_at_its_gate),
     TEST(a_resume_from_run_one_serves_the_next_before_any_gate_opens),
+    TEST(a_run_one_that_is_interrupted_is_not_replaced_by_another),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
