@@ -199,7 +199,7 @@ static bool servable(const struct world *w, const struct ticket *t)
     bool same = w->control && w->control->request.debugger == t->request.debugger;
     if (t->request.operation)
         return !w->control || same || w->run.one;
-    if (w->control && !(same && w->run.one))
+    if (w->control && !(same && (w->run.one || t->ends_run)))
         return false;
     const struct ticket *ahead;
     TAILQ_FOREACH(ahead, &w->pending.list, link)
@@ -824,6 +824,8 @@ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *
         return r;
     }
     w->all->next_ticket++;
+    /* It is served although the run-one may have ended by itself when the world is stopped. */
+    t->ends_run = w->control && !request->operation && servable(w, t);
     *ret_ticket = t->id;
     count_ticket(w, request->debugger, 1);
     if (event_pending(w->scan, EV_TIMEOUT, NULL))

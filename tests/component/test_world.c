@@ -1305,6 +1305,21 @@ static void a_run_one_that_is_interrupted_is_not_replaced_by_another(void **stat
     assert_int_equal(runs_over, 1);
 }
 
+static void a_stop_of_its_own_run_one_is_served_although_that_ends_by_itself(void **state)
+{
+    (void)state;
+    static struct outcome o, again;
+    stop_two(&o);
+    run_one(&players[1], WORLD_RUNNER_EXIT_STOP, false, 0);
+    shows(&players[1], SHM_RUNNING);
+    assert_int_equal(stop(&again, TICKET_ADMIN, 0), 0);
+    world_on_member_ended(world, &players[1].worker);
+    assert_int_equal(again.ended, 0);
+    assert_int_equal(again.served, 1);
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    assert_int_equal(world_control(world)->id, again.ticket);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1358,6 +1373,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_vm_that_is_born_during_an_enforced_run_one_is_frozen_at_its_gate),
     TEST(a_resume_from_run_one_serves_the_next_before_any_gate_opens),
     TEST(a_run_one_that_is_interrupted_is_not_replaced_by_another),
+    TEST(a_stop_of_its_own_run_one_is_served_although_that_ends_by_itself),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
