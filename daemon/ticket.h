@@ -79,7 +79,7 @@ struct ticket {
     uint64_t deadline_ns;       /**< CLOCK_MONOTONIC; 0: its stop has not begun */
     bool answered;              /**< on_served was called */
     bool missed;                /**< it was served although its deadline had passed */
-    bool ends_run;              /**< its controller stops its own run-one by it */
+    bool in_run_one;            /**< it was asked for in a run-one, and may end or interrupt it */
     struct event *wait;         /**< runs while it cannot be served */
     struct ticket_queue *queue; /**< NULL: not in a queue */
 };

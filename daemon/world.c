@@ -197,9 +197,10 @@ static void end_control(struct world *w, enum ticket_outcome outcome, const char
 static bool servable(const struct world *w, const struct ticket *t)
 {
     bool same = w->control && w->control->request.debugger == t->request.debugger;
+    bool run_one = w->run.one || t->in_run_one;
     if (t->request.operation)
-        return !w->control || same || w->run.one;
-    if (w->control && !(same && (w->run.one || t->ends_run)))
+        return !w->control || same || run_one;
+    if (w->control && !(same && run_one))
         return false;
     const struct ticket *ahead;
     TAILQ_FOREACH(ahead, &w->pending.list, link)
@@ -825,7 +826,7 @@ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *
     }
     w->all->next_ticket++;
     /* It is served although the run-one may have ended by itself when the world is stopped. */
-    t->ends_run = w->control && !request->operation && servable(w, t);
+    t->in_run_one = w->run.one && servable(w, t);
     *ret_ticket = t->id;
     count_ticket(w, request->debugger, 1);
     if (event_pending(w->scan, EV_TIMEOUT, NULL))
