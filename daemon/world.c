@@ -47,7 +47,7 @@ struct world {
         bool until_still;
         void (*on_ended)(void *userdata, const char *why);
         void *userdata;
-        const char *over; /* why it ended, while on_ended has not been called */
+        const char *over; /* why it ended; NULL: it has not, or whoever waited was told */
     } run;
     uint64_t target;
 
@@ -172,15 +172,16 @@ static void end_run_one(struct world *w, const char *why)
     w->run.over = why;
 }
 
-/* Whoever waits for the end of a run-one goes on with a world that is stopped again, or runs. */
-static void tell_run_over(struct world *w)
+/* Not before the world is what it is after the run-one. */
+static void tell_run_one_ended(struct world *w)
 {
+    void (*on_ended)(void *userdata, const char *why) = w->run.over ? w->run.on_ended : NULL;
     const char *why = w->run.over;
     w->run.over = NULL;
-    if (why && w->run.on_ended)
-        w->run.on_ended(w->run.userdata, why);
-    if (why)
+    if (on_ended) {
         w->run.on_ended = NULL;
+        on_ended(w->run.userdata, why);
+    }
 }
 
 static void end_control(struct world *w, enum ticket_outcome outcome, const char *why)
@@ -567,6 +568,8 @@ static bool give_up(struct world *w)
             end_ticket(w, t, TICKET_FAILED);
         told = true;
     }
+    /* Nor will that of a run-one, whose runner it is, come to its end. */
+    tell_run_one_ended(w);
     return told;
 }
 
@@ -718,7 +721,7 @@ static void advance(struct world *w)
         if (more)
             w->again = true;
         else if (w->mode == WORLD_STOPPED || w->mode == WORLD_RUN_ALL)
-            tell_run_over(w);
+            tell_run_one_ended(w);
     }
     w->advancing = false;
 }
@@ -945,6 +948,7 @@ int world_run_one(struct world *w, const struct world_run *run)
     w->run.until_still = run->until_still;
     w->run.on_ended = run->on_ended;
     w->run.userdata = run->userdata;
+    w->run.over = NULL;
     set_target(w, run->runner->id);
     if (run->deadline_us > 0)
         arm(w->run_deadline, run->deadline_us);
@@ -1064,7 +1068,7 @@ static void world_free(struct world *w)
     struct event *events[] = {w->scan, w->deadline, w->expiry, w->suspicion, w->run_deadline};
     w->advancing = true; /* nothing begins any more */
     end_run_one(w, "resumed");
-    tell_run_over(w);
+    tell_run_one_ended(w);
     while (w->pending.base && !TAILQ_EMPTY(&w->pending.list))
         end_ticket(w, TAILQ_FIRST(&w->pending.list), TICKET_CANCELLED);
     if (w->operation)

@@ -54,7 +54,7 @@ struct world_run {
     enum world_runner_exit on_exit;
     bool until_still;     /**< it ends when the runner goes idle or blocks */
     uint64_t deadline_us; /**< it ends after this; 0: never by itself */
-    /** Once, when the world is stopped again or runs: idle, blocked, ended (the VM), deadline,
+    /** Once, when the world is stopped again, or runs: idle, blocked, ended (the VM), deadline,
      *  stopped, resumed. NULL: nobody wants to know. */
     void (*on_ended)(void *userdata, const char *why);
     void *userdata;

@@ -1320,6 +1320,31 @@ static void a_stop_of_its_own_run_one_is_served_although_that_ends_by_itself(voi
     assert_int_equal(world_control(world)->id, again.ticket);
 }
 
+static enum world_mode mode_at_end;
+
+static void on_run_ended_look(void *userdata, const char *why)
+{
+    (void)userdata, (void)why;
+    mode_at_end = world_mode(world);
+}
+
+static void whoever_waits_for_a_step_is_told_when_the_world_is_stopped_again(void **state)
+{
+    (void)state;
+    static struct outcome o;
+    stop_two(&o);
+    const struct world_run run = {.runner = &players[1].worker,
+                                  .on_exit = WORLD_RUNNER_EXIT_STOP,
+                                  .until_still = true,
+                                  .on_ended = on_run_ended_look};
+    assert_int_equal(world_run_one(world, &run), 0);
+    shows(&players[1], SHM_RUNNING);
+    mode_at_end = 0;
+    shows(&players[1], SHM_IDLE);
+    world_on_member_kicked(world, &players[1].worker);
+    assert_int_equal(mode_at_end, WORLD_STOPPED);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1374,6 +1399,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_resume_from_run_one_serves_the_next_before_any_gate_opens),
     TEST(a_run_one_that_is_interrupted_is_not_replaced_by_another),
     TEST(a_stop_of_its_own_run_one_is_served_although_that_ends_by_itself),
+    TEST(whoever_waits_for_a_step_is_told_when_the_world_is_stopped_again),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
