@@ -1,7 +1,6 @@
 #include "daemon/debugger.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/registry.h"
 #include "daemon/world.h"
 
@@ -125,9 +125,11 @@ const struct debugger *debuggers_find(struct debuggers *all, uint64_t id)
 
 const struct debugger *debuggers_find_ref(struct debuggers *all, const char *ref)
 {
+    uint64_t id;
     struct entry *e = find_name(all, ref);
-    if (!e && isdigit((unsigned char)*ref))
-        e = find(all, strtoull(ref, NULL, 10));
+    /* A name may begin with digits. */
+    if (!e && text_to_u64(ref, &id))
+        e = find(all, id);
     return e ? &e->d : NULL;
 }
 
