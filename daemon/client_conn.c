@@ -357,6 +357,7 @@ uint64_t client_conns_add(struct client_conns *all, int fd)
     *c = (struct client_conn){.all = all, .id = all->next_id, .fd = fd, .peer = peer};
     frame_reader_init(&c->reader);
     frame_writer_init(&c->writer, LIMIT_CLIENT_QUEUE_BYTES);
+    c->writer.max_fds = LIMIT_CLIENT_QUEUE_FDS;
     struct event_base *base = all->config.base;
     c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->writable = event_new(base, fd, EV_WRITE, on_writable, c);

@@ -88,6 +88,8 @@ int frame_writer_put(struct frame_writer *w, const uint8_t *data, size_t bytes, 
     _cleanup_close_ int owned = fd;
     if (bytes == 0 || bytes > LIMIT_FRAME_BYTES)
         return -EMSGSIZE;
+    if (owned >= 0 && w->max_fds > 0 && w->n_fds >= w->max_fds)
+        return -ENOBUFS;
     if (owned >= 0 && w->n_fds == w->size_fds) {
         size_t size = w->size_fds ? 2 * w->size_fds : 8;
         struct frame_fd *fds = reallocarray(w->fds, size, sizeof *fds);

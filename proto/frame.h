@@ -26,6 +26,7 @@ struct frame_writer {
         int fd;
     } * fds;
     size_t n_fds, size_fds;
+    size_t max_fds;    /**< 0: no limit of their own */
     uint64_t sent;     /**< bytes of the stream that were sent */
     uint64_t appended; /**< bytes of the stream that were queued */
 };
@@ -53,7 +54,7 @@ void frame_writer_init(struct frame_writer *w, size_t max_bytes);
 void frame_writer_done(struct frame_writer *w);
 /**
  * Queues one frame; takes `fd` (-1: none), also on failure. -ENOBUFS when the peer has not read for
- * too long, -EMSGSIZE beyond LIMIT_FRAME_BYTES.
+ * too long (max_bytes, max_fds), -EMSGSIZE beyond LIMIT_FRAME_BYTES.
  */
 int frame_writer_put(struct frame_writer *w, const uint8_t *data, size_t bytes, int fd);
 /** Sends what the socket takes. Returns 0 when all is sent, 1 if some is left, or negative errno.

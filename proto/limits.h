@@ -10,7 +10,8 @@
 #define LIMIT_UNPACK_BYTES (4u * 1024 * 1024) /* what unpacking one frame may allocate */
 #define LIMIT_UNPACK_ELEMENTS 65536u          /* fields in one frame, all levels */
 #define LIMIT_CLIENT_QUEUE_BYTES                                                                   \
-    (4u * 1024 * 1024) /* replies that a client has not read: then it goes */
+    (4u * 1024 * 1024)             /* replies that a client has not read: then it goes */
+#define LIMIT_CLIENT_QUEUE_FDS 64u /* descriptors among them, beside what its socket has */
 
 #define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
 #define LIMIT_CLIENTS 1024u

@@ -245,6 +245,18 @@ static void a_flood_of_descriptors_without_frames_is_refused(void **state)
     close(null);
 }
 
+static void a_peer_that_does_not_read_has_a_bound_of_descriptors_too(void **state)
+{
+    struct wire *x = *state;
+    x->w.max_fds = 3;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(frame_writer_put(&x->w, (const uint8_t *)"a", 1, dup(x->sock[0])), 0);
+    assert_int_equal(frame_writer_put(&x->w, (const uint8_t *)"a", 1, dup(x->sock[0])), -ENOBUFS);
+    assert_int_equal(frame_writer_put(&x->w, (const uint8_t *)"a", 1, -1), 0);
+    assert_int_equal(frame_writer_flush(&x->w, x->sock[0]), 0);
+    assert_int_equal(frame_writer_put(&x->w, (const uint8_t *)"a", 1, dup(x->sock[0])), 0);
+}
+
 #define WIRE_TEST(f) cmocka_unit_test_setup_teardown(f, wire_setup, wire_teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -255,6 +267,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(a_length_of_0_is_refused),
     WIRE_TEST(the_largest_frame_passes_and_one_byte_more_does_not),
     WIRE_TEST(a_peer_that_does_not_read_hits_the_bound_of_the_queue),
+    WIRE_TEST(a_peer_that_does_not_read_has_a_bound_of_descriptors_too),
     WIRE_TEST(the_end_of_the_stream_is_0_even_inside_a_frame),
     WIRE_TEST(descriptors_stay_with_their_frames),
     WIRE_TEST(descriptors_that_nobody_claimed_are_closed),
