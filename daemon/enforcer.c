@@ -145,11 +145,12 @@ struct enforcer *enforcer_free(struct enforcer *e)
 }
 
 /* Whether its thread has nothing to do but sleep once it has arrived. A VM that is being born
- * compiles, and one that owes an answer works for it behind its gate, also when nobody waits for
+ * compiles, and comes to its gate a little later; and one that owes an answer works for it behind its gate, also when nobody waits for
  * that any more. To come to the gate is no such work. */
 static bool has_to_sleep(const struct worker *w)
 {
-    return w->phase == WORKER_ADMITTED && w->n_inspects == (w->park_request != 0);
+    return w->phase == WORKER_ADMITTED && stop_state(&w->gate) != SHM_STARTING &&
+           w->n_inspects == (w->park_request != 0);
 }
 
 void enforcer_freeze(struct enforcer *e, struct worker *w, bool judge)

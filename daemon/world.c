@@ -293,6 +293,8 @@ static bool all_frozen(struct world *w)
         struct worker *worker = worker_of(w->stop.gates[i]);
         if (worker->pidfd < 0 || worker->serving || worker->freeze.state == WORKER_FREEZE_FAILED)
             continue;
+        if (worker->phase != WORKER_ADMITTED)
+            continue; /* being born: it is let come as far as its gate, and frozen then */
         enforcer_freeze(w->enforcer, worker, true);
         done &= worker->freeze.state == WORKER_FROZEN;
     }
