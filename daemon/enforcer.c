@@ -145,8 +145,8 @@ struct enforcer *enforcer_free(struct enforcer *e)
 }
 
 /* Whether its thread has nothing to do but sleep once it has arrived. A VM that is being born
- * compiles, and comes to its gate a little later; and one that owes an answer works for it behind its gate, also when nobody waits for
- * that any more. To come to the gate is no such work. */
+ * compiles, and comes to its gate a little later; and one that owes an answer works for it behind
+ * its gate, also when nobody waits for that any more. To come to the gate is no such work. */
 static bool has_to_sleep(const struct worker *w)
 {
     return w->phase == WORKER_ADMITTED && stop_state(&w->gate) != SHM_STARTING &&
