@@ -119,3 +119,9 @@ void ticket_end_wait(struct ticket *t)
         event_free(t->wait);
     t->wait = NULL;
 }
+
+void ticket_restart(struct ticket *t)
+{
+    t->deadline_ns = 0;
+    t->missed = false;
+}

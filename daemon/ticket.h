@@ -78,7 +78,7 @@ struct ticket {
     uint64_t since_us;          /**< realtime of the request */
     uint64_t deadline_ns;       /**< CLOCK_MONOTONIC; 0: its stop has not begun */
     bool answered;              /**< on_served was called */
-    bool missed;                /**< it was served although its deadline had passed */
+    bool missed;                /**< its deadline has passed: who had not come is frozen */
     bool in_run_one;            /**< it was asked for in a run-one, and may end or interrupt it */
     struct event *wait;         /**< runs while it cannot be served */
     struct ticket_queue *queue; /**< NULL: not in a queue */
@@ -108,6 +108,8 @@ int ticket_queue_add(struct ticket_queue *q, struct ticket *t);
 void ticket_queue_remove(struct ticket *t);
 /** It cannot be served now: its wait begins, unless it has begun. -ENOMEM: it cannot be timed. */
 int ticket_start_wait(struct ticket *t);
+/** Its stop has not begun, or not again. */
+void ticket_restart(struct ticket *t);
 /** It can be served: time in the queue counts no longer. */
 void ticket_end_wait(struct ticket *t);
 

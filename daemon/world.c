@@ -239,7 +239,7 @@ static void sort_out_waiting(struct world *w)
         next = TAILQ_NEXT(t, link);
         if (servable(w, t))
             continue;
-        t->deadline_ns = 0;
+        ticket_restart(t);
         if (t->request.wait_us == 0 || ticket_start_wait(t) < 0)
             end_ticket(w, t, TICKET_TIMED_OUT);
     }
@@ -304,7 +304,8 @@ static bool all_frozen(struct world *w)
 /* Everything that this ticket asks of the VMs. Sets in motion what it still waits for. */
 static bool fulfilled(struct world *w, const struct ticket *t)
 {
-    if (t && t->request.require_idle && !w->late)
+    bool past = t && (t == w->control ? w->late : t->missed);
+    if (t && t->request.require_idle && !past)
         wake_held(w);
     if (!all_satisfied(w, t))
         return false;
@@ -406,30 +407,31 @@ static void serve(struct world *w, struct ticket *t)
     w->late = false;
     /* What comes next has its time from when its own service begins. */
     TAILQ_FOREACH(t, &w->pending.list, link)
-    t->deadline_ns = 0;
+    ticket_restart(t);
 }
 
 /* ---- modes */
 
-/* From the earliest deadline on, missing VMs are frozen. Those of tickets that cannot be served do
- * not count. */
+/* For the next deadline of those that can be served, or of a controller whose run-one is over. */
 static void arm_deadline(struct world *w)
 {
     uint64_t now = shm_now_ns(), first = 0;
+    bool any = false;
     struct ticket *t;
     TAILQ_FOREACH(t, &w->pending.list, link)
     {
         if (!servable(w, t))
             continue;
+        any = true;
         if (t->deadline_ns == 0)
             t->deadline_ns = now + t->request.deadline_us * 1000;
-        if (first == 0 || t->deadline_ns < first)
+        if (!t->missed && (first == 0 || t->deadline_ns < first))
             first = t->deadline_ns;
     }
-    if (first == 0 && w->control)
+    if (!any && w->control)
         first = now + w->control->request.deadline_us * 1000;
     if (first != 0)
-        arm(w->deadline, first > now ? (first - now) / 1000 : 0);
+        arm(w->deadline, first > now ? (first - now) / 1000 + 1 : 0);
 }
 
 static void begin_stop(struct world *w, const struct ticket *t, const char *why)
@@ -466,13 +468,14 @@ static void announce_stop(struct world *w)
 }
 
 /* Another ticket takes over a stop whose deadline has passed: whoever was frozen for being late has
- * the time of this one. */
+ * the time of this one. In a stopped world not those that only the kernel keeps from running. */
 static void forgive_late(struct world *w)
 {
     w->late = false;
     for (size_t i = 0; i < w->stop.n_gates; i++) {
         struct worker *worker = worker_of(w->stop.gates[i]);
-        if (!worker->freeze.judge && worker->freeze.state != WORKER_THAWED)
+        bool may = w->mode == WORLD_STOPPING || worker->gate.arrived;
+        if (may && !worker->freeze.judge && worker->freeze.state != WORKER_THAWED)
             enforcer_thaw(w->enforcer, worker);
     }
 }
@@ -548,12 +551,11 @@ static void enter_run_one(struct world *w)
     look_at_runner(w);
 }
 
-/* Not even a freeze could be confirmed for somebody: the tickets whose deadline has passed are told
- * so. The stop goes on until it is resumed, or the VM arrives or ends after all; without a ticket
- * that is left it is over: returns whether any was told. */
+/* Not even a freeze could be confirmed for somebody: the ticket that waits is told so, if its
+ * deadline has passed. The stop goes on until it is resumed, or the VM arrives or ends after all;
+ * without a ticket that is left it is over: returns whether one was told. */
 static bool give_up(struct world *w)
 {
-    bool told = false;
     for (size_t i = 0; i < w->stop.n_gates; i++) {
         const struct worker *worker = worker_of(w->stop.gates[i]);
         bool dying = worker->exit.reason != 0;
@@ -561,18 +563,17 @@ static bool give_up(struct world *w)
             worker->freeze.state == WORKER_FREEZING)
             return false;
     }
-    struct ticket *t;
-    uint64_t now = shm_now_ns();
-    while ((t = first_servable(w)) != NULL && t->deadline_ns != 0 && t->deadline_ns <= now) {
-        if (!t->request.operation)
-            serve(w, t);
-        else
-            end_ticket(w, t, TICKET_FAILED);
-        told = true;
-    }
     /* Nor will that of a run-one, whose runner it is, come to its end. */
     tell_run_one_ended(w);
-    return told;
+    struct ticket *t = first_servable(w);
+    if (!t || !t->missed)
+        return false;
+    /* The next one may ask for less. */
+    if (!t->request.operation)
+        serve(w, t);
+    else
+        end_ticket(w, t, TICKET_FAILED);
+    return true;
 }
 
 /* The timer completed a stop that a kick should have: if that kick does not even come within a
@@ -757,29 +758,17 @@ static void on_enforcement(void *userdata)
 
 static const struct enforcer_events enforcement = {on_frozen, on_enforcement};
 
-/* Those who are missing are named, and frozen or killed. The stop is complete when that is
- * confirmed. */
-static void on_deadline(evutil_socket_t fd, short what, void *userdata)
+/* Those who are missing are named, and frozen or killed. */
+static void miss_deadline(struct world *w, const struct ticket *t)
 {
-    (void)fd, (void)what;
-    struct world *w = userdata;
-    advance(w);
-    const struct ticket *t = first_servable(w);
-    if (w->mode != WORLD_STOPPING && !(w->mode == WORLD_STOPPED && t && !w->operation))
-        return;
-    if (!t)
-        t = w->control;
-    if (all_satisfied(w, t) || w->late) {
-        /* Only a freeze is waited for: enforcer gives up by itself. */
-        w->late = true;
-        advance(w);
-        return;
-    }
-    w->late = true;
     for (size_t i = 0; i < w->stop.n_gates; i++) {
         struct worker *worker = worker_of(w->stop.gates[i]);
-        if (satisfied(t, worker))
+        if (satisfied(t, worker)) {
+            /* The others come no later for it. */
+            if (t->request.enforce)
+                enforcer_freeze(w->enforcer, worker, true);
             continue;
+        }
         publish(w, EVENT_VM_MISSED, t, worker,
                 t->request.kill_late ? "did not arrive by the deadline: killed"
                                      : "did not arrive by the deadline");
@@ -788,6 +777,30 @@ static void on_deadline(evutil_socket_t fd, short what, void *userdata)
         else
             enforcer_freeze(w->enforcer, worker, false);
     }
+}
+
+/* The stop is complete when it is confirmed that nobody who is missing runs. */
+static void on_deadline(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct world *w = userdata;
+    advance(w);
+    struct ticket *t = first_servable(w);
+    if (w->mode != WORLD_STOPPING && !(w->mode == WORLD_STOPPED && t && !w->operation))
+        return;
+    if (!t) {
+        miss_deadline(w, w->control);
+        w->late = true;
+    }
+    uint64_t now = shm_now_ns();
+    for (; t; t = TAILQ_NEXT(t, link)) {
+        if (!servable(w, t) || t->missed || t->deadline_ns == 0 || t->deadline_ns > now)
+            continue;
+        miss_deadline(w, t);
+        t->missed = w->late = true;
+    }
+    if (first_servable(w))
+        arm_deadline(w); /* of the others */
     advance(w);
 }
 

@@ -1350,6 +1350,42 @@ static void whoever_waits_for_a_step_is_told_when_the_world_is_stopped_again(voi
     assert_int_equal(mode_at_end, WORLD_STOPPED);
 }
 
+static void who_has_arrived_is_frozen_although_another_never_comes(void **state)
+{
+    (void)state;
+    born(0, SHM_RUNNING); /* cannot be frozen: there is no process */
+    struct player *p = born(1, SHM_RUNNING);
+    static struct outcome o;
+    give_process(p, false);
+    stop_as(&o, true, false);
+    arrives(p);
+    loop_until(&o.served);
+    assert_int_equal(o.mode, WORLD_STOPPING);
+    assert_int_equal(o.n_missing, 1);
+    assert_int_equal(o.n_arrivals, 1);
+    assert_int_equal(o.arrivals[0].how, ARRIVAL_ENFORCED);
+}
+
+static void the_wishes_of_a_later_deadline_hold_too(void **state)
+{
+    (void)state;
+    born(0, SHM_RUNNING); /* cannot be frozen: there is no process */
+    struct player *p = born(1, SHM_RUNNING);
+    static struct outcome gc, o;
+    struct ticket_request r = request_of(&gc, TICKET_GC, ME, 0);
+    uint64_t ticket;
+    give_process(p, false);
+    r.deadline_us = 1000;
+    assert_int_equal(world_stop(world, &r, &ticket), 0);
+    stop_as(&o, true, false);
+    arrives(p);
+    loop_until(&gc.ended);
+    assert_int_equal(gc.outcome, TICKET_FAILED);
+    assert_int_equal(o.served, 0);
+    loop_until(&o.served);
+    assert_int_equal(o.arrivals[0].how, ARRIVAL_ENFORCED);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(an_empty_world_stops_at_once),
@@ -1405,6 +1441,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_run_one_that_is_interrupted_is_not_replaced_by_another),
     TEST(a_stop_of_its_own_run_one_is_served_although_that_ends_by_itself),
     TEST(whoever_waits_for_a_step_is_told_when_the_world_is_stopped_again),
+    TEST(who_has_arrived_is_frozen_although_another_never_comes),
+    TEST(the_wishes_of_a_later_deadline_hold_too),
     TEST(worlds_are_apart_and_go_when_unused),
 };
 
