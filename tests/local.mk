@@ -23,7 +23,8 @@ COMPONENT_TESTS = \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
 	%D%/component/test_state \
-	%D%/component/test_world
+	%D%/component/test_world \
+	%D%/component/test_world_random
 
 # A real worker in its sandbox, where a sanitizer's own system calls are not granted.
 if !SANITIZE
@@ -108,6 +109,10 @@ $(%C%_component_test_state_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_world_SOURCES = %D%/component/test_world.c %D%/support/unit.h
 %C%_component_test_world_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_world_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_component_test_world_random_SOURCES = %D%/component/test_world_random.c %D%/support/unit.h
+%C%_component_test_world_random_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_world_random_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Checks of the tree itself; they print TAP.
 SOURCE_TESTS = %D%/include_table/check.py
