@@ -1,6 +1,7 @@
 /*
- * slice.h: a short scheduler time slice for the calling thread, so that it gets a CPU soon after it
- * was woken. Any process and thread; Linux 6.12 or later, elsewhere it changes nothing.
+ * slice.h: a scheduler time slice for the calling thread: a short one, so that it gets a CPU soon
+ * after it was woken, or a long one, so that it does not come before those who asked for that. Any
+ * process and thread; Linux 6.12 or later, elsewhere it changes nothing.
  */
 #pragma once
 
