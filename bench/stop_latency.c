@@ -93,7 +93,7 @@ static struct {
     FILE *raw;
     unsigned rounds;
     double seconds, limit;
-} options = {".", NULL, "1,8,32,128,512", "fifo,default", NULL, 100, 6, 0.02};
+} options = {".", NULL, "1,8,32,128,512", "fifo,default", NULL, 100, 4, 0.02};
 
 static struct cell cells[MAX_CELLS];
 static size_t n_cells;
@@ -387,7 +387,7 @@ static void print_three(struct sample *s, int width)
         snprintf(text, sizeof text, "%s/%s/%s", number(a, sizeof a, sample_quantile(s, 0.5)),
                  number(b, sizeof b, sample_quantile(s, 0.99)),
                  number(c, sizeof c, sample_quantile(s, 1)));
-    printf("%*s", width, text);
+    printf(" %*s", width - 1, text);
 }
 
 static void print_one(struct sample *s, double q, int width)
@@ -437,9 +437,9 @@ static void print_head(bool fifo)
     printf("daemon and client %s\n", fifo ? "SCHED_FIFO 10, reset on fork"
                                           : "under the default scheduler, the daemon private");
     printf("us, p50/p99/max or p50\n");
-    printf("%-10s%5s%10s%16s%19s%19s%13s%16s%19s%17s%12s%10s%8s%8s%8s%8s%7s%7s%7s%7s\n", "mix", "N",
-           "clean", "issue", "stop", "round trip", "report/KiB", "resume", "SIGSTOP", "freezer",
-           "frz as one", "trap", "SIGCONT", "thaw", "floor", "/SIGST", "/freez", "/as one", "/trap",
+    printf("%-10s%5s%9s%16s%19s%19s%12s%16s%19s%19s%11s%10s%9s%9s%8s%9s%9s%8s%8s%8s\n", "mix", "N",
+           "rounds", "issue", "stop", "round trip", "report/KiB", "resume", "SIGSTOP", "freezer",
+           "as one", "trap", "SIGCONT", "thaw", "floor", "/SIGSTOP", "/freezer", "/as one", "/trap",
            "/floor");
 }
 
@@ -448,28 +448,28 @@ static void print_cell(struct cell *c)
     char text[32], number_text[16];
     printf("%-10s%5u", c->mix->name, c->n);
     snprintf(text, sizeof text, "%zu-%u", c->columns[STOP].n, c->dropped + c->unsettled);
-    printf("%10s", text);
+    printf("%9s", text);
     print_three(&c->columns[ISSUE], 16);
     print_three(&c->columns[STOP], 19);
     print_three(&c->columns[TRIP], 19);
     snprintf(text, sizeof text, "%s/%.1f",
              number(number_text, sizeof number_text, median(c, REPORT)),
              median(c, REPORT_BYTES) / 1024);
-    printf("%13s", text);
+    printf("%12s", text);
     print_three(&c->columns[RESUME], 16);
     print_three(&c->columns[SIGNAL], 19);
-    print_three(&c->columns[FREEZE], 17);
-    print_one(&c->columns[FREEZE_ALL], 0.5, 12);
+    print_three(&c->columns[FREEZE], 19);
+    print_one(&c->columns[FREEZE_ALL], 0.5, 11);
     print_one(&c->columns[TRAP], 0.5, 10);
-    print_one(&c->columns[SIGNAL_RESUME], 0.5, 8);
-    print_one(&c->columns[FREEZE_RESUME], 0.5, 8);
+    print_one(&c->columns[SIGNAL_RESUME], 0.5, 9);
+    print_one(&c->columns[FREEZE_RESUME], 0.5, 9);
     double floor = floor_us(c), stop_us = median(c, STOP);
     printf("%8s", number(text, sizeof text, floor));
-    print_ratio(ratio(c, SIGNAL), 8);
-    print_ratio(ratio(c, FREEZE), 7);
-    print_ratio(ratio(c, FREEZE_ALL), 7);
-    print_ratio(ratio(c, TRAP), 7);
-    print_ratio(floor > 0 ? stop_us / floor : 0, 7);
+    print_ratio(ratio(c, SIGNAL), 9);
+    print_ratio(ratio(c, FREEZE), 9);
+    print_ratio(ratio(c, FREEZE_ALL), 8);
+    print_ratio(ratio(c, TRAP), 8);
+    print_ratio(floor > 0 ? stop_us / floor : 0, 8);
     printf("\n");
     fflush(stdout);
 }
@@ -599,7 +599,7 @@ static void usage(void)
         "Usage: stop_latency [OPTION...]\n"
         "  --build DIR         where stillpointd and the worker programs are (.)\n"
         "  --rounds N          clean rounds of each cell (100)\n"
-        "  --seconds S         but no longer than this for a cell (6)\n"
+        "  --seconds S         but no longer than this for a cell (4)\n"
         "  --counts N,…        numbers of VMs (1,8,32,128,512)\n"
         "  --mixes NAME,…      busy js, busy wasm, half busy, idle, blocked (all)\n"
         "  --schedulers NAME,… fifo, default (both)\n"
