@@ -220,7 +220,8 @@ static void check_report(const struct asked *a, const struct stop_report *r)
         assert_true(how != 0 || missing);
         assert_false(missing && how == ARRIVAL_ACKED && w->freeze.state != WORKER_FREEZE_FAILED);
         assert_false(missing && how == ARRIVAL_HELD && !a->request.require_idle);
-        if (a->request.enforce && r->n_missing == 0 && w->pidfd >= 0)
+        if (a->request.enforce && r->n_missing == 0 && w->pidfd >= 0 &&
+            w->phase == WORKER_ADMITTED)
             assert_int_equal(how, ARRIVAL_ENFORCED);
     }
 }
