@@ -39,47 +39,39 @@ static void start_freeze(struct enforcer *e, struct worker *w)
               strerror(-r));
 }
 
-/* Looks for a run time to judge by. False while the main thread may still be on its way to its
- * sleep; on a machine with much to do that can take long. */
-static bool take_base(struct worker *w)
+/* Looks at the run time of a main thread that has to be on its way to its sleep; on a machine with
+ * much to do that can take long. True when it may be frozen: it sleeps, or there is no more to wait
+ * for. What is accounted to it from then on is the kernel's work on the freeze, and on a virtual
+ * machine whatever its host does meanwhile: that is no lie, be it long. */
+static bool watch(struct worker *w)
 {
     struct worker_freeze *f = &w->freeze;
     uint64_t runtime, age = shm_now_ns() - f->since_ns;
     bool asleep;
-    if (freezer_runtime_ns(w->pid, &runtime, &asleep) < 0) {
-        f->judge = false; /* it has gone, or /proc is not ours: nothing can be said */
+    /* It has gone, or /proc is not ours: nothing can be said. */
+    if (freezer_runtime_ns(w->pid, &runtime, &asleep) < 0 || asleep)
         return true;
-    }
-    /* The account of a thread that runs may not have what it ran before it arrived; that of a
-     * sleeper is exact, and after a tick every one has all that was before. */
+    /* The account of a thread that runs may not have what it ran before it arrived; after a tick
+     * every one has that. */
     if (!f->based)
         f->base_ns = runtime;
-    f->based = f->based || asleep || age >= ENFORCER_TICK_NS;
-    return asleep || runtime > f->base_ns + ENFORCER_LIE_NS || age >= ENFORCER_SETTLE_NS;
-}
-
-static void judge(struct worker *w)
-{
-    struct worker_freeze *f = &w->freeze;
-    uint64_t runtime;
-    bool asleep;
-    if (!f->judge || freezer_runtime_ns(w->pid, &runtime, &asleep) < 0)
-        return;
+    f->based = f->based || age >= ENFORCER_TICK_NS;
+    if (runtime <= f->base_ns + ENFORCER_LIE_NS)
+        return age >= ENFORCER_SETTLE_NS;
     /* What came on its channel meanwhile it had to read. */
-    if (runtime > f->base_ns + ENFORCER_LIE_NS && w->commands_sent == f->commands_sent)
-        f->lied = true;
+    f->lied = f->lied || w->commands_sent == f->commands_sent;
+    return true;
 }
 
 /* One step of one VM. Returns whether something has changed that others wait for. */
 static bool step(struct enforcer *e, struct worker *w)
 {
     struct worker_freeze *f = &w->freeze;
-    if (f->state == WORKER_SETTLING && take_base(w))
+    if (f->state == WORKER_SETTLING && watch(w))
         start_freeze(e, w);
     if (f->state != WORKER_FREEZING)
         return false;
     if (freezer_is_frozen(&w->cell, w->pid) == 1) {
-        judge(w);
         f->state = WORKER_FROZEN;
         stop_excuse(&w->gate, true);
         e->events->on_frozen(e->userdata, w);
@@ -163,7 +155,7 @@ void enforcer_freeze(struct enforcer *e, struct worker *w, bool judge)
                                        .state = WORKER_SETTLING,
                                        .since_ns = shm_now_ns(),
                                        .commands_sent = w->commands_sent};
-    if (!judge || take_base(w))
+    if (!judge || watch(w))
         start_freeze(e, w);
     look_after(e, 0);
 }

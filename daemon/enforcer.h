@@ -6,12 +6,11 @@
  *
  * Process and thread: the daemon's only thread; never waits.
  *
- * Liars. A VM that has arrived sleeps: its main thread's run time stands still. So that time is
- * read when the world takes the VM for arrived and again when the freeze is confirmed; more than
- * ENFORCER_LIE_NS in between is a lie. The kernel's account of a thread that is on a CPU may be a
- * tick old, and an honest thread may be on its last steps to its sleep, or be waiting for a CPU:
- * one that is not seen asleep is looked at again, for at most ENFORCER_SETTLE_NS, until it sleeps
- * or has run for too long since ENFORCER_TICK_NS after it was taken for arrived.
+ * Liars. A VM that has arrived goes to sleep. So before it is frozen its main thread is looked at
+ * until it sleeps, for at most ENFORCER_SETTLE_NS: an honest one may be on its last steps, or be
+ * waiting for a CPU. The kernel's account of a thread that is on a CPU may be a tick old; one that
+ * is seen awake, and has run for more than ENFORCER_LIE_NS since ENFORCER_TICK_NS after it was
+ * taken for arrived, has lied.
  */
 #pragma once
 
@@ -23,13 +22,16 @@ struct event_base;
 struct stop_world;
 struct worker;
 
-/** A main thread that ran for longer than this while it had said that it was still lied. */
-#define ENFORCER_LIE_NS 100000u
+/** A main thread that is awake and has run for longer than this since it had said that it was still
+ *  has lied. An honest one takes a few microseconds to its sleep; the rest is for what a hypervisor
+ *  takes meanwhile, which is accounted to whoever was running. */
+#define ENFORCER_LIE_NS 2000000u
 /** Longer than a tick of any kernel (HZ=100). */
 #define ENFORCER_TICK_NS 10000000u
 #define ENFORCER_SETTLE_NS 1000000000u
-/** A freeze that is not confirmed by then will not be: a thread hangs in the kernel. */
-#define ENFORCER_GIVE_UP_NS 1000000000u
+/** A freeze that is not confirmed by then will not be: a thread hangs in the kernel. Each thread of
+ *  the VM has to get a CPU before. */
+#define ENFORCER_GIVE_UP_NS 5000000000u
 
 struct enforcer;
 

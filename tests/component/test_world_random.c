@@ -219,7 +219,8 @@ static void check_report(const struct asked *a, const struct stop_report *r)
                 how = r->arrivals[j].how;
         assert_true(how != 0 || missing);
         assert_false(missing && how == ARRIVAL_ACKED && w->freeze.state != WORKER_FREEZE_FAILED);
-        assert_false(missing && how == ARRIVAL_HELD && !a->request.require_idle);
+        assert_false(missing && how == ARRIVAL_HELD && !a->request.require_idle &&
+                     w->freeze.state != WORKER_FREEZE_FAILED);
         if (a->request.enforce && r->n_missing == 0 && w->pidfd >= 0 &&
             w->phase == WORKER_ADMITTED)
             assert_int_equal(how, ARRIVAL_ENFORCED);
@@ -587,7 +588,8 @@ static void step(void)
 /* Everybody does what he has to do, for long enough. */
 static void settle(void)
 {
-    for (int i = 0; i < 200; i++) {
+    uint64_t begun = shm_now_ns(); /* a freeze may take long on a machine with much to do */
+    for (int i = 0; shm_now_ns() - begun < 10000000000u; i++) {
         bool quiet = true;
         operation_ends();
         for (size_t k = 0; k < N_PLAYERS; k++) {

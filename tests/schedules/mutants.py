@@ -193,7 +193,7 @@ MUTANTS = {
     "leaves the tickets of a debugger that ends": (
         WORLD, "client-goes-in-a-stop,lease-is-left world", "    if (w->control && w->control->request.debugger == debugger)\n        end_control(w, TICKET_SERVED, \"ended\");\n    if (w->operation", "    if (w->operation"),
     "a run-one that ends is not told": (
-        WORLD, "run-one world", "        w->run.on_ended(w->run.userdata, why);", "        (void)why;"),
+        WORLD, "run-one world", "        on_ended(w->run.userdata, why);", "        (void)why;"),
     "has nothing to resume while it waits for the next": (
         WORLD, "resume-while-one-never-parks world", " || (w->mode == WORLD_STOPPED && !w->control);", ";"),
     "gives up and does not look again": (
