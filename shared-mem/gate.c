@@ -7,8 +7,8 @@
 
 /* Only bugs, and a daemon that died, are found by it: see docs/decisions/0008. */
 #define PARK_TIMEOUT_NS 4000000000u
-/* A ring that is this old when a park times out was really lost; a younger one may be on its way.
- */
+/* A ring that came so long before a park was to time out was really lost; a later one may have been
+ * on its way. */
 #define LOST_WAKE_NS 100000000u
 #define CLOCK_RETRIES 100
 
@@ -57,12 +57,13 @@ bool gate_is_open(const struct gate *g)
     }
 }
 
-/* A park that timed out although there was work: lost if the bell was rung long ago and we slept
- * on, or if the gate is open and no bell comes for it even now. */
-static bool gate_wake_was_lost(const struct gate *g, uint32_t bell)
+/* A park that timed out, at due_ns, although there was work: lost if the bell was rung long before
+ * and we slept on, or if the gate is open and no bell comes for it even now. When it is that we
+ * look says nothing: we may have waited for a CPU, or have been frozen, since the time-out. */
+static bool gate_wake_was_lost(const struct gate *g, uint32_t bell, uint64_t due_ns)
 {
     if (SHM_LOAD(&g->command->bell) != bell)
-        return shm_now_ns() - SHM_LOAD(&g->command->rung_ns) > LOST_WAKE_NS;
+        return SHM_LOAD(&g->command->rung_ns) + LOST_WAKE_NS < due_ns;
     if (!gate_is_open(g))
         return false;
     return futex_wait(&g->command->bell, bell, LOST_WAKE_NS) == -ETIMEDOUT && gate_is_open(g) &&
@@ -118,10 +119,11 @@ static int gate_park(struct gate *g)
                 return 0;
             if (gate_epoch(g) != epoch)
                 break; /* publish that we have seen the new epoch before we sleep again */
+            uint64_t due_ns = shm_now_ns() + PARK_TIMEOUT_NS;
             r = futex_wait(&g->command->bell, bell, PARK_TIMEOUT_NS);
             if (r != -ETIMEDOUT)
                 continue;
-            if (gate_wake_was_lost(g, bell))
+            if (gate_wake_was_lost(g, bell, due_ns))
                 atomic_fetch_add_explicit(&g->status->lost_wakes, 1, memory_order_relaxed);
             /* Whoever closed the channel rings no bell. */
             r = g->drain(g->userdata);
