@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
+#include "daemon/ticket.h"
 #include "daemon/worker.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
@@ -220,6 +221,16 @@ const struct debugger *api_debugger_of(const struct api_call *call, const char *
                  r == -EMFILE ? "uid %u has too many debuggers" : "out of memory (uid %u)",
                  (unsigned)call->peer->uid);
     return NULL;
+}
+
+void api_ticket_request(const struct api_call *call, const struct debugger *d,
+                        struct ticket_request *ret)
+{
+    *ret = (struct ticket_request){.uid = call->peer->uid,
+                                   .debugger = d->id,
+                                   .hold_policy = d->hold_policy,
+                                   .dispatched_ns = call->dispatched_ns};
+    snprintf(ret->debugger_name, sizeof ret->debugger_name, "%s", d->name);
 }
 
 void api_reply_sent(const struct api_call *call, const struct worker *w, int r)

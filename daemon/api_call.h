@@ -23,6 +23,7 @@ struct event_bus;
 struct freezer;
 struct registry;
 struct state;
+struct ticket_request;
 struct worker;
 struct worlds;
 struct zygote_client;
@@ -136,6 +137,10 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
  * done.
  */
 const struct debugger *api_debugger_of(const struct api_call *call, const char *ref);
+
+/** What every ticket has that is asked for by this call on behalf of this debugger. */
+void api_ticket_request(const struct api_call *call, const struct debugger *d,
+                        struct ticket_request *ret);
 
 /** Answers a request that was handed on to a worker: `r` is what worker_send_…() said. */
 void api_reply_sent(const struct api_call *call, const struct worker *w, int r);

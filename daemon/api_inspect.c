@@ -348,20 +348,15 @@ void api_inspect_world(struct api_call *call)
     i->kind = r->inspect.kind;
     i->timeout_us = r->inspect.timeout_us;
     snprintf(p->world, sizeof p->world, "%s", world_name(w));
-    struct ticket_request request = {
-        .reason = reasons[i->kind],
-        .operation = true,
-        .uid = call->peer->uid,
-        .debugger = d->id,
-        .hold_policy = d->hold_policy,
-        .dispatched_ns = call->dispatched_ns,
-        .deadline_us = r->inspect.deadline_us,
-        .wait_us = r->inspect.wait_us,
-        .on_served = on_served,
-        .on_ended = on_ended,
-        .userdata = p,
-    };
-    snprintf(request.debugger_name, sizeof request.debugger_name, "%s", d->name);
+    struct ticket_request request;
+    api_ticket_request(call, d, &request);
+    request.reason = reasons[i->kind];
+    request.operation = true;
+    request.deadline_us = r->inspect.deadline_us;
+    request.wait_us = r->inspect.wait_us;
+    request.on_served = on_served;
+    request.on_ended = on_ended;
+    request.userdata = p;
     uint64_t ticket, debugger = d->id;
     int v = world_stop(w, &request, &ticket);
     if (v < 0) {

@@ -89,23 +89,18 @@ void api_world_stop(struct api_call *call)
     if (!p)
         return;
     snprintf(p->world, sizeof p->world, "%s", world_name(w));
-    struct ticket_request request = {
-        .reason = TICKET_ADMIN,
-        .uid = call->peer->uid,
-        .debugger = d->id,
-        .hold_policy = d->hold_policy,
-        .dispatched_ns = call->dispatched_ns,
-        .deadline_us = r->stop_world.deadline_us,
-        .wait_us = r->stop_world.wait_us,
-        .hold_us = r->stop_world.hold_us,
-        .enforce = r->stop_world.enforce,
-        .require_idle = r->stop_world.require_idle,
-        .kill_late = r->stop_world.kill_late,
-        .on_served = on_served,
-        .on_ended = on_ended,
-        .userdata = p,
-    };
-    snprintf(request.debugger_name, sizeof request.debugger_name, "%s", d->name);
+    struct ticket_request request;
+    api_ticket_request(call, d, &request);
+    request.reason = TICKET_ADMIN;
+    request.deadline_us = r->stop_world.deadline_us;
+    request.wait_us = r->stop_world.wait_us;
+    request.hold_us = r->stop_world.hold_us;
+    request.enforce = r->stop_world.enforce;
+    request.require_idle = r->stop_world.require_idle;
+    request.kill_late = r->stop_world.kill_late;
+    request.on_served = on_served;
+    request.on_ended = on_ended;
+    request.userdata = p;
     uint64_t ticket, debugger = d->id;
     int v = world_stop(w, &request, &ticket);
     if (v < 0) {
