@@ -841,8 +841,10 @@ static void give_process(struct player *p, bool busy)
     assert_true(p->worker.pidfd >= 0);
     uint64_t ns;
     bool asleep = false;
-    while (freezer_runtime_ns(pid, &ns, &asleep) != 0 || asleep == busy)
-        usleep(100); /* a worker that has a status has run */
+    int r; /* a worker that has a status has run, if for nothing that the account can show */
+    while (((r = freezer_runtime_ns(pid, &ns, &asleep)) != 0 || asleep == busy) &&
+           (busy || r != -ENODATA))
+        usleep(100);
 }
 
 static int stop_as(struct outcome *o, bool enforce, bool kill_late)

@@ -124,7 +124,9 @@ static void give_process(struct player *p)
     assert_true(p->worker.pidfd >= 0);
     uint64_t ns;
     bool asleep = false;
-    while (freezer_runtime_ns(pid, &ns, &asleep) != 0 || !asleep)
+    int r;
+    /* One that slept at once may have run for nothing that the account can show. */
+    while ((r = freezer_runtime_ns(pid, &ns, &asleep)) != -ENODATA && (r != 0 || !asleep))
         usleep(50);
 }
 
