@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -134,11 +135,67 @@ void foreign_done(struct foreign *f)
     close(f->stat_fd);
 }
 
+/* ---- the shield */
+
+#define MAX_SPINNERS 256
+
+static struct {
+    pid_t pid;
+    clockid_t clock;
+} spinners[MAX_SPINNERS];
+static unsigned n_spinners;
+
+static void spin_idly(void)
+{
+    const struct sched_param none = {0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (sched_setscheduler(0, SCHED_IDLE, &none) < 0)
+        _exit(1);
+    for (;;)
+        atomic_signal_fence(memory_order_seq_cst);
+}
+
+int shield_init(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    /* The leader of a process group cannot begin a session. */
+    if (setsid() < 0 && getsid(0) != getpid())
+        return -errno;
+    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = write(fd, "-20", 3) < 0 ? -errno : 0;
+    close(fd);
+    for (long i = 0; i < cpus && i < MAX_SPINNERS && r == 0; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return -errno;
+        if (pid == 0)
+            spin_idly();
+        spinners[n_spinners].pid = pid;
+        r = -clock_getcpuclockid(pid, &spinners[n_spinners++].clock);
+    }
+    return r;
+}
+
+void shield_done(void)
+{
+    while (n_spinners > 0) {
+        kill(spinners[--n_spinners].pid, SIGKILL);
+        waitpid(spinners[n_spinners].pid, NULL, 0);
+    }
+}
+
+static uint64_t cpu_ns(clockid_t clock)
+{
+    struct timespec ts = {0};
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static uint64_t own_cpu_ns(void)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    return cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static void foreign_read(const struct foreign *f, uint64_t *ret_all, uint64_t *ret_ours,
@@ -148,6 +205,8 @@ static void foreign_read(const struct foreign *f, uint64_t *ret_all, uint64_t *r
     if (f->exact)
         *ret_all = read_number(f->all_fd, NULL);
     *ret_ours = read_number(f->ours_fd, "usage_usec ") * 1000 + own_cpu_ns();
+    for (unsigned i = 0; i < n_spinners; i++)
+        *ret_ours += cpu_ns(spinners[i].clock);
 }
 
 void foreign_begin(struct foreign *f)

@@ -52,6 +52,15 @@ void foreign_begin(struct foreign *f);
 /** The share of all CPUs that others had since begin, 0 to 1; 1 if the hypervisor took any. */
 double foreign_share(struct foreign *f);
 
+/**
+ * For a machine that is not quiet: this process and those that it makes from now on become a
+ * session of their own, which the scheduler's autogroups then prefer to all others (nice -20), and
+ * one process of the idle class on each CPU takes what is left. Its time counts as ours. Others get
+ * a few per cent meanwhile. Returns 0 or negative errno. shield_done() ends it.
+ */
+int shield_init(void);
+void shield_done(void);
+
 /** ns of one switch between `n` processes on one CPU, by sched_yield; the best of a few tries. */
 double context_switch_ns(unsigned n);
 
