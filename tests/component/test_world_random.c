@@ -223,8 +223,7 @@ static void check_report(const struct asked *a, const struct stop_report *r)
         assert_false(missing && how == ARRIVAL_ACKED && w->freeze.state != WORKER_FREEZE_FAILED);
         assert_false(missing && how == ARRIVAL_HELD && !a->request.require_idle &&
                      w->freeze.state != WORKER_FREEZE_FAILED);
-        if (a->request.enforce && r->n_missing == 0 && w->pidfd >= 0 &&
-            w->phase == WORKER_ADMITTED)
+        if (a->request.enforce && r->n_missing == 0 && w->pidfd >= 0 && w->phase == WORKER_ADMITTED)
             assert_int_equal(how, ARRIVAL_ENFORCED);
     }
 }
