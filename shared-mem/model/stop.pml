@@ -38,6 +38,7 @@
 bit no_guest_step_while_counted, no_guest_step_while_held, no_guest_step_before_release, no_guest_step_in_stopped_world;
 bit completion_only_after_all_have_shown, acked_only_after_own_store, arrival_set_consistent, mode_edge_allowed;
 bit nobody_asleep_behind_open_gate, every_stop_ends, every_hold_ends, message_is_drained, death_is_noticed, parked_ends_up_acked;
+bit runner_has_its_permit;
 
 mtype = { STARTING, RUNNING, IDLE, BLOCKED, PARKED };           /* status page */
 mtype = { RUN, STOPPING, STOPPED, RUNONE };                     /* mode of the world */
@@ -232,6 +233,20 @@ gate_leave:     /* idle or blocked has been stored; is a timer of its own armed?
         :: atomic { !c_kick[me] -> timer = 0 }
         fi;
 #endif
+#ifdef BLOCKING
+        if
+        :: st[me] == BLOCKED -> /* gate_block: waits on the bell, until its time is over */
+                reading[me] = 1;
+                DRAIN;
+                if
+                :: atomic { !c_bell[me] -> reading[me] = 0; asleep[me] = 1 };
+                   atomic { !asleep[me] || timer -> asleep[me] = 0; timer = 0 }
+                :: atomic { c_bell[me] -> c_bell[me] = 0; reading[me] = 0; timer = 0 }
+                fi;
+                goto gate_enter
+        :: else
+        fi;
+#endif
         /* poll: the timer may fire whenever it likes, gate closed or not */
         atomic { (timer || channel[me]) -> timer = 0 };
         DRAIN;
@@ -277,7 +292,7 @@ inline set_mode(to)
 {
         assert(((mode == RUN && to == STOPPING) || (mode == STOPPING && to == STOPPED) || (mode == STOPPING && to == RUN)
                 || (mode == STOPPED && to == RUN) || (mode == STOPPED && to == RUNONE) || (mode == RUNONE && to == STOPPING)
-                || (mode == RUNONE && to == RUN) || (mode == RUNONE && to == STOPPED)) || mode_edge_allowed);
+                || (mode == RUNONE && to == RUN)) || mode_edge_allowed);
         mode = to
 }
 
@@ -347,9 +362,10 @@ inline next_open()
 #define REST_CHECK \
         n = 0; \
         do \
-        :: n < W -> assert(!(asleep[n] && ALIVE(n) && GATE_OPEN(n)) || nobody_asleep_behind_open_gate); n++ \
+        :: n < W -> assert(!(asleep[n] && st[n] == PARKED && ALIVE(n) && GATE_OPEN(n)) || nobody_asleep_behind_open_gate); n++ \
         :: else -> n = 0; break \
-        od
+        od; \
+        assert(!(mode == RUNONE && c_released[runner] && !GATE_OPEN(runner)) || runner_has_its_permit)
 
 proctype daemon()
 {
@@ -389,8 +405,13 @@ loop:   /* Here everything that the daemon owes has been done; it sleeps until a
         :: atomic { efd[2] -> i = 2; goto kicked_back }
 #endif
 #if KILLS > 0
+#ifdef MUTANT_DEATH_OF_COUNTED_UNSEEN
+        :: atomic { known[0] && dead[0] && !counted[0] -> i = 0; goto died }
+        :: atomic { known[1] && dead[1] && !counted[1] -> i = 1; goto died }
+#else
         :: atomic { known[0] && dead[0] -> i = 0; goto died }
         :: atomic { known[1] && dead[1] -> i = 1; goto died }
+#endif
 #if W > 2
         :: atomic { known[2] && dead[2] -> i = 2; goto died }
 #endif
@@ -407,9 +428,17 @@ kicked_back:    /* a worker wrote its eventfd: drain, then look */
 #if KILLS > 0
 died:   /* its pidfd is readable: the expected set shrinks, so completion is evaluated again */
         atomic {
-                known[i] = 0; counted[i] = 0; efd[i] = 0;
+                known[i] = 0; efd[i] = 0;
+#ifndef MUTANT_DEAD_STAYS_COUNTED
+                counted[i] = 0;
+#endif
                 if
-                :: runner == i -> runner = W; w_epoch++; set_mode(STOPPED)
+                :: runner == i -> i = 0;        /* the world is stopped again: nobody else gets to run */
+#ifdef MUTANT_RUNNER_DEATH_STRAIGHT_TO_STOPPED
+                        runner = W; w_epoch++; set_mode(STOPPED)
+#else
+                        goto stop_close
+#endif
                 :: else
                 fi;
                 i = 0;
@@ -430,7 +459,10 @@ stop_close:
         od;
 #endif
         atomic {
-                w_epoch++; w_open = 0; close_epoch = w_epoch;
+#ifndef MUTANT_EPOCH_STAYS
+                w_epoch++;
+#endif
+                w_open = 0; close_epoch = w_epoch;
                 set_mode(STOPPING);
                 runner = W;
                 note_close();
@@ -445,6 +477,13 @@ stop_close:
                 :: n < W -> kicked[n] = 0; n++
                 :: else -> n = 0; break
                 od;
+#endif
+#ifdef MUTANT_NO_SCAN_AT_CLOSE
+                do
+                :: n < W -> c_poke[n] = 1; poked[n] = 1; n++
+                :: else -> n = 0; break
+                od;
+                goto loop;
 #endif
                 begin_scan()
         };
@@ -509,7 +548,10 @@ stop_open:
         od;
 #endif
         atomic {
-                w_epoch++; w_open = 1;
+#ifndef MUTANT_EPOCH_STAYS
+                w_epoch++;
+#endif
+                w_open = 1;
                 set_mode(RUN);
                 runner = W;
                 note_open();
@@ -551,7 +593,16 @@ stop_hold:      /* One store clears released and permit. A VM that is counted al
 
 #if HOLDS + BIRTHS > 0
 stop_release:   /* Ends a hold, or the time between birth and first step. In a closed world the gate stays closed. */
-        atomic { c_released[i] = 1; held[i] = 0; fresh[i] = 0; note_open(); k = i; i = 0; goto stop_ring };
+        atomic {
+                c_released[i] = 1;
+#ifndef MUTANT_PERMIT_NOT_GIVEN_BACK
+                if      /* the same store; a run-one that lasts goes on */
+                :: mode == RUNONE && runner == i -> c_permit[i] = w_epoch
+                :: else
+                fi;
+#endif
+                held[i] = 0; fresh[i] = 0; note_open(); k = i; i = 0; goto stop_ring
+        };
 #endif
 
 #if BIRTHS > 0
@@ -571,7 +622,7 @@ stop_admit:     /* Born with zeros in its command word: its gate is closed, so i
 #endif
 
 #if MESSAGES > 0
-message:        /* Out it goes, then the bell, unless the worker waits in poll. */
+message:        /* stop_message_sent: out it goes, then the bell, unless the worker waits in poll. */
         channel[i] = 1;
         atomic {
                 k = i; i = 0;
@@ -580,7 +631,10 @@ message:        /* Out it goes, then the bell, unless the worker waits in poll. 
                 goto loop;
 #endif
                 if
-                :: st[k] == IDLE || st[k] == BLOCKED -> k = 0; goto loop
+                :: st[k] == IDLE -> k = 0; goto loop
+#ifdef MUTANT_BLOCKED_NOT_WOKEN
+                :: st[k] == BLOCKED -> k = 0; goto loop
+#endif
                 :: else -> goto ring
                 fi
         };
@@ -666,14 +720,15 @@ proctype rest()
         atomic {
                 timeout ->
                 assert(mode != STOPPING || every_stop_ends);
+                assert(!(mode == RUNONE && c_released[runner] && !GATE_OPEN(runner)) || runner_has_its_permit);
                 do
                 :: n < W ->
-                        assert(!(asleep[n] && ALIVE(n) && GATE_OPEN(n)) || nobody_asleep_behind_open_gate);
+                        assert(!(asleep[n] && st[n] == PARKED && ALIVE(n) && GATE_OPEN(n)) || nobody_asleep_behind_open_gate);
                         assert(!(AWAITED(n)) || every_hold_ends);
                         assert(!(ALIVE(n) && channel[n] && st[n] != RUNNING) || message_is_drained);
                         assert(!(known[n] && dead[n]) || death_is_noticed);
 #if HOLDS + RUNONES + BIRTHS == 0
-                        assert(!(mode == STOPPED && ALIVE(n) && asleep[n] && st_epoch[n] < close_epoch) || parked_ends_up_acked);
+                        assert(!(mode == STOPPED && ALIVE(n) && asleep[n] && st[n] == PARKED && st_epoch[n] < close_epoch) || parked_ends_up_acked);
 #endif
                         n++
                 :: else -> break
@@ -711,5 +766,5 @@ init {
 #ifdef LTL
 /* Weak fairness of processes only (pan -f). */
 ltl stop_ends { [] (mode == STOPPING -> <> (mode != STOPPING)) }
-ltl resume_ends { [] ((asleep[0] && GATE_OPEN(0)) -> <> (!asleep[0] || !GATE_OPEN(0))) }
+ltl resume_ends { [] ((asleep[0] && st[0] == PARKED && GATE_OPEN(0)) -> <> (!asleep[0] || !GATE_OPEN(0))) }
 #endif
