@@ -39,17 +39,23 @@ static const struct ticket *find_control(const struct api_call *call, const stru
 static void fail_not_parked(const struct api_call *call, const struct world *w,
                             const struct worker *worker, int r)
 {
-    if (r == -EAGAIN)
+    if (r == -EAGAIN && !worker->gate.arrived)
+        api_fail(call, API_ERROR(WRONG_STATE), "resume it, and stop it with a longer --deadline",
+                 "VM '%s' did not come to a safe point in this stop", worker->name);
+    else if (r == -EAGAIN)
         api_fail(call, API_ERROR(WRONG_STATE),
-                 "stop the world with --require-idle, or look at the VM first",
-                 "VM '%s' is not parked at a safe point", worker->name);
+                 "'stillctl world bt' brings it there, and so does a stop with --require-idle",
+                 "VM '%s' is held, and not parked at a safe point", worker->name);
     else if (r == -EPERM)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl release'",
                  "VM '%s' is held on its own by %s", worker->name, worker->holds[0].name);
     else if (r == -EBUSY)
-        world_message_fail_busy(call, w);
+        api_fail(call, API_ERROR(WRONG_STATE), "try again when that is over",
+                 "world %s serves another request, or lets another VM run", world_name(w));
     else
-        api_fail(call, API_ERROR(WRONG_STATE), NULL, "world %s is not stopped", world_name(w));
+        api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world status'",
+                 "world %s is %s, and not stopped", world_name(w),
+                 world_mode_name(world_mode(w)));
 }
 
 /* ---- running one VM */

@@ -584,6 +584,12 @@ bool worker_inspected(struct worker *w, uint64_t request)
     return true;
 }
 
+void worker_hear(struct worker *w)
+{
+    if (w->channel)
+        worker_channel_drain(w->channel);
+}
+
 void worker_hold_console(struct worker *w, bool hold)
 {
     if (w->channel)

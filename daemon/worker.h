@@ -196,6 +196,8 @@ int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request);
 void worker_ask_to_park(struct worker *w);
 /** An answer has come: false if nobody asked that. */
 bool worker_inspected(struct worker *w, uint64_t request);
+/** Reads what has come on its channel now, rather than with the next turn of the loop. */
+void worker_hear(struct worker *w);
 /** While on, the worker's console window is not opened again: it will wait. */
 void worker_hold_console(struct worker *w, bool hold);
 

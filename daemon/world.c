@@ -429,7 +429,7 @@ static void arm_deadline(struct world *w)
             first = t->deadline_ns;
     }
     if (!any && w->control)
-        first = now + w->control->request.deadline_us * 1000;
+        first = now + DEFAULT_DEADLINE_US * 1000;
     if (first != 0)
         arm(w->deadline, first > now ? (first - now) / 1000 + 1 : 0);
 }
@@ -524,7 +524,11 @@ static void look_at_runner(struct world *w)
     if (!runner || w->mode != WORLD_RUN_ONE)
         return;
     enum shm_state state = stop_kick_one(&runner->gate);
-    if (state == SHM_IDLE || state == SHM_BLOCKED)
+    if (state != SHM_IDLE && state != SHM_BLOCKED)
+        return;
+    /* One that exits waits, as its last act, for that to be heard: its end is on the way. */
+    worker_hear(runner);
+    if (runner->said_exit.reason == 0)
         end_run_one(w, state == SHM_IDLE ? "idle" : "blocked");
 }
 
@@ -759,7 +763,7 @@ static void on_enforcement(void *userdata)
 static const struct enforcer_events enforcement = {on_frozen, on_enforcement};
 
 /* Those who are missing are named, and frozen or killed. */
-static void miss_deadline(struct world *w, const struct ticket *t)
+static void miss_deadline(struct world *w, const struct ticket *t, bool kill_late)
 {
     for (size_t i = 0; i < w->stop.n_gates; i++) {
         struct worker *worker = worker_of(w->stop.gates[i]);
@@ -770,9 +774,9 @@ static void miss_deadline(struct world *w, const struct ticket *t)
             continue;
         }
         publish(w, EVENT_VM_MISSED, t, worker,
-                t->request.kill_late ? "did not arrive by the deadline: killed"
-                                     : "did not arrive by the deadline");
-        if (t->request.kill_late)
+                kill_late ? "did not arrive by the deadline: killed"
+                          : "did not arrive by the deadline");
+        if (kill_late)
             worker_kill(worker, EXIT_REASON_KILLED, "it did not stop by the deadline");
         else
             enforcer_freeze(w->enforcer, worker, false);
@@ -789,14 +793,15 @@ static void on_deadline(evutil_socket_t fd, short what, void *userdata)
     if (w->mode != WORLD_STOPPING && !(w->mode == WORLD_STOPPED && t && !w->operation))
         return;
     if (!t) {
-        miss_deadline(w, w->control);
+        /* A runner whose time is over: nobody asked that it be killed for that. */
+        miss_deadline(w, w->control, false);
         w->late = true;
     }
     uint64_t now = shm_now_ns();
     for (; t; t = TAILQ_NEXT(t, link)) {
         if (!servable(w, t) || t->missed || t->deadline_ns == 0 || t->deadline_ns > now)
             continue;
-        miss_deadline(w, t);
+        miss_deadline(w, t, t->request.kill_late);
         t->missed = w->late = true;
     }
     if (first_servable(w))
@@ -863,6 +868,16 @@ const struct ticket *world_resumes(const struct world *w)
     return resumes(w);
 }
 
+static void cancel_controls(struct world *w, uint64_t debugger)
+{
+    struct ticket *t, *next;
+    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
+        next = TAILQ_NEXT(t, link);
+        if (t->in_run_one && !t->request.operation && t->request.debugger == debugger)
+            end_ticket(w, t, TICKET_CANCELLED);
+    }
+}
+
 int world_resume(struct world *w, struct world_resumption *ret)
 {
     struct ticket *t = resumes(w);
@@ -873,7 +888,9 @@ int world_resume(struct world *w, struct world_resumption *ret)
     ret->held_us = (shm_now_ns() - w->closed_ns) / 1000;
     if (t == w->control) {
         end_control(w, TICKET_SERVED, "ended");
-        /* What its debugger does inside the stop goes with it; what others do is theirs. */
+        /* What its debugger does inside the stop goes with it, and so does a stop that it has asked
+         * for from its run-one: the later word holds. What others do is theirs. */
+        cancel_controls(w, debugger);
         if (w->operation && w->operation->request.debugger == debugger)
             end_ticket(w, w->operation, TICKET_CANCELLED);
     } else {

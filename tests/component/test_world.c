@@ -608,6 +608,22 @@ static void a_stop_from_run_one_waits_for_the_runner_only(void **state)
     assert_int_equal(runs_over, 1);
 }
 
+static void a_resume_ends_a_stop_that_was_asked_for_before_it(void **state)
+{
+    (void)state;
+    struct outcome o = {0}, again = {0};
+    uint64_t next;
+    stop_two(&o);
+    run_one(&players[1], WORLD_RUNNER_EXIT_STOP, false, 0);
+    shows(&players[1], SHM_RUNNING);
+    assert_int_equal(stop(&again, TICKET_ADMIN, 0), 0);
+    assert_int_equal(world_mode(world), WORLD_STOPPING);
+    assert_int_equal(resume(&next), 0);
+    assert_int_equal(again.outcome, TICKET_CANCELLED);
+    assert_int_equal(next, 0);
+    assert_int_equal(world_mode(world), WORLD_RUN_ALL);
+}
+
 static void an_operation_interrupts_run_one_and_the_same_vm_goes_on(void **state)
 {
     (void)state;
@@ -1409,6 +1425,7 @@ static const struct CMUnitTest tests[] = {
     TEST(what_its_caller_has_forgotten_is_cancelled),
     TEST(only_the_runner_may_run),
     TEST(a_stop_from_run_one_waits_for_the_runner_only),
+    TEST(a_resume_ends_a_stop_that_was_asked_for_before_it),
     TEST(an_operation_interrupts_run_one_and_the_same_vm_goes_on),
     TEST(a_cancelled_operation_returns_to_run_one),
     TEST(a_runner_that_goes_idle_ends_its_step),
