@@ -83,13 +83,31 @@ static void print_global_options(void)
           stdout);
 }
 
+/* One line for each verb, of those with this first word (NULL: of all). */
+static void print_verbs(const char *first)
+{
+    size_t n = first ? strlen(first) : 0;
+    for (size_t i = 0; verbs[i]; i++) {
+        const char *name = verbs[i]->name;
+        bool in = !first || (strncmp(name, first, n) == 0 && name[n] == ' ');
+        if (in && !verbs[i]->hidden)
+            printf("  %-14s %s\n", name, verbs[i]->summary);
+    }
+}
+
+static void print_group(const char *first)
+{
+    printf("stillctl %s VERB …\n\n", first);
+    print_verbs(first);
+    print_global_options();
+    printf("\n'stillctl help %s VERB' tells more.\n", first);
+}
+
 static void print_all(void)
 {
     fputs("stillctl [GLOBAL OPTION…] VERB …: programs in sandboxed VMs that stop together\n\n",
           stdout);
-    for (size_t i = 0; verbs[i]; i++)
-        if (!verbs[i]->hidden)
-            printf("  %-14s %s\n", verbs[i]->name, verbs[i]->summary);
+    print_verbs(NULL);
     print_global_options();
     fputs("\n'stillctl help VERB' tells more; exit codes are in stillctl(1).\n", stdout);
 }
@@ -100,7 +118,8 @@ void verb_help_print(const struct verb *verb)
         print_all();
         return;
     }
-    printf("stillctl %s %s: %s\n", verb->name, verb->synopsis, verb->summary);
+    printf("stillctl %s%s%s: %s\n", verb->name, verb->synopsis[0] ? " " : "", verb->synopsis,
+           verb->summary);
     if (verb->help[0])
         printf("\n%s", verb->help);
     print_global_options();
@@ -112,6 +131,13 @@ static int run_help(struct cli *cli, int argc, char **argv)
     if (options_all(cli, argc, argv) != 0)
         return cli->exit_code;
     const struct verb *verb = verb_find(argc - optind, argv + optind, &words);
+    char seconds[128] = "";
+    if (!verb && argc - optind == 1)
+        verb_second_words(argv[optind], seconds, sizeof seconds);
+    if (seconds[0]) {
+        print_group(argv[optind]);
+        return CLI_OK;
+    }
     if (optind + words < argc)
         return cli_fail_usage(cli, "no such verb: %s", argv[optind]);
     verb_help_print(verb);

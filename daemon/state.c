@@ -72,7 +72,7 @@ static int append_to(struct log *log, const Record *record)
     size_t len = stillpoint__state__record__get_packed_size(record);
     if (len > MAX_RECORD_BYTES)
         return -EMSGSIZE;
-    if (log->bytes + 4 + len > log->room) {
+    if (!log->map || log->bytes + 4 + len > log->room) {
         int r = log_grow(log, log->bytes + 4 + len);
         if (r < 0)
             return r;

@@ -10,4 +10,6 @@ EXTRA_DIST += %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORL
 	%D%/decisions/0008-a-parked-vm-looks-up-every-four-seconds.md \
 	%D%/decisions/0009-a-census-walks-the-heap-itself.md \
 	%D%/decisions/0010-freezing.md \
-	%D%/decisions/0011-a-vm-asks-for-the-time-slice-that-it-gets.md
+	%D%/decisions/0011-a-vm-asks-for-the-time-slice-that-it-gets.md \
+	%D%/decisions/0012-what-bounds-a-stop-of-idle-vms.md \
+	%D%/decisions/0013-who-is-called-a-liar.md
