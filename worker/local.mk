@@ -37,7 +37,6 @@ noinst_LIBRARIES += %D%/libmozjs.a
 	%D%/engines/mozjs_console.cc \
 	%D%/engines/mozjs_global.cc \
 	%D%/engines/mozjs_init.cc \
-	%D%/engines/mozjs_inspect.cc \
 	%D%/engines/mozjs_internal.h \
 	%D%/engines/mozjs_job.cc \
 	%D%/engines/mozjs_module.cc \
@@ -48,7 +47,15 @@ nodist_%C%_libmozjs_a_SOURCES = %D%/engines/mozjs_prelude_js.h
 %C%_libmozjs_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/%D%/engines
 %C%_libmozjs_a_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
 $(%C%_libmozjs_a_OBJECTS): | %D%/engines/mozjs_prelude_js.h
-ENGINE_MOZJS_LIBS = %D%/libmozjs.a $(MOZJS_LIBS) -lpthread
+
+# Apart, and never with sanitizers: they keep tables of functions alive that an optimised build drops, and that
+# the engine's library does not export.
+noinst_LIBRARIES += %D%/libmozjs_inspect.a
+%C%_libmozjs_inspect_a_SOURCES = %D%/engines/mozjs_inspect.cc
+%C%_libmozjs_inspect_a_CPPFLAGS = $(%C%_libmozjs_a_CPPFLAGS)
+%C%_libmozjs_inspect_a_CXXFLAGS = $(%C%_libmozjs_a_CXXFLAGS) -fno-sanitize=all
+$(%C%_libmozjs_inspect_a_OBJECTS): | %D%/engines/mozjs_prelude_js.h
+ENGINE_MOZJS_LIBS = %D%/libmozjs.a %D%/libmozjs_inspect.a %D%/libmozjs.a $(MOZJS_LIBS) -lpthread
 
 # A C++ source, which is never there, makes the linker the C++ one.
 pkglibexec_PROGRAMS += stillpoint-worker-mozjs
