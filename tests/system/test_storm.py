@@ -47,7 +47,7 @@ def nothing_runs(t, count, rounds, enforce):
         windows.append((start, end))
         for vm, (runs, spent_us) in ran.items():
             held = how[vm] == "held"
-            check(runs <= still.allowed(held),
+            check(runs <= still.allowed(held, spent_us),
                   f"round {number}: VM {vm} ({how[vm]}) was put on a CPU {runs} times")
             allowed_us = (200 if held else 10) + 50 * seconds
             if spent_us > allowed_us:
