@@ -1,5 +1,6 @@
 #include "daemon/state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -72,11 +73,12 @@ static int append_to(struct log *log, const Record *record)
     size_t len = stillpoint__state__record__get_packed_size(record);
     if (len > MAX_RECORD_BYTES)
         return -EMSGSIZE;
-    if (!log->map || log->bytes + 4 + len > log->room) {
+    if (log->bytes + 4 + len > log->room) {
         int r = log_grow(log, log->bytes + 4 + len);
         if (r < 0)
             return r;
     }
+    assert(log->map);
     uint8_t *at = log->map + log->bytes;
     stillpoint__state__record__pack(record, at + 4);
     const uint8_t head[4] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16),
