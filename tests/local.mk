@@ -148,7 +148,7 @@ EXTRA_DIST += %D%/README.md %D%/include_table/table.txt \
 	%D%/system/test_operations.py %D%/system/test_run.py %D%/system/test_sandbox.py \
 	%D%/system/test_storm.py %D%/system/test_vms.py %D%/system/test_wasi.py \
 	%D%/system/test_world.py \
-	%D%/conformance %D%/support/engine_host shared-mem/model
+	%D%/conformance shared-mem/model
 
 # check.py reports by TAP; its exit status is for those who call it by hand.
 PY_LOG_DRIVER_FLAGS = --ignore-exit
