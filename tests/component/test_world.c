@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,7 @@ struct outcome {
 struct player {
     struct worker worker;
     struct status_page *status;
+    int pulse_fd; /* of its process, if it has one */
 };
 
 static struct event_base *base;
@@ -79,6 +82,7 @@ static void reap(struct player *p)
     pidfd_send_signal(p->worker.pidfd, SIGKILL, NULL, 0);
     waitid(P_PIDFD, (id_t)p->worker.pidfd, &si, WEXITED);
     close(p->worker.pidfd);
+    close(p->pulse_fd);
     p->worker.pidfd = -1;
 }
 
@@ -843,24 +847,37 @@ static void a_lease_can_change_hands_and_runs_out(void **state)
 
 /* ---- enforcement, with real processes */
 
-/* Gives a player a process: one that sleeps, or one that computes. */
+/* Whether its process writes to its pulse; if it is frozen, from now on. */
+static bool runs_within(struct player *p, int ms)
+{
+    char old[65536];
+    while (p->worker.freeze.state == WORKER_FROZEN && read(p->pulse_fd, old, sizeof old) > 0)
+        ;
+    struct pollfd poll_fd = {.fd = p->pulse_fd, .events = POLLIN};
+    return poll(&poll_fd, 1, ms) == 1;
+}
+
+/* Gives a player a process: one that sleeps, or one that computes. While it runs it writes to its
+ * pulse, a pipe that takes what fits. */
 static void give_process(struct player *p, bool busy)
 {
+    int pulse[2];
+    assert_int_equal(pipe2(pulse, O_CLOEXEC | O_NONBLOCK), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        for (volatile unsigned n = 0;; n++)
+        for (volatile unsigned n = 0;; n++) {
+            if (n % 4096 == 0 && write(pulse[1], "", 1) < 0 && errno != EAGAIN)
+                _exit(1);
             if (!busy)
                 pause();
+        }
     }
+    close(pulse[1]);
+    p->pulse_fd = pulse[0];
     p->worker.pid = pid;
     p->worker.pidfd = pidfd_open(pid, 0);
     assert_true(p->worker.pidfd >= 0);
-    uint64_t ns;
-    bool asleep = false;
-    int r; /* a worker that has a status has run, if for nothing that the account can show */
-    while (((r = freezer_runtime_ns(pid, &ns, &asleep)) != 0 || asleep == busy) &&
-           (busy || r != -ENODATA))
-        usleep(100);
+    assert_true(runs_within(p, 60000)); /* a worker that has a status has run */
 }
 
 static int stop_as(struct outcome *o, bool enforce, bool kill_late)
@@ -924,7 +941,7 @@ static void a_worker_that_says_it_is_parked_and_runs_on_is_caught_and_named(void
     struct outcome gc = {0};
     stop(&gc, TICKET_GC, 0); /* time passes; the liar is in the report of this one, too */
     assert_int_equal(gc.missing[0], 2);
-    usleep(20000);
+    assert_false(runs_within(liar, 20));
     assert_int_equal(runtime_of(liar), before);
     assert_int_equal(run_one(liar, WORLD_RUNNER_EXIT_STOP, false, 0), -EAGAIN);
 }
@@ -946,11 +963,10 @@ static void who_misses_the_deadline_is_frozen_and_runs_on_after_the_resume(void 
     assert_int_equal(o.arrivals[0].how, ARRIVAL_ENFORCED);
     assert_int_equal(o.arrivals[1].how, ARRIVAL_HELD); /* it was not asked for more */
     uint64_t before = runtime_of(late);
-    usleep(20000);
+    assert_false(runs_within(late, 20));
     assert_int_equal(runtime_of(late), before);
     resume(&next);
-    while (runtime_of(late) == before)
-        usleep(1000);
+    assert_true(runs_within(late, 60000));
 }
 
 static void a_frozen_vm_keeps_no_later_stop_waiting(void **state)
@@ -988,6 +1004,7 @@ static void who_misses_the_deadline_is_killed_if_asked(void **state)
     assert_int_equal(si.si_status, SIGKILL);
     assert_int_equal(o.served, 0);
     close(late->worker.pidfd);
+    close(late->pulse_fd);
     late->worker.pidfd = -1;
     world_on_member_ended(world, &late->worker);
     assert_int_equal(o.served, 1);
@@ -1137,11 +1154,9 @@ static int stop_idle_too(struct outcome *o, uint64_t debugger, uint64_t deadline
 
 static void turn_for(unsigned ms)
 {
-    for (unsigned i = 0; i < ms; i++) {
-        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-        usleep(1000);
-    }
-    event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    const struct timeval end = {.tv_usec = (suseconds_t)ms * 1000};
+    event_base_loopexit(base, &end);
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
 }
 
 static void the_wait_of_a_ticket_is_over_when_its_service_begins(void **state)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,21 +114,23 @@ static void shows(struct player *p, enum shm_state state)
 
 static void give_process(struct player *p)
 {
+    int born[2];
+    char byte;
+    assert_int_equal(pipe2(born, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (write(born[1], "", 1) != 1)
+            _exit(1);
         for (;;)
             pause();
     }
     p->worker.pid = pid;
     p->worker.pidfd = pidfd_open(pid, 0);
     assert_true(p->worker.pidfd >= 0);
-    uint64_t ns;
-    bool asleep = false;
-    int r;
-    /* One that slept at once may have run for nothing that the account can show. */
-    while ((r = freezer_runtime_ns(pid, &ns, &asleep)) != -ENODATA && (r != 0 || !asleep))
-        usleep(50);
+    assert_int_equal(read(born[0], &byte, 1), 1); /* a worker that has a status has run */
+    close(born[0]);
+    close(born[1]);
 }
 
 static void is_born_now(struct player *p)
@@ -513,6 +516,14 @@ static void turn(void)
     event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
+/* Lets the loop run for so long: timers are due when they are. */
+static void turn_for(unsigned us)
+{
+    const struct timeval end = {.tv_usec = (suseconds_t)us};
+    event_base_loopexit(base, &end);
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
 static void step(void)
 {
     struct player *p = &players[chance(N_PLAYERS)];
@@ -566,8 +577,7 @@ static void step(void)
             world_set_target(w, &p->worker);
         break;
     case 13:
-        usleep(chance(1500));
-        turn();
+        turn_for(chance(1500));
         break;
     case 14:
     case 15:
@@ -614,7 +624,7 @@ static void settle(void)
             mode == WORLD_STOPPING || (mode == WORLD_STOPPED && !world_control(the_world()));
         if (quiet && !waits && ops_served == 0 && i > 5)
             break;
-        usleep(500);
+        turn_for(500);
     }
 }
 
