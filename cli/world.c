@@ -134,7 +134,8 @@ static void print_status(const struct cli *cli, const struct stillpoint_world *w
     if (w->ticket)
         print_ticket("Ticket", w->ticket);
     if (w->enforced)
-        print_line("%11s: %s", "Enforced", "yes, every VM is frozen");
+        print_line("%11s: yes, every VM %sis frozen", "Enforced",
+                   w->mode == STILLPOINT_MODE_RUN_ONE ? "but the runner " : "");
     for (size_t i = 0; i < w->n_queued; i++)
         print_ticket("Queued", &w->queued[i]);
     print_vm(cli, "Runner", w->runner);
