@@ -54,8 +54,7 @@ static void fail_not_parked(const struct api_call *call, const struct world *w,
                  "world %s serves another request, or lets another VM run", world_name(w));
     else
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world status'",
-                 "world %s is %s, and not stopped", world_name(w),
-                 world_mode_name(world_mode(w)));
+                 "world %s is %s, and not stopped", world_name(w), world_mode_name(world_mode(w)));
 }
 
 /* ---- running one VM */
