@@ -10,6 +10,7 @@ static Stillpoint__Api__VmState api_state(const struct worker *w)
         [SHM_IDLE] = STILLPOINT__API__VM_STATE__VM_STATE_IDLE,
         [SHM_BLOCKED] = STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED,
         [SHM_PARKED] = STILLPOINT__API__VM_STATE__VM_STATE_PARKED,
+        [SHM_EVALUATING] = STILLPOINT__API__VM_STATE__VM_STATE_EVALUATING,
     };
     if (w->phase == WORKER_GONE)
         return STILLPOINT__API__VM_STATE__VM_STATE_EXITED;

@@ -88,6 +88,7 @@ static void fill_arrivals(struct stop_message *m, size_t n)
         [SHM_IDLE] = STILLPOINT__API__VM_STATE__VM_STATE_IDLE,
         [SHM_BLOCKED] = STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED,
         [SHM_PARKED] = STILLPOINT__API__VM_STATE__VM_STATE_PARKED,
+        [SHM_EVALUATING] = STILLPOINT__API__VM_STATE__VM_STATE_EVALUATING,
     };
     for (size_t i = 0; i < n; i++) {
         struct arrival *a = &m->shown[i];

@@ -57,6 +57,13 @@ bool gate_is_open(const struct gate *g)
     }
 }
 
+/* The gate is open, and no pause of our own is unanswered. Partner of the latter: stop_answer(),
+ * which stores and then rings. */
+static bool gate_may_leave(const struct gate *g)
+{
+    return gate_is_open(g) && SHM_LOAD(&g->command->answered) >= g->pause;
+}
+
 /* A park that timed out, at due_ns, although there was work: lost if the bell was rung long before
  * and we slept on, or if the gate is open and no bell comes for it even now. When it is that we
  * look says nothing: we may have waited for a CPU, or have been frozen, since the time-out. */
@@ -64,9 +71,9 @@ static bool gate_wake_was_lost(const struct gate *g, uint32_t bell, uint64_t due
 {
     if (SHM_LOAD(&g->command->bell) != bell)
         return SHM_LOAD(&g->command->rung_ns) + LOST_WAKE_NS < due_ns;
-    if (!gate_is_open(g))
+    if (!gate_may_leave(g))
         return false;
-    return futex_wait(&g->command->bell, bell, LOST_WAKE_NS) == -ETIMEDOUT && gate_is_open(g) &&
+    return futex_wait(&g->command->bell, bell, LOST_WAKE_NS) == -ETIMEDOUT && gate_may_leave(g) &&
            SHM_LOAD(&g->command->bell) == bell;
 }
 
@@ -115,7 +122,7 @@ static int gate_park(struct gate *g)
             r = gate_serve(g);
             if (r > 0)
                 return r;
-            if (gate_is_open(g))
+            if (gate_may_leave(g))
                 return 0;
             if (gate_epoch(g) != epoch)
                 break; /* publish that we have seen the new epoch before we sleep again */
@@ -158,6 +165,43 @@ int gate_poll(struct gate *g)
         return 0;
     int r = gate_park(g);
     return r != 0 ? r : gate_enter(g);
+}
+
+int gate_pause(struct gate *g, int (*announce)(void *, uint64_t), void *userdata)
+{
+    g->pause++;
+    SHM_STORE_RELAXED(&g->status->pause, g->pause);
+    gate_leave(g, SHM_PARKED);
+    int r = announce(userdata, g->pause);
+    if (r == 0)
+        r = gate_park(g);
+    /* The answer was sent before `answered` was stored, but perhaps after the last look. */
+    if (r == 0)
+        r = g->drain(g->userdata);
+    return r != 0 ? r : gate_enter(g);
+}
+
+int gate_evaluate(struct gate *g, uint64_t evaluation)
+{
+    SHM_STORE(&g->evaluating, evaluation);
+    /* Partner: stop_withdraw(), which stores the word and then loads the status. */
+    gate_leave(g, SHM_EVALUATING);
+    if (gate_may_evaluate(g))
+        return 0;
+    gate_evaluated(g);
+    return -ECANCELED;
+}
+
+void gate_evaluated(struct gate *g)
+{
+    SHM_STORE(&g->evaluating, 0);
+    gate_leave(g, SHM_PARKED);
+}
+
+bool gate_may_evaluate(const struct gate *g)
+{
+    uint64_t evaluating = SHM_LOAD(&g->evaluating);
+    return evaluating != 0 && SHM_LOAD(&g->command->evaluation) == evaluating;
 }
 
 /* Out of gate_leave(BLOCKED) to the gate, and into it again once that is open. */
@@ -235,5 +279,12 @@ bool gate_wait_poke(const struct gate *g, uint32_t *seen, uint64_t timeout_ns)
 
 bool gate_is_late(const struct gate *g)
 {
-    return !gate_is_open(g) && shm_status_state(SHM_LOAD(&g->status->word)) == SHM_RUNNING;
+    switch (shm_status_state(SHM_LOAD(&g->status->word))) {
+    case SHM_RUNNING:
+        return !gate_is_open(g);
+    case SHM_EVALUATING:
+        return !gate_may_evaluate(g);
+    default:
+        return false;
+    }
 }

@@ -46,6 +46,8 @@ struct gate {
     bool asked;
     int (*serve)(void *userdata);
     void *userdata;
+    uint64_t pause;               /**< number of the last pause, kept here too */
+    _Atomic uint64_t evaluating;  /**< the evaluation that runs, 0: none; the watcher reads it */
 };
 
 /** Binds the gate to its pages. Status starts as `starting`. */
@@ -67,6 +69,23 @@ void gate_leave(struct gate *g, enum shm_state state);
 int gate_poll(struct gate *g);
 
 /**
+ * At a safe point inside guest code: parks until the daemon has answered this pause, and the gate
+ * is open. `announce` is called once with its number, when status says parked: it tells the daemon. The answer
+ * has been drained from the channel when this returns. Returns as gate_enter.
+ */
+int gate_pause(struct gate *g, int (*announce)(void *userdata, uint64_t pause), void *userdata);
+
+/**
+ * While parked: the evaluation of this number is about to run guest code behind the closed gate.
+ * -ECANCELED: the daemon does not name it, or no longer. gate_evaluated() has to follow a 0.
+ */
+int gate_evaluate(struct gate *g, uint64_t evaluation);
+/** It is over: parked again. */
+void gate_evaluated(struct gate *g);
+/** At a safe point of that code: whether it may go on. */
+bool gate_may_evaluate(const struct gate *g);
+
+/**
  * Inside gate_leave(BLOCKED): waits until the world clock reaches deadline_ns (UINT64_MAX: never),
  * a bell rings, or drain() says something. A time-out behind a closed gate parks, and so does a VM
  * that something is asked of: it is blocked again when the gate has opened. Returns 1 when
@@ -83,5 +102,6 @@ uint64_t gate_clock_ns(struct gate *g);
  * timeout_ns (UINT64_MAX: for ever). Returns whether it differed.
  */
 bool gate_wait_poke(const struct gate *g, uint32_t *seen, uint64_t timeout_ns);
-/** [watcher] True while the VM is to be brought to a safe point: closed gate, and it still runs. */
+/** [watcher] True while the VM is to be brought to a safe point: closed gate, and it still runs; or
+ * it evaluates what the daemon has withdrawn. */
 bool gate_is_late(const struct gate *g);

@@ -17,7 +17,8 @@
  * are
  *
  *   gate_enter: status := running   then loads world, command    ↔ stop_close, stop_hold: store
- * world or command, then load status gate_leave, gate_park: status := other, then loads kick      ↔
+ * world or command, then load status gate_evaluate: status := evaluating, then loads evaluation ↔
+ * stop_withdraw: evaluation := 0, then loads status gate_leave, gate_park: status := other, then loads kick      ↔
  * stop_kick: kick + 1, then loads status gate_park:  status := parked,   then loads bell, words ↔
  * stop_open, stop_release: store word, then load status, then bell + 1 and wake
  *
@@ -31,7 +32,7 @@
 #include <time.h>
 
 /** Raised with every change of the pages; a worker and a daemon that differ refuse each other. */
-#define SHM_LAYOUT_VERSION 1u
+#define SHM_LAYOUT_VERSION 2u
 
 #define SHM_PAGE_BYTES 4096u
 
@@ -70,7 +71,10 @@ enum shm_state {
     SHM_IDLE = 2,     /**< waits in its event loop, in ppoll */
     SHM_BLOCKED = 3,  /**< inside a declared blocking host call */
     SHM_PARKED = 4,   /**< at a safe point, waits on its bell */
-    SHM_STATE_MAX = SHM_PARKED,
+    /** Runs the one evaluation that the command page names, behind its closed gate: counts as
+     * arrived. */
+    SHM_EVALUATING = 5,
+    SHM_STATE_MAX = SHM_EVALUATING,
 };
 
 struct world_page {
@@ -95,6 +99,11 @@ struct command_page {
     _Atomic uint64_t held_since_ns;
     /** CLOCK_MONOTONIC of the last ring; for `lost_wakes` only. */
     _Atomic uint64_t rung_ns;
+    /** Number of the last pause of this VM that has been answered; never falls. How it was answered
+     * is on the channel, sent before this store. */
+    _Atomic uint64_t answered;
+    /** The evaluation that may run behind the closed gate; 0: none. */
+    _Atomic uint64_t evaluation;
 };
 
 struct status_page {
@@ -114,6 +123,9 @@ struct status_page {
     _Atomic uint64_t messages_taken;
     /** 1 once the engine ran out of memory. */
     _Atomic uint32_t oom;
+    /** Number of the last pause that the VM has made by itself. While the command page's `answered`
+     * is smaller it stays parked, whatever its gate says. */
+    _Atomic uint64_t pause;
 };
 
 _Static_assert(sizeof(struct world_page) <= SHM_PAGE_BYTES, "one page");

@@ -77,7 +77,8 @@ static void gate_acked(struct stop_gate *g, uint64_t now)
 
 static bool is_ack(const struct stop_gate *g, uint64_t status)
 {
-    return shm_status_state(status) == SHM_PARKED && shm_status_epoch(status) >= g->closed_epoch;
+    return shm_status_state(status) == SHM_PARKED &&
+           (shm_status_epoch(status) >= g->closed_epoch || stop_is_paused(g));
 }
 
 /* Counts a worker whose status is not running. `now` 0: to be asked. */
@@ -358,6 +359,40 @@ void stop_excuse(struct stop_gate *g, bool excused)
     g->excused = excused;
     bool after = gate_missing(g);
     g->world->n_missing = g->world->n_missing - before + after;
+}
+
+void stop_answer(struct stop_gate *g, uint64_t pause)
+{
+    if (pause <= g->answered)
+        return;
+    g->answered = pause;
+    /* Partner: gate_may_leave(). */
+    SHM_STORE(&g->command->answered, pause);
+    stop_ring(g);
+}
+
+bool stop_is_paused(const struct stop_gate *g)
+{
+    return SHM_LOAD_RELAXED(&g->status->pause) > g->answered;
+}
+
+void stop_allow(struct stop_gate *g, uint64_t evaluation)
+{
+    g->evaluation = evaluation;
+    SHM_STORE(&g->command->evaluation, evaluation);
+}
+
+bool stop_withdraw(struct stop_gate *g)
+{
+    if (g->evaluation == 0)
+        return stop_state(g) == SHM_EVALUATING;
+    g->evaluation = 0;
+    /* Partner: gate_evaluate(). */
+    SHM_STORE(&g->command->evaluation, 0);
+    if (stop_state(g) != SHM_EVALUATING)
+        return false;
+    gate_poke(g);
+    return true;
 }
 
 static void bump(struct stop_gate *g)

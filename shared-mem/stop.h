@@ -53,6 +53,8 @@ struct stop_gate {
     enum stop_how how;
     enum shm_state was;  /**< what it did when the gate closed */
     uint64_t arrived_ns; /**< CLOCK_MONOTONIC, between closed_ns and when we saw it */
+    uint64_t answered;   /**< as stored in the command page */
+    uint64_t evaluation; /**< likewise */
 };
 
 struct stop_world {
@@ -121,6 +123,17 @@ enum stop_how stop_how_now(struct stop_gate *g);
 
 /** Whether a VM need not arrive, since it cannot run: then a stop does not wait for it. */
 void stop_excuse(struct stop_gate *g, bool excused);
+
+/** The pause of this number is answered, and all before it; to be called after the answer was sent.
+ * Rings. */
+void stop_answer(struct stop_gate *g, uint64_t pause);
+/** By its own word the VM pauses, and that has not been answered. */
+bool stop_is_paused(const struct stop_gate *g);
+/** Lets one evaluation run behind the closed gate; to be called before it is sent. */
+void stop_allow(struct stop_gate *g, uint64_t evaluation);
+/** Withdraws the evaluation that is allowed, if one is, and pokes. Returns whether one still runs: then it is about
+ * to end, and until then the gate must not be opened. */
+bool stop_withdraw(struct stop_gate *g);
 
 /** Bumps the bell, and wakes whoever sleeps on it. */
 void stop_ring(struct stop_gate *g);

@@ -26,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine_debug.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -150,6 +152,8 @@ struct engine_host_ops {
      */
     int (*wasi_call)(void *host, unsigned index, const uint64_t *args, uint8_t *memory,
                      size_t memory_bytes, uint32_t *ret_value);
+
+    const struct engine_debug_host_ops *debug;
 };
 
 /** What a frame of a stack is. The numbers are those of the worker's wire. */
@@ -283,6 +287,9 @@ struct engine_ops {
                  bool *ret_truncated);
     /** Bytes of the engine's heap now. */
     uint64_t (*heap_bytes)(struct engine *e);
+
+    /** Auditors and debugging; NULL: this engine has none. */
+    const struct engine_debug_ops *debug;
 
     /** After the watcher thread has been joined. Takes NULL; returns NULL. */
     struct engine *(*vm_free)(struct engine *e);

@@ -4,7 +4,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/birth.c %D%/birth.h \
 	%D%/daemon_channel.c %D%/daemon_channel.h \
 	%D%/dispatch.c %D%/dispatch.h \
-	%D%/engine.h \
+	%D%/engine.h %D%/engine_debug.h \
 	%D%/host/console.c \
 	%D%/host/host.c %D%/host/host.h \
 	%D%/host/imports.c %D%/host/imports.h \

@@ -529,7 +529,8 @@ extern "C" const struct engine_ops *engine_ops_get(void)
         exit_code,  exit_info,
         interrupt,  gc,
         census,     stack,
-        heap_bytes, vm_free,
+        heap_bytes, nullptr,
+        vm_free,
     };
     return &OPS;
 }
