@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/worker.pb-c.h"
+
 enum worker_fact_kind {
     FACT_BORN,
     FACT_LOADED,
@@ -20,6 +22,11 @@ enum worker_fact_kind {
     FACT_STDIN_WANTED,
     FACT_EXITING,
     FACT_INSPECTED,
+    FACT_HIT,
+    FACT_PAUSED,
+    FACT_AUDITED,
+    FACT_HOOK_ENDED,
+    FACT_BREAKPOINT_BOUND,
     FACT_KINDS
 };
 
@@ -58,6 +65,8 @@ struct worker_inspected {
     size_t n_frames; /**< at most LIMIT_INSPECT_FRAMES */
     const struct worker_frame *frames;
     bool truncated;
+    /** All of it, for what has no plain struct here; checked as those below. NULL with an error. */
+    const Stillpoint__Worker__InspectedBody *body;
 };
 
 enum worker_exit_reason { WORKER_EXITED = 1, WORKER_ERROR = 2, WORKER_OOM = 3 };
@@ -102,6 +111,16 @@ struct worker_fact {
             const char *detail;
         } exiting;
         struct worker_inspected inspected;
+        /*
+         * What auditors saw, as messages whose every field has been checked: enums are in range,
+         * texts are one line of UTF-8 (a log and JSON: any UTF-8) and within their limits, lists
+         * too; what is required is there. A text that is absent is NULL, a number 0.
+         */
+        const Stillpoint__Worker__Hit *hit;
+        const Stillpoint__Worker__Paused *paused;
+        const Stillpoint__Worker__Audited *audited;
+        const Stillpoint__Worker__HookEnded *hook_ended;
+        const Stillpoint__Worker__BreakpointBound *breakpoint_bound;
     };
     void *message;         /**< owns what the texts point into */
     void *body;            /**< likewise, if it came in a memfd */
