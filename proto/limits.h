@@ -65,6 +65,32 @@
 #define LIMIT_INSPECT_TEXT_BYTES 256u     /* a class name, a function name, a URL there */
 #define LIMIT_INSPECT_BYTES (512u * 1024) /* all that one VM answers */
 
+/* ---- auditors and debugging; all of it is what a worker says, or makes a worker say */
+#define LIMIT_HOOKS_PER_VM 256u        /* in one worker */
+#define LIMIT_HOOKS_PER_DEBUGGER 1024u /* in the daemon */
+#define LIMIT_HOOK_KINDS 10u           /* in one request */
+#define LIMIT_EXPRESSIONS 8u           /* that a hit captures */
+#define LIMIT_EXPRESSION_BYTES 4096u   /* condition, expression, log text, what is evaluated */
+#define LIMIT_PREVIEW_BYTES 256u       /* of a value */
+#define LIMIT_HIT_FRAMES 64u           /* of a hit's stack */
+#define LIMIT_HIT_VALUES 64u           /* arguments of a hit */
+#define LIMIT_HIT_BYTES (16u * 1024)   /* one hit */
+#define LIMIT_BOUND_PLACES 64u         /* of a breakpoint, in one VM */
+#define LIMIT_AUDITORS_PER_VM 4096u    /* shown; more are not */
+#define LIMIT_PAGE_FRAMES 256u         /* in one answer, and so for the next three */
+#define LIMIT_PAGE_VARIABLES 256u
+#define LIMIT_PAGE_SOURCES 256u
+#define LIMIT_PAGE_POSITIONS 1024u
+#define LIMIT_SCOPES 256u              /* of one frame */
+#define LIMIT_DATA_BYTES (256u * 1024) /* of a source, of memory, in one answer */
+#define LIMIT_VALUE_JSON_BYTES (64u * 1024)
+#define LIMIT_REFS 65536u      /* handed out in one stop */
+#define LIMIT_STEPS 1000000u   /* in one request */
+#define LIMIT_RING_HITS 65536u /* kept for one debugger, */
+#define LIMIT_RING_BYTES (4u * 1024 * 1024)
+#define DEFAULT_HITS_PER_SECOND 1000u
+#define DEFAULT_EVALUATE_US 1000000ull
+
 /* ---- debuggers */
 #define LIMIT_DEBUGGERS_PER_UID 256u
 #define LIMIT_HOLDS_PER_VM 16u /* debuggers that hold one VM */

@@ -46,8 +46,8 @@ struct gate {
     bool asked;
     int (*serve)(void *userdata);
     void *userdata;
-    uint64_t pause;               /**< number of the last pause, kept here too */
-    _Atomic uint64_t evaluating;  /**< the evaluation that runs, 0: none; the watcher reads it */
+    uint64_t pause;              /**< number of the last pause, kept here too */
+    _Atomic uint64_t evaluating; /**< the evaluation that runs, 0: none; the watcher reads it */
 };
 
 /** Binds the gate to its pages. Status starts as `starting`. */
@@ -70,8 +70,8 @@ int gate_poll(struct gate *g);
 
 /**
  * At a safe point inside guest code: parks until the daemon has answered this pause, and the gate
- * is open. `announce` is called once with its number, when status says parked: it tells the daemon. The answer
- * has been drained from the channel when this returns. Returns as gate_enter.
+ * is open. `announce` is called once with its number, when status says parked: it tells the daemon.
+ * The answer has been drained from the channel when this returns. Returns as gate_enter.
  */
 int gate_pause(struct gate *g, int (*announce)(void *userdata, uint64_t pause), void *userdata);
 

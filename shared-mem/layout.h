@@ -18,9 +18,9 @@
  *
  *   gate_enter: status := running   then loads world, command    ↔ stop_close, stop_hold: store
  * world or command, then load status gate_evaluate: status := evaluating, then loads evaluation ↔
- * stop_withdraw: evaluation := 0, then loads status gate_leave, gate_park: status := other, then loads kick      ↔
- * stop_kick: kick + 1, then loads status gate_park:  status := parked,   then loads bell, words ↔
- * stop_open, stop_release: store word, then load status, then bell + 1 and wake
+ * stop_withdraw: evaluation := 0, then loads status gate_leave, gate_park: status := other, then
+ * loads kick      ↔ stop_kick: kick + 1, then loads status gate_park:  status := parked,   then
+ * loads bell, words ↔ stop_open, stop_release: store word, then load status, then bell + 1 and wake
  *
  * shared-mem/model holds the models of these, with a mutant for the removal of each order.
  */

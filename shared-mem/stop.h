@@ -131,8 +131,8 @@ void stop_answer(struct stop_gate *g, uint64_t pause);
 bool stop_is_paused(const struct stop_gate *g);
 /** Lets one evaluation run behind the closed gate; to be called before it is sent. */
 void stop_allow(struct stop_gate *g, uint64_t evaluation);
-/** Withdraws the evaluation that is allowed, if one is, and pokes. Returns whether one still runs: then it is about
- * to end, and until then the gate must not be opened. */
+/** Withdraws the evaluation that is allowed, if one is, and pokes. Returns whether one still runs:
+ * then it is about to end, and until then the gate must not be opened. */
 bool stop_withdraw(struct stop_gate *g);
 
 /** Bumps the bell, and wakes whoever sleeps on it. */
