@@ -12,7 +12,7 @@
 #include "daemon/registry.h"
 #include "daemon/vm_message.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
 

@@ -9,7 +9,7 @@
 #include "daemon/registry.h"
 #include "daemon/vm_message.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 /* Bytes of VMs in one page, if there is more than one: well below a frame. */
 #define PAGE_BYTES (LIMIT_FRAME_BYTES / 2)

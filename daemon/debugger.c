@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/registry.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 /* One connection that has a debugger open. */
 struct opening {

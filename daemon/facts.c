@@ -15,7 +15,7 @@
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 /* Each handler returns NULL, or why the fact is a violation. */
 

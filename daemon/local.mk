@@ -28,8 +28,12 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/vm_message.c %D%/vm_message.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
-	%D%/world.c %D%/world.h \
+	%D%/world.c %D%/world.h %D%/world_private.h \
+	%D%/world_arrival.c \
+	%D%/world_hold.c \
 	%D%/world_message.c %D%/world_message.h \
+	%D%/world_ticket.c \
+	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
 %C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)

@@ -40,7 +40,7 @@
 #include "daemon/freezer.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
 
 /* How long an ordered end waits for workers to be reaped. They were killed: it is the kernel's

@@ -15,7 +15,7 @@
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 /* The log is written anew when it is this large and has doubled since it was written last. */
 #define REWRITE_BYTES (256u * 1024)

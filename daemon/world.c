@@ -6,75 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <uthash.h>
 
 #include "base/log.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
+#include "daemon/world_private.h"
 
 /* A worker that lies about its kick delays a stop by no more than this; an honest one by nothing.
  */
 #define SCAN_MS 10
 
-struct world {
-    UT_hash_handle hh;
-    struct worlds *all;
-    char name[LIMIT_NAME_BYTES + 1];
-    enum world_mode mode;
-    struct stop_world stop;
-    struct enforcer *enforcer;
-
-    struct ticket_queue pending;
-    struct ticket *control, *operation; /* in service; NULL: none */
-    uint64_t closed_ns;                 /* of the store that closed the running world */
-    uint64_t stop_ns;    /* of the store of the last stop; 0: its first ticket has been served */
-    uint64_t stopped_ns; /* of the change of mode that ended it */
-    uint64_t expires_us;
-    bool announced; /* the stop under way has been published */
-    bool late;      /* the deadline of this stop has passed: who is missing gets frozen */
-    const char *stop_why;
-    uint64_t stop_ticket;
-    uid_t stop_uid;
-    const char *end_why; /* why a run-one ended; of the stop that follows */
-
-    /* Run-one: the mode to return to while there is a control ticket. */
-    struct {
-        bool one;
-        uint64_t vm;
-        enum world_runner_exit on_exit;
-        bool until_still;
-        void (*on_ended)(void *userdata, const char *why);
-        void *userdata;
-        const char *over; /* why it ended; NULL: it has not, or whoever waited was told */
-    } run;
-    uint64_t target;
-
-    struct event *scan, *deadline, *expiry, *suspicion, *run_deadline;
-    uint64_t suspect_vm, late_scans;
-    struct stop_dead_list dead;
-    bool advancing, again; /* advance() is at work; something happened inside it */
-};
-
-struct worlds {
-    struct event_base *base;
-    struct event_bus *bus;
-    struct world *by_name;
-    uint64_t next_ticket;
-    struct worlds_events events;
-};
-
-static void advance(struct world *w);
-
-static uint64_t realtime_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
-}
-
-static void arm(struct event *timer, uint64_t us)
+void world_arm(struct event *timer, uint64_t us)
 {
     struct timeval t = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
     event_add(timer, &t);
@@ -100,21 +43,16 @@ static void set_mode(struct world *w, enum world_mode to, const char *why)
     w->mode = to;
 }
 
-static struct worker *worker_of(const struct stop_gate *g)
-{
-    return g->userdata;
-}
-
 struct worker *world_member(const struct world *w, uint64_t vm)
 {
     for (size_t i = 0; i < w->stop.n_gates; i++)
-        if (worker_of(w->stop.gates[i])->id == vm)
-            return worker_of(w->stop.gates[i]);
+        if (world_worker_of(w->stop.gates[i])->id == vm)
+            return world_worker_of(w->stop.gates[i]);
     return NULL;
 }
 
-static void publish(struct world *w, enum event_kind kind, const struct ticket *t,
-                    const struct worker *vm, const char *detail)
+void world_publish(struct world *w, enum event_kind kind, const struct ticket *t,
+                   const struct worker *vm, const char *detail)
 {
     struct event e = {.kind = kind,
                       .world = w->name,
@@ -127,40 +65,9 @@ static void publish(struct world *w, enum event_kind kind, const struct ticket *
     event_bus_publish(w->all->bus, &e);
 }
 
-static void publish_lease(struct world *w, const struct ticket *t, const char *why)
-{
-    struct event e = {.kind = EVENT_LEASE_CHANGED,
-                      .world = w->name,
-                      .epoch = w->stop.epoch,
-                      .ticket = t->id,
-                      .uid = t->request.uid,
-                      .name = t->request.debugger_name,
-                      .detail = why};
-    event_bus_publish(w->all->bus, &e);
-}
+/* ---- run-one and target */
 
-/* ---- tickets */
-
-static void count_ticket(struct world *w, uint64_t debugger, int change)
-{
-    if (w->all->events.on_ticket)
-        w->all->events.on_ticket(w->all->events.userdata, debugger, change);
-}
-
-/* The end of a ticket that was accepted, wherever it is: each passes here once. */
-static void end_ticket(struct world *w, struct ticket *t, enum ticket_outcome outcome)
-{
-    uint64_t debugger = t->request.debugger;
-    if (w->control == t)
-        w->control = NULL;
-    if (w->operation == t)
-        w->operation = NULL;
-    publish(w, EVENT_TICKET_ENDED, t, NULL, ticket_outcome_name(outcome));
-    ticket_free(t, outcome);
-    count_ticket(w, debugger, -1);
-}
-
-static void end_run_one(struct world *w, const char *why)
+void world_end_run_one(struct world *w, const char *why)
 {
     if (!w->run.one)
         return;
@@ -184,143 +91,15 @@ static void tell_run_one_ended(struct world *w)
     }
 }
 
-static void end_control(struct world *w, enum ticket_outcome outcome, const char *why)
-{
-    struct ticket *t = w->control;
-    end_run_one(w, outcome == TICKET_SERVED ? "resumed" : "stopped");
-    event_del(w->expiry);
-    publish_lease(w, t, why);
-    end_ticket(w, t, outcome);
-}
-
-/* Whether the world may be stopped, or stay stopped, for this ticket now: the lease is free, or its
- * holder's, or does not mind. Of several that want the lease the first in the queue will get it. */
-static bool servable(const struct world *w, const struct ticket *t)
-{
-    bool same = w->control && w->control->request.debugger == t->request.debugger;
-    bool run_one = w->run.one || t->in_run_one;
-    if (t->request.operation)
-        return !w->control || same || run_one;
-    if (w->control && !(same && run_one))
-        return false;
-    const struct ticket *ahead;
-    TAILQ_FOREACH(ahead, &w->pending.list, link)
-    if (ahead == t || !ahead->request.operation)
-        return ahead == t;
-    return true;
-}
-
-static struct ticket *first_servable(const struct world *w)
-{
-    struct ticket *t;
-    TAILQ_FOREACH(t, &w->pending.list, link)
-    if (servable(w, t))
-        return t;
-    return NULL;
-}
-
-/* What the world is stopped for, or being stopped for: whose wishes hold. A stopped world without
- * any other ticket stays so for the next one, whose VMs have not all come to where it wants them.
- */
-static struct ticket *in_service(const struct world *w)
-{
-    if (w->operation)
-        return w->operation;
-    bool next = w->mode == WORLD_STOPPING || (w->mode == WORLD_STOPPED && !w->control);
-    struct ticket *t = next ? first_servable(w) : NULL;
-    return t ? t : w->control;
-}
-
-/* Those that cannot be served, or not any more, begin to wait; who would not wait ends. */
-static void sort_out_waiting(struct world *w)
-{
-    struct ticket *t, *next;
-    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
-        next = TAILQ_NEXT(t, link);
-        if (servable(w, t))
-            continue;
-        ticket_restart(t);
-        if (t->request.wait_us == 0 || ticket_start_wait(t) < 0)
-            end_ticket(w, t, TICKET_TIMED_OUT);
-    }
-}
-
-static void on_wait_over(void *userdata, struct ticket *t)
-{
-    struct world *w = userdata;
-    end_ticket(w, t, TICKET_TIMED_OUT);
-    advance(w);
-    world_drop_if_unused(w);
-}
-
-/* ---- who has arrived */
-
-static bool satisfied(const struct ticket *t, struct worker *worker)
-{
-    if (worker->freeze.state == WORKER_FROZEN)
-        return true;
-    enum stop_how how = stop_how_now(&worker->gate);
-    return how == STOP_ACKED || (how == STOP_HELD && !(t && t->request.require_idle));
-}
-
-static bool all_satisfied(const struct world *w, const struct ticket *t)
-{
-    if (w->stop.n_missing == 0 && !(t && t->request.require_idle))
-        return true;
-    for (size_t i = 0; i < w->stop.n_gates; i++)
-        if (!satisfied(t, worker_of(w->stop.gates[i])))
-            return false;
-    return true;
-}
-
-/* Idle and blocked VMs come to their gates only when asked to. */
-static void wake_held(struct world *w)
-{
-    for (size_t i = 0; i < w->stop.n_gates; i++) {
-        struct worker *worker = worker_of(w->stop.gates[i]);
-        if (stop_how_now(&worker->gate) != STOP_HELD)
-            continue;
-        worker_ask_to_park(worker);
-        stop_kick_one(&worker->gate);
-    }
-}
-
-/* True when nobody is left who could be frozen and is not. */
-static bool all_frozen(struct world *w)
-{
-    bool done = true;
-    for (size_t i = 0; i < w->stop.n_gates; i++) {
-        struct worker *worker = worker_of(w->stop.gates[i]);
-        if (worker->pidfd < 0 || worker->serving || worker->freeze.state == WORKER_FREEZE_FAILED)
-            continue;
-        if (worker->phase != WORKER_ADMITTED)
-            continue; /* being born: it is let come as far as its gate, and frozen then */
-        enforcer_freeze(w->enforcer, worker, true);
-        done &= worker->freeze.state == WORKER_FROZEN;
-    }
-    return done;
-}
-
-/* Everything that this ticket asks of the VMs. Sets in motion what it still waits for. */
-static bool fulfilled(struct world *w, const struct ticket *t)
-{
-    bool past = t && (t == w->control ? w->late : t->missed);
-    if (t && t->request.require_idle && !past)
-        wake_held(w);
-    if (!all_satisfied(w, t))
-        return false;
-    return !(t && t->request.enforce) || all_frozen(w);
-}
-
 /* The VM of which a debugger would want to hear first: the one that caused the stop, else one that
  * is parked in WebAssembly, else any that is parked. */
-static uint64_t choose_target(const struct world *w, const struct ticket *t)
+uint64_t world_choose_target(const struct world *w, const struct ticket *t)
 {
     struct worker *best = NULL;
     if (t->request.target && world_member(w, t->request.target))
         return t->request.target;
     for (size_t i = 0; i < w->stop.n_gates; i++) {
-        struct worker *worker = worker_of(w->stop.gates[i]);
+        struct worker *worker = world_worker_of(w->stop.gates[i]);
         if (stop_how_now(&worker->gate) != STOP_ACKED || worker->freeze.lied)
             continue;
         if (!best || (worker_is_wasm(worker) && !worker_is_wasm(best)) ||
@@ -330,22 +109,13 @@ static uint64_t choose_target(const struct world *w, const struct ticket *t)
     return best ? best->id : 0;
 }
 
-static void set_target(struct world *w, uint64_t target)
+void world_move_target(struct world *w, uint64_t target)
 {
     if (w->target == target)
         return;
     w->target = target;
     if (w->control)
-        publish(w, EVENT_TARGET_CHANGED, w->control, world_member(w, target), NULL);
-}
-
-static void forget_dead(struct world *w)
-{
-    while (!STAILQ_EMPTY(&w->dead)) {
-        struct stop_dead *d = STAILQ_FIRST(&w->dead);
-        STAILQ_REMOVE_HEAD(&w->dead, link);
-        free(d);
-    }
+        world_publish(w, EVENT_TARGET_CHANGED, w->control, world_member(w, target), NULL);
 }
 
 /* ---- serving */
@@ -373,22 +143,6 @@ static void answer(struct world *w, struct ticket *t)
     stop_report_done(&report);
 }
 
-static void take_lease(struct world *w, struct ticket *t)
-{
-    struct ticket *before = w->control;
-    w->control = t;
-    w->expires_us = realtime_us() + t->request.hold_us;
-    arm(w->expiry, t->request.hold_us);
-    if (before) {
-        /* The controller stops its own run-one by a new ticket. */
-        end_run_one(w, "stopped");
-        end_ticket(w, before, TICKET_SERVED);
-    } else {
-        publish_lease(w, t, "taken");
-    }
-    set_target(w, choose_target(w, t));
-}
-
 static void serve(struct world *w, struct ticket *t)
 {
     bool first = w->stop_ns != 0;
@@ -398,10 +152,10 @@ static void serve(struct world *w, struct ticket *t)
     if (t->request.operation)
         w->operation = t;
     else
-        take_lease(w, t);
+        world_take_lease(w, t);
     w->end_why = NULL;
     if (w->mode == WORLD_STOPPED)
-        publish(w, EVENT_WORLD_STOPPED, t, NULL, ticket_reason_name(t->request.reason));
+        world_publish(w, EVENT_WORLD_STOPPED, t, NULL, ticket_reason_name(t->request.reason));
     answer(w, t);
     w->stop_ns = 0;
     w->late = false;
@@ -420,7 +174,7 @@ static void arm_deadline(struct world *w)
     struct ticket *t;
     TAILQ_FOREACH(t, &w->pending.list, link)
     {
-        if (!servable(w, t))
+        if (!world_can_serve(w, t))
             continue;
         any = true;
         if (t->deadline_ns == 0)
@@ -431,14 +185,14 @@ static void arm_deadline(struct world *w)
     if (!any && w->control)
         first = now + DEFAULT_DEADLINE_US * 1000;
     if (first != 0)
-        arm(w->deadline, first > now ? (first - now) / 1000 + 1 : 0);
+        world_arm(w->deadline, first > now ? (first - now) / 1000 + 1 : 0);
 }
 
 static void begin_stop(struct world *w, const struct ticket *t, const char *why)
 {
     bool ran = w->mode == WORLD_RUN_ALL;
     set_mode(w, WORLD_STOPPING, why);
-    forget_dead(w);
+    world_arrival_forget_dead(w);
     w->late = false;
     stop_close(&w->stop);
     w->stop_ns = w->stop.changed_ns;
@@ -467,19 +221,6 @@ static void announce_stop(struct world *w)
     event_bus_publish(w->all->bus, &e);
 }
 
-/* Another ticket takes over a stop whose deadline has passed: whoever was frozen for being late has
- * the time of this one. In a stopped world not those that only the kernel keeps from running. */
-static void forgive_late(struct world *w)
-{
-    w->late = false;
-    for (size_t i = 0; i < w->stop.n_gates; i++) {
-        struct worker *worker = worker_of(w->stop.gates[i]);
-        bool may = w->mode == WORLD_STOPPING || worker->gate.arrived;
-        if (may && !worker->freeze.judge && worker->freeze.state != WORKER_THAWED)
-            enforcer_thaw(w->enforcer, worker);
-    }
-}
-
 /* The timers of a stop that is not complete at once. The ticket that it is for, if any, does not
  * wait in the queue any more, and has its own time. */
 static void await_stop(struct world *w, struct ticket *t)
@@ -493,7 +234,7 @@ static void await_stop(struct world *w, struct ticket *t)
         event_add(w->scan, &scan);
     }
     if (taken_over && w->late)
-        forgive_late(w);
+        world_arrival_forgive(w);
     if (begins || taken_over)
         arm_deadline(w);
 }
@@ -512,13 +253,13 @@ static void reopen(struct world *w, const char *why)
     set_mode(w, WORLD_RUN_ALL, why);
     w->end_why = NULL;
     w->target = 0;
-    forget_dead(w);
-    publish(w, EVENT_WORLD_RESUMED, NULL, NULL, NULL);
+    world_arrival_forget_dead(w);
+    world_publish(w, EVENT_WORLD_RESUMED, NULL, NULL, NULL);
 }
 
 /* Looks whether a runner that was to run until it is still has come to that. Its kick number tells
  * it to say so; a look that finds it running or on its way asks again. */
-static void look_at_runner(struct world *w)
+void world_look_at_runner(struct world *w)
 {
     struct worker *runner = w->run.one && w->run.until_still ? world_member(w, w->run.vm) : NULL;
     if (!runner || w->mode != WORLD_RUN_ONE)
@@ -529,7 +270,7 @@ static void look_at_runner(struct world *w)
     /* One that exits waits, as its last act, for that to be heard: its end is on the way. */
     worker_hear(runner);
     if (runner->said_exit.reason == 0)
-        end_run_one(w, state == SHM_IDLE ? "idle" : "blocked");
+        world_end_run_one(w, state == SHM_IDLE ? "idle" : "blocked");
 }
 
 static bool may_run_alone(const struct worker *worker)
@@ -541,7 +282,7 @@ static void enter_run_one(struct world *w)
 {
     struct worker *runner = world_member(w, w->run.vm);
     if (!may_run_alone(runner)) {
-        end_run_one(w, "ended");
+        world_end_run_one(w, "ended");
         return;
     }
     end_stop_timers(w);
@@ -551,8 +292,8 @@ static void enter_run_one(struct world *w)
         enforcer_thaw(w->enforcer, runner);
         stop_permit(&runner->gate);
     }
-    publish(w, EVENT_WORLD_RUN_ONE, w->control, runner, NULL);
-    look_at_runner(w);
+    world_publish(w, EVENT_WORLD_RUN_ONE, w->control, runner, NULL);
+    world_look_at_runner(w);
 }
 
 /* Not even a freeze could be confirmed for somebody: the ticket that waits is told so, if its
@@ -561,7 +302,7 @@ static void enter_run_one(struct world *w)
 static bool give_up(struct world *w)
 {
     for (size_t i = 0; i < w->stop.n_gates; i++) {
-        const struct worker *worker = worker_of(w->stop.gates[i]);
+        const struct worker *worker = world_worker_of(w->stop.gates[i]);
         bool dying = worker->exit.reason != 0;
         if (dying || worker->freeze.state == WORKER_SETTLING ||
             worker->freeze.state == WORKER_FREEZING)
@@ -569,49 +310,22 @@ static bool give_up(struct world *w)
     }
     /* Nor will that of a run-one, whose runner it is, come to its end. */
     tell_run_one_ended(w);
-    struct ticket *t = first_servable(w);
+    struct ticket *t = world_first_servable(w);
     if (!t || !t->missed)
         return false;
     /* The next one may ask for less. */
     if (!t->request.operation)
         serve(w, t);
     else
-        end_ticket(w, t, TICKET_FAILED);
+        world_end_ticket(w, t, TICKET_FAILED);
     return true;
-}
-
-/* The timer completed a stop that a kick should have: if that kick does not even come within a
- * second, it was lost, and that is a bug somewhere. */
-static void suspect(struct world *w, const struct stop_gate *kicked)
-{
-    if (!kicked)
-        return;
-    w->suspect_vm = worker_of(kicked)->id;
-    arm(w->suspicion, 1000000);
-}
-
-static void on_suspicion(evutil_socket_t fd, short what, void *userdata)
-{
-    (void)fd, (void)what;
-    struct world *w = userdata;
-    w->late_scans++;
-    log_warning("world %s: vm %llu arrived and did not answer its kick", w->name,
-                (unsigned long long)w->suspect_vm);
-}
-
-static void clear_suspicion(struct world *w, const struct worker *worker)
-{
-    if (w->suspect_vm != worker->id)
-        return;
-    w->suspect_vm = 0;
-    event_del(w->suspicion);
 }
 
 /* Each step returns whether the mode has changed, or something else that wants another look. */
 
 static bool step_running(struct world *w)
 {
-    struct ticket *t = first_servable(w);
+    struct ticket *t = world_first_servable(w);
     /* Who waits is served before any gate opens. */
     if (w->mode == WORLD_RUN_ONE && !w->control && !t) {
         reopen(w, "resumed");
@@ -630,7 +344,7 @@ static bool step_running(struct world *w)
 
 static bool step_stopping(struct world *w)
 {
-    struct ticket *t = first_servable(w);
+    struct ticket *t = world_first_servable(w);
     if (!t && !w->control) {
         announce_stop(w);
         reopen(w, "cancelled");
@@ -643,44 +357,35 @@ static bool step_stopping(struct world *w)
     }
     if (stop_scan(&w->stop) > 0)
         stop_kick(&w->stop);
-    if (!fulfilled(w, t ? t : w->control)) {
+    if (!world_arrival_fulfilled(w, t ? t : w->control)) {
         announce_stop(w);
         await_stop(w, t);
         return w->late && give_up(w);
     }
     for (size_t i = 0; i < w->stop.n_gates; i++)
         assert(w->stop.gates[i]->arrived ||
-               worker_of(w->stop.gates[i])->freeze.state == WORKER_FROZEN);
+               world_worker_of(w->stop.gates[i])->freeze.state == WORKER_FROZEN);
     end_stop_timers(w);
     set_mode(w, WORLD_STOPPED, w->late ? "the others are frozen" : "all arrived");
     w->stopped_ns = shm_now_ns();
     announce_stop(w);
     if (!t) {
         /* A run-one has ended; its controller has the world again. */
-        set_target(w, choose_target(w, w->control));
-        publish(w, EVENT_WORLD_STOPPED, w->control, NULL, w->end_why);
+        world_move_target(w, world_choose_target(w, w->control));
+        world_publish(w, EVENT_WORLD_STOPPED, w->control, NULL, w->end_why);
         w->end_why = NULL;
         w->stop_ns = 0;
     }
     return true;
 }
 
-/* The controller wants everybody frozen, and an operation that did not has interrupted its run-one,
- * which ended meanwhile. Those that are being born are let come as far as their gate. */
-static void freeze_for_controller(struct world *w)
-{
-    for (size_t i = 0; i < w->stop.n_gates && w->control->request.enforce; i++)
-        if (worker_of(w->stop.gates[i])->phase == WORKER_ADMITTED)
-            enforcer_freeze(w->enforcer, worker_of(w->stop.gates[i]), true);
-}
-
 static bool step_stopped(struct world *w)
 {
     if (w->operation)
         return false;
-    struct ticket *t = first_servable(w);
+    struct ticket *t = world_first_servable(w);
     if (t) {
-        if (!fulfilled(w, t)) {
+        if (!world_arrival_fulfilled(w, t)) {
             await_stop(w, t);
             return w->late && give_up(w);
         }
@@ -694,16 +399,14 @@ static bool step_stopped(struct world *w)
     }
     if (!w->run.one) {
         end_stop_timers(w); /* of a ticket that was cancelled */
-        freeze_for_controller(w);
+        world_arrival_freeze(w);
         return false;
     }
     enter_run_one(w);
     return true;
 }
 
-/* Looks at everything anew, until there is nothing to do but wait. What happens inside it, by
- * callbacks, is looked at before it returns. */
-static void advance(struct world *w)
+void world_advance(struct world *w)
 {
     w->again = true;
     if (w->advancing)
@@ -712,7 +415,7 @@ static void advance(struct world *w)
     while (w->again) {
         bool more = false;
         w->again = false;
-        sort_out_waiting(w);
+        world_sort_out_waiting(w);
         switch (w->mode) {
         case WORLD_RUN_ALL:
         case WORLD_RUN_ONE:
@@ -739,96 +442,62 @@ static void on_scan(evutil_socket_t fd, short what, void *userdata)
     struct world *w = userdata;
     const struct stop_gate *kicked = w->stop.kicked;
     if (w->mode == WORLD_STOPPING && w->stop.n_missing > 0 && stop_scan(&w->stop) == 0)
-        suspect(w, kicked);
-    advance(w);
+        world_arrival_suspect(w, kicked);
+    world_advance(w);
 }
 
 static void on_frozen(void *userdata, struct worker *worker)
 {
     struct world *w = userdata;
-    publish(w, EVENT_VM_FROZEN, in_service(w), worker, NULL);
+    world_publish(w, EVENT_VM_FROZEN, world_in_service(w), worker, NULL);
     if (!worker->freeze.lied)
         return;
     log_warning("world %s: vm %llu (%s) said that it had arrived, and ran on", w->name,
                 (unsigned long long)worker->id, worker->name);
-    publish(w, EVENT_VM_LIED, in_service(w), worker, "said that it had arrived, and ran on");
+    world_publish(w, EVENT_VM_LIED, world_in_service(w), worker,
+                  "said that it had arrived, and ran on");
 }
 
 static void on_enforcement(void *userdata)
 {
     struct world *w = userdata;
-    advance(w);
+    world_advance(w);
 }
 
 static const struct enforcer_events enforcement = {on_frozen, on_enforcement};
-
-/* Those who are missing are named, and frozen or killed. */
-static void miss_deadline(struct world *w, const struct ticket *t, bool kill_late)
-{
-    for (size_t i = 0; i < w->stop.n_gates; i++) {
-        struct worker *worker = worker_of(w->stop.gates[i]);
-        if (satisfied(t, worker)) {
-            /* The others come no later for it. */
-            if (t->request.enforce)
-                enforcer_freeze(w->enforcer, worker, true);
-            continue;
-        }
-        publish(w, EVENT_VM_MISSED, t, worker,
-                kill_late ? "did not arrive by the deadline: killed"
-                          : "did not arrive by the deadline");
-        if (kill_late)
-            worker_kill(worker, EXIT_REASON_KILLED, "it did not stop by the deadline");
-        else
-            enforcer_freeze(w->enforcer, worker, false);
-    }
-}
 
 /* The stop is complete when it is confirmed that nobody who is missing runs. */
 static void on_deadline(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct world *w = userdata;
-    advance(w);
-    struct ticket *t = first_servable(w);
+    world_advance(w);
+    struct ticket *t = world_first_servable(w);
     if (w->mode != WORLD_STOPPING && !(w->mode == WORLD_STOPPED && t && !w->operation))
         return;
     if (!t) {
         /* A runner whose time is over: nobody asked that it be killed for that. */
-        miss_deadline(w, w->control, false);
+        world_arrival_miss(w, w->control, false);
         w->late = true;
     }
     uint64_t now = shm_now_ns();
     for (; t; t = TAILQ_NEXT(t, link)) {
-        if (!servable(w, t) || t->missed || t->deadline_ns == 0 || t->deadline_ns > now)
+        if (!world_can_serve(w, t) || t->missed || t->deadline_ns == 0 || t->deadline_ns > now)
             continue;
-        miss_deadline(w, t, t->request.kill_late);
+        world_arrival_miss(w, t, t->request.kill_late);
         t->missed = w->late = true;
     }
-    if (first_servable(w))
+    if (world_first_servable(w))
         arm_deadline(w); /* of the others */
-    advance(w);
-}
-
-/* The lease of a controller that holds the world and is not heard of again. */
-static void on_expiry(evutil_socket_t fd, short what, void *userdata)
-{
-    (void)fd, (void)what;
-    struct world *w = userdata;
-    if (!w->control)
-        return;
-    log_notice("world %s: the hold of ticket %llu has run out; resuming", w->name,
-               (unsigned long long)w->control->id);
-    end_control(w, TICKET_SERVED, "expired");
-    advance(w);
-    world_drop_if_unused(w);
+    world_advance(w);
 }
 
 static void on_run_deadline(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct world *w = userdata;
-    end_run_one(w, "deadline");
-    advance(w);
+    world_end_run_one(w, "deadline");
+    world_advance(w);
 }
 
 /* ---- requests */
@@ -840,7 +509,7 @@ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *
         return -ENOMEM;
     int r = ticket_queue_add(&w->pending, t);
     /* Whoever would have to wait for somebody else, and will not, is refused. */
-    if (r == 0 && (w->operation || !servable(w, t)))
+    if (r == 0 && (w->operation || !world_can_serve(w, t)))
         r = request->wait_us == 0 ? -EBUSY : ticket_start_wait(t);
     if (r < 0) {
         ticket_forget_caller(t);
@@ -849,54 +518,34 @@ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *
     }
     w->all->next_ticket++;
     /* It is served although the run-one may have ended by itself when the world is stopped. */
-    t->in_run_one = w->run.one && servable(w, t);
+    t->in_run_one = w->run.one && world_can_serve(w, t);
     *ret_ticket = t->id;
-    count_ticket(w, request->debugger, 1);
+    world_count_ticket(w, request->debugger, 1);
     if (event_pending(w->scan, EV_TIMEOUT, NULL))
         arm_deadline(w);
-    advance(w);
+    world_advance(w);
     return 0;
-}
-
-static struct ticket *resumes(const struct world *w)
-{
-    return w->control ? w->control : in_service(w);
-}
-
-const struct ticket *world_resumes(const struct world *w)
-{
-    return resumes(w);
-}
-
-static void cancel_controls(struct world *w, uint64_t debugger)
-{
-    struct ticket *t, *next;
-    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
-        next = TAILQ_NEXT(t, link);
-        if (t->in_run_one && !t->request.operation && t->request.debugger == debugger)
-            end_ticket(w, t, TICKET_CANCELLED);
-    }
 }
 
 int world_resume(struct world *w, struct world_resumption *ret)
 {
-    struct ticket *t = resumes(w);
+    struct ticket *t = world_ticket_to_resume(w);
     if (!t)
         return -EALREADY;
     *ret = (struct world_resumption){.ticket = t->id};
     uint64_t debugger = t->request.debugger;
     ret->held_us = (shm_now_ns() - w->closed_ns) / 1000;
     if (t == w->control) {
-        end_control(w, TICKET_SERVED, "ended");
+        world_end_control(w, TICKET_SERVED, "ended");
         /* What its debugger does inside the stop goes with it, and so does a stop that it has asked
          * for from its run-one: the later word holds. What others do is theirs. */
-        cancel_controls(w, debugger);
+        world_cancel_controls(w, debugger);
         if (w->operation && w->operation->request.debugger == debugger)
-            end_ticket(w, w->operation, TICKET_CANCELLED);
+            world_end_ticket(w, w->operation, TICKET_CANCELLED);
     } else {
-        end_ticket(w, t, TICKET_CANCELLED);
+        world_end_ticket(w, t, TICKET_CANCELLED);
     }
-    advance(w);
+    world_advance(w);
     const struct ticket *next = world_ticket(w);
     ret->next_ticket = next ? next->id : 0;
     ret->runnable_ns = w->mode == WORLD_RUN_ALL ? shm_now_ns() : 0;
@@ -907,52 +556,8 @@ void world_operation_done(struct world *w, uint64_t ticket)
 {
     if (!w->operation || w->operation->id != ticket)
         return;
-    end_ticket(w, w->operation, TICKET_SERVED);
-    advance(w);
-}
-
-void world_forget(struct world *w, const void *userdata)
-{
-    struct ticket *t, *next;
-    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
-        next = TAILQ_NEXT(t, link);
-        if (t->request.userdata != userdata)
-            continue;
-        ticket_forget_caller(t);
-        end_ticket(w, t, TICKET_CANCELLED);
-    }
-    if (w->operation && w->operation->request.userdata == userdata) {
-        ticket_forget_caller(w->operation);
-        end_ticket(w, w->operation, TICKET_CANCELLED);
-    }
-    if (w->run.userdata == userdata)
-        w->run.on_ended = NULL;
-    advance(w);
-}
-
-static void end_debugger(struct world *w, uint64_t debugger)
-{
-    struct ticket *t, *next;
-    for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
-        next = TAILQ_NEXT(t, link);
-        if (t->request.debugger == debugger)
-            end_ticket(w, t, TICKET_CANCELLED);
-    }
-    if (w->control && w->control->request.debugger == debugger)
-        end_control(w, TICKET_SERVED, "ended");
-    if (w->operation && w->operation->request.debugger == debugger)
-        end_ticket(w, w->operation, TICKET_CANCELLED);
-    advance(w);
-    world_drop_if_unused(w);
-}
-
-void worlds_end_debugger(struct worlds *all, uint64_t debugger)
-{
-    struct world *w, *next;
-    HASH_ITER(hh, all->by_name, w, next)
-    {
-        end_debugger(w, debugger);
-    }
+    world_end_ticket(w, w->operation, TICKET_SERVED);
+    world_advance(w);
 }
 
 static int check_parked(struct world *w, struct worker *worker)
@@ -981,10 +586,10 @@ int world_run_one(struct world *w, const struct world_run *run)
     w->run.on_ended = run->on_ended;
     w->run.userdata = run->userdata;
     w->run.over = NULL;
-    set_target(w, run->runner->id);
+    world_move_target(w, run->runner->id);
     if (run->deadline_us > 0)
-        arm(w->run_deadline, run->deadline_us);
-    advance(w);
+        world_arm(w->run_deadline, run->deadline_us);
+    world_advance(w);
     return 0;
 }
 
@@ -992,29 +597,8 @@ int world_set_target(struct world *w, struct worker *target)
 {
     int r = check_parked(w, target);
     if (r == 0)
-        set_target(w, target->id);
+        world_move_target(w, target->id);
     return r;
-}
-
-int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid,
-                     bool hold_policy, uint64_t hold_us, const char *why)
-{
-    struct ticket *t = w->control;
-    if (!t)
-        return -EALREADY;
-    count_ticket(w, debugger, 1);
-    uint64_t before = t->request.debugger;
-    t->request.debugger = debugger;
-    t->request.uid = uid;
-    t->request.hold_policy = hold_policy;
-    t->request.hold_us = hold_us;
-    snprintf(t->request.debugger_name, sizeof t->request.debugger_name, "%s", name);
-    w->expires_us = realtime_us() + hold_us;
-    arm(w->expiry, hold_us);
-    publish_lease(w, t, why);
-    count_ticket(w, before, -1);
-    advance(w);
-    return 0;
 }
 
 void world_serve_begin(struct world *w, struct worker *worker)
@@ -1023,7 +607,7 @@ void world_serve_begin(struct world *w, struct worker *worker)
         return;
     worker->serving = true;
     enforcer_thaw(w->enforcer, worker);
-    publish(w, EVENT_VM_THAWED, in_service(w), worker, "to serve a request");
+    world_publish(w, EVENT_VM_THAWED, world_in_service(w), worker, "to serve a request");
 }
 
 void world_serve_end(struct world *w, struct worker *worker)
@@ -1041,7 +625,7 @@ void world_on_member_born(struct world *w, struct worker *worker)
 {
     (void)worker;
     /* Born behind its closed gate: it counts as held from the start, whatever the mode. */
-    advance(w);
+    world_advance(w);
 }
 
 void world_on_member_admitted(struct world *w, struct worker *worker)
@@ -1049,196 +633,49 @@ void world_on_member_admitted(struct world *w, struct worker *worker)
     /* Born into a world that is held by force: it was let come as far as its gate. */
     if ((w->mode == WORLD_STOPPED || w->mode == WORLD_RUN_ONE) && world_is_enforced(w))
         enforcer_freeze(w->enforcer, worker, true);
-    advance(w);
+    world_advance(w);
 }
 
 void world_on_member_kicked(struct world *w, struct worker *worker)
 {
-    clear_suspicion(w, worker);
-    look_at_runner(w);
-    advance(w);
-}
-
-static void note_death(struct world *w, struct worker *worker)
-{
-    struct stop_dead *d =
-        w->mode == WORLD_STOPPING && w->stop_ns != 0 ? calloc(1, sizeof *d) : NULL;
-    if (!d)
-        return;
-    d->arrival = stop_report_arrival(worker, w->stop_ns);
-    d->arrival.how = ARRIVAL_DEAD;
-    if (d->arrival.elapsed_us == 0)
-        d->arrival.elapsed_us = (shm_now_ns() - w->stop_ns) / 1000;
-    STAILQ_INSERT_TAIL(&w->dead, d, link);
+    world_arrival_clear_suspicion(w, worker);
+    world_look_at_runner(w);
+    world_advance(w);
 }
 
 void world_on_member_ended(struct world *w, struct worker *worker)
 {
     uint64_t vm = worker->id;
-    note_death(w, worker);
-    clear_suspicion(w, worker);
+    world_arrival_note_death(w, worker);
+    world_arrival_clear_suspicion(w, worker);
     enforcer_forget(w->enforcer, worker);
     worker->serving = false;
     while (worker->n_holds > 0)
-        count_ticket(w, worker->holds[--worker->n_holds].debugger, -1);
+        world_count_ticket(w, worker->holds[--worker->n_holds].debugger, -1);
     stop_gate_done(&worker->gate);
     if (w->run.one && w->run.vm == vm) {
         /* By its death it must not be able to release the others: only by policy. */
         bool resume = w->run.on_exit == WORLD_RUNNER_EXIT_RESUME;
-        end_run_one(w, "ended");
+        world_end_run_one(w, "ended");
         if (resume && w->control)
-            end_control(w, TICKET_SERVED, "its runner ended");
+            world_end_control(w, TICKET_SERVED, "its runner ended");
     }
     if (w->target == vm)
-        set_target(w, w->control && !w->run.one ? choose_target(w, w->control) : 0);
-    advance(w);
+        world_move_target(w, w->control && !w->run.one ? world_choose_target(w, w->control) : 0);
+    world_advance(w);
     world_drop_if_unused(w);
 }
 
-static void world_free(struct world *w)
-{
-    struct event *events[] = {w->scan, w->deadline, w->expiry, w->suspicion, w->run_deadline};
-    w->advancing = true; /* nothing begins any more */
-    end_run_one(w, "resumed");
-    tell_run_one_ended(w);
-    while (w->pending.base && !TAILQ_EMPTY(&w->pending.list))
-        end_ticket(w, TAILQ_FIRST(&w->pending.list), TICKET_CANCELLED);
-    if (w->operation)
-        end_ticket(w, w->operation, TICKET_CANCELLED);
-    if (w->control)
-        end_ticket(w, w->control, TICKET_CANCELLED);
-    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
-        if (events[i])
-            event_free(events[i]);
-    enforcer_free(w->enforcer);
-    forget_dead(w);
-    stop_world_done(&w->stop);
-    free(w);
-}
-
-void world_drop_if_unused(struct world *w)
-{
-    if (w->advancing || w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || w->pending.n > 0 ||
-        strcmp(w->name, "default") == 0)
-        return;
-    publish(w, EVENT_WORLD_GONE, NULL, NULL, NULL);
-    HASH_DEL(w->all->by_name, w);
-    world_free(w);
-}
-
-/* ---- holds of single VMs */
-
-static struct worker_hold *find_hold(struct worker *worker, uint64_t debugger)
-{
-    for (size_t i = 0; i < worker->n_holds; i++)
-        if (worker->holds[i].debugger == debugger)
-            return &worker->holds[i];
-    return NULL;
-}
-
-static void publish_hold(struct world *w, enum event_kind kind, const struct worker *worker,
-                         uid_t uid)
-{
-    struct event e = {.kind = kind,
-                      .world = w->name,
-                      .epoch = w->stop.epoch,
-                      .vm = worker->id,
-                      .name = worker->name,
-                      .uid = uid};
-    event_bus_publish(w->all->bus, &e);
-}
-
-int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
-               uid_t uid)
-{
-    struct worker_hold *h = find_hold(worker, debugger);
-    if (h ? h->count >= LIMIT_HOLD_COUNT : worker->n_holds >= LIMIT_HOLDS_PER_VM)
-        return -EMFILE;
-    if (!h) {
-        h = &worker->holds[worker->n_holds++];
-        *h = (struct worker_hold){.debugger = debugger};
-        snprintf(h->name, sizeof h->name, "%s", name);
-        count_ticket(w, debugger, 1);
-    }
-    h->count++;
-    stop_hold(&worker->gate);
-    publish_hold(w, EVENT_VM_HELD, worker, uid);
-    advance(w);
-    return 0;
-}
-
-int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid_t uid)
-{
-    struct worker_hold *h = find_hold(worker, debugger);
-    if (!h)
-        return -EALREADY;
-    if (--h->count == 0) {
-        *h = worker->holds[--worker->n_holds];
-        count_ticket(w, debugger, -1);
-    }
-    /* A runner that was held from before its run had to wait for this: thaw what may run. */
-    if (w->mode == WORLD_RUN_ONE && w->run.vm == worker->id && worker->gate.holds == 1)
-        enforcer_thaw(w->enforcer, worker);
-    stop_release(&worker->gate);
-    if (w->mode == WORLD_RUN_ONE && w->run.one && w->run.vm == worker->id && !worker->gate.open &&
-        worker->gate.holds == 0)
-        stop_permit(&worker->gate);
-    publish_hold(w, EVENT_VM_RELEASED, worker, uid);
-    look_at_runner(w);
-    advance(w);
-    return 0;
-}
-
-unsigned world_release_all(struct world *w, struct worker *worker, uint64_t debugger)
-{
-    unsigned n = 0;
-    while (world_release(w, worker, debugger, 0) == 0)
-        n++;
-    return n;
-}
-
-/* ---- all worlds */
-
-struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
-{
-    struct worlds *all = calloc(1, sizeof *all);
-    if (!all)
-        return NULL;
-    all->base = base;
-    all->bus = bus;
-    all->next_ticket = 1;
-    if (!worlds_get(all, "default", true))
-        return worlds_free(all);
-    return all;
-}
-
-struct worlds *worlds_free(struct worlds *all)
-{
-    if (!all)
-        return NULL;
-    struct world *w, *next;
-    HASH_ITER(hh, all->by_name, w, next)
-    {
-        HASH_DEL(all->by_name, w);
-        world_free(w);
-    }
-    free(all);
-    return NULL;
-}
-
-void worlds_set_events(struct worlds *all, const struct worlds_events *events)
-{
-    all->events = *events;
-}
+/* ---- a world as a whole */
 
 static int init_world(struct world *w, struct worlds *all)
 {
-    ticket_queue_init(&w->pending, all->base, on_wait_over, w);
+    ticket_queue_init(&w->pending, all->base, world_on_wait_over, w);
     STAILQ_INIT(&w->dead);
     w->scan = event_new(all->base, -1, EV_PERSIST, on_scan, w);
     w->deadline = event_new(all->base, -1, 0, on_deadline, w);
-    w->expiry = event_new(all->base, -1, 0, on_expiry, w);
-    w->suspicion = event_new(all->base, -1, 0, on_suspicion, w);
+    w->expiry = event_new(all->base, -1, 0, world_on_expiry, w);
+    w->suspicion = event_new(all->base, -1, 0, world_arrival_on_suspicion, w);
     w->run_deadline = event_new(all->base, -1, 0, on_run_deadline, w);
     w->enforcer = enforcer_new(all->base, &w->stop, &enforcement, w);
     if (!w->scan || !w->deadline || !w->expiry || !w->suspicion || !w->run_deadline || !w->enforcer)
@@ -1246,12 +683,8 @@ static int init_world(struct world *w, struct worlds *all)
     return stop_world_init(&w->stop);
 }
 
-static struct world *make_world(struct worlds *all, const char *name)
+struct world *world_new(struct worlds *all, const char *name)
 {
-    if (HASH_COUNT(all->by_name) >= LIMIT_WORLDS) {
-        errno = EMFILE;
-        return NULL;
-    }
     struct world *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
@@ -1263,38 +696,37 @@ static struct world *make_world(struct worlds *all, const char *name)
         errno = -r;
         return NULL;
     }
-    HASH_ADD_STR(all->by_name, name, w);
-    publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
 }
 
-struct world *worlds_get(struct worlds *all, const char *name, bool make)
+void world_free(struct world *w)
 {
-    struct world *w;
-    HASH_FIND_STR(all->by_name, name, w);
-    if (w || make)
-        return w ? w : make_world(all, name);
-    errno = ENOENT;
-    return NULL;
+    struct event *events[] = {w->scan, w->deadline, w->expiry, w->suspicion, w->run_deadline};
+    w->advancing = true; /* nothing begins any more */
+    world_end_run_one(w, "resumed");
+    tell_run_one_ended(w);
+    while (w->pending.base && !TAILQ_EMPTY(&w->pending.list))
+        world_end_ticket(w, TAILQ_FIRST(&w->pending.list), TICKET_CANCELLED);
+    if (w->operation)
+        world_end_ticket(w, w->operation, TICKET_CANCELLED);
+    if (w->control)
+        world_end_ticket(w, w->control, TICKET_CANCELLED);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (events[i])
+            event_free(events[i]);
+    enforcer_free(w->enforcer);
+    world_arrival_forget_dead(w);
+    stop_world_done(&w->stop);
+    free(w);
 }
 
-struct world *worlds_after(struct worlds *all, const char *after)
+void world_drop_if_unused(struct world *w)
 {
-    struct world *best = NULL;
-    for (struct world *w = all->by_name; w; w = w->hh.next)
-        if ((!after || strcmp(w->name, after) > 0) && (!best || strcmp(w->name, best->name) < 0))
-            best = w;
-    return best;
-}
-
-uint64_t worlds_next_ticket(const struct worlds *all)
-{
-    return all->next_ticket;
-}
-
-void worlds_set_next_ticket(struct worlds *all, uint64_t id)
-{
-    all->next_ticket = id;
+    if (w->advancing || w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || w->pending.n > 0 ||
+        strcmp(w->name, "default") == 0)
+        return;
+    world_publish(w, EVENT_WORLD_GONE, NULL, NULL, NULL);
+    worlds_drop(w);
 }
 
 /* ---- readings */
@@ -1324,33 +756,9 @@ size_t world_members(const struct world *w)
     return w->stop.n_gates;
 }
 
-const struct ticket *world_ticket(const struct world *w)
-{
-    return in_service(w);
-}
-
-const struct ticket *world_control(const struct world *w)
-{
-    return w->control;
-}
-
-const struct ticket *world_queued(const struct world *w, size_t i)
-{
-    const struct ticket *t, *served = in_service(w);
-    TAILQ_FOREACH(t, &w->pending.list, link)
-    if (t != served && i-- == 0)
-        return t;
-    return NULL;
-}
-
 uint64_t world_late_scans(const struct world *w)
 {
     return w->late_scans;
-}
-
-uint64_t world_expires_us(const struct world *w)
-{
-    return w->expires_us;
 }
 
 uint64_t world_runner(const struct world *w)
@@ -1361,10 +769,4 @@ uint64_t world_runner(const struct world *w)
 uint64_t world_target(const struct world *w)
 {
     return w->target;
-}
-
-bool world_is_enforced(const struct world *w)
-{
-    return (w->operation && w->operation->request.enforce) ||
-           (w->control && w->control->request.enforce);
 }

@@ -6,8 +6,8 @@
  *
  * Process and thread: the daemon's only thread; never waits. Everything that happens (a request, a
  * kick, a death, a timer, a confirmed freeze, the end of an operation) changes what is known and
- * calls advance(), which looks at all of it anew. So no event can be missed by being early, and a
- * request and a resume that meet are just one after the other.
+ * calls world_advance(), which looks at all of it anew. So no event can be missed by being early,
+ * and a request and a resume that meet are just one after the other.
  *
  *              ┌──────────── the stop is cancelled ─────────────┐
  *              ▼                                                │
@@ -36,8 +36,6 @@
 #include "proto/limits.h"
 #include "shared-mem/stop.h"
 
-struct event_base;
-struct event_bus;
 struct worker;
 struct world;
 struct worlds;
@@ -66,19 +64,6 @@ struct worlds_events {
     void (*on_ticket)(void *userdata, uint64_t debugger, int change);
     void *userdata;
 };
-
-struct worlds *worlds_new(struct event_base *base, struct event_bus *bus);
-struct worlds *worlds_free(struct worlds *all);
-void worlds_set_events(struct worlds *all, const struct worlds_events *events);
-/** Finds, or makes on first use if `make`; NULL and errno otherwise (ENOENT, EMFILE, ENOMEM). */
-struct world *worlds_get(struct worlds *all, const char *name, bool make);
-/** The world with the smallest name > after (NULL: the first), or NULL. */
-struct world *worlds_after(struct worlds *all, const char *after);
-uint64_t worlds_next_ticket(const struct worlds *all);
-void worlds_set_next_ticket(struct worlds *all, uint64_t id);
-/** Ends all tickets of a debugger: those that wait are cancelled, what it has stopped is resumed.
- */
-void worlds_end_debugger(struct worlds *all, uint64_t debugger);
 
 const char *world_name(const struct world *w);
 enum world_mode world_mode(const struct world *w);

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "daemon/api_call.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 struct world_message {
     Stillpoint__Api__World world;

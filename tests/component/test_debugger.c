@@ -11,7 +11,7 @@
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 static struct event_base *base;
 static struct event_bus *bus;

@@ -12,7 +12,7 @@
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 
 static struct event_base *base;
 static struct event_bus *bus;

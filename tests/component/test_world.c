@@ -18,7 +18,7 @@
 
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 #include "shared-mem/futex.h"
 #include "shared-mem/map.h"
 

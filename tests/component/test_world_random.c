@@ -22,7 +22,7 @@
 
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 #include "shared-mem/map.h"
 
 #define N_PLAYERS 6

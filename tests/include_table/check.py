@@ -61,7 +61,7 @@ def groups_of(words):
 
 
 def module_of(path):
-    return os.path.splitext(os.path.basename(path))[0]
+    return os.path.splitext(os.path.basename(path))[0].removesuffix("_private")
 
 
 def order_problem(table, folder, path, target, edges):
@@ -73,6 +73,8 @@ def order_problem(table, folder, path, target, edges):
     for module in (mine, other):
         if module not in groups:
             return f"{folder}/{module} has no place in the order of {folder}/ (table.txt)"
+    if target.endswith("_private.h") and not mine.startswith(other):
+        return f"includes {target}, which is for {other} and the modules that begin with its name"
     if groups[other] > groups[mine]:
         return f"includes {target}, which stands to its right"
     if groups[other] == groups[mine]:

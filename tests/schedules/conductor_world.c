@@ -1,5 +1,5 @@
 /*
- * The daemon's own world.c, ticket.c, enforcer.c and stop_report.c, on timers and processes that
+ * The daemon's own world*.c, ticket.c, enforcer.c and stop_report.c, on timers and processes that
  * the scheduler plays. What api_world.c, debugger.c and worker.c do around them is here, in short.
  */
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/event_bus.h"
-#include "daemon/world.h"
+#include "daemon/worlds.h"
 #include "tests/schedules/cast.h"
 #include "tests/schedules/loop.h"
 

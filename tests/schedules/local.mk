@@ -12,6 +12,10 @@ check_LIBRARIES += %D%/libschedules.a %D%/libproduct.a
 	daemon/stop_report.c \
 	daemon/ticket.c \
 	daemon/world.c \
+	daemon/world_arrival.c \
+	daemon/world_hold.c \
+	daemon/world_ticket.c \
+	daemon/worlds.c \
 	shared-mem/gate.c \
 	shared-mem/stop.c
 %C%_libproduct_a_CPPFLAGS = $(SCHEDULES_PRODUCT_CPPFLAGS)

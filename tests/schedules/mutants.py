@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-GATE, STOP, WORLD, TICKET, CAST = ("shared-mem/gate.c", "shared-mem/stop.c", "daemon/world.c",
-                                   "daemon/ticket.c", "tests/schedules/cast.c")
+GATE, STOP, WORLD = "shared-mem/gate.c", "shared-mem/stop.c", "daemon/world.c"
+TICKETS, TICKET, CAST = "daemon/world_ticket.c", "daemon/ticket.c", "tests/schedules/cast.c"
 
 # name: (file, scenario, text, replacement, …). Each text must be there exactly once; more pairs may
 # follow. A scenario may be "scenario conductor".
@@ -177,25 +177,25 @@ MUTANTS = {
         STOP, "run-one-and-hold", "    uint64_t permit = released && g->world->runner == g ? g->world->epoch : 0;", "    uint64_t permit = 0;"),
     # ---- the daemon's world
     "does not look after a kick": (
-        WORLD, "busy-stop-resume world", "    look_at_runner(w);\n    advance(w);\n}\n\nstatic void note_death", "    look_at_runner(w);\n}\n\nstatic void note_death"),
+        WORLD, "busy-stop-resume world", "    world_look_at_runner(w);\n    world_advance(w);\n}\n\nvoid world_on_member_ended", "    world_look_at_runner(w);\n}\n\nvoid world_on_member_ended"),
     "does not look after a death": (
-        WORLD, "killed-busy world", "choose_target(w, w->control) : 0);\n    advance(w);", "choose_target(w, w->control) : 0);"),
+        WORLD, "killed-busy world", "world_choose_target(w, w->control) : 0);\n    world_advance(w);", "world_choose_target(w, w->control) : 0);"),
     "does not look after a resume": (
-        WORLD, "busy-stop-resume world", "    advance(w);\n    const struct ticket *next = world_ticket(w);", "    const struct ticket *next = world_ticket(w);"),
+        WORLD, "busy-stop-resume world", "    world_advance(w);\n    const struct ticket *next = world_ticket(w);", "    const struct ticket *next = world_ticket(w);"),
     "does not look after an operation": (
-        WORLD, "operations-cross world", "    end_ticket(w, w->operation, TICKET_SERVED);\n    advance(w);\n", "    end_ticket(w, w->operation, TICKET_SERVED);\n"),
+        WORLD, "operations-cross world", "    world_end_ticket(w, w->operation, TICKET_SERVED);\n    world_advance(w);\n", "    world_end_ticket(w, w->operation, TICKET_SERVED);\n"),
     "stops without a kick": (
         WORLD, "busy-stop-resume world", "    if (stop_scan(&w->stop) > 0)\n        stop_kick(&w->stop);", "    stop_scan(&w->stop);"),
     "serves in the order of arrival": (
         TICKET, "operations-cross world", "at->request.reason >= t->request.reason", "at"),
     "calls back for a client that is gone": (
-        WORLD, "client-goes-in-a-stop world", "            continue;\n        ticket_forget_caller(t);\n", "            continue;\n"),
+        TICKETS, "client-goes-in-a-stop world", "            continue;\n        ticket_forget_caller(t);\n", "            continue;\n"),
     "leaves the tickets of a debugger that ends": (
-        WORLD, "client-goes-in-a-stop,lease-is-left world", "    if (w->control && w->control->request.debugger == debugger)\n        end_control(w, TICKET_SERVED, \"ended\");\n    if (w->operation", "    if (w->operation"),
+        TICKETS, "client-goes-in-a-stop,lease-is-left world", "    if (w->control && w->control->request.debugger == debugger)\n        world_end_control(w, TICKET_SERVED, \"ended\");\n    if (w->operation", "    if (w->operation"),
     "a run-one that ends is not told": (
         WORLD, "run-one world", "        on_ended(w->run.userdata, why);", "        (void)why;"),
     "has nothing to resume while it waits for the next": (
-        WORLD, "resume-while-one-never-parks world", " || (w->mode == WORLD_STOPPED && !w->control);", ";"),
+        TICKETS, "resume-while-one-never-parks world", " || (w->mode == WORLD_STOPPED && !w->control);", ";"),
     "gives up and does not look again": (
         WORLD, "one-never-parks-and-cannot-be-frozen world", "            await_stop(w, t);\n            return w->late && give_up(w);", "            await_stop(w, t);\n            return false;"),
     "has no deadline for the next ticket": (

@@ -1,0 +1,98 @@
+#include "daemon/worlds.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "daemon/event_bus.h"
+#include "daemon/world_private.h"
+
+struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
+{
+    struct worlds *all = calloc(1, sizeof *all);
+    if (!all)
+        return NULL;
+    all->base = base;
+    all->bus = bus;
+    all->next_ticket = 1;
+    if (!worlds_get(all, "default", true))
+        return worlds_free(all);
+    return all;
+}
+
+struct worlds *worlds_free(struct worlds *all)
+{
+    if (!all)
+        return NULL;
+    struct world *w, *next;
+    HASH_ITER(hh, all->by_name, w, next)
+    {
+        worlds_drop(w);
+    }
+    free(all);
+    return NULL;
+}
+
+void worlds_drop(struct world *w)
+{
+    HASH_DEL(w->all->by_name, w);
+    world_free(w);
+}
+
+void worlds_set_events(struct worlds *all, const struct worlds_events *events)
+{
+    all->events = *events;
+}
+
+static struct world *make_world(struct worlds *all, const char *name)
+{
+    if (HASH_COUNT(all->by_name) >= LIMIT_WORLDS) {
+        errno = EMFILE;
+        return NULL;
+    }
+    struct world *w = world_new(all, name);
+    if (!w)
+        return NULL;
+    HASH_ADD_STR(all->by_name, name, w);
+    world_publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
+    return w;
+}
+
+struct world *worlds_get(struct worlds *all, const char *name, bool make)
+{
+    struct world *w;
+    HASH_FIND_STR(all->by_name, name, w);
+    if (w || make)
+        return w ? w : make_world(all, name);
+    errno = ENOENT;
+    return NULL;
+}
+
+struct world *worlds_after(struct worlds *all, const char *after)
+{
+    struct world *best = NULL;
+    for (struct world *w = all->by_name; w; w = w->hh.next)
+        if ((!after || strcmp(w->name, after) > 0) && (!best || strcmp(w->name, best->name) < 0))
+            best = w;
+    return best;
+}
+
+void worlds_end_debugger(struct worlds *all, uint64_t debugger)
+{
+    struct world *w, *next;
+    HASH_ITER(hh, all->by_name, w, next)
+    {
+        world_end_debugger(w, debugger);
+    }
+}
+
+uint64_t worlds_next_ticket(const struct worlds *all)
+{
+    return all->next_ticket;
+}
+
+void worlds_set_next_ticket(struct worlds *all, uint64_t id)
+{
+    all->next_ticket = id;
+}
