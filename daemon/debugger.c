@@ -22,6 +22,7 @@ struct opening {
 struct entry {
     struct debugger d;
     struct opening *openings;
+    bool untold; /* made for a request that may leave nothing of it behind */
     UT_hash_handle hh;
 };
 
@@ -31,6 +32,7 @@ struct debuggers {
     struct debuggers_events events;
     struct entry *by_id; /* in order of birth, so of id */
     uint64_t next_id;
+    size_t n_untold;
 };
 
 static struct entry *find(struct debuggers *all, uint64_t id)
@@ -52,12 +54,27 @@ static void drop(struct debuggers *all, struct entry *e)
 {
     struct opening *o, *next;
     HASH_DEL(all->by_id, e);
+    all->n_untold -= e->untold;
     DL_FOREACH_SAFE(e->openings, o, next)
     {
         DL_DELETE(e->openings, o);
         free(o);
     }
     free(e);
+}
+
+static void tell_changed(struct debuggers *all, struct entry *e)
+{
+    all->n_untold -= e->untold;
+    e->untold = false;
+    all->events.on_changed(all->events.userdata, &e->d);
+}
+
+void debuggers_settle(struct debuggers *all)
+{
+    for (struct entry *e = all->by_id; e && all->n_untold > 0; e = e->hh.next)
+        if (e->untold)
+            tell_changed(all, e);
 }
 
 static bool is_unused(const struct entry *e)
@@ -71,8 +88,10 @@ void debuggers_reclaim(struct debuggers *all, uint64_t id)
     if (!e || !is_unused(e))
         return;
     log_debug("debugger %llu (%s) is not used any more", (unsigned long long)id, e->d.name);
+    bool told = !e->untold;
     drop(all, e);
-    all->events.on_gone(all->events.userdata, id);
+    if (told)
+        all->events.on_gone(all->events.userdata, id);
 }
 
 static void on_ticket(void *userdata, uint64_t id, int change)
@@ -174,7 +193,8 @@ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
         if (r < 0)
             return r;
         e->d.hold_policy = true;
-        all->events.on_changed(all->events.userdata, &e->d);
+        e->untold = true;
+        all->n_untold++;
     }
     *ret = &e->d;
     return 0;
@@ -232,7 +252,7 @@ int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char
         e->d.hold_policy = is_cli || *hold_policy;
     if (note)
         snprintf(e->d.note, sizeof e->d.note, "%s", note);
-    all->events.on_changed(all->events.userdata, &e->d);
+    tell_changed(all, e);
     *ret = &e->d;
     return 0;
 }
@@ -275,7 +295,7 @@ static void close_opening(struct debuggers *all, struct entry *e, struct opening
     if (!e->d.hold_policy)
         end_holdings(all, id);
     else
-        all->events.on_changed(all->events.userdata, &e->d);
+        tell_changed(all, e);
     debuggers_reclaim(all, id);
 }
 

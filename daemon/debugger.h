@@ -55,7 +55,8 @@ const struct debugger *debuggers_find_ref(struct debuggers *all, const char *ref
 
 /**
  * "cli:<uid>", made if need be. It is reclaimed when this turn of its use leaves nothing behind:
- * call debuggers_reclaim() after that. -ENOMEM, -EMFILE.
+ * call debuggers_reclaim() after that. One that was made is told of by debuggers_settle(), which
+ * has to come before anything about it is put down or acknowledged. -ENOMEM, -EMFILE.
  */
 int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret);
 /**
@@ -65,6 +66,8 @@ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
                  const struct debugger **ret);
 void debuggers_reclaim(struct debuggers *all, uint64_t id);
+/** Tells of those that debuggers_cli() has made: a stop does not wait for that. */
+void debuggers_settle(struct debuggers *all);
 
 /**
  * Opens by name, made if there is none. -EACCES: it is another uid's · -EALREADY: this connection

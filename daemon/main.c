@@ -266,8 +266,9 @@ static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_
 
 static void on_request(void *userdata, struct api_call *call)
 {
-    (void)userdata;
+    struct api *api = userdata;
     api_handle(call);
+    debuggers_settle(api->debuggers);
 }
 
 static void end_loop(struct daemon *d, const char *why)
@@ -358,6 +359,7 @@ static void on_news(void *userdata)
     struct daemon *d = userdata;
     const struct event *e;
     uint64_t dropped;
+    debuggers_settle(d->debuggers);
     while ((e = event_bus_next(d->bus, &d->state_cursor, ~UINT64_C(0), &dropped)) != NULL)
         put_down(d, e);
     if (d->api.poll)

@@ -20,9 +20,14 @@ static struct registry *registry;
 static struct debuggers *debuggers;
 static uint64_t last_gone;
 
+static unsigned n_changed;
+static uint64_t last_changed;
+
 static void on_changed(void *userdata, const struct debugger *d)
 {
-    (void)userdata, (void)d;
+    (void)userdata;
+    n_changed++;
+    last_changed = d->id;
 }
 
 static void on_gone(void *userdata, uint64_t id)
@@ -37,6 +42,7 @@ static int setup(void **state)
     const struct registry_config config = {.lifeline_fd = -1};
     static const struct debuggers_events events = {on_changed, on_gone, NULL};
     last_gone = 0;
+    n_changed = 0;
     base = event_base_new();
     bus = event_bus_new();
     worlds = worlds_new(base, bus);
@@ -128,10 +134,33 @@ static void the_last_connection_that_ends_acts_by_policy(void **state)
     assert_int_equal(last_gone, id);
 }
 
+static void one_of_the_command_line_is_told_of_when_it_leaves_something_behind(void **state)
+{
+    (void)state;
+    const struct debugger *d;
+    assert_int_equal(debuggers_cli(debuggers, 1000, &d), 0);
+    debuggers_reclaim(debuggers, d->id);
+    debuggers_settle(debuggers);
+    assert_int_equal(n_changed, 0);
+    assert_int_equal(last_gone, 0);
+
+    assert_int_equal(debuggers_cli(debuggers, 1000, &d), 0);
+    uint64_t id = d->id;
+    stop_for(d);
+    debuggers_reclaim(debuggers, id);
+    debuggers_settle(debuggers);
+    debuggers_settle(debuggers);
+    assert_int_equal(n_changed, 1);
+    assert_int_equal(last_changed, id);
+    debuggers_close(debuggers, id);
+    assert_int_equal(last_gone, id);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(a_name_that_begins_with_a_number_means_no_other_debugger),
     TEST(who_has_not_opened_a_debugger_does_not_act_through_it),
+    TEST(one_of_the_command_line_is_told_of_when_it_leaves_something_behind),
     TEST(the_last_connection_that_ends_acts_by_policy),
 };
 
