@@ -39,7 +39,7 @@ static const struct ticket *find_control(const struct api_call *call, const stru
 static void fail_not_parked(const struct api_call *call, const struct world *w,
                             const struct worker *worker, int r)
 {
-    if (r == -EAGAIN && !worker->gate.arrived)
+    if (r == -EAGAIN && !stop_is_still(&worker->gate))
         api_fail(call, API_ERROR(WRONG_STATE), "resume it, and stop it with a longer --deadline",
                  "VM '%s' did not come to a safe point in this stop", worker->name);
     else if (r == -EAGAIN)

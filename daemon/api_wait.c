@@ -21,7 +21,7 @@ static bool wait_is_over(struct worker *w, enum api_wait_for what)
             return false;
         stop_kick_one(&w->gate);
         stop_scan(w->gate.world);
-        return !w->gate.open && w->gate.arrived;
+        return stop_is_still(&w->gate);
     case API_WAIT_ACTIVE:
         return w->phase == WORKER_ADMITTED && stop_state(&w->gate) == SHM_RUNNING;
     }

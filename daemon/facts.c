@@ -157,7 +157,7 @@ static const struct row {
  * was the last one before that. */
 static bool sent_while_held(const struct worker *w, uint64_t seq)
 {
-    if (w->phase != WORKER_ADMITTED || w->gate.open || !w->gate.arrived)
+    if (w->phase != WORKER_ADMITTED || !stop_is_still(&w->gate))
         return false;
     return seq > atomic_load_explicit(&w->gate.status->last_fact, memory_order_acquire);
 }

@@ -35,17 +35,17 @@ bool stop_report_is_missing(struct worker *w, const struct ticket *t)
 
 struct arrival stop_report_arrival(struct worker *w, uint64_t service_ns)
 {
-    const struct stop_gate *g = &w->gate;
+    const struct stop_slot *s = stop_slot(&w->gate);
     struct arrival a = {
-        .vm = w->id, .was = g->was, .how = stop_report_how(w), .lied = w->freeze.lied};
+        .vm = w->id, .was = s->was, .how = stop_report_how(w), .lied = w->freeze.lied};
     memcpy(a.name, w->name, sizeof a.name);
     /* A gate that was closed before (a hold, a birth, the ticket before this): nothing to wait for.
      */
-    if (g->closed_ns < service_ns)
-        a.was = stop_state(g);
-    else if (g->arrived && g->arrived_ns > service_ns)
-        a.elapsed_us = (g->arrived_ns - service_ns) / 1000;
-    else if (!g->arrived)
+    if (s->closed_ns < service_ns)
+        a.was = stop_state(&w->gate);
+    else if (s->arrived && s->arrived_ns > service_ns)
+        a.elapsed_us = (s->arrived_ns - service_ns) / 1000;
+    else if (!s->arrived)
         a.elapsed_us = (shm_now_ns() - service_ns) / 1000;
     return a;
 }

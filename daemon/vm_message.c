@@ -42,7 +42,7 @@ void vm_message_fill(struct vm_message *m, struct worker *w)
     vm->program = w->program;
     API_SET(vm, state, state);
     API_SET(vm, held,
-            !gone && !w->gate.open &&
+            !gone && !stop_is_open(&w->gate) &&
                 (state == STILLPOINT__API__VM_STATE__VM_STATE_STARTING ||
                  state == STILLPOINT__API__VM_STATE__VM_STATE_IDLE ||
                  state == STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED));

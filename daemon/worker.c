@@ -230,7 +230,7 @@ static void on_limit(evutil_socket_t fd, short what, void *userdata)
     }
     /* The clock of a held VM stands still: waiting for it would spin. */
     uint64_t left_us = w->timeout_us - used_us;
-    if (!w->gate.open && left_us < HELD_LOOK_US)
+    if (!stop_is_open(&w->gate) && left_us < HELD_LOOK_US)
         left_us = HELD_LOOK_US;
     struct timeval next = {.tv_sec = (time_t)(left_us / 1000000),
                            .tv_usec = (suseconds_t)(left_us % 1000000)};

@@ -363,7 +363,7 @@ static bool step_stopping(struct world *w)
         return w->late && give_up(w);
     }
     for (size_t i = 0; i < w->stop.n_gates; i++)
-        assert(w->stop.gates[i]->arrived ||
+        assert(w->stop.slots[i].arrived ||
                world_worker_of(w->stop.gates[i])->freeze.state == WORKER_FROZEN);
     end_stop_timers(w);
     set_mode(w, WORLD_STOPPED, w->late ? "the others are frozen" : "all arrived");

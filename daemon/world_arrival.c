@@ -80,7 +80,7 @@ void world_arrival_forgive(struct world *w)
     w->late = false;
     for (size_t i = 0; i < w->stop.n_gates; i++) {
         struct worker *worker = world_worker_of(w->stop.gates[i]);
-        bool may = w->mode == WORLD_STOPPING || worker->gate.arrived;
+        bool may = w->mode == WORLD_STOPPING || stop_is_still(&worker->gate);
         if (may && !worker->freeze.judge && worker->freeze.state != WORKER_THAWED)
             enforcer_thaw(w->enforcer, worker);
     }

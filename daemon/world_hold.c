@@ -58,8 +58,8 @@ int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid
     if (w->mode == WORLD_RUN_ONE && w->run.vm == worker->id && worker->gate.holds == 1)
         enforcer_thaw(w->enforcer, worker);
     stop_release(&worker->gate);
-    if (w->mode == WORLD_RUN_ONE && w->run.one && w->run.vm == worker->id && !worker->gate.open &&
-        worker->gate.holds == 0)
+    if (w->mode == WORLD_RUN_ONE && w->run.one && w->run.vm == worker->id &&
+        !stop_is_open(&worker->gate) && worker->gate.holds == 0)
         stop_permit(&worker->gate);
     publish_hold(w, EVENT_VM_RELEASED, worker, uid);
     world_look_at_runner(w);

@@ -10,6 +10,9 @@
 #include "futex.h"
 #include "map.h"
 
+/* So many status pages are asked for ahead of the one that is looked at. */
+#define AHEAD 16
+
 int stop_world_init(struct stop_world *w)
 {
     struct world_page *page;
@@ -29,28 +32,54 @@ void stop_world_done(struct stop_world *w)
     map_done(w->page);
     close(w->page_fd);
     free(w->gates);
+    free(w->slots);
     *w = (struct stop_world){.page_fd = -1};
+}
+
+static bool slot_missing(const struct stop_slot *s)
+{
+    return !s->open && !s->arrived && !s->excused;
+}
+
+static int world_grow(struct stop_world *w)
+{
+    size_t size = w->size_gates ? 2 * w->size_gates : 16;
+    struct stop_gate **gates = reallocarray(w->gates, size, sizeof *gates);
+    if (!gates)
+        return -ENOMEM;
+    w->gates = gates;
+    struct stop_slot *slots = reallocarray(w->slots, size, sizeof *slots);
+    if (!slots)
+        return -ENOMEM;
+    w->slots = slots;
+    w->size_gates = size;
+    return 0;
 }
 
 static int world_add(struct stop_world *w, struct stop_gate *g)
 {
-    if (w->n_gates == w->size_gates) {
-        size_t size = w->size_gates ? 2 * w->size_gates : 16;
-        struct stop_gate **gates = reallocarray(w->gates, size, sizeof *gates);
-        if (!gates)
-            return -ENOMEM;
-        w->gates = gates;
-        w->size_gates = size;
-    }
+    int r = w->n_gates == w->size_gates ? world_grow(w) : 0;
+    if (r < 0)
+        return r;
     g->world = w;
     g->index = w->n_gates;
+    w->slots[w->n_gates] = (struct stop_slot){.status = g->status};
     w->gates[w->n_gates++] = g;
     return 0;
 }
 
-static bool gate_missing(const struct stop_gate *g)
+static void world_remove(struct stop_world *w, struct stop_gate *g)
 {
-    return !g->open && !g->arrived && !g->excused;
+    if (slot_missing(stop_slot(g)))
+        w->n_missing--;
+    if (w->kicked == g)
+        w->kicked = NULL;
+    if (w->runner == g)
+        w->runner = NULL;
+    w->n_gates--;
+    w->slots[g->index] = w->slots[w->n_gates];
+    w->gates[g->index] = w->gates[w->n_gates];
+    w->gates[g->index]->index = g->index;
 }
 
 /* Stores the held-time record. Partner: gate.c, gate_read_held(). A sequence lock: odd before the
@@ -64,65 +93,70 @@ static void record_write(struct stop_gate *g, uint64_t since_ns)
     SHM_STORE_RELAXED(&c->held_ns, g->held_ns);
     SHM_STORE_RELAXED(&c->held_since_ns, since_ns);
     SHM_STORE_RELEASE(&c->held_seq, seq + 2);
-    g->record_due = false;
+    stop_slot(g)->record_due = false;
 }
 
 /* Is parked since its gate closed; the time is its own word, if that can be. */
-static void gate_acked(struct stop_gate *g, uint64_t now)
+static void slot_acked(struct stop_slot *s, uint64_t now)
 {
-    uint64_t said = SHM_LOAD_RELAXED(&g->status->parked_ns);
-    g->how = STOP_ACKED;
-    g->arrived_ns = said >= g->closed_ns && said <= now ? said : now;
+    uint64_t said = SHM_LOAD_RELAXED(&s->status->parked_ns);
+    s->how = STOP_ACKED;
+    s->arrived_ns = said >= s->closed_ns && said <= now ? said : now;
 }
 
-static bool is_ack(const struct stop_gate *g, uint64_t status)
+static bool pauses(const struct stop_slot *s)
+{
+    return SHM_LOAD_RELAXED(&s->status->pause) > s->answered;
+}
+
+static bool is_ack(const struct stop_slot *s, uint64_t status)
 {
     return shm_status_state(status) == SHM_PARKED &&
-           (shm_status_epoch(status) >= g->closed_epoch || stop_is_paused(g));
+           (shm_status_epoch(status) >= s->closed_epoch || pauses(s));
 }
 
 /* Counts a worker whose status is not running. `now` 0: to be asked. */
-static void gate_count(struct stop_gate *g, uint64_t status, uint64_t now)
+static void slot_count(struct stop_world *w, struct stop_slot *s, uint64_t status, uint64_t now)
 {
-    if (gate_missing(g))
-        g->world->n_missing--;
-    g->arrived = true;
-    if (is_ack(g, status)) {
-        gate_acked(g, shm_now_ns());
+    if (slot_missing(s))
+        w->n_missing--;
+    s->arrived = true;
+    if (is_ack(s, status)) {
+        slot_acked(s, shm_now_ns());
         return;
     }
-    g->how = STOP_HELD;
-    g->arrived_ns = now ? now : shm_now_ns();
+    s->how = STOP_HELD;
+    s->arrived_ns = now ? now : shm_now_ns();
 }
 
 /* Counts the worker if it has arrived. A status other than running that is loaded after the store
  * that closed the gate is an arrival, whatever its epoch: to run again it has to pass gate_enter(),
  * which sees the closed gate. The epoch decides the label only. */
-static void gate_look(struct stop_gate *g)
+static void slot_look(struct stop_world *w, struct stop_slot *s)
 {
-    uint64_t status = SHM_LOAD(&g->status->word);
+    uint64_t status = SHM_LOAD(&s->status->word);
     if (shm_status_state(status) != SHM_RUNNING)
-        gate_count(g, status, 0);
+        slot_count(w, s, status, 0);
 }
 
 /* After the store that closed this gate. `now` is the time of that store. */
-static void gate_closed(struct stop_gate *g, uint64_t now)
+static void slot_closed(struct stop_world *w, struct stop_slot *s, uint64_t now)
 {
-    g->open = false;
-    g->closed_epoch = g->world->epoch;
-    g->closed_ns = now;
-    g->arrived = false;
-    g->how = STOP_NOT_ARRIVED;
-    if (gate_missing(g))
-        g->world->n_missing++;
-    uint64_t status = SHM_LOAD(&g->status->word);
-    g->was = shm_status_state(status);
-    g->record_due = true;
-    if (g->was != SHM_RUNNING)
-        gate_count(g, status, now);
+    s->open = false;
+    s->closed_epoch = w->epoch;
+    s->closed_ns = now;
+    s->arrived = false;
+    s->how = STOP_NOT_ARRIVED;
+    if (slot_missing(s))
+        w->n_missing++;
+    uint64_t status = SHM_LOAD(&s->status->word);
+    s->was = (uint8_t)shm_status_state(status);
+    s->record_due = true;
+    if (s->was != SHM_RUNNING)
+        slot_count(w, s, status, now);
     /* It has come to its gate since the store: before that it ran. */
-    if (is_ack(g, status))
-        g->was = SHM_RUNNING;
+    if (is_ack(s, status))
+        s->was = SHM_RUNNING;
 }
 
 /* Once for each closing. A VM that runs polls no shared word by itself: its watcher has to
@@ -137,11 +171,12 @@ static void gate_poke(struct stop_gate *g)
 /* Before the store that opens this gate. */
 static void gate_opens(struct stop_gate *g, uint64_t now)
 {
-    if (gate_missing(g))
+    struct stop_slot *s = stop_slot(g);
+    if (slot_missing(s))
         g->world->n_missing--;
-    g->open = true;
-    g->arrived = false;
-    g->held_ns += now - g->closed_ns;
+    s->open = true;
+    s->arrived = false;
+    g->held_ns += now - s->closed_ns;
     record_write(g, 0);
 }
 
@@ -169,12 +204,13 @@ int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
     }
     /* Born behind a closed gate: zeros in the command word mean park, in the status word starting.
      */
-    g->closed_epoch = w->epoch;
-    g->closed_ns = shm_now_ns();
-    g->was = SHM_STARTING;
+    struct stop_slot *s = stop_slot(g);
+    s->closed_epoch = w->epoch;
+    s->closed_ns = shm_now_ns();
+    s->was = SHM_STARTING;
     w->n_missing++;
-    gate_look(g);
-    record_write(g, g->closed_ns);
+    slot_look(w, s);
+    record_write(g, s->closed_ns);
     return 0;
 }
 
@@ -191,14 +227,7 @@ void stop_gate_done(struct stop_gate *g)
 {
     struct stop_world *w = g->world;
     if (w) {
-        if (gate_missing(g))
-            w->n_missing--;
-        if (w->kicked == g)
-            w->kicked = NULL;
-        if (w->runner == g)
-            w->runner = NULL;
-        w->gates[g->index] = w->gates[--w->n_gates];
-        w->gates[g->index]->index = g->index;
+        world_remove(w, g);
         stop_gate_handed_over(g);
         close(g->kick_fd);
     } else if (g->command) {
@@ -221,40 +250,51 @@ static uint64_t world_store(struct stop_world *w, bool open)
     return w->changed_ns;
 }
 
+/* A status page is two misses, of the line and of the translation, and they can overlap. */
+static void prefetch_status(const struct stop_world *w, size_t i)
+{
+    if (i < w->n_gates)
+        __builtin_prefetch(w->slots[i].status);
+}
+
 void stop_close(struct stop_world *w)
 {
+    for (size_t i = 0; i < AHEAD; i++)
+        prefetch_status(w, i);
     /* The epoch of a runner's permit is past with this. */
     uint64_t now = world_store(w, false);
     w->kicked = NULL;
     w->runner = NULL;
-    for (size_t i = 0; i < w->n_gates; i++)
-        if (w->gates[i]->open)
-            gate_closed(w->gates[i], now);
+    for (size_t i = 0; i < w->n_gates; i++) {
+        prefetch_status(w, i + AHEAD);
+        if (w->slots[i].open)
+            slot_closed(w, &w->slots[i], now);
+    }
     /* Memory first, system calls after it, the clocks last, by stop_settle(). Those that closed
      * just now are known by the epoch: one that a hold closed before may have the same time, and
      * has had its poke. */
     for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
-        if (w->gates[i]->closed_epoch == w->epoch && !w->gates[i]->arrived)
+        if (w->slots[i].closed_epoch == w->epoch && !w->slots[i].arrived)
             gate_poke(w->gates[i]);
 }
 
 void stop_settle(struct stop_world *w)
 {
     for (size_t i = 0; i < w->n_gates; i++)
-        if (w->gates[i]->record_due)
-            record_write(w->gates[i], w->gates[i]->closed_ns);
+        if (w->slots[i].record_due)
+            record_write(w->gates[i], w->slots[i].closed_ns);
 }
 
 void stop_open(struct stop_world *w)
 {
     uint64_t now = shm_now_ns();
     for (size_t i = 0; i < w->n_gates; i++)
-        if (!w->gates[i]->open && w->gates[i]->released)
+        if (!w->slots[i].open && w->gates[i]->released)
             gate_opens(w->gates[i], now);
     w->runner = NULL;
     world_store(w, true);
     for (size_t i = 0; i < w->n_gates; i++)
-        if (w->gates[i]->open)
+        if (w->slots[i].open)
             gate_opened(w->gates[i]);
 }
 
@@ -272,8 +312,8 @@ void stop_permit(struct stop_gate *g)
 size_t stop_scan(struct stop_world *w)
 {
     for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
-        if (gate_missing(w->gates[i]))
-            gate_look(w->gates[i]);
+        if (slot_missing(&w->slots[i]))
+            slot_look(w, &w->slots[i]);
     return w->n_missing;
 }
 
@@ -287,13 +327,13 @@ enum shm_state stop_kick_one(struct stop_gate *g)
 size_t stop_kick(struct stop_world *w)
 {
     for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++) {
-        struct stop_gate *g = w->gates[i];
-        if (!gate_missing(g))
+        struct stop_slot *s = &w->slots[i];
+        if (!slot_missing(s))
             continue;
-        stop_kick_one(g);
-        gate_look(g);
-        if (gate_missing(g)) {
-            w->kicked = g;
+        stop_kick_one(w->gates[i]);
+        slot_look(w, s);
+        if (slot_missing(s)) {
+            w->kicked = w->gates[i];
             break;
         }
     }
@@ -308,7 +348,7 @@ static void command_store(struct stop_gate *g, bool released)
     uint64_t word = shm_command_word(permit, released);
     bool opens = shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);
     uint64_t now = shm_now_ns();
-    bool was_open = g->open;
+    bool was_open = stop_slot(g)->open;
     if (opens && !was_open)
         gate_opens(g, now);
     g->released = released;
@@ -316,8 +356,8 @@ static void command_store(struct stop_gate *g, bool released)
     if (opens && !was_open) {
         gate_opened(g);
     } else if (!opens && was_open) {
-        gate_closed(g, now);
-        if (!g->arrived)
+        slot_closed(g->world, stop_slot(g), now);
+        if (!stop_slot(g)->arrived)
             gate_poke(g);
         record_write(g, now);
     }
@@ -344,28 +384,31 @@ void stop_release(struct stop_gate *g)
 
 enum stop_how stop_how_now(struct stop_gate *g)
 {
-    if (!g->open && !g->arrived)
-        gate_look(g);
-    if (g->open || !g->arrived)
+    struct stop_slot *s = stop_slot(g);
+    if (!s->open && !s->arrived)
+        slot_look(g->world, s);
+    if (s->open || !s->arrived)
         return STOP_NOT_ARRIVED;
-    if (g->how == STOP_HELD && is_ack(g, SHM_LOAD(&g->status->word)))
-        gate_acked(g, shm_now_ns());
-    return g->how;
+    if (s->how == STOP_HELD && is_ack(s, SHM_LOAD(&s->status->word)))
+        slot_acked(s, shm_now_ns());
+    return s->how;
 }
 
 void stop_excuse(struct stop_gate *g, bool excused)
 {
-    bool before = gate_missing(g);
-    g->excused = excused;
-    bool after = gate_missing(g);
+    struct stop_slot *s = stop_slot(g);
+    bool before = slot_missing(s);
+    s->excused = excused;
+    bool after = slot_missing(s);
     g->world->n_missing = g->world->n_missing - before + after;
 }
 
 void stop_answer(struct stop_gate *g, uint64_t pause)
 {
-    if (pause <= g->answered)
+    struct stop_slot *s = &g->world->slots[g->index];
+    if (pause <= s->answered)
         return;
-    g->answered = pause;
+    s->answered = pause;
     /* Partner: gate_may_leave(). */
     SHM_STORE(&g->command->answered, pause);
     stop_ring(g);
@@ -373,7 +416,7 @@ void stop_answer(struct stop_gate *g, uint64_t pause)
 
 bool stop_is_paused(const struct stop_gate *g)
 {
-    return SHM_LOAD_RELAXED(&g->status->pause) > g->answered;
+    return pauses(&g->world->slots[g->index]);
 }
 
 void stop_allow(struct stop_gate *g, uint64_t evaluation)
@@ -423,10 +466,10 @@ enum shm_state stop_state(const struct stop_gate *g)
 
 bool stop_is_still(const struct stop_gate *g)
 {
-    return !g->open && g->arrived;
+    return g->world && stop_slot(g)->arrived;
 }
 
 uint64_t stop_clock_ns(const struct stop_gate *g)
 {
-    return (g->open ? shm_now_ns() : g->closed_ns) - g->held_ns;
+    return (stop_slot(g)->open ? shm_now_ns() : stop_slot(g)->closed_ns) - g->held_ns;
 }

@@ -10,9 +10,9 @@
  *
  * Invariants
  *  - epoch grows with each store of the world word, never falls, never repeats.
- *  - g->open is what shm_may_run() says of the words as we last stored them.
+ *  - A slot is open when shm_may_run() says so of the words as we last stored them.
  *  - A gate is poked at most once between a closing and the next opening.
- *  - g->arrived stays true until the gate opens, whatever its status says after that.
+ *  - A slot that has arrived stays so until the gate opens, whatever its status says after that.
  */
 #pragma once
 
@@ -29,6 +29,25 @@ enum stop_how {
     STOP_HELD,  /**< starting, idle or blocked behind its closed gate, or parked from before */
 };
 
+/**
+ * What a stop reads and writes of each gate: nothing else of it is touched before the world is
+ * stopped. They lie side by side, since the VM objects around the gates are pages apart, and all of
+ * it has left the caches since the last stop.
+ */
+struct stop_slot {
+    const struct status_page *status;
+    uint64_t closed_epoch; /**< world epoch at the store that closed the gate */
+    uint64_t closed_ns;    /**< CLOCK_MONOTONIC of that store */
+    uint64_t arrived_ns;   /**< CLOCK_MONOTONIC, between closed_ns and when we saw it */
+    uint64_t answered;     /**< pauses, as stored in the command page */
+    bool open;
+    bool arrived;
+    bool excused;    /**< the kernel keeps it from running: nobody waits for it to arrive */
+    bool record_due; /**< the record of this closing has not been written */
+    uint8_t how;     /**< enum stop_how */
+    uint8_t was;     /**< enum shm_state: what it did when the gate closed */
+};
+
 /** One worker's gate, seen from the daemon. Embedded in the owner's VM object. */
 struct stop_gate {
     struct command_page *command;
@@ -38,23 +57,13 @@ struct stop_gate {
     void *userdata;            /**< the owner's */
 
     struct stop_world *world;
-    size_t index; /**< place in world->gates */
+    size_t index; /**< place in world->gates and world->slots */
 
     bool released;   /**< as stored in the command word, but for holds */
     bool birth_done; /**< stop_admit() was called */
     unsigned holds;
-    bool open;
-    uint64_t closed_epoch; /**< world epoch at the store that closed the gate */
-    uint64_t closed_ns;    /**< CLOCK_MONOTONIC of that store */
-    uint64_t held_ns;      /**< all finished closings together */
-    bool record_due;       /**< the record of this closing has not been written */
-    bool arrived;
-    bool excused; /**< the kernel keeps it from running: nobody waits for it to arrive */
-    enum stop_how how;
-    enum shm_state was;  /**< what it did when the gate closed */
-    uint64_t arrived_ns; /**< CLOCK_MONOTONIC, between closed_ns and when we saw it */
-    uint64_t answered;   /**< as stored in the command page */
-    uint64_t evaluation; /**< likewise */
+    uint64_t held_ns;    /**< all finished closings together */
+    uint64_t evaluation; /**< as stored in the command page */
 };
 
 struct stop_world {
@@ -64,11 +73,24 @@ struct stop_world {
     bool open;
     uint64_t changed_ns; /**< CLOCK_MONOTONIC of the last store of the world word */
     struct stop_gate **gates;
+    struct stop_slot *slots; /**< of gates[i] at i */
     size_t n_gates, size_gates;
     size_t n_missing;         /**< gates that are closed, have not arrived, are not excused */
     struct stop_gate *kicked; /**< the one that was asked last, NULL if none or gone */
     struct stop_gate *runner; /**< run-one: has the permit of this epoch; NULL: nobody */
 };
+
+/** Of a gate that is in a world. */
+static inline struct stop_slot *stop_slot(const struct stop_gate *g)
+{
+    return &g->world->slots[g->index];
+}
+
+/** False of a gate that is in no world any more. */
+static inline bool stop_is_open(const struct stop_gate *g)
+{
+    return g->world && stop_slot(g)->open;
+}
 
 /** Makes the world's page, open, epoch 1. Returns 0 or negative errno. */
 int stop_world_init(struct stop_world *w);
@@ -142,7 +164,8 @@ void stop_message_sent(struct stop_gate *g);
 
 /** The state that the worker shows now (one load, validated). */
 enum shm_state stop_state(const struct stop_gate *g);
-/** True while the VM cannot run: closed gate and not running. */
+/** True while the VM cannot run: it has arrived behind its closed gate. False of a gate that is in
+ *  no world any more. */
 bool stop_is_still(const struct stop_gate *g);
 /** The VM's world clock in ns, as its worker computes it. */
 uint64_t stop_clock_ns(const struct stop_gate *g);

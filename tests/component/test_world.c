@@ -292,12 +292,12 @@ static void a_birth_during_a_stop_counts_as_held_and_stays_closed(void **state)
     stop(&o, TICKET_ADMIN, 0);
     struct player *child = born(1, SHM_STARTING);
     stop_admit(&child->worker.gate);
-    assert_false(child->worker.gate.open);
+    assert_false(stop_is_open(&child->worker.gate));
     arrives(p);
     assert_int_equal(o.n_arrivals, 2);
     uint64_t next;
     resume(&next);
-    assert_true(child->worker.gate.open);
+    assert_true(stop_is_open(&child->worker.gate));
 }
 
 static void who_does_not_arrive_by_the_deadline_is_named_and_resume_works(void **state)
@@ -503,7 +503,7 @@ static void a_cancelled_stop_leaves_nothing_behind_at_any_point(void **state)
     assert_int_equal(resume(&next), 0);
     assert_int_equal(a.outcome, TICKET_CANCELLED);
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
-    assert_true(p->worker.gate.open);
+    assert_true(stop_is_open(&p->worker.gate));
     /* And a late arrival changes nothing. */
     world_on_member_kicked(world, &p->worker);
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
@@ -1079,21 +1079,21 @@ static void a_held_vm_counts_in_a_stop_and_stays_held_after_it(void **state)
     struct outcome o = {0};
     uint64_t next;
     world_hold(world, &p->worker, ME, "me", 0);
-    assert_false(p->worker.gate.open);
+    assert_false(stop_is_open(&p->worker.gate));
     assert_int_equal(pokes(p), 1);
     shows(p, SHM_PARKED);
     stop(&o, TICKET_ADMIN, 0);
     assert_int_equal(o.mode, WORLD_STOPPED);
     assert_int_equal(pokes(p), 1); /* it was poked when its gate closed, and it is closed still */
     resume(&next);
-    assert_false(p->worker.gate.open);
+    assert_false(stop_is_open(&p->worker.gate));
     assert_int_equal(world_release(world, &p->worker, OTHER, 0), -EALREADY);
-    assert_false(p->worker.gate.open);
+    assert_false(stop_is_open(&p->worker.gate));
     world_hold(world, &p->worker, OTHER, "other", 0);
     assert_int_equal(world_release(world, &p->worker, ME, 0), 0);
-    assert_false(p->worker.gate.open); /* one owner less is not none */
+    assert_false(stop_is_open(&p->worker.gate)); /* one owner less is not none */
     assert_int_equal(world_release_all(world, &p->worker, OTHER), 1);
-    assert_true(p->worker.gate.open);
+    assert_true(stop_is_open(&p->worker.gate));
     assert_int_equal(world_release(world, &p->worker, ME, 0), -EALREADY);
 }
 

@@ -435,25 +435,25 @@ static void check_gates(struct world *w)
         if (!is_born(p))
             continue;
         bool released = g->birth_done && g->holds == 0;
-        assert_int_equal(g->open, may_run(p));
+        assert_int_equal(stop_slot(g)->open, may_run(p));
         if (mode == WORLD_RUN_ALL)
-            assert_int_equal(g->open, released);
+            assert_int_equal(stop_slot(g)->open, released);
         else if (mode == WORLD_RUN_ONE)
-            assert_int_equal(g->open, released && p->worker.id == world_runner(w));
+            assert_int_equal(stop_slot(g)->open, released && p->worker.id == world_runner(w));
         else
-            assert_false(g->open);
+            assert_false(stop_slot(g)->open);
         if (mode == WORLD_STOPPED)
-            assert_true(g->arrived || p->worker.freeze.state == WORKER_FROZEN);
-        if (mode == WORLD_RUN_ALL || g->open) {
+            assert_true(stop_slot(g)->arrived || p->worker.freeze.state == WORKER_FROZEN);
+        if (mode == WORLD_RUN_ALL || stop_slot(g)->open) {
             assert_int_equal(p->worker.freeze.state, WORKER_THAWED);
             assert_false(p->worker.serving);
         }
-        assert_int_equal(g->excused, p->worker.freeze.state == WORKER_FROZEN);
-        n_frozen += g->excused;
+        assert_int_equal(stop_slot(g)->excused, p->worker.freeze.state == WORKER_FROZEN);
+        n_frozen += stop_slot(g)->excused;
         /* A VM that serves was thawed; and all are honest. */
-        assert_false(p->worker.serving && g->excused);
+        assert_false(p->worker.serving && stop_slot(g)->excused);
         assert_false(p->worker.freeze.lied);
-        missing += !g->open && !g->arrived && !g->excused;
+        missing += !stop_slot(g)->open && !stop_slot(g)->arrived && !stop_slot(g)->excused;
     }
     assert_int_equal(stop->n_missing, missing);
 }
@@ -504,10 +504,11 @@ static void show(void)
                 stderr,
                 "# vm %llu: phase %d, shows %d, %s%s%s%s how %d, freeze %d, exit %d, holds %u\n",
                 (unsigned long long)p->worker.id, (int)p->worker.phase, (int)state_of(p),
-                p->worker.gate.open ? "open" : "closed", p->worker.gate.arrived ? ", arrived" : "",
+                stop_slot(&p->worker.gate)->open ? "open" : "closed",
+                stop_slot(&p->worker.gate)->arrived ? ", arrived" : "",
                 p->worker.pidfd >= 0 ? ", process" : "", p->worker.serving ? ", serves" : "",
-                (int)p->worker.gate.how, (int)p->worker.freeze.state, (int)p->worker.exit.reason,
-                p->worker.gate.holds);
+                (int)stop_slot(&p->worker.gate)->how, (int)p->worker.freeze.state,
+                (int)p->worker.exit.reason, p->worker.gate.holds);
     }
 }
 

@@ -654,7 +654,7 @@ static void case_busy(struct zygote *z, struct stop_world *w)
     for (int n = 0; n < STOPS; n++) {
         ns[n] = stop_all(w);
         for (int i = 0; i < 3; i++)
-            CHECK(v[i].gate.how == STOP_ACKED);
+            CHECK(stop_slot(&v[i].gate)->how == STOP_ACKED);
         if (n == 0) {
             /* What was said before the stop is marked as such. */
             for (int i = 0; i < 3; i++) {
@@ -688,7 +688,7 @@ static void case_timer(struct zygote *z, struct stop_world *w)
     vm_run(&v, z, w, false, "timer 120 b\ntimer 60 a\ntimer 120 c\n");
     UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
     stop_all(w);
-    CHECK(v.gate.how == STOP_HELD);
+    CHECK(stop_slot(&v.gate)->how == STOP_HELD);
     pump_for(&v, 300);
     CHECK(v.console_bytes == 0 && stop_state(&v.gate) == SHM_PARKED);
     uint64_t start = shm_now_ns();
@@ -710,7 +710,7 @@ static void case_sleep(struct zygote *z, struct stop_world *w)
     vm_run(&v, z, w, false, "sleep 100\nprint slept\n");
     UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
     stop_all(w);
-    CHECK(v.gate.how == STOP_HELD && v.gate.was == SHM_BLOCKED);
+    CHECK(stop_slot(&v.gate)->how == STOP_HELD && stop_slot(&v.gate)->was == SHM_BLOCKED);
     pump_for(&v, 250);
     CHECK(v.console_bytes == 0);
     stop_open(w);
@@ -781,7 +781,7 @@ static void case_flow(struct zygote *z, struct stop_world *w)
     size_t window = v.console_bytes;
     CHECK(window <= LIMIT_FACT_WINDOW_BYTES);
     stop_all(w);
-    CHECK(v.gate.how == STOP_HELD);
+    CHECK(stop_slot(&v.gate)->how == STOP_HELD);
     v.hold_acks = false;
     pump_for(&v, 100);
     CHECK(v.console_bytes == window && stop_state(&v.gate) == SHM_PARKED);
@@ -834,7 +834,7 @@ static void case_hang(struct zygote *z, struct stop_world *w)
     CHECK(stop_kick(w) == 1);
     struct pollfd kick = {.fd = v.gate.kick_fd, .events = POLLIN};
     CHECK(poll(&kick, 1, 200) == 0);
-    CHECK(stop_scan(w) == 1 && v.gate.how == STOP_NOT_ARRIVED);
+    CHECK(stop_scan(w) == 1 && stop_slot(&v.gate)->how == STOP_NOT_ARRIVED);
     vm_kill(&v);
     stop_open(w);
 }
@@ -847,7 +847,7 @@ static void case_inspect_parked(struct zygote *z, struct stop_world *w)
     vm_run(&v, z, w, false, "print go\nkeep 3 Foo\nkeep 7 Bar\ngarbage 1000\nbusy\n");
     UNTIL(&v, v.console_bytes > 0);
     stop_all(w);
-    CHECK(v.gate.how == STOP_ACKED);
+    CHECK(stop_slot(&v.gate)->how == STOP_ACKED);
     uint64_t said = v.gate.status->last_fact;
 
     const struct worker_inspected *i = inspected(&v, 7, INSPECT_CENSUS);
@@ -892,7 +892,7 @@ static void case_inspect_idle(struct zygote *z, struct stop_world *w)
     UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
     pump_for(&v, 100);
     stop_all(w);
-    CHECK(v.gate.how == STOP_HELD && v.gate.was == SHM_IDLE);
+    CHECK(stop_slot(&v.gate)->how == STOP_HELD && stop_slot(&v.gate)->was == SHM_IDLE);
     uint64_t clock = stop_clock_ns(&v.gate), count;
     CHECK(inspected(&v, 1, INSPECT_STACK)->n_frames == 0);
     CHECK(stop_state(&v.gate) == SHM_PARKED);
@@ -909,7 +909,7 @@ static void case_inspect_idle(struct zygote *z, struct stop_world *w)
     /* --require-idle: its arrival is told as that of any other. */
     UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
     stop_all(w);
-    CHECK(v.gate.how == STOP_HELD);
+    CHECK(stop_slot(&v.gate)->how == STOP_HELD);
     (void)!read(v.gate.kick_fd, &count, sizeof count);
     stop_kick_one(&v.gate);
     inspected(&v, 3, INSPECT_PARK);
@@ -934,7 +934,7 @@ static void case_inspect_blocked(struct zygote *z, struct stop_world *w)
     uint64_t start = stop_clock_ns(&v.gate);
     pump_for(&v, 1000);
     stop_all(w);
-    CHECK(v.gate.how == STOP_HELD && v.gate.was == SHM_BLOCKED);
+    CHECK(stop_slot(&v.gate)->how == STOP_HELD && stop_slot(&v.gate)->was == SHM_BLOCKED);
     const struct worker_inspected *i = inspected(&v, 1, INSPECT_STACK);
     CHECK(i->n_frames == 1 && strcmp(i->frames[0].function, "sleep") == 0);
     CHECK(stop_state(&v.gate) == SHM_PARKED);
@@ -1066,7 +1066,7 @@ static void case_inspect_slow(struct zygote *z, struct stop_world *w)
     stop_open(w);
     stop_close(w);
     stop_settle(w);
-    CHECK(w->n_missing == 0 && v.gate.how == STOP_HELD);
+    CHECK(w->n_missing == 0 && stop_slot(&v.gate)->how == STOP_HELD);
     UNTIL(&v, v.n_answered == 1);
     UNTIL(&v, shm_status_epoch(v.gate.status->word) == w->epoch);
     CHECK(stop_state(&v.gate) == SHM_PARKED);
@@ -1157,7 +1157,7 @@ static void case_lie(struct zygote *z, struct stop_world *w)
     for (int n = 0; n < 3; n++) {
         unsigned long long before_ns, after_ns, times;
         stop_all(w);
-        CHECK(v.gate.how == STOP_ACKED && stop_state(&v.gate) == SHM_PARKED);
+        CHECK(stop_slot(&v.gate)->how == STOP_ACKED && stop_state(&v.gate) == SHM_PARKED);
         schedstat(v.pid, &before_ns, &times);
         uint64_t until = shm_now_ns() + PATIENCE_MS * MS;
         do {
@@ -1452,7 +1452,7 @@ static void case_mozjs_hot(struct zygote *z, struct stop_world *w)
     for (unsigned n = 0; n < 10; n++) {
         pump_for(&v, 20);
         stop_all(w);
-        CHECK(v.gate.how == STOP_ACKED);
+        CHECK(stop_slot(&v.gate)->how == STOP_ACKED);
         const struct worker_inspected *i = inspected(&v, n, INSPECT_STACK);
         CHECK(!i->error && i->n_frames == 2 && !i->truncated);
         CHECK(i->frames[0].kind == WORKER_FRAME_JS && strcmp(i->frames[0].function, "spin") == 0);

@@ -57,7 +57,7 @@ static void observe_vm(struct cast_vm *vm)
         vm->may_run = false;
         if (shm_status_state(word_of(&vm->status->word)) != SHM_RUNNING || !vm->is_alive)
             vm->has_shown = true;
-        if (g->arrived && !g->open) {
+        if (stop_is_still(g)) {
             if (!vm->has_shown)
                 sim_violation("vm %u is counted and has shown nothing but running since its gate "
                               "closed",
@@ -446,17 +446,18 @@ static void check_between_events(void)
     size_t missing = 0;
     for (size_t i = 0; i < w->n_gates; i++) {
         const struct stop_gate *g = w->gates[i];
-        missing += !g->open && !g->arrived && !g->excused;
+        const struct stop_slot *s = &w->slots[i];
+        missing += !s->open && !s->arrived && !s->excused;
         if (g->index != i)
             sim_violation("gate %zu has index %zu", i, g->index);
         if (sim_buffer_is_empty(ACTOR_DAEMON) &&
-            g->open != shm_may_run(word_of(&w->page->word), word_of(&g->command->word)))
-            sim_violation("a gate is %s, and memory says otherwise", g->open ? "open" : "closed");
-        if (g->open && g->arrived)
+            s->open != shm_may_run(word_of(&w->page->word), word_of(&g->command->word)))
+            sim_violation("a gate is %s, and memory says otherwise", s->open ? "open" : "closed");
+        if (s->open && s->arrived)
             sim_violation("a gate is open and has arrived");
         bool runs = g->birth_done && g->holds == 0 && (w->open || w->runner == g);
-        if (g->open != runs)
-            sim_violation("a gate is %s that should be %s", g->open ? "open" : "closed",
+        if (s->open != runs)
+            sim_violation("a gate is %s that should be %s", s->open ? "open" : "closed",
                           runs ? "open" : "closed");
     }
     if (missing != w->n_missing)
@@ -760,7 +761,7 @@ void cast_check_at_rest(void)
         if (vm->interrupts > vm->closings)
             sim_violation_at_rest("vm %u was interrupted %u times in %u closings", i,
                                   vm->interrupts, vm->closings);
-        if (may_run != vm->worker.gate.open)
+        if (may_run != stop_is_open(&vm->worker.gate))
             sim_violation_at_rest("the gate of vm %u is not as memory says", i);
     }
     for (unsigned i = 0; i < cast.n_clients; i++) {
@@ -819,7 +820,7 @@ void cast_print_state(FILE *to)
         uint64_t command = word_of(&vm->command->word), status = word_of(&vm->status->word);
         fprintf(to, " · %u: %s@%llu%s%s", i, states[shm_status_state(status)],
                 (unsigned long long)shm_status_epoch(status), command & 1 ? "" : " unreleased",
-                vm->worker.gate.arrived ? " counted" : "");
+                stop_is_still(&vm->worker.gate) ? " counted" : "");
         if (cast.scenario->has_clocks)
             fprintf(to, " clock %llu-%llu(%llu)", (unsigned long long)vm->gate.clock_floor_ns,
                     (unsigned long long)word_of(&vm->command->held_ns),

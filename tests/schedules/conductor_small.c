@@ -148,7 +148,7 @@ static void kicked(struct cast_vm *vm)
 
 static void ended(struct cast_vm *vm)
 {
-    bool was_runner = C.mode == RUN_ONE && vm->worker.gate.open;
+    bool was_runner = C.mode == RUN_ONE && stop_is_open(&vm->worker.gate);
     stop_gate_done(&vm->worker.gate);
     if (was_runner)
         C.mode = STOPPED;

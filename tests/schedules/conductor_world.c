@@ -378,7 +378,7 @@ static void check(void)
     if (mode == WORLD_STOPPED)
         for (size_t i = 0; i < s->n_gates; i++) {
             const struct worker *w = s->gates[i]->userdata;
-            if (!s->gates[i]->arrived && w->freeze.state != WORKER_FROZEN &&
+            if (!s->slots[i].arrived && w->freeze.state != WORKER_FROZEN &&
                 !cast.scenario->has_liar)
                 sim_violation("the world is stopped, and vm %llu has not arrived",
                               (unsigned long long)w->id - 1);

@@ -100,8 +100,8 @@ MUTANTS = {
     # ---- the daemon's half
     "rings before it opens": (
         STOP, "busy-stop-resume",
-        "    world_store(w, true);\n    for (size_t i = 0; i < w->n_gates; i++)\n        if (w->gates[i]->open)\n            gate_opened(w->gates[i]);",
-        "    for (size_t i = 0; i < w->n_gates; i++)\n        if (w->gates[i]->open)\n            gate_opened(w->gates[i]);\n    world_store(w, true);"),
+        "    world_store(w, true);\n    for (size_t i = 0; i < w->n_gates; i++)\n        if (w->slots[i].open)\n            gate_opened(w->gates[i]);",
+        "    for (size_t i = 0; i < w->n_gates; i++)\n        if (w->slots[i].open)\n            gate_opened(w->gates[i]);\n    world_store(w, true);"),
     "wakes without a bump of the bell": (
         STOP, "busy-stop-resume", "    bump(g);\n    futex_wake(&g->command->bell, INT_MAX);\n}\n\nvoid stop_message",
         "    futex_wake(&g->command->bell, INT_MAX);\n}\n\nvoid stop_message"),
@@ -117,18 +117,18 @@ MUTANTS = {
         "    if (opens && !was_open)\n        gate_opened(g);\n    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {"),
     "does not look again after the kick": (
         STOP, "busy-stop-resume",
-        "        stop_kick_one(g);\n        gate_look(g);\n", "        stop_kick_one(g);\n"),
+        "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        stop_kick_one(w->gates[i]);\n"),
     "looks before the kick": (
         STOP, "busy-stop-resume",
-        "        stop_kick_one(g);\n        gate_look(g);\n", "        gate_look(g);\n        SHM_ADD(&g->command->kick, 1);\n"),
+        "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        slot_look(w, s);\n        SHM_ADD(&w->gates[i]->command->kick, 1);\n"),
     "kicks nobody": (
-        STOP, "busy-stop-resume", "        stop_kick_one(g);\n        gate_look(g);\n", "        gate_look(g);\n"),
+        STOP, "busy-stop-resume", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        slot_look(w, s);\n"),
     "does not poke": (
         STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n    futex_wake(&g->command->poke, 1);", "    (void)g;"),
     "pokes without a bump": (
         STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n", ""),
     "pokes again with each kick": (
-        STOP, "busy-stop-resume", "        stop_kick_one(g);\n        gate_look(g);\n", "        stop_kick_one(g);\n        gate_look(g);\n        gate_poke(g);\n"),
+        STOP, "busy-stop-resume", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n        gate_poke(w->gates[i]);\n"),
     "counts before it closes": (
         STOP, "enters-while-stopped,busy-stop-resume,idle-with-timer",
         "    uint64_t now = world_store(w, false);\n", "    uint64_t now = shm_now_ns();\n    w->epoch++;\n",
@@ -136,19 +136,19 @@ MUTANTS = {
         "            gate_poke(w->gates[i]);\n    w->epoch--;\n    world_store(w, false);\n}\n\nvoid stop_settle"),
     "counts a hold before it closes the gate": (
         STOP, "hold-and-release,three-holds-and-stops,hold-crosses-an-entry",
-        "    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {\n        gate_closed(g, now);",
-        "    if (!opens && was_open)\n        gate_closed(g, now);\n    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {"),
+        "    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {\n        slot_closed(g->world, stop_slot(g), now);",
+        "    if (!opens && was_open)\n        slot_closed(g->world, stop_slot(g), now);\n    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {"),
     "is born released": (
         STOP, "birth-held,birth-in-a-stop",
-        "    w->n_missing++;\n    gate_look(g);\n    record_write", "    w->n_missing++;\n    gate_look(g);\n    SHM_STORE(&g->command->word, 1);\n    record_write"),
+        "    w->n_missing++;\n    slot_look(w, s);\n    record_write", "    w->n_missing++;\n    slot_look(w, s);\n    SHM_STORE(&g->command->word, 1);\n    record_write"),
     "a release forgets that the world is closed": (
         STOP, "hold-across-a-stop", "shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);",
         "shm_may_run(shm_world_word(g->world->epoch, true), word);"),
     "a death leaves its gate missing": (
-        STOP, "killed-busy", "        if (gate_missing(g))\n            w->n_missing--;\n        if (w->kicked == g)",
-        "        if (w->kicked == g)"),
+        STOP, "killed-busy", "    if (slot_missing(stop_slot(g)))\n        w->n_missing--;\n    if (w->kicked == g)",
+        "    if (w->kicked == g)"),
     "a cancelled stop leaves its gates missing": (
-        STOP, "cancel", "    if (gate_missing(g))\n        g->world->n_missing--;\n    g->open = true;", "    g->open = true;"),
+        STOP, "cancel", "    if (slot_missing(s))\n        g->world->n_missing--;\n    s->open = true;", "    s->open = true;"),
     "an opening has no epoch of its own": (
         STOP, "busy-stop-resume", "    w->epoch++;\n    w->open = open;", "    w->epoch += !open;\n    w->open = open;"),
     "sends a message without the bell": (
@@ -164,8 +164,8 @@ MUTANTS = {
         "    sim_buffered_store(&w->page->word, shm_world_word(w->epoch, open), \"~world\");\n    return"),
     "knows the gates it closed by the time": (
         STOP, "hold-and-stop-at-one-instant",
-        "        if (w->gates[i]->closed_epoch == w->epoch && !w->gates[i]->arrived)",
-        "        if (w->gates[i]->closed_ns == now && !w->gates[i]->arrived)"),
+        "        if (w->slots[i].closed_epoch == w->epoch && !w->slots[i].arrived)",
+        "        if (w->slots[i].closed_ns == now && !w->slots[i].arrived)"),
     # ---- run-one
     "gives the permit before its epoch": (
         STOP, "run-one,run-one-changes-runner",

@@ -142,17 +142,17 @@ static void t01_an_idle_vm_is_held_and_not_called_stopped(void **state)
     begin("i", "S", "stop wait msg0 resume", NULL);
     request(0);
     assert_false(is_stopped()); /* for vm 1 */
-    assert_int_equal(gate(0)->how, STOP_HELD);
+    assert_int_equal(stop_slot(gate(0))->how, STOP_HELD);
     assert_int_equal(shows(0), SHM_IDLE);
     until_blocked(watcher(1));
     until_blocked(vm(1));
     until_blocked(DAEMON);
     assert_true(is_stopped());
-    assert_int_equal(gate(1)->how, STOP_ACKED);
+    assert_int_equal(stop_slot(gate(1))->how, STOP_ACKED);
     request(0); /* the message */
     until_blocked(vm(0));
     assert_int_equal(shows(0), SHM_PARKED);
-    assert_int_equal(gate(0)->how, STOP_HELD); /* counted once, as what it was */
+    assert_int_equal(stop_slot(gate(0))->how, STOP_HELD); /* counted once, as what it was */
     finish();
     assert_int_equal(cast.vms[0].steps, 1);
 }
@@ -281,8 +281,8 @@ static void t09_a_vm_that_is_half_built_is_closed_and_counted(void **state)
     until_blocked(vm(0));
     until_blocked(watcher(0));
     request(1); /* born */
-    assert_false(gate(1)->open);
-    assert_true(gate(1)->arrived);
+    assert_false(stop_slot(gate(1))->open);
+    assert_true(stop_slot(gate(1))->arrived);
     request(0);
     until_blocked(vm(1)); /* comes to its gate before it was released */
     until_blocked(watcher(0));
@@ -307,8 +307,8 @@ static void t10_an_arrival_after_the_resume_has_no_effect(void **state)
     request(0);                            /* cancelled: the world runs */
     step(vm(0));
     until_blocked(DAEMON); /* its kick may be heard now */
-    assert_true(gate(0)->open);
-    assert_false(gate(0)->arrived);
+    assert_true(stop_slot(gate(0))->open);
+    assert_false(stop_slot(gate(0))->arrived);
     assert_int_equal(conductor_small.stop()->n_missing, 0);
     until(vm(0), "guest step");
     request(0);
@@ -332,8 +332,8 @@ static void t11_one_vm_in_the_next_stop_while_another_still_leaves_the_last(void
     until(vm(0), "guest step");
     until(vm(1), "xchg &g->status->word"); /* it has seen the open gate, and still shows parked */
     request(0);                            /* the next stop */
-    assert_int_equal(gate(1)->how, STOP_HELD); /* parked, but since before: not acked */
-    assert_false(is_stopped());                /* for vm 0 */
+    assert_int_equal(stop_slot(gate(1))->how, STOP_HELD); /* parked, but since before: not acked */
+    assert_false(is_stopped());                           /* for vm 0 */
     until_blocked(vm(1)); /* it shows running, looks, parks again: no step of its guest */
     assert_int_equal(cast.vms[1].steps, 1);
     assert_int_equal(shows(1), SHM_PARKED);
@@ -347,7 +347,7 @@ static void t13_blocked_vms_count_at_once_stay_blocked_and_wake(void **state)
     begin("B", "B", "stop wait msg0 resume msg1", NULL);
     request(0);
     assert_true(is_stopped());
-    assert_int_equal(gate(0)->how, STOP_HELD);
+    assert_int_equal(stop_slot(gate(0))->how, STOP_HELD);
     request(0); /* the answer of one comes behind its closed gate */
     until_blocked(vm(0));
     assert_int_equal(cast.vms[0].steps, 0);
@@ -404,7 +404,7 @@ static void t20_a_resume_comes_at_every_step_of_stopping_and_draining(void **sta
             request(0);
             request(0);
             finish();
-            assert_true(gate(0)->world == NULL || gate(0)->open);
+            assert_true(gate(0)->world == NULL || stop_slot(gate(0))->open);
         }
     }
 }
@@ -421,7 +421,7 @@ static void t21_a_worker_that_stands_still_anywhere_delays_only_the_stop(void **
             request(0);
             assert_string_equal(sim_label(DAEMON), "epoll"); /* it waits for nobody */
         }
-        assert_true(gate(0)->open);
+        assert_true(stop_slot(gate(0))->open);
         finish();
     }
 }
@@ -444,7 +444,7 @@ static void t22_the_last_straggler_goes_idle(void **state)
         until_blocked(vm(0));
         until_blocked(DAEMON);
         assert_true(is_stopped());
-        assert_int_equal(gate(0)->how, STOP_HELD);
+        assert_int_equal(stop_slot(gate(0))->how, STOP_HELD);
         finish();
     }
 }
@@ -550,7 +550,7 @@ static void t27_a_vm_on_its_way_out_of_a_park_does_not_run_in_the_next_stop(void
     until(vm(0), "xchg &g->status->word"); /* it has left the loop: the gate was open */
     request(0);
     assert_true(is_stopped()); /* it still shows parked: that is an arrival */
-    assert_int_equal(gate(0)->how, STOP_HELD);
+    assert_int_equal(stop_slot(gate(0))->how, STOP_HELD);
     until_blocked(vm(0));
     assert_int_equal(shows(0), SHM_PARKED);
     assert_int_equal(cast.vms[0].steps, 1);
@@ -669,7 +669,7 @@ static void t37_a_vm_that_says_parked_and_runs_moves_nobody_else(void **state)
     until_blocked(DAEMON);
     assert_true(is_stopped());
     /* Acked by its own word; that it runs is for the freezer to see. */
-    assert_int_not_equal(gate(1)->how, STOP_NOT_ARRIVED);
+    assert_int_not_equal(stop_slot(gate(1))->how, STOP_NOT_ARRIVED);
     atomic_store(&cast.vms[1].status->word, ~(uint64_t)0); /* and now it says nonsense */
     assert_true(stop_is_still(gate(1)));
     assert_int_equal(stop_state(gate(1)), SHM_RUNNING);
@@ -697,7 +697,7 @@ static void t38_a_kick_and_a_death_of_before_do_not_count_for_who_comes_after(vo
     assert_true(is_stopped());
     assert_int_equal(gate(1)->kick_fd, old_fd);
     assert_int_equal(gate(1)->index, 0);
-    assert_int_equal(gate(1)->how, STOP_HELD);
+    assert_int_equal(stop_slot(gate(1))->how, STOP_HELD);
     assert_int_equal(sim_eventfd_peek(gate(1)->kick_fd), 0);
     finish();
     assert_int_equal(cast.vms[1].steps, 1);
@@ -741,7 +741,7 @@ static void t12_a_callback_that_calls_back_into_the_world_is_served(void **state
     comes_to_its_gate(0); /* served, resumed inside its callback; the next one the same */
     assert_int_equal(cast.clients[0].tickets_answered, 1);
     assert_int_equal(cast.clients[1].tickets_answered, 1);
-    assert_true(gate(0)->open);
+    assert_true(stop_slot(gate(0))->open);
     finish();
     assert_int_equal(cast.stops_completed, 3);
 }
@@ -835,7 +835,7 @@ static void t26_an_operation_is_cancelled_while_it_is_served(void **state)
     ask(0);
     ask(1); /* end of the operation, its client's end, a resume, a stop: all due at once */
     finish();
-    assert_true(gate(0)->world == NULL || gate(0)->open);
+    assert_true(gate(0)->world == NULL || stop_slot(gate(0))->open);
 }
 
 /* ---- found by the explorer */
