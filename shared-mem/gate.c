@@ -194,7 +194,7 @@ int gate_evaluate(struct gate *g, uint64_t evaluation)
 
 void gate_evaluated(struct gate *g)
 {
-    SHM_STORE(&g->evaluating, 0);
+    SHM_STORE(&g->evaluating, UINT64_C(0));
     gate_leave(g, SHM_PARKED);
 }
 

@@ -405,7 +405,7 @@ void stop_excuse(struct stop_gate *g, bool excused)
 
 void stop_answer(struct stop_gate *g, uint64_t pause)
 {
-    struct stop_slot *s = &g->world->slots[g->index];
+    struct stop_slot *s = stop_slot(g);
     if (pause <= s->answered)
         return;
     s->answered = pause;
@@ -416,7 +416,7 @@ void stop_answer(struct stop_gate *g, uint64_t pause)
 
 bool stop_is_paused(const struct stop_gate *g)
 {
-    return pauses(&g->world->slots[g->index]);
+    return pauses(stop_slot(g));
 }
 
 void stop_allow(struct stop_gate *g, uint64_t evaluation)
@@ -431,7 +431,7 @@ bool stop_withdraw(struct stop_gate *g)
         return stop_state(g) == SHM_EVALUATING;
     g->evaluation = 0;
     /* Partner: gate_evaluate(). */
-    SHM_STORE(&g->command->evaluation, 0);
+    SHM_STORE(&g->command->evaluation, UINT64_C(0));
     if (stop_state(g) != SHM_EVALUATING)
         return false;
     gate_poke(g);
