@@ -10,9 +10,6 @@
 #include "futex.h"
 #include "map.h"
 
-/* So many status pages are asked for ahead of the one that is looked at. */
-#define AHEAD 16
-
 int stop_world_init(struct stop_world *w)
 {
     struct world_page *page;
@@ -250,26 +247,15 @@ static uint64_t world_store(struct stop_world *w, bool open)
     return w->changed_ns;
 }
 
-/* A status page is two misses, of the line and of the translation, and they can overlap. */
-static void prefetch_status(const struct stop_world *w, size_t i)
-{
-    if (i < w->n_gates)
-        __builtin_prefetch(w->slots[i].status);
-}
-
 void stop_close(struct stop_world *w)
 {
-    for (size_t i = 0; i < AHEAD; i++)
-        prefetch_status(w, i);
     /* The epoch of a runner's permit is past with this. */
     uint64_t now = world_store(w, false);
     w->kicked = NULL;
     w->runner = NULL;
-    for (size_t i = 0; i < w->n_gates; i++) {
-        prefetch_status(w, i + AHEAD);
+    for (size_t i = 0; i < w->n_gates; i++)
         if (w->slots[i].open)
             slot_closed(w, &w->slots[i], now);
-    }
     /* Memory first, system calls after it, the clocks last, by stop_settle(). Those that closed
      * just now are known by the epoch: one that a hold closed before may have the same time, and
      * has had its poke. */
