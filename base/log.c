@@ -12,8 +12,10 @@
 
 static struct {
     const char *program;
-    bool debug, journal;
+    bool journal;
 } log_to = {.program = "stillpoint"};
+
+bool log_is_debug;
 
 /* sd-daemon(3): JOURNAL_STREAM holds device and inode of the stream that was given to us; it counts
  * only while stderr still is that stream. */
@@ -29,13 +31,13 @@ static bool stderr_is_journal(void)
 void log_init(const char *program, int debug)
 {
     log_to.program = program;
-    log_to.debug = debug != 0;
+    log_is_debug = debug != 0;
     log_to.journal = stderr_is_journal();
 }
 
 void log_line(int level, const char *format, ...)
 {
-    if (level == LOG_DEBUG && !log_to.debug)
+    if (level == LOG_DEBUG && !log_is_debug)
         return;
     int saved = errno;
     char text[2048];

@@ -230,7 +230,7 @@ void api_ticket_request(const struct api_call *call, const struct debugger *d,
                                    .debugger = d->id,
                                    .hold_policy = d->hold_policy,
                                    .dispatched_ns = call->dispatched_ns};
-    snprintf(ret->debugger_name, sizeof ret->debugger_name, "%s", d->name);
+    memcpy(ret->debugger_name, d->name, sizeof d->name);
 }
 
 void api_reply_sent(const struct api_call *call, const struct worker *w, int r)

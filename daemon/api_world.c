@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "daemon/debugger.h"
@@ -88,7 +89,7 @@ void api_world_stop(struct api_call *call)
     struct pending *p = d ? api_pending(call, &report, 0, 0) : NULL;
     if (!p)
         return;
-    snprintf(p->world, sizeof p->world, "%s", world_name(w));
+    memcpy(p->world, world_name(w), sizeof p->world);
     struct ticket_request request;
     api_ticket_request(call, d, &request);
     request.reason = TICKET_ADMIN;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "base/log.h"
@@ -22,30 +21,43 @@ struct opening {
 struct entry {
     struct debugger d;
     struct opening *openings;
+    bool cli;
     bool untold; /* made for a request that may leave nothing of it behind */
-    UT_hash_handle hh;
+    struct entry *prev, *next;
 };
 
 struct debuggers {
     struct worlds *worlds;
     struct registry *registry;
     struct debuggers_events events;
-    struct entry *by_id; /* in order of birth, so of id */
+    struct entry *list; /* in order of birth, so of id; they are few */
+    /* The last one that a request has left nothing of: made and reclaimed by each stop and resume
+     * of the command line, which should not wait for an allocator. */
+    struct entry *spare;
     uint64_t next_id;
     size_t n_untold;
 };
 
 static struct entry *find(struct debuggers *all, uint64_t id)
 {
-    struct entry *e;
-    HASH_FIND(hh, all->by_id, &id, sizeof id, e);
-    return e;
+    for (struct entry *e = all->list; e; e = e->next)
+        if (e->d.id == id)
+            return e;
+    return NULL;
 }
 
 static struct entry *find_name(struct debuggers *all, const char *name)
 {
-    for (struct entry *e = all->by_id; e; e = e->hh.next)
+    for (struct entry *e = all->list; e; e = e->next)
         if (strcmp(e->d.name, name) == 0)
+            return e;
+    return NULL;
+}
+
+static struct entry *find_cli(struct debuggers *all, uid_t uid)
+{
+    for (struct entry *e = all->list; e; e = e->next)
+        if (e->cli && e->d.owner == uid)
             return e;
     return NULL;
 }
@@ -53,14 +65,19 @@ static struct entry *find_name(struct debuggers *all, const char *name)
 static void drop(struct debuggers *all, struct entry *e)
 {
     struct opening *o, *next;
-    HASH_DEL(all->by_id, e);
+    DL_DELETE(all->list, e);
     all->n_untold -= e->untold;
     DL_FOREACH_SAFE(e->openings, o, next)
     {
         DL_DELETE(e->openings, o);
         free(o);
     }
-    free(e);
+    if (e->cli) {
+        free(all->spare);
+        all->spare = e;
+    } else {
+        free(e);
+    }
 }
 
 static void tell_changed(struct debuggers *all, struct entry *e)
@@ -72,7 +89,7 @@ static void tell_changed(struct debuggers *all, struct entry *e)
 
 void debuggers_settle(struct debuggers *all)
 {
-    for (struct entry *e = all->by_id; e && all->n_untold > 0; e = e->hh.next)
+    for (struct entry *e = all->list; e && all->n_untold > 0; e = e->next)
         if (e->untold)
             tell_changed(all, e);
 }
@@ -123,10 +140,11 @@ struct debuggers *debuggers_free(struct debuggers *all)
     if (!all)
         return NULL;
     struct entry *e, *next;
-    HASH_ITER(hh, all->by_id, e, next)
+    DL_FOREACH_SAFE(all->list, e, next)
     {
         drop(all, e);
     }
+    free(all->spare);
     free(all);
     return NULL;
 }
@@ -154,26 +172,36 @@ const struct debugger *debuggers_find_ref(struct debuggers *all, const char *ref
 
 const struct debugger *debuggers_after(struct debuggers *all, uint64_t after)
 {
-    for (struct entry *e = all->by_id; e; e = e->hh.next)
+    for (struct entry *e = all->list; e; e = e->next)
         if (e->d.id > after)
             return &e->d;
     return NULL;
 }
 
-static int make(struct debuggers *all, uid_t uid, const char *name, struct entry **ret)
+static bool has_room(const struct debuggers *all, uid_t uid)
 {
     size_t n = 0;
-    for (struct entry *e = all->by_id; e; e = e->hh.next)
+    for (const struct entry *e = all->list; e; e = e->next)
         n += e->d.owner == uid;
-    if (n >= LIMIT_DEBUGGERS_PER_UID)
+    return n < LIMIT_DEBUGGERS_PER_UID;
+}
+
+static void add(struct debuggers *all, struct entry *e)
+{
+    e->d.id = all->next_id++;
+    DL_APPEND(all->list, e);
+}
+
+static int make(struct debuggers *all, uid_t uid, const char *name, struct entry **ret)
+{
+    if (!has_room(all, uid))
         return -EMFILE;
     struct entry *e = calloc(1, sizeof *e);
     if (!e)
         return -ENOMEM;
-    e->d.id = all->next_id++;
     e->d.owner = uid;
     snprintf(e->d.name, sizeof e->d.name, "%s", name);
-    HASH_ADD(hh, all->by_id, d.id, sizeof e->d.id, e);
+    add(all, e);
     *ret = e;
     return 0;
 }
@@ -183,16 +211,34 @@ static void cli_name(char name[LIMIT_NAME_BYTES + 1], uid_t uid)
     snprintf(name, LIMIT_NAME_BYTES + 1, "cli:%u", (unsigned)uid);
 }
 
+static int make_cli(struct debuggers *all, uid_t uid, struct entry **ret)
+{
+    struct entry *e = all->spare;
+    int r;
+    if (e && e->d.owner == uid && has_room(all, uid)) {
+        all->spare = NULL;
+        e->untold = false;
+        e->d.note[0] = '\0';
+        add(all, e);
+    } else {
+        char name[LIMIT_NAME_BYTES + 1];
+        cli_name(name, uid);
+        if ((r = make(all, uid, name, &e)) < 0)
+            return r;
+        e->cli = true;
+        e->d.hold_policy = true;
+    }
+    *ret = e;
+    return 0;
+}
+
 int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 {
-    char name[LIMIT_NAME_BYTES + 1];
-    cli_name(name, uid);
-    struct entry *e = find_name(all, name);
+    struct entry *e = find_cli(all, uid);
     if (!e) {
-        int r = make(all, uid, name, &e);
+        int r = make_cli(all, uid, &e);
         if (r < 0)
             return r;
-        e->d.hold_policy = true;
         e->untold = true;
         all->n_untold++;
     }
@@ -213,8 +259,10 @@ int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *
                  const struct debugger **ret)
 {
     char cli[LIMIT_NAME_BYTES + 1];
+    if (!ref)
+        return debuggers_cli(all, uid, ret);
     cli_name(cli, uid);
-    if (!ref || strcmp(ref, cli) == 0)
+    if (strcmp(ref, cli) == 0)
         return debuggers_cli(all, uid, ret);
     const struct debugger *d = debuggers_find_ref(all, ref);
     if (!d)
@@ -240,7 +288,7 @@ int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char
     struct opening *o = calloc(1, sizeof *o);
     if (!o)
         return -ENOMEM;
-    int r = e ? 0 : make(all, uid, name, &e);
+    int r = e ? 0 : is_cli ? make_cli(all, uid, &e) : make(all, uid, name, &e);
     if (r < 0) {
         free(o);
         return r;
@@ -248,8 +296,8 @@ int debuggers_open(struct debuggers *all, uint64_t client, uid_t uid, const char
     o->client = client;
     DL_APPEND(e->openings, o);
     e->d.n_opens++;
-    if (is_cli || hold_policy)
-        e->d.hold_policy = is_cli || *hold_policy;
+    if (!is_cli && hold_policy)
+        e->d.hold_policy = *hold_policy;
     if (note)
         snprintf(e->d.note, sizeof e->d.note, "%s", note);
     tell_changed(all, e);
@@ -301,12 +349,12 @@ static void close_opening(struct debuggers *all, struct entry *e, struct opening
 
 void debuggers_on_client_gone(struct debuggers *all, uint64_t client)
 {
-    struct entry *e = all->by_id;
+    struct entry *e = all->list;
     while (e) {
         struct opening *o = find_opening(e, client);
         if (o)
             close_opening(all, e, o);
         /* From the start: what one held may have let tickets of others end, and them with it. */
-        e = o ? all->by_id : e->hh.next;
+        e = o ? all->list : e->next;
     }
 }

@@ -171,6 +171,7 @@ static void arm_deadline(struct world *w)
 {
     uint64_t now = shm_now_ns(), first = 0;
     bool any = false;
+    w->timed = true;
     struct ticket *t;
     TAILQ_FOREACH(t, &w->pending.list, link)
     {
@@ -231,6 +232,7 @@ static void await_stop(struct world *w, struct ticket *t)
         ticket_end_wait(t);
     if (begins) {
         struct timeval scan = {.tv_usec = SCAN_MS * 1000};
+        w->timed = true;
         event_add(w->scan, &scan);
     }
     if (taken_over && w->late)
@@ -241,6 +243,9 @@ static void await_stop(struct world *w, struct ticket *t)
 
 static void end_stop_timers(struct world *w)
 {
+    if (!w->timed)
+        return;
+    w->timed = false;
     event_del(w->scan);
     event_del(w->deadline);
 }
@@ -521,7 +526,7 @@ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *
     t->in_run_one = w->run.one && world_can_serve(w, t);
     *ret_ticket = t->id;
     world_count_ticket(w, request->debugger, 1);
-    if (event_pending(w->scan, EV_TIMEOUT, NULL))
+    if (w->timed && event_pending(w->scan, EV_TIMEOUT, NULL))
         arm_deadline(w);
     world_advance(w);
     return 0;

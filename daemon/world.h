@@ -65,6 +65,7 @@ struct worlds_events {
     void *userdata;
 };
 
+/** LIMIT_NAME_BYTES + 1 bytes. */
 const char *world_name(const struct world *w);
 enum world_mode world_mode(const struct world *w);
 uint64_t world_epoch(const struct world *w);

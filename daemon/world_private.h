@@ -50,6 +50,7 @@ struct world {
     } run;
     uint64_t target;
 
+    bool timed; /**< scan or deadline may be pending */
     struct event *scan, *deadline, *expiry, *suspicion, *run_deadline;
     uint64_t suspect_vm, late_scans;
     struct stop_dead_list dead;

@@ -37,6 +37,8 @@ static struct {
 
 /* ---- the rest of the daemon */
 
+bool log_is_debug;
+
 void log_line(int level, const char *format, ...)
 {
     (void)level, (void)format;
