@@ -36,6 +36,7 @@
 /* One turn of all busy VMs, with slices of one tick of the slowest usual timer. */
 #define SLICE_MOST_NS 4000000u
 #define WAKE_ROUNDS 100
+#define WARM_ROUNDS 10 /* of a kind back to back; the first is not counted */
 #define MAX_CELLS 128
 
 enum column {
@@ -83,6 +84,7 @@ struct cell {
     const struct mix *mix;
     unsigned n;
     bool fifo;
+    bool warm; /* rounds back to back, after one that does not count */
     struct sample columns[N_COLUMNS];
     unsigned dropped, unsettled;
     double switch_ns;
@@ -275,52 +277,96 @@ static void settle(struct subject *s, uint64_t settle_ns)
     sleep_ns(BEFORE_NS);
 }
 
-/* Returns whether all had settled before. */
-static bool stop_round(struct subject *s, struct cell *c, uint64_t settle_ns)
+/* One stop and resume. */
+struct round {
+    uint64_t sent, dispatched, closed, stopped, got, bytes, resume_dispatched, runnable;
+    bool settled; /* all had, before */
+    bool whole;   /* the report has everybody */
+};
+
+static struct round stop_and_resume(struct subject *s)
 {
     struct stillpoint_stop_report r;
     struct stillpoint_resumption back;
-    settle(s, settle_ns);
+    struct round round;
     received = 0;
-    uint64_t sent = now_ns();
+    round.sent = now_ns();
     stop(s, &r);
-    uint64_t got = now_ns(), bytes = received;
+    round.got = now_ns();
+    round.bytes = received;
     resume(s, &back);
     unsigned ran = 0;
     for (size_t i = 0; i < r.n_arrivals; i++)
         ran += r.arrivals[i].was == STILLPOINT_VM_ACTIVE;
-    bool settled = ran >= s->n_busy, whole = r.n_arrivals == s->n && r.n_missing == 0;
-    bool clean = is_clean(s, c);
-    if (options.raw)
-        fprintf(options.raw, "%s\t%u\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\n", c->mix->name, c->n,
-                c->fifo, clean && settled && whole, us(sent, r.dispatched_mono_ns),
-                us(r.dispatched_mono_ns, r.closed_mono_ns), us(r.closed_mono_ns, r.stopped_mono_ns),
-                us(r.stopped_mono_ns, got), us(back.dispatched_mono_ns, back.runnable_mono_ns));
-    if (clean && settled && whole) {
-        add(c, ISSUE, sent, r.closed_mono_ns);
-        add(c, STOP, r.dispatched_mono_ns, r.stopped_mono_ns);
-        add(c, TRIP, sent, got);
-        add(c, REPORT, r.stopped_mono_ns, got);
-        sample_add(&c->columns[REPORT_BYTES], (double)bytes);
-        add(c, RESUME, back.dispatched_mono_ns, back.runnable_mono_ns);
-    }
-    c->unsettled += !settled || !whole;
+    round.settled = ran >= s->n_busy;
+    round.whole = r.n_arrivals == s->n && r.n_missing == 0;
+    round.dispatched = r.dispatched_mono_ns;
+    round.closed = r.closed_mono_ns;
+    round.stopped = r.stopped_mono_ns;
+    round.resume_dispatched = back.dispatched_mono_ns;
+    round.runnable = back.runnable_mono_ns;
     stillpoint_stop_report_free(&r);
     stillpoint_resumption_free(&back);
-    return settled;
+    return round;
+}
+
+static void add_round(struct cell *c, const struct round *r, bool clean)
+{
+    bool counts = clean && r->settled && r->whole;
+    if (options.raw)
+        fprintf(options.raw, "%s%s\t%u\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\n", c->mix->name,
+                c->warm ? " warm" : "", c->n, c->fifo, counts, us(r->sent, r->dispatched),
+                us(r->dispatched, r->closed), us(r->closed, r->stopped), us(r->stopped, r->got),
+                us(r->resume_dispatched, r->runnable));
+    c->unsettled += !r->settled || !r->whole;
+    if (!counts)
+        return;
+    add(c, ISSUE, r->sent, r->closed);
+    add(c, STOP, r->dispatched, r->stopped);
+    add(c, TRIP, r->sent, r->got);
+    add(c, REPORT, r->stopped, r->got);
+    sample_add(&c->columns[REPORT_BYTES], (double)r->bytes);
+    add(c, RESUME, r->resume_dispatched, r->runnable);
+}
+
+/* Returns whether all had settled before. */
+static bool stop_round(struct subject *s, struct cell *c, uint64_t settle_ns)
+{
+    settle(s, settle_ns);
+    struct round r = stop_and_resume(s);
+    add_round(c, &r, is_clean(s, c));
+    return r.settled;
+}
+
+static void warm_stop_rounds(struct subject *s, struct cell *c)
+{
+    struct round rounds[WARM_ROUNDS];
+    settle(s, BEFORE_NS);
+    for (int i = 0; i < WARM_ROUNDS; i++)
+        rounds[i] = stop_and_resume(s);
+    bool clean = is_clean(s, c);
+    for (int i = 1; i < WARM_ROUNDS; i++)
+        add_round(c, &rounds[i], clean);
 }
 
 static void kernel_round(struct subject *s, struct cell *c,
                          struct kernel_stop (*how)(struct targets *), enum column column,
                          enum column resume_column)
 {
+    struct kernel_stop k[WARM_ROUNDS];
+    int n = c->warm ? WARM_ROUNDS : 1;
     settle(s, BEFORE_NS);
-    struct kernel_stop k = how(&s->targets);
-    if (!is_clean(s, c) || k.stop_ns == 0)
+    for (int i = 0; i < n; i++)
+        k[i] = how(&s->targets);
+    if (!is_clean(s, c))
         return;
-    add(c, column, 0, k.stop_ns);
-    if (resume_column != N_COLUMNS)
-        add(c, resume_column, 0, k.resume_ns);
+    for (int i = c->warm ? 1 : 0; i < n; i++) {
+        if (k[i].stop_ns == 0)
+            continue;
+        add(c, column, 0, k[i].stop_ns);
+        if (resume_column != N_COLUMNS)
+            add(c, resume_column, 0, k[i].resume_ns);
+    }
 }
 
 static bool enough(const struct cell *c)
@@ -349,23 +395,33 @@ static void count_wakes(struct subject *s, char *text, size_t size)
              after - before <= s->n * WAKE_ROUNDS / 1000 ? "met" : "NOT MET");
 }
 
-static void measure(struct cell *c)
+static void measure_rounds(struct subject *s, struct cell *c)
+{
+    uint64_t turn = 2 * BEFORE_NS +
+                    s->n_busy * SLICE_MOST_NS * 6 / 5 / (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+             until = now_ns() + (uint64_t)(options.seconds * 1e9);
+    while (!enough(c) && now_ns() < until) {
+        if (c->warm)
+            warm_stop_rounds(s, c);
+        else if (!stop_round(s, c, turn))
+            turn += turn / 4;
+        kernel_round(s, c, kernel_stop_signal, SIGNAL, SIGNAL_RESUME);
+        kernel_round(s, c, kernel_stop_freeze, FREEZE, FREEZE_RESUME);
+        kernel_round(s, c, kernel_stop_freeze_all, FREEZE_ALL, N_COLUMNS);
+        kernel_round(s, c, kernel_stop_trap, TRAP, N_COLUMNS);
+    }
+}
+
+/* `warm` NULL: only with pauses. */
+static void measure(struct cell *c, struct cell *warm)
 {
     struct subject s = {.n = c->n};
     start_daemon(&s, c->fifo);
     start_vms(&s, c->mix);
     warm_up(&s, c->mix);
-    uint64_t turn = 2 * BEFORE_NS +
-                    s.n_busy * SLICE_MOST_NS * 6 / 5 / (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
-             until = now_ns() + (uint64_t)(options.seconds * 1e9);
-    while (!enough(c) && now_ns() < until) {
-        if (!stop_round(&s, c, turn))
-            turn += turn / 4;
-        kernel_round(&s, c, kernel_stop_signal, SIGNAL, SIGNAL_RESUME);
-        kernel_round(&s, c, kernel_stop_freeze, FREEZE, FREEZE_RESUME);
-        kernel_round(&s, c, kernel_stop_freeze_all, FREEZE_ALL, N_COLUMNS);
-        kernel_round(&s, c, kernel_stop_trap, TRAP, N_COLUMNS);
-    }
+    measure_rounds(&s, c);
+    if (warm)
+        measure_rounds(&s, warm);
     if (s.n_busy == 0 && c->mix->texts[0][0] == 'g' && c->n >= 8)
         count_wakes(&s, wakes[c->fifo], sizeof wakes[0]);
     end(&s);
@@ -395,6 +451,11 @@ static void print_one(struct sample *s, double q, int width)
 {
     char a[16];
     printf("%*s", width, s->n ? number(a, sizeof a, sample_quantile(s, q)) : "-");
+}
+
+static const char *cell_name(const struct cell *c)
+{
+    return c->warm ? "idle warm" : c->mix->name;
 }
 
 static double median(struct cell *c, enum column column)
@@ -439,6 +500,10 @@ static void print_head(bool fifo)
                                           : "under the default scheduler, the daemon private");
     if (options.shield)
         printf("others kept from the CPUs (--shield)\n");
+    printf(
+        "idle worlds twice: with a pause before each round, as everything else, and \"warm\", %d "
+        "rounds of a kind back to back, but for the first\n",
+        WARM_ROUNDS);
     printf("us, p50/p99/max or p50; rounds in which others had more than %.0f%% of the CPUs are "
            "dropped\n",
            options.limit * 100);
@@ -451,7 +516,7 @@ static void print_head(bool fifo)
 static void print_cell(struct cell *c)
 {
     char text[32], number_text[16];
-    printf("%-10s%5u", c->mix->name, c->n);
+    printf("%-10s%5u", cell_name(c), c->n);
     snprintf(text, sizeof text, "%zu-%u", c->columns[STOP].n, c->dropped + c->unsettled);
     printf("%9s", text);
     print_three(&c->columns[ISSUE], 16);
@@ -484,7 +549,7 @@ static void print_cell(struct cell *c)
 static struct cell *find(bool fifo, const char *mix, unsigned n)
 {
     for (size_t i = 0; i < n_cells; i++)
-        if (cells[i].fifo == fifo && cells[i].n == n && strcmp(cells[i].mix->name, mix) == 0)
+        if (cells[i].fifo == fifo && cells[i].n == n && strcmp(cell_name(&cells[i]), mix) == 0)
             return &cells[i];
     return NULL;
 }
@@ -516,6 +581,8 @@ static void print_goals(void)
                 continue;
             goal_ratio(fifo, "idle", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
             goal_ratio(fifo, "idle", large[i], FREEZE, "freezer", 1.0 / 200, true);
+            goal_ratio(fifo, "idle warm", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
+            goal_ratio(fifo, "idle warm", large[i], FREEZE, "freezer", 1.0 / 200, true);
         }
         if (find(fifo, "half busy", 128)) {
             goal_ratio(fifo, "half busy", 128, SIGNAL, "SIGSTOP", 1.2, true);
@@ -535,12 +602,12 @@ static void print_goals(void)
         struct cell *c = &cells[i];
         double issue = sample_quantile(&c->columns[ISSUE], 0.99);
         if (c->fifo && issue > 200)
-            printf("  issue delay p99 at most 200 us: %s, N = %u: %.0f us, NOT MET\n", c->mix->name,
+            printf("  issue delay p99 at most 200 us: %s, N = %u: %.0f us, NOT MET\n", cell_name(c),
                    c->n, issue);
         double p50 = median(c, STOP), p99 = sample_quantile(&c->columns[STOP], 0.99);
         if (c->columns[STOP].n >= 20 && p50 > 0 && p99 / p50 > 4)
             printf("  p99 at most 4 x p50: %s, N = %u, %s: %.1f/%.1f us = %.1f, NOT MET\n",
-                   c->mix->name, c->n, c->fifo ? "FIFO" : "default", p99, p50, p99 / p50);
+                   cell_name(c), c->n, c->fifo ? "FIFO" : "default", p99, p50, p99 / p50);
     }
     for (int fifo = 1; fifo >= 0; fifo--)
         if (wakes[fifo][0])
@@ -586,13 +653,20 @@ static void run_table(bool fifo)
     for (size_t m = 0; m < N_MIXES; m++) {
         if (!listed(options.mixes, mixes[m].name))
             continue;
-        for (unsigned i = 0; i < n && n_cells < MAX_CELLS; i++) {
-            struct cell *c = &cells[n_cells++];
+        bool both = strcmp(mixes[m].name, "idle") == 0;
+        for (unsigned i = 0; i < n && n_cells + both < MAX_CELLS; i++) {
+            struct cell *c = &cells[n_cells++], *warm = both ? &cells[n_cells++] : NULL;
             *c = (struct cell){
                 .mix = &mixes[m], .n = ns[i], .fifo = fifo, .switch_ns = switch_ns[i]};
+            if (warm) {
+                *warm = *c;
+                warm->warm = true;
+            }
             schedule(fifo);
-            measure(c);
+            measure(c, warm);
             print_cell(c);
+            if (warm)
+                print_cell(warm);
         }
     }
     printf("\n");
