@@ -81,7 +81,10 @@ void api_fail(const struct api_call *call, int code, const char *hint, const cha
 static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
-    api_pending_fail(userdata, API_ERROR(TIMED_OUT), NULL, "timed out");
+    struct pending *p = userdata;
+    if (p->type->on_timeout)
+        p->type->on_timeout(p);
+    api_pending_fail(p, API_ERROR(TIMED_OUT), NULL, "timed out");
 }
 
 struct pending *api_pending(const struct api_call *call, const struct pending_type *type,

@@ -52,6 +52,8 @@ struct pending_type {
     void (*on_vm_ended)(struct pending *p, struct worker *w);
     /** Its client is gone, so that nobody will read an answer: frees it. NULL: it is just freed. */
     void (*on_client_gone)(struct pending *p);
+    /** Its time is over: it fails with TIMED_OUT after this. NULL: nothing else is to be done. */
+    void (*on_timeout)(struct pending *p);
 };
 
 struct pending {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/registry.h"
 #include "daemon/worker.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
@@ -12,7 +13,16 @@ static void answer_on_vm_ended(struct pending *p, struct worker *w)
     api_pending_fail(p, API_ERROR(CANCELLED), NULL, "VM '%s' exited before it answered", w->name);
 }
 
-static const struct pending_type answer = {.on_vm_ended = answer_on_vm_ended};
+/* It must not happen later, when a world that is stopped now is resumed. */
+static void answer_on_timeout(struct pending *p)
+{
+    struct worker *w = registry_find(p->api->registry, p->vm);
+    if (w)
+        worker_cancel_call(w, p->number);
+}
+
+static const struct pending_type answer = {.on_vm_ended = answer_on_vm_ended,
+                                           .on_timeout = answer_on_timeout};
 
 void api_talk_call_function(struct api_call *call)
 {

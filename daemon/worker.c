@@ -531,6 +531,17 @@ int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
     return r;
 }
 
+void worker_cancel_call(struct worker *w, uint64_t call_id)
+{
+    Stillpoint__Worker__CancelCall cancel = STILLPOINT__WORKER__CANCEL_CALL__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    cancel.has_call_id = 1;
+    cancel.call_id = call_id;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_CANCEL_CALL;
+    command.cancel_call = &cancel;
+    (void)send_command(w, &command, -1);
+}
+
 int worker_send_message(struct worker *w, const char *json)
 {
     Stillpoint__Worker__Deliver deliver = STILLPOINT__WORKER__DELIVER__INIT;

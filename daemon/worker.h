@@ -189,6 +189,9 @@ int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len);
 int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
                      const char *args_json);
 int worker_send_message(struct worker *w, const char *json);
+/** A call that was sent is not begun any more, if it has not been; best effort: a worker that does
+ *  not read is not told. */
+void worker_cancel_call(struct worker *w, uint64_t call_id);
 /** Asks it to serve a request (InspectKind of api.proto) behind its closed gate; answered by the
  * fact Inspected with the number that this returns. -EBUSY: it owes too many answers. */
 int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request);

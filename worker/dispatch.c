@@ -82,6 +82,9 @@ int dispatch_command(void *userdata, const Stillpoint__Worker__Command *m, int *
                               m->answer_import->error, memfd);
     case STILLPOINT__WORKER__COMMAND__BODY_CALL:
         return messages_push_call(&d->host->messages, m->call, memfd);
+    case STILLPOINT__WORKER__COMMAND__BODY_CANCEL_CALL:
+        messages_cancel_call(&d->host->messages, m->cancel_call->call_id);
+        return 0;
     case STILLPOINT__WORKER__COMMAND__BODY_DELIVER:
         return take_deliver(d, m->deliver, memfd);
     case STILLPOINT__WORKER__COMMAND__BODY_ANSWER_STDIN:
@@ -224,6 +227,10 @@ static void load(struct dispatch *d)
 static void do_message(struct dispatch *d, struct message *m)
 {
     static const char bad_args[] = "the arguments are not a JSON array";
+    if (m->cancelled) {
+        message_free(m);
+        return;
+    }
     int r = m->is_call ? d->ops->call(d->engine, m->call_id, m->function, m->json, m->json_bytes)
                        : d->ops->deliver(d->engine, m->json, m->json_bytes);
     if (m->is_call && r == -ENOENT) {

@@ -86,11 +86,24 @@ def test_a_message_to_a_stopped_vm_waits_for_the_resume(t):
 
 
 def test_a_call_to_a_stopped_vm_waits_or_times_out(t):
-    t.spawn("app", "function f() { return 1 }")
+    t.spawn("app", "let n = 0; function f() { return ++n }")
     stop(t)
     t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
+    waits = t.start("call", "app", "f")
     t.ctl("world", "resume")
-    equal(t.ctl("call", "app", "f").json, 1)
+    out, _ = waits.communicate(timeout=30)
+    equal(json.loads(out), 1)  # the one that nobody waited for has not been made
+    equal(t.ctl("call", "app", "f").json, 2)
+
+
+def test_a_call_that_timed_out_is_not_made_after_a_release(t):
+    t.spawn("app", "let n = 0; function f() { return ++n } onmessage = () => n += 10")
+    t.ctl("hold", "app")
+    t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
+    t.ctl("send", "app", "1")
+    t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
+    t.ctl("release", "app")
+    equal(t.ctl("call", "app", "f").json, 11)
 
 
 def test_a_vm_born_in_a_stopped_world_runs_after_the_resume(t):

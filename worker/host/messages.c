@@ -70,6 +70,13 @@ int messages_push_deliver(struct messages *m, const Stillpoint__Worker__Deliver 
     return push(m, x, copy_text(x, deliver->json, deliver->in_memfd, memfd));
 }
 
+void messages_cancel_call(struct messages *m, uint64_t call_id)
+{
+    for (struct message *x = m->first; x; x = x->next)
+        if (x->is_call && x->call_id == call_id)
+            x->cancelled = true;
+}
+
 struct message *messages_take(struct messages *m)
 {
     struct message *x = m->first;

@@ -14,6 +14,7 @@
 struct message {
     struct message *next;
     bool is_call;
+    bool cancelled; /**< it has its turn, and nothing is done */
     uint64_t call_id;
     char *function; /**< of a call */
     char *json;     /**< the arguments, or the message */
@@ -36,6 +37,8 @@ void messages_init(struct messages *m, struct daemon_channel *channel);
 int messages_push_call(struct messages *m, const Stillpoint__Worker__Call *call, int memfd);
 int messages_push_deliver(struct messages *m, const Stillpoint__Worker__Deliver *deliver,
                           int memfd);
+/** Of one that is not queued any more nothing is left to cancel. */
+void messages_cancel_call(struct messages *m, uint64_t call_id);
 /** The oldest, or NULL; it is the caller's, for message_free(). */
 struct message *messages_take(struct messages *m);
 /** Returns NULL. */
