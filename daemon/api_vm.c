@@ -51,6 +51,13 @@ void api_vm_list(struct api_call *call)
         vms[list.n_vms] = &messages[list.n_vms].vm;
         list.n_vms++;
     }
+    /* A world goes with its last VM; those that have ended are still its. */
+    const char *world = r->list_vms.world;
+    if (world && last == 0 && !worlds_get(call->api->worlds, world, false)) {
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl world list'", "no world named '%s'",
+                 world);
+        return;
+    }
     API_SET(&list, next_page_token, w ? last : 0);
     e.body_case = API_BODY(VM_LIST);
     e.vm_list = &list;

@@ -41,6 +41,17 @@ def test_exited_vms_are_in_list_a(t):
     equal(t.logs("gone"), "bye\n")
 
 
+def test_a_world_that_is_not_there_cannot_be_listed(t):
+    t.refused("list", "-w", "nope", code=3, says="nope")
+    equal(t.list("-w", "default"), [])
+    t.spawn("app", "", options=("--world", "blue"))
+    equal([vm["name"] for vm in t.list("-w", "blue")], ["app"])
+    t.ctl("kill", "app")
+    t.wait_for("app", "exited")
+    t.refused("list", "-w", "blue", code=3, says="blue")  # it went with its last VM
+    equal([vm["name"] for vm in t.list("-a", "-w", "blue")], ["app"])
+
+
 def test_ids_are_never_used_twice(t):
     seen = []
     for _ in range(5):
