@@ -75,7 +75,8 @@ struct engine_wasi_function {
  * What the worker offers to its engine. All of it but `wake` is called on the VM thread only, with
  * `host` as given to `vm_new`. A callback that returns ENGINE_TERMINATED wants the VM to end now:
  * the engine unwinds without running further guest code (not even `finally`) and returns
- * ENGINE_TERMINATED.
+ * ENGINE_TERMINATED. One that returns -EWOULDBLOCK did nothing: it would have to wait, and what a
+ * debugger evaluates must not; the engine throws an error that can be caught.
  */
 struct engine_host_ops {
     /**
@@ -86,8 +87,8 @@ struct engine_host_ops {
 
     /**
      * Writes `len` bytes of text to the program's stdout or stderr. A newline is added unless level
-     * is RAW. May hold the VM (as `blocked`) while the reader is slow. Returns 0 or
-     * ENGINE_TERMINATED.
+     * is RAW. May hold the VM (as `blocked`) while the reader is slow. Returns 0, ENGINE_TERMINATED
+     * or -EWOULDBLOCK: then the rest of the text was dropped.
      */
     int (*write)(void *host, enum engine_stream stream, enum engine_level level, const char *text,
                  size_t len);
@@ -106,7 +107,7 @@ struct engine_host_ops {
 
     /**
      * Sleeps on the world clock, declared as blocked, until `deadline_ns` (UINT64_MAX: for ever).
-     * Returns 0 when the time has come, ENGINE_TERMINATED to unwind.
+     * Returns 0 when the time has come, ENGINE_TERMINATED to unwind, or -EWOULDBLOCK.
      */
     int (*sleep_until)(void *host, uint64_t deadline_ns);
 
@@ -117,7 +118,8 @@ struct engine_host_ops {
      */
     int (*import_request)(void *host, uint64_t import_id, const char *path);
 
-    /** postMessage: sends a JSON text to whoever listens. Returns 0 or ENGINE_TERMINATED. */
+    /** postMessage: sends a JSON text to whoever listens. Returns 0, ENGINE_TERMINATED
+     * or -EWOULDBLOCK. */
     int (*post)(void *host, const char *json, size_t len);
 
     /**

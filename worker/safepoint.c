@@ -146,11 +146,26 @@ static void publish(struct safepoint *s)
     safepoint_publish_heap(s);
 }
 
+/* After each return from the gate: if the engine was looked at, that was in a park that is over. */
+static void went_on(struct safepoint *s)
+{
+    if (!s->looked)
+        return;
+    s->looked = false;
+    s->ops->debug->resume(s->engine);
+}
+
+void safepoint_looked(struct safepoint *s)
+{
+    s->looked = true;
+}
+
 void safepoint_enter(struct safepoint *s)
 {
     publish(s);
     (void)gate_enter(&s->gate); /* drain() ends the process rather than the wait */
     s->state = SHM_RUNNING;
+    went_on(s);
 }
 
 void safepoint_leave(struct safepoint *s, enum shm_state state)
@@ -162,17 +177,62 @@ void safepoint_leave(struct safepoint *s, enum shm_state state)
 
 void safepoint_poll(struct safepoint *s)
 {
-    if (!s->gate.asked && gate_is_open(&s->gate))
+    if (s->evaluating || (!s->gate.asked && gate_is_open(&s->gate)))
         return;
     publish(s);
     (void)gate_poll(&s->gate);
+    went_on(s);
+}
+
+int safepoint_evaluate(struct safepoint *s, uint64_t evaluation)
+{
+    int r = gate_evaluate(&s->gate, evaluation);
+    if (r == 0)
+        s->evaluating = s->no_waits = true;
+    return r;
+}
+
+void safepoint_evaluated(struct safepoint *s)
+{
+    s->evaluating = s->no_waits = false;
+    publish(s);
+    gate_evaluated(&s->gate);
+}
+
+bool safepoint_is_evaluating(const struct safepoint *s)
+{
+    return s->evaluating;
+}
+
+bool safepoint_may_evaluate(const struct safepoint *s)
+{
+    return gate_may_evaluate(&s->gate);
+}
+
+void safepoint_expect_fact(struct safepoint *s)
+{
+    if (s->evaluating)
+        atomic_store_explicit(&s->gate.status->last_fact, s->channel->last_seq + 1,
+                              memory_order_release);
+}
+
+bool safepoint_may_wait(const struct safepoint *s)
+{
+    return !s->no_waits;
+}
+
+bool safepoint_forbid_waits(struct safepoint *s, bool forbid)
+{
+    bool was = s->no_waits;
+    s->no_waits = forbid;
+    return was;
 }
 
 void safepoint_sleep(struct safepoint *s, uint64_t deadline_ns)
 {
     safepoint_leave(s, SHM_BLOCKED);
     while (gate_block(&s->gate, deadline_ns) == 0)
-        ;
+        went_on(s);
     safepoint_enter(s);
 }
 

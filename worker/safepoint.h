@@ -7,7 +7,9 @@
  * safepoint_poll().
  *
  * Invariants
- *  - Guest code runs only while state is SHM_RUNNING.
+ *  - Guest code runs only while state is SHM_RUNNING, but for evaluations.
+ *  - Before the VM goes on from a park in which its engine was looked at, the engine is told
+ *    (engine_debug_ops.resume).
  *  - status_page.last_fact names, in each state that is entered, the last fact sent before it.
  */
 #pragma once
@@ -29,6 +31,9 @@ struct safepoint {
     struct engine *engine;
     void (*serve)(void *userdata); /**< see safepoint_on_ask() */
     void *serve_userdata;
+    bool looked;     /**< the engine was looked at since the VM has parked */
+    bool evaluating; /**< guest code runs behind the closed gate, and must not come to it */
+    bool no_waits;   /**< guest code runs that must not wait */
     pthread_t watcher;
     sem_t watching;
 };
@@ -61,6 +66,25 @@ void safepoint_leave(struct safepoint *s, enum shm_state state);
 /** Inside or between guest code: likewise. */
 void safepoint_poll(struct safepoint *s);
 
+/**
+ * In serve(): guest code may run for the evaluation of this number, until safepoint_evaluated().
+ * -ECANCELED: the daemon does not permit it, or not any more.
+ */
+int safepoint_evaluate(struct safepoint *s, uint64_t evaluation);
+void safepoint_evaluated(struct safepoint *s);
+bool safepoint_is_evaluating(const struct safepoint *s);
+/** At a safe point of an evaluation: whether it may go on. */
+bool safepoint_may_evaluate(const struct safepoint *s);
+/** An evaluation is about to send a fact: the daemon, which takes the VM to be held, is told that
+ * it could. */
+void safepoint_expect_fact(struct safepoint *s);
+/** Before anything of engine_debug_ops is used to look at a VM that stands. */
+void safepoint_looked(struct safepoint *s);
+
+/** Whether guest code that runs now may wait, and so whether the two that follow may be called. */
+bool safepoint_may_wait(const struct safepoint *s);
+/** Forbids or allows it; returns whether it was forbidden. */
+bool safepoint_forbid_waits(struct safepoint *s, bool forbid);
 /** Sleeps as `blocked` until the world clock says deadline_ns (UINT64_MAX: for ever). */
 void safepoint_sleep(struct safepoint *s, uint64_t deadline_ns);
 

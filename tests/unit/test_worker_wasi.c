@@ -12,7 +12,7 @@
 
 #define MEMORY 65536u
 
-enum { OK = 0, BADF = 8, FAULT = 21, INVAL = 28, NOSYS = 52, SPIPE = 70 };
+enum { OK = 0, AGAIN = 6, BADF = 8, FAULT = 21, INVAL = 28, NOSYS = 52, SPIPE = 70 };
 
 /* A host behind an open gate, with a daemon's end that the test reads. */
 struct fixture {
@@ -307,6 +307,24 @@ static void streams_are_ready_at_once_and_errors_are_events(void **state)
     assert_int_equal(f->memory[8], INVAL);
 }
 
+static void what_would_wait_does_not_where_it_must_not(void **state)
+{
+    struct fixture *f = *state;
+    assert_false(safepoint_forbid_waits(&f->safepoint, true));
+    put_clock(f, 0, 11, 1, 3600ull * 1000000000, false);
+    assert_int_equal(CALL(f, "poll_oneoff", 0, 1000, 1, 500), AGAIN);
+    put_clock(f, 0, 11, 1, 0, false);
+    assert_int_equal(CALL(f, "poll_oneoff", 0, 1000, 1, 500), OK);
+    put32(f, 0, 1000), put32(f, 4, LIMIT_CONSOLE_CHUNK_BYTES);
+    assert_int_equal(CALL(f, "fd_read", 0, 0, 1, 100), AGAIN);
+    assert_false(f->host.wasi.input_wanted);
+    uint32_t r = OK;
+    for (unsigned i = 0; i < 100 && r == OK; i++)
+        r = CALL(f, "fd_write", 1, 0, 1, 100);
+    assert_int_equal(r, AGAIN);
+    assert_true(safepoint_forbid_waits(&f->safepoint, false));
+}
+
 static void descriptors_and_files_are_not_granted(void **state)
 {
     struct fixture *f = *state;
@@ -352,6 +370,7 @@ static const struct CMUnitTest tests[] = {
     TEST(stdin_is_asked_for_and_ends),
     TEST(the_earliest_clock_of_a_poll_fires),
     TEST(streams_are_ready_at_once_and_errors_are_events),
+    TEST(what_would_wait_does_not_where_it_must_not),
     TEST(descriptors_and_files_are_not_granted),
     TEST(exit_carries_the_code),
     TEST(every_name_of_the_standard_links),

@@ -23,12 +23,15 @@ static size_t chunk_of(const char *text, size_t len)
     return n;
 }
 
-void console_write(struct host *h, enum engine_stream stream, enum engine_level level,
-                   const char *text, size_t len)
+int console_write(struct host *h, enum engine_stream stream, enum engine_level level,
+                  const char *text, size_t len)
 {
     bool newline = level != ENGINE_LEVEL_RAW;
     while (len > 0 || newline) {
         char line[LIMIT_CONSOLE_CHUNK_BYTES];
+        int r = host_make_room(h);
+        if (r < 0)
+            return r;
         size_t n = chunk_of(text, len);
         Stillpoint__Worker__Console console = STILLPOINT__WORKER__CONSOLE__INIT;
         console.data = (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)text};
@@ -49,4 +52,5 @@ void console_write(struct host *h, enum engine_stream stream, enum engine_level 
         fact.console = &console;
         host_sent(h, daemon_channel_send(h->channel, &fact, -1));
     }
+    return 0;
 }

@@ -29,9 +29,18 @@ static bool not_congested(void *userdata)
     return !daemon_channel_congested(userdata);
 }
 
+int host_make_room(struct host *h)
+{
+    if (!safepoint_may_wait(h->safepoint) && daemon_channel_congested(h->channel))
+        return -EWOULDBLOCK;
+    safepoint_expect_fact(h->safepoint);
+    return 0;
+}
+
 void host_settle(struct host *h)
 {
-    safepoint_wait(h->safepoint, not_congested, h->channel);
+    if (safepoint_may_wait(h->safepoint))
+        safepoint_wait(h->safepoint, not_congested, h->channel);
 }
 
 void host_sent(struct host *h, int r)
@@ -54,10 +63,13 @@ void host_say_ready(struct host *h)
     host_sent(h, daemon_channel_send(h->channel, &fact, -1));
 }
 
-void host_sleep_until(struct host *h, uint64_t deadline_ns)
+int host_sleep_until(struct host *h, uint64_t deadline_ns)
 {
+    if (!safepoint_may_wait(h->safepoint))
+        return -EWOULDBLOCK;
     host_say_ready(h);
     safepoint_sleep(h->safepoint, deadline_ns);
+    return 0;
 }
 
 /* ---- engine_host_ops */
@@ -65,6 +77,8 @@ void host_sleep_until(struct host *h, uint64_t deadline_ns)
 static int op_safe_point(void *userdata)
 {
     struct host *h = userdata;
+    if (safepoint_is_evaluating(h->safepoint))
+        return safepoint_may_evaluate(h->safepoint) ? 0 : ENGINE_TERMINATED;
     safepoint_poll(h->safepoint);
     return 0;
 }
@@ -72,8 +86,7 @@ static int op_safe_point(void *userdata)
 static int op_write(void *userdata, enum engine_stream stream, enum engine_level level,
                     const char *text, size_t len)
 {
-    console_write(userdata, stream, level, text, len);
-    return 0;
+    return console_write(userdata, stream, level, text, len);
 }
 
 static uint64_t op_now_ns(void *userdata)
@@ -101,14 +114,15 @@ static void op_timer_cancel(void *userdata, uint64_t id)
 
 static int op_sleep_until(void *userdata, uint64_t deadline_ns)
 {
-    host_sleep_until(userdata, deadline_ns);
-    return 0;
+    return host_sleep_until(userdata, deadline_ns);
 }
 
 static int op_import_request(void *userdata, uint64_t import_id, const char *path)
 {
     struct host *h = userdata;
-    int r = imports_request(&h->imports, import_id, path);
+    int r = host_make_room(h);
+    if (r == 0)
+        r = imports_request(&h->imports, import_id, path);
     if (r == 0)
         host_settle(h);
     return r;
@@ -118,11 +132,13 @@ static int op_post(void *userdata, const char *json, size_t len)
 {
     static const char dropped[] = "postMessage: the message is too large and was dropped";
     struct host *h = userdata;
-    int r = messages_post(&h->messages, json, len);
+    int r = host_make_room(h);
+    if (r < 0)
+        return r;
+    r = messages_post(&h->messages, json, len);
     if (r == -EMSGSIZE)
-        console_write(h, ENGINE_STDERR, ENGINE_LEVEL_ERROR, dropped, sizeof dropped - 1);
-    else
-        host_sent(h, r);
+        return console_write(h, ENGINE_STDERR, ENGINE_LEVEL_ERROR, dropped, sizeof dropped - 1);
+    host_sent(h, r);
     return 0;
 }
 

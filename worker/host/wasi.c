@@ -20,6 +20,7 @@
 /* __wasi_errno_t */
 enum {
     OK = 0,
+    AGAIN = 6,
     BADF = 8,
     FAULT = 21,
     INVAL = 28,
@@ -271,17 +272,19 @@ static unsigned fd_write(struct call *c)
         const char *text = (const char *)at(c, load_u32(v + 8 * i), 0);
         uint32_t len = load_u32(v + 8 * i + 4);
         if (len > sizeof joined - n_joined) {
-            console_write(c->host, stream, ENGINE_LEVEL_RAW, joined, n_joined);
+            if (console_write(c->host, stream, ENGINE_LEVEL_RAW, joined, n_joined) < 0)
+                return AGAIN;
             n_joined = 0;
         }
-        if (len > sizeof joined) {
-            console_write(c->host, stream, ENGINE_LEVEL_RAW, text, len);
-        } else {
+        if (len <= sizeof joined) {
             memcpy(joined + n_joined, text, len);
             n_joined += len;
+        } else if (console_write(c->host, stream, ENGINE_LEVEL_RAW, text, len) < 0) {
+            return AGAIN;
         }
     }
-    console_write(c->host, stream, ENGINE_LEVEL_RAW, joined, n_joined);
+    if (console_write(c->host, stream, ENGINE_LEVEL_RAW, joined, n_joined) < 0)
+        return AGAIN;
     put_u32(c, c->args[3], (uint32_t)total);
     return OK;
 }
@@ -293,11 +296,13 @@ static bool input_is_there(void *userdata)
 }
 
 /* Waits until there is input, or its end. */
-static void want_input(struct host *h, size_t max_bytes)
+static unsigned want_input(struct host *h, size_t max_bytes)
 {
     struct wasi *w = &h->wasi;
     if (w->input_bytes > 0 || w->input_ended)
-        return;
+        return OK;
+    if (!safepoint_may_wait(h->safepoint))
+        return AGAIN;
     host_say_ready(h);
     Stillpoint__Worker__StdinWanted wanted = STILLPOINT__WORKER__STDIN_WANTED__INIT;
     wanted.has_max_bytes = true;
@@ -309,6 +314,7 @@ static void want_input(struct host *h, size_t max_bytes)
     w->input_wanted = true;
     host_sent(h, daemon_channel_send(h->channel, &fact, -1));
     safepoint_wait(h->safepoint, input_is_there, w);
+    return OK;
 }
 
 static unsigned fd_read(struct call *c)
@@ -322,7 +328,9 @@ static unsigned fd_read(struct call *c)
         return r;
     struct wasi *w = &c->host->wasi;
     if (total > 0)
-        want_input(c->host, total);
+        r = want_input(c->host, total);
+    if (r != OK)
+        return r;
     for (uint64_t i = 0; i < c->args[2] && w->input_bytes > 0; i++) {
         size_t len = load_u32(v + 8 * i + 4);
         if (len > w->input_bytes)
@@ -421,8 +429,8 @@ static unsigned poll_oneoff(struct call *c)
         if (events[i].deadline_ns < earliest)
             earliest = events[i].deadline_ns;
     }
-    if (earliest > 0)
-        host_sleep_until(h, earliest);
+    if (earliest > 0 && host_sleep_until(h, earliest) < 0)
+        return AGAIN;
     uint32_t n = 0;
     for (uint64_t i = 0; i < count; i++)
         if (events[i].deadline_ns <= earliest)

@@ -4,7 +4,7 @@
  * EBADF where it speaks of a descriptor. Owns the arguments and what came from stdin. VM thread.
  *
  * Every guest pointer is an offset into the program's memory, checked before use; a wrong one is
- * EFAULT and changes nothing.
+ * EFAULT and changes nothing. Where guest code must not wait, a call that would is EAGAIN.
  */
 #pragma once
 
