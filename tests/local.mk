@@ -15,6 +15,7 @@ UNIT_TESTS = \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_worker_daemon_channel \
+	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
 	%D%/unit/test_worker_timers \
 	%D%/unit/test_worker_wasi
@@ -57,6 +58,10 @@ WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
 %C%_unit_test_worker_daemon_channel_SOURCES = %D%/unit/test_worker_daemon_channel.c %D%/support/unit.h
 %C%_unit_test_worker_daemon_channel_LDADD = $(WORKER_TEST_LIBS)
 $(%C%_unit_test_worker_daemon_channel_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_worker_look_SOURCES = %D%/unit/test_worker_look.c %D%/support/unit.h
+%C%_unit_test_worker_look_LDADD = $(WORKER_TEST_LIBS)
+$(%C%_unit_test_worker_look_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_worker_one_line_SOURCES = %D%/unit/test_worker_one_line.c %D%/support/unit.h
 %C%_unit_test_worker_one_line_LDADD = $(WORKER_TEST_LIBS)

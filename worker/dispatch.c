@@ -322,6 +322,7 @@ static void idle(struct dispatch *d)
 void dispatch_run(struct dispatch *d)
 {
     inspections_init(&d->inspections, d->ops, d->engine, d->channel, d->safepoint);
+    look_init(&d->look, d->ops, d->engine, d->safepoint, &d->inspections);
     safepoint_on_ask(d->safepoint, serve_inspections, d);
     load(d);
     safepoint_enter(d->safepoint);

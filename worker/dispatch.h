@@ -15,6 +15,7 @@
 #include "worker/engine.h"
 #include "worker/host/host.h"
 #include "worker/inspect.h"
+#include "worker/look.h"
 #include "worker/safepoint.h"
 
 struct dispatch {
@@ -24,6 +25,7 @@ struct dispatch {
     struct safepoint *safepoint;
     struct host *host;
     struct inspections inspections;
+    struct look look;
     bool keep_idle;
     bool program_came;
     struct engine_program program;

@@ -11,100 +11,87 @@
 
 /* What a packet may hold beside the body. */
 #define BODY_INLINE_BYTES (LIMIT_PACKET_BYTES - 2048u)
-/* Two texts and the numbers of a frame, one text and those of a class, with their tags. */
-#define FRAME_BYTES (2u * (LIMIT_INSPECT_TEXT_BYTES + 3) + 32)
-#define CLASS_BYTES (LIMIT_INSPECT_TEXT_BYTES + 3 + 32)
+/* The numbers of a body. */
+#define BODY_OWN_BYTES 128u
 
 /* RLIMIT_FSIZE is LIMIT_JSON_BYTES: a larger memfd would be the worker's end. */
-_Static_assert(LIMIT_INSPECT_FRAMES *FRAME_BYTES + 64 <= LIMIT_INSPECT_BYTES, "a stack fits");
-_Static_assert(LIMIT_INSPECT_CLASSES *CLASS_BYTES + 64 <= LIMIT_INSPECT_BYTES, "a census fits");
 enum { MOST_BYTES = LIMIT_INSPECT_BYTES };
 _Static_assert(MOST_BYTES <= LIMIT_JSON_BYTES, "a memfd may be as large");
 
-static const char other[] = "(other)";
+/* ---- collections */
 
-/* Rows as they come from the engine, in memory of their own. */
-struct answer {
-    int error; /* negative errno: a row was lost */
-    uint64_t before_bytes, after_bytes;
-    Stillpoint__Worker__ClassCount *classes;
-    size_t n_classes, size_classes;
-    Stillpoint__Worker__Frame *frames;
-    size_t n_frames, size_frames;
-    bool truncated;
-};
-
-static void answer_done(struct answer *a)
+static int serve_gc(void *userdata, const Stillpoint__Worker__Inspect *m, struct inspect_answer *a)
 {
-    for (size_t i = 0; i < a->n_classes; i++)
-        free(a->classes[i].class_name);
-    for (size_t i = 0; i < a->n_frames; i++) {
-        free(a->frames[i].function);
-        free(a->frames[i].url);
-    }
-    free(a->classes);
-    free(a->frames);
-}
-
-static char *copy_line(const char *text)
-{
-    char line[LIMIT_INSPECT_TEXT_BYTES + 1];
-    return strdup(one_line(text ? text : "", line, sizeof line));
-}
-
-/* Room for one more element; NULL, and a->error, if there is none. */
-static void *grow(struct answer *a, void **array, size_t n, size_t *size, size_t element_bytes)
-{
-    if (n == *size) {
-        size_t more = *size ? 2 * *size : 64;
-        void *grown = reallocarray(*array, more, element_bytes);
-        if (!grown) {
-            a->error = -ENOMEM;
-            return NULL;
-        }
-        *array = grown;
-        *size = more;
-    }
-    return (char *)*array + n * element_bytes;
+    (void)m;
+    struct inspections *i = userdata;
+    int r = i->ops->gc(i->engine, &a->body.before_bytes, &a->body.after_bytes);
+    safepoint_publish_heap(i->safepoint);
+    a->body.has_before_bytes = a->body.has_after_bytes = true;
+    return r;
 }
 
 /* ---- census */
 
+static const char other[] = "(other)";
+
+/* Two texts and two numbers of a row, with their tags. */
+#define CLASS_BYTES (LIMIT_INSPECT_TEXT_BYTES + 3 + 32)
+_Static_assert(LIMIT_INSPECT_CLASSES *CLASS_BYTES + 64 <= LIMIT_INSPECT_BYTES, "a census fits");
+
+/* Rows as they come from the engine; there may be many more than are sent. */
+struct census {
+    int error; /* negative errno: a row was lost */
+    struct class_row {
+        char *name;
+        uint64_t count, bytes;
+    } * rows;
+    size_t n, size;
+};
+
 static void on_class(void *userdata, const struct engine_class *class)
 {
-    struct answer *a = userdata;
-    Stillpoint__Worker__ClassCount *c =
-        grow(a, (void **)&a->classes, a->n_classes, &a->size_classes, sizeof *c);
-    if (!c)
-        return;
-    *c = (Stillpoint__Worker__ClassCount)STILLPOINT__WORKER__CLASS_COUNT__INIT;
-    c->class_name = copy_line(class->name);
-    if (!c->class_name) {
-        a->error = -ENOMEM;
+    struct census *c = userdata;
+    char line[LIMIT_INSPECT_TEXT_BYTES + 1];
+    if (c->n == c->size) {
+        size_t more = c->size ? 2 * c->size : 64;
+        struct class_row *grown = reallocarray(c->rows, more, sizeof *grown);
+        if (!grown) {
+            c->error = -ENOMEM;
+            return;
+        }
+        c->rows = grown;
+        c->size = more;
+    }
+    char *name = strdup(one_line(class->name, line, sizeof line));
+    if (!name) {
+        c->error = -ENOMEM;
         return;
     }
-    c->has_count = c->has_bytes = true;
-    c->count = class->count;
-    c->bytes = class->bytes;
-    a->n_classes++;
+    c->rows[c->n++] = (struct class_row){name, class->count, class->bytes};
+}
+
+static void census_done(struct census *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        free(c->rows[i].name);
+    free(c->rows);
 }
 
 /* Most bytes first; equal ones by name, so that two answers compare. */
-static bool comes_before(const Stillpoint__Worker__ClassCount *x,
-                         const Stillpoint__Worker__ClassCount *y)
+static bool comes_before(const struct class_row *x, const struct class_row *y)
 {
-    return x->bytes != y->bytes ? x->bytes > y->bytes : strcmp(x->class_name, y->class_name) < 0;
+    return x->bytes != y->bytes ? x->bytes > y->bytes : strcmp(x->name, y->name) < 0;
 }
 
 /* Lets the element at `at` sink into the heap of n, whose root is the one that comes last. */
-static void sink(Stillpoint__Worker__ClassCount *c, size_t at, size_t n)
+static void sink(struct class_row *c, size_t at, size_t n)
 {
     for (size_t child; (child = 2 * at + 1) < n; at = child) {
         if (child + 1 < n && comes_before(&c[child], &c[child + 1]))
             child++;
         if (!comes_before(&c[at], &c[child]))
             return;
-        Stillpoint__Worker__ClassCount moved = c[at];
+        struct class_row moved = c[at];
         c[at] = c[child];
         c[child] = moved;
     }
@@ -112,60 +99,100 @@ static void sink(Stillpoint__Worker__ClassCount *c, size_t at, size_t n)
 
 /* A heap sort: qsort() of the C library asks the kernel how much memory there is, and that is a
  * system call which a worker has not. */
-static void sort_classes(Stillpoint__Worker__ClassCount *c, size_t n)
+static void sort_classes(struct class_row *c, size_t n)
 {
     for (size_t i = n / 2; i-- > 0;)
         sink(c, i, n);
     while (n-- > 1) {
-        Stillpoint__Worker__ClassCount last = c[0];
+        struct class_row last = c[0];
         c[0] = c[n];
         c[n] = last;
         sink(c, 0, n);
     }
 }
 
-/* The smallest classes into one row, if there are too many. */
-static int fold_classes(struct answer *a)
+static void put_class(struct inspect_answer *a, const char *name, uint64_t count, uint64_t bytes)
 {
-    sort_classes(a->classes, a->n_classes);
-    if (a->n_classes <= LIMIT_INSPECT_CLASSES)
-        return 0;
-    Stillpoint__Worker__ClassCount *rest = &a->classes[LIMIT_INSPECT_CLASSES - 1];
-    char *name = strdup(other);
-    if (!name)
-        return -ENOMEM;
-    free(rest->class_name);
-    rest->class_name = name;
-    for (size_t i = LIMIT_INSPECT_CLASSES; i < a->n_classes; i++) {
-        rest->count += a->classes[i].count;
-        rest->bytes += a->classes[i].bytes;
-        free(a->classes[i].class_name);
+    Stillpoint__Worker__ClassCount *m = shown_array(&a->shown, 1, sizeof *m);
+    char *line = shown_line(&a->shown, name, LIMIT_INSPECT_TEXT_BYTES);
+    if (!m || !line)
+        return;
+    stillpoint__worker__class_count__init(m);
+    m->class_name = line;
+    m->has_count = m->has_bytes = true;
+    m->count = count;
+    m->bytes = bytes;
+    a->body.classes[a->body.n_classes++] = m;
+}
+
+/* The largest classes, and the others in one row. */
+static void put_classes(struct inspect_answer *a, struct census *c)
+{
+    bool all = c->n <= LIMIT_INSPECT_CLASSES;
+    size_t n = all ? c->n : LIMIT_INSPECT_CLASSES - 1;
+    uint64_t count = 0, bytes = 0;
+    sort_classes(c->rows, c->n);
+    for (size_t i = 0; i < n; i++)
+        put_class(a, c->rows[i].name, c->rows[i].count, c->rows[i].bytes);
+    for (size_t i = n; i < c->n; i++) {
+        count += c->rows[i].count;
+        bytes += c->rows[i].bytes;
     }
-    a->n_classes = LIMIT_INSPECT_CLASSES;
-    a->truncated = true;
-    return 0;
+    if (!all)
+        put_class(a, other, count, bytes);
+    a->body.has_truncated = true;
+    a->body.truncated = !all;
+}
+
+static int serve_census(void *userdata, const Stillpoint__Worker__Inspect *m,
+                        struct inspect_answer *a)
+{
+    (void)m;
+    struct inspections *i = userdata;
+    struct census c = {0};
+    a->body.classes = shown_array(&a->shown, LIMIT_INSPECT_CLASSES, sizeof *a->body.classes);
+    int r = i->ops->census(i->engine, on_class, &c);
+    if (r == 0)
+        r = a->body.classes ? c.error : -ENOMEM;
+    if (r == 0)
+        put_classes(a, &c);
+    census_done(&c);
+    return r;
 }
 
 /* ---- stack */
 
 static void on_frame(void *userdata, const struct engine_frame *frame)
 {
-    struct answer *a = userdata;
-    Stillpoint__Worker__Frame *f =
-        grow(a, (void **)&a->frames, a->n_frames, &a->size_frames, sizeof *f);
-    if (!f)
-        return;
-    *f = (Stillpoint__Worker__Frame)STILLPOINT__WORKER__FRAME__INIT;
-    f->function = copy_line(frame->function);
-    f->url = copy_line(frame->url);
-    f->has_kind = f->has_line = f->has_column = f->has_offset = true;
-    f->kind = frame->kind;
-    f->line = frame->line;
-    f->column = frame->column;
-    f->offset = frame->offset;
-    a->n_frames++;
-    if (!f->function || !f->url)
-        a->error = -ENOMEM;
+    struct inspect_answer *a = userdata;
+    Stillpoint__Worker__Frame *m =
+        a->body.n_frames < LIMIT_INSPECT_FRAMES ? shown_frame(&a->shown, frame) : NULL;
+    if (m)
+        a->body.frames[a->body.n_frames++] = m;
+}
+
+static int serve_stack(void *userdata, const Stillpoint__Worker__Inspect *m,
+                       struct inspect_answer *a)
+{
+    (void)m;
+    struct inspections *i = userdata;
+    bool truncated = false;
+    a->body.frames = shown_array(&a->shown, LIMIT_INSPECT_FRAMES, sizeof *a->body.frames);
+    if (!a->body.frames)
+        return -ENOMEM;
+    int r = i->ops->stack(i->engine, LIMIT_INSPECT_FRAMES, on_frame, a, &truncated);
+    a->body.has_truncated = true;
+    a->body.truncated = truncated || a->shown.full;
+    return r;
+}
+
+/* ---- nothing */
+
+static int serve_park(void *userdata, const Stillpoint__Worker__Inspect *m,
+                      struct inspect_answer *a)
+{
+    (void)userdata, (void)m, (void)a;
+    return 0;
 }
 
 /* ---- answers */
@@ -181,11 +208,19 @@ static int send_inspected(struct inspections *i, Stillpoint__Worker__Inspected *
     return daemon_channel_send(i->channel, &fact, memfd);
 }
 
-static int send_error(struct inspections *i, uint64_t request, const char *why)
+/* The answer, if there is one, says which hooks could not be set. */
+static int send_error(struct inspections *i, uint64_t request, const char *why,
+                      const struct inspect_answer *a)
 {
-    char line[LIMIT_INSPECT_TEXT_BYTES + 1];
+    char line[LIMIT_DETAIL_BYTES + 1];
     Stillpoint__Worker__Inspected m = STILLPOINT__WORKER__INSPECTED__INIT;
+    Stillpoint__Worker__InspectedBody body = STILLPOINT__WORKER__INSPECTED_BODY__INIT;
     m.error = one_line(why, line, sizeof line);
+    if (a && a->body.n_failed_hooks > 0) {
+        body.n_failed_hooks = a->body.n_failed_hooks;
+        body.failed_hooks = a->body.failed_hooks;
+        m.body = &body;
+    }
     return send_inspected(i, &m, request, -1);
 }
 
@@ -210,93 +245,75 @@ static int send_body(struct inspections *i, uint64_t request,
     } else {
         memfd = body_memfd(body, len);
         if (memfd < 0)
-            return send_error(i, request, strerror(-memfd));
+            return send_error(i, request, strerror(-memfd), NULL);
         m.has_in_memfd = m.in_memfd = true;
     }
     return send_inspected(i, &m, request, memfd);
 }
 
-static int send_answer(struct inspections *i, const struct inspection *x, struct answer *a)
+static int serve_one(struct inspections *i, const Stillpoint__Worker__Inspect *m)
 {
-    Stillpoint__Worker__InspectedBody body = STILLPOINT__WORKER__INSPECTED_BODY__INIT;
-    _cleanup_free_ Stillpoint__Worker__ClassCount **classes =
-        calloc(a->n_classes + 1, sizeof *classes);
-    _cleanup_free_ Stillpoint__Worker__Frame **frames = calloc(a->n_frames + 1, sizeof *frames);
-    if (!classes || !frames)
-        return send_error(i, x->request, strerror(ENOMEM));
-    for (size_t n = 0; n < a->n_classes; n++)
-        classes[n] = &a->classes[n];
-    for (size_t n = 0; n < a->n_frames; n++)
-        frames[n] = &a->frames[n];
-    if (x->kind == INSPECT_GC) {
-        body.has_before_bytes = body.has_after_bytes = true;
-        body.before_bytes = a->before_bytes;
-        body.after_bytes = a->after_bytes;
-    }
-    body.n_classes = a->n_classes;
-    body.classes = classes;
-    body.n_frames = a->n_frames;
-    body.frames = frames;
-    body.has_truncated = body.truncated = a->truncated;
-    return send_body(i, x->request, &body);
-}
-
-static int ask_engine(struct inspections *i, enum inspect_kind kind, struct answer *a)
-{
-    int r = 0;
-    switch (kind) {
-    case INSPECT_GC:
-        r = i->ops->gc(i->engine, &a->before_bytes, &a->after_bytes);
-        safepoint_publish_heap(i->safepoint);
-        break;
-    case INSPECT_CENSUS:
-        r = i->ops->census(i->engine, on_class, a);
-        if (r == 0 && a->error == 0)
-            r = fold_classes(a);
-        break;
-    case INSPECT_STACK:
-        r = i->ops->stack(i->engine, LIMIT_INSPECT_FRAMES, on_frame, a, &a->truncated);
-        break;
-    case INSPECT_PARK:
-        break;
-    default:
-        r = -EOPNOTSUPP;
-    }
-    return r < 0 ? r : a->error;
-}
-
-static int serve_one(struct inspections *i, const struct inspection *x)
-{
-    struct answer a = {0};
-    int r = ask_engine(i, (enum inspect_kind)x->kind, &a);
-    if (r == -EOPNOTSUPP)
-        r = send_error(i, x->request, "this worker cannot answer that kind of request");
-    else if (r < 0)
-        r = send_error(i, x->request, strerror(-r));
+    struct inspect_answer a = {.body = STILLPOINT__WORKER__INSPECTED_BODY__INIT};
+    const struct inspect_server *s = m->kind < INSPECT_KINDS ? &i->servers[m->kind] : NULL;
+    if (!s || !s->serve)
+        return send_error(i, m->request, "this worker cannot answer that kind of request", NULL);
+    shown_init(&a.shown, LIMIT_INSPECT_BYTES - BODY_OWN_BYTES);
+    int r = s->serve(s->userdata, m, &a);
+    if (r == 0)
+        r = a.shown.error;
+    if (r < 0)
+        r = send_error(i, m->request, a.why ? a.why : strerror(-r), &a);
     else
-        r = send_answer(i, x, &a);
-    answer_done(&a);
+        r = send_body(i, m->request, &a.body);
+    shown_done(&a.shown);
     return r;
 }
+
+/* ---- the queue */
 
 void inspections_init(struct inspections *i, const struct engine_ops *ops, struct engine *engine,
                       struct daemon_channel *channel, struct safepoint *safepoint)
 {
     *i = (struct inspections){
         .ops = ops, .engine = engine, .channel = channel, .safepoint = safepoint};
+    inspections_on(i, INSPECT_GC, serve_gc, i);
+    inspections_on(i, INSPECT_CENSUS, serve_census, i);
+    inspections_on(i, INSPECT_STACK, serve_stack, i);
+    inspections_on(i, INSPECT_PARK, serve_park, i);
+}
+
+void inspections_on(struct inspections *i, enum inspect_kind kind, inspect_serve *serve,
+                    void *userdata)
+{
+    i->servers[kind] = (struct inspect_server){serve, userdata};
+}
+
+static Stillpoint__Worker__Inspect *copy_of(const Stillpoint__Worker__Inspect *m)
+{
+    size_t len = stillpoint__worker__inspect__get_packed_size(m);
+    _cleanup_free_ uint8_t *packed = malloc(len + 1);
+    if (!packed)
+        return NULL;
+    stillpoint__worker__inspect__pack(m, packed);
+    return stillpoint__worker__inspect__unpack(NULL, len, packed);
 }
 
 int inspections_push(struct inspections *i, const Stillpoint__Worker__Inspect *m)
 {
+    if (m->kind == INSPECT_SET_HOOKS && i->safepoint->state == SHM_STARTING)
+        return serve_one(i, m);
     if (i->n == LIMIT_INSPECTS_QUEUED)
-        return send_error(i, m->request, "too many requests wait in this VM");
-    i->waiting[i->n++] = (struct inspection){.request = m->request, .kind = m->kind};
+        return send_error(i, m->request, "too many requests wait in this VM", NULL);
+    Stillpoint__Worker__Inspect *copy = copy_of(m);
+    if (!copy)
+        return send_error(i, m->request, strerror(ENOMEM), NULL);
+    i->waiting[i->n++] = copy;
     return 0;
 }
 
-static struct inspection take_first(struct inspections *i)
+static Stillpoint__Worker__Inspect *take_first(struct inspections *i)
 {
-    struct inspection first = i->waiting[0];
+    Stillpoint__Worker__Inspect *first = i->waiting[0];
     i->n--;
     memmove(i->waiting, i->waiting + 1, i->n * sizeof *i->waiting);
     return first;
@@ -306,8 +323,9 @@ int inspections_serve(struct inspections *i)
 {
     int r = 0;
     while (r == 0 && i->n > 0) {
-        struct inspection x = take_first(i);
-        r = serve_one(i, &x);
+        Stillpoint__Worker__Inspect *m = take_first(i);
+        r = serve_one(i, m);
+        stillpoint__worker__inspect__free_unpacked(m, NULL);
     }
     return r;
 }
@@ -315,7 +333,10 @@ int inspections_serve(struct inspections *i)
 int inspections_refuse(struct inspections *i, const char *why)
 {
     int r = 0;
-    while (r == 0 && i->n > 0)
-        r = send_error(i, take_first(i).request, why);
+    while (r == 0 && i->n > 0) {
+        Stillpoint__Worker__Inspect *m = take_first(i);
+        r = send_error(i, m->request, why, NULL);
+        stillpoint__worker__inspect__free_unpacked(m, NULL);
+    }
     return r;
 }

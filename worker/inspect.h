@@ -1,7 +1,7 @@
 /*
- * inspect.h: what the daemon asks of a parked VM (Inspect): a collection, a census, its stack, or
- * only that it be parked. It owns the requests that wait for the VM to come to its gate, and makes
- * their answers: texts that the daemon's door lets pass, bounded, in a memfd where they are large.
+ * inspect.h: what the daemon asks of a parked VM (Inspect). It owns the requests that wait for the
+ * VM to come to its gate, finds who serves each kind, and sends the answers: bounded, in a memfd
+ * where they are large. Serves itself: a collection, a census, a stack, or only that it be parked.
  *
  * Worker, VM thread. Each request that was pushed gets exactly one Inspected, but where the VM ends
  * before: Exiting is the last fact.
@@ -15,6 +15,7 @@
 #include "worker/daemon_channel.h"
 #include "worker/engine.h"
 #include "worker/safepoint.h"
+#include "worker/shown.h"
 
 /** What `Inspect.kind` means; the first three are those of api.proto's InspectKind. */
 enum inspect_kind {
@@ -22,24 +23,61 @@ enum inspect_kind {
     INSPECT_CENSUS = 2,
     INSPECT_STACK = 3,
     INSPECT_PARK = 4, /**< nothing: the answer says that the VM is parked */
+    INSPECT_SET_HOOKS = 5,
+    INSPECT_FRAMES = 6, /**< this and what follows: look.h, but the last */
+    INSPECT_SCOPES = 7,
+    INSPECT_VARIABLES = 8,
+    INSPECT_EVALUATE = 9,
+    INSPECT_ASSIGN = 10,
+    INSPECT_SOURCES = 11,
+    INSPECT_READ_SOURCE = 12,
+    INSPECT_POSITIONS = 13,
+    INSPECT_MEMORY = 14,
+    INSPECT_STEP = 15,
+    INSPECT_KINDS
 };
+
+/** An answer while it is made. */
+struct inspect_answer {
+    Stillpoint__Worker__InspectedBody body;
+    struct shown shown; /**< owns what the body points to, and knows how much room is left */
+    /** With a failure: why, for people, on one line or not; NULL: what errno says. */
+    const char *why;
+    char text[128]; /**< for a `why` that is put together */
+};
+
+/**
+ * Serves one request, with status parked, or, of a VM that has not started, before its program is
+ * there. Fills the body; sends nothing. Returns 0 or negative errno: then nothing of the body is
+ * sent but `failed_hooks`.
+ */
+typedef int inspect_serve(void *userdata, const Stillpoint__Worker__Inspect *m,
+                          struct inspect_answer *a);
 
 struct inspections {
     const struct engine_ops *ops;
     struct engine *engine;
     struct daemon_channel *channel;
     struct safepoint *safepoint;
-    struct inspection {
-        uint64_t request;
-        uint32_t kind;
-    } waiting[LIMIT_INSPECTS_QUEUED]; /**< oldest first */
+    struct inspect_server {
+        inspect_serve *serve;
+        void *userdata;
+    } servers[INSPECT_KINDS];
+    Stillpoint__Worker__Inspect *waiting[LIMIT_INSPECTS_QUEUED]; /**< oldest first */
     size_t n;
 };
 
 void inspections_init(struct inspections *i, const struct engine_ops *ops, struct engine *engine,
                       struct daemon_channel *channel, struct safepoint *safepoint);
+/** Who serves this kind. */
+void inspections_on(struct inspections *i, enum inspect_kind kind, inspect_serve *serve,
+                    void *userdata);
 
-/** Takes one request. One that finds no room is answered now. Returns 0 or negative errno. */
+/**
+ * Takes a copy of one request. One that finds no room is answered now, and so is one for hooks
+ * while the VM is starting: they have to be there before its first script. Returns 0 or negative
+ * errno.
+ */
 int inspections_push(struct inspections *i, const Stillpoint__Worker__Inspect *m);
 /** Serves all that wait, with status parked: takes as long as the engine does. Returns as push. */
 int inspections_serve(struct inspections *i);

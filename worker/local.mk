@@ -13,10 +13,12 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/host/wasi.c %D%/host/wasi.h \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/lockdown.c %D%/lockdown.h \
+	%D%/look.c %D%/look.h \
 	%D%/one_line.c %D%/one_line.h \
 	%D%/safepoint.c %D%/safepoint.h \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/seccomp_table.c %D%/seccomp_table.h \
+	%D%/shown.c %D%/shown.h \
 	%D%/zygote.c %D%/zygote.h
 %C%_libworker_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(SECCOMP_CFLAGS)
 %C%_libworker_a_CFLAGS = $(AM_CFLAGS) -pthread
