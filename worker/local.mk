@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libworker.a
 %C%_libworker_a_SOURCES = \
 	%D%/birth.c %D%/birth.h \
+	%D%/condition.c %D%/condition.h \
 	%D%/daemon_channel.c %D%/daemon_channel.h \
 	%D%/dispatch.c %D%/dispatch.h \
 	%D%/engine.h %D%/engine_debug.h \
