@@ -1,6 +1,7 @@
 #include "gate.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "futex.h"
@@ -267,14 +268,34 @@ uint64_t gate_clock_ns(struct gate *g)
     return g->clock_floor_ns;
 }
 
-bool gate_wait_poke(const struct gate *g, uint32_t *seen, uint64_t timeout_ns)
+bool gate_wait_poke(struct gate *g, uint32_t *seen, uint64_t timeout_ns)
 {
     uint32_t poke;
-    while ((poke = SHM_LOAD(&g->command->poke)) == *seen)
+    while ((poke = SHM_LOAD(&g->command->poke)) == *seen) {
+        /* Partner: gate_wake_watcher(), which wakes until it sees this. */
+        uint32_t wakes = atomic_load(&g->wakes);
+        if (atomic_exchange(&g->wakes_seen, wakes) != wakes)
+            return false;
         if (futex_wait(&g->command->poke, poke, timeout_ns) == -ETIMEDOUT)
             return false;
+    }
     *seen = poke;
     return true;
+}
+
+void gate_wake_watcher(struct gate *g)
+{
+    uint32_t wakes = atomic_fetch_add(&g->wakes, 1) + 1;
+    while (atomic_load(&g->wakes_seen) != wakes) {
+        /* The kernel only looks at the address. */
+        futex_wake((_Atomic uint32_t *)(uintptr_t)&g->command->poke, 1);
+        sched_yield();
+    }
+}
+
+bool gate_is_running(const struct gate *g)
+{
+    return shm_status_state(SHM_LOAD(&g->status->word)) == SHM_RUNNING;
 }
 
 bool gate_is_late(const struct gate *g)

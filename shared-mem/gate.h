@@ -4,7 +4,7 @@
  * gate_leave(). Its twin in the daemon is stop.h; the words are in layout.h.
  *
  * Process and thread: one gate in a worker, used by the VM's thread alone, but for the functions
- * marked [watcher], which only read the command and world pages.
+ * marked [watcher], which only read the pages.
  *
  * Invariants
  *  - status = running whenever guest code may execute; it was stored, and world and command word
@@ -47,6 +47,8 @@ struct gate {
     int (*serve)(void *userdata);
     void *userdata;
     uint64_t pause;              /**< number of the last pause, kept here too */
+    _Atomic uint32_t wakes;      /**< of the watcher, by gate_wake_watcher() */
+    _Atomic uint32_t wakes_seen; /**< by the watcher */
     _Atomic uint64_t evaluating; /**< the evaluation that runs, 0: none; the watcher reads it */
 };
 
@@ -99,9 +101,16 @@ uint64_t gate_clock_ns(struct gate *g);
 
 /**
  * [watcher] Waits until the poke number differs from *seen and stores it there, for at most
- * timeout_ns (UINT64_MAX: for ever). Returns whether it differed.
+ * timeout_ns (UINT64_MAX: for ever), or until it is woken. Returns whether it differed.
  */
-bool gate_wait_poke(const struct gate *g, uint32_t *seen, uint64_t timeout_ns);
+bool gate_wait_poke(struct gate *g, uint32_t *seen, uint64_t timeout_ns);
+/**
+ * VM's thread: has gate_wait_poke() return, though nobody poked. Waits until the watcher says that
+ * it will: the word that it sleeps on is the daemon's, so a wake alone could come too early.
+ */
+void gate_wake_watcher(struct gate *g);
+/** [watcher] Whether the VM runs, as it says itself. */
+bool gate_is_running(const struct gate *g);
 /** [watcher] True while the VM is to be brought to a safe point: closed gate, and it still runs; or
  * it evaluates what the daemon has withdrawn. */
 bool gate_is_late(const struct gate *g);

@@ -20,6 +20,8 @@
  * delivered has parked the VM, and asking twice before delivery delivers once. (It matters: see
  * docs/decisions.) */
 #define ASK_AGAIN_NS 20000000u
+#define INTERRUPT_AGAIN_NS 4000000000ull
+#define INTERRUPT_AGAIN_MOST_NS 64000000000ull
 
 void safepoint_orphaned(void)
 {
@@ -96,23 +98,54 @@ static void match_tick(void)
     (void)slice_request(ticks * tick_ns - tick_ns / 32, getpriority(PRIO_PROCESS, 0));
 }
 
+static uint64_t until(uint64_t due_ns, uint64_t now_ns)
+{
+    return due_ns == UINT64_MAX ? UINT64_MAX : due_ns > now_ns ? due_ns - now_ns : 0;
+}
+
+/* The interrupts that the VM thread asked for; `at_ns` is what they were planned by. */
+struct appointment {
+    uint64_t at_ns, due_ns, again_ns;
+};
+
+static void keep_appointment(struct safepoint *s, struct appointment *a, uint64_t now_ns)
+{
+    uint64_t at_ns = atomic_load(&s->interrupt_at_ns);
+    if (at_ns != a->at_ns)
+        *a = (struct appointment){at_ns, at_ns == 0 ? UINT64_MAX : at_ns, INTERRUPT_AGAIN_NS};
+    if (now_ns < a->due_ns)
+        return;
+    /* One that does not run passes its gate before it does. */
+    if (gate_is_running(&s->gate))
+        s->ops->interrupt(s->engine);
+    a->due_ns = now_ns + a->again_ns;
+    a->again_ns =
+        4 * a->again_ns < INTERRUPT_AGAIN_MOST_NS ? 4 * a->again_ns : INTERRUPT_AGAIN_MOST_NS;
+}
+
 static void *watch(void *userdata)
 {
     struct safepoint *s = userdata;
     uint32_t seen = 0; /* a poke before our start is seen too */
-    uint64_t again_ns = UINT64_MAX;
+    uint64_t late_due_ns = UINT64_MAX, again_ns = 0, now_ns = shm_now_ns();
+    struct appointment appointment = {.due_ns = UINT64_MAX};
     quicken();
     sem_post(&s->watching);
     for (;;) {
-        /* Poked, or time to look whether the last interrupt has arrived. */
-        if (gate_wait_poke(&s->gate, &seen, again_ns))
+        uint64_t due_ns = late_due_ns < appointment.due_ns ? late_due_ns : appointment.due_ns;
+        bool poked = gate_wait_poke(&s->gate, &seen, until(due_ns, now_ns));
+        now_ns = shm_now_ns();
+        if (poked)
             again_ns = ASK_AGAIN_NS;
-        else
+        /* Poked, or time to look whether the last interrupt has arrived. */
+        if (poked || now_ns >= late_due_ns) {
+            bool late = gate_is_late(&s->gate);
+            if (late)
+                s->ops->interrupt(s->engine);
+            late_due_ns = late ? now_ns + again_ns : UINT64_MAX;
             again_ns *= 2;
-        if (gate_is_late(&s->gate))
-            s->ops->interrupt(s->engine);
-        else
-            again_ns = UINT64_MAX;
+        }
+        keep_appointment(s, &appointment, now_ns);
     }
     return NULL;
 }
@@ -149,10 +182,23 @@ static void publish(struct safepoint *s)
 /* After each return from the gate: if the engine was looked at, that was in a park that is over. */
 static void went_on(struct safepoint *s)
 {
-    if (!s->looked)
-        return;
+    if (s->looked)
+        s->ops->debug->resume(s->engine);
     s->looked = false;
-    s->ops->debug->resume(s->engine);
+    if (s->go_on)
+        s->go_on(s->go_on_userdata);
+}
+
+void safepoint_on_going_on(struct safepoint *s, void (*go_on)(void *), void *userdata)
+{
+    s->go_on = go_on;
+    s->go_on_userdata = userdata;
+}
+
+void safepoint_interrupt_at(struct safepoint *s, uint64_t mono_ns)
+{
+    if (atomic_exchange(&s->interrupt_at_ns, mono_ns) != mono_ns && mono_ns != 0)
+        gate_wake_watcher(&s->gate);
 }
 
 void safepoint_looked(struct safepoint *s)
@@ -184,17 +230,32 @@ void safepoint_poll(struct safepoint *s)
     went_on(s);
 }
 
+void safepoint_pause(struct safepoint *s, int (*announce)(void *, uint64_t), void *userdata)
+{
+    publish(s);
+    (void)gate_pause(&s->gate, announce, userdata);
+    went_on(s);
+}
+
+uint64_t safepoint_next_pause(const struct safepoint *s)
+{
+    return s->gate.pause + 1;
+}
+
 int safepoint_evaluate(struct safepoint *s, uint64_t evaluation)
 {
     int r = gate_evaluate(&s->gate, evaluation);
-    if (r == 0)
-        s->evaluating = s->no_waits = true;
-    return r;
+    if (r < 0)
+        return r;
+    s->no_waits_before = s->no_waits;
+    s->evaluating = s->no_waits = true;
+    return 0;
 }
 
 void safepoint_evaluated(struct safepoint *s)
 {
-    s->evaluating = s->no_waits = false;
+    s->evaluating = false;
+    s->no_waits = s->no_waits_before;
     publish(s);
     gate_evaluated(&s->gate);
 }

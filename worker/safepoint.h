@@ -31,9 +31,13 @@ struct safepoint {
     struct engine *engine;
     void (*serve)(void *userdata); /**< see safepoint_on_ask() */
     void *serve_userdata;
-    bool looked;     /**< the engine was looked at since the VM has parked */
-    bool evaluating; /**< guest code runs behind the closed gate, and must not come to it */
-    bool no_waits;   /**< guest code runs that must not wait */
+    void (*go_on)(void *userdata); /**< see safepoint_on_going_on() */
+    void *go_on_userdata;
+    _Atomic uint64_t interrupt_at_ns; /**< see safepoint_interrupt_at() */
+    bool looked;                      /**< the engine was looked at since the VM has parked */
+    bool evaluating;      /**< guest code runs behind the closed gate, and must not come to it */
+    bool no_waits;        /**< guest code runs that must not wait */
+    bool no_waits_before; /**< the evaluation */
     pthread_t watcher;
     sem_t watching;
 };
@@ -55,6 +59,14 @@ void safepoint_on_ask(struct safepoint *s, void (*serve)(void *userdata), void *
  */
 void safepoint_ask(struct safepoint *s);
 bool safepoint_is_asked(const struct safepoint *s);
+/** Called whenever the VM has passed its gate, before any guest code. */
+void safepoint_on_going_on(struct safepoint *s, void (*go_on)(void *userdata), void *userdata);
+
+/**
+ * Has the watcher interrupt a VM that runs at this time (CLOCK_MONOTONIC), and if that changes
+ * nothing again 4, 16, 64, 64, … seconds later. 0: no longer.
+ */
+void safepoint_interrupt_at(struct safepoint *s, uint64_t mono_ns);
 
 /** The engine's bytes into the status page, as every change of the state does. */
 void safepoint_publish_heap(struct safepoint *s);
@@ -65,6 +77,11 @@ void safepoint_enter(struct safepoint *s);
 void safepoint_leave(struct safepoint *s, enum shm_state state);
 /** Inside or between guest code: likewise. */
 void safepoint_poll(struct safepoint *s);
+/** Inside guest code: parks until the daemon has answered; see gate_pause(). */
+void safepoint_pause(struct safepoint *s, int (*announce)(void *userdata, uint64_t pause),
+                     void *userdata);
+/** The number that the next pause will have. */
+uint64_t safepoint_next_pause(const struct safepoint *s);
 
 /**
  * In serve(): guest code may run for the evaluation of this number, until safepoint_evaluated().
