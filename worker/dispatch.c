@@ -92,12 +92,20 @@ int dispatch_command(void *userdata, const Stillpoint__Worker__Command *m, int *
                                  m->answer_stdin->data.len);
     case STILLPOINT__WORKER__COMMAND__BODY_INSPECT:
         return take_inspect(d, m->inspect);
+    case STILLPOINT__WORKER__COMMAND__BODY_ANSWER_PAUSE:
+        return pause_answered(&d->pauses, m->answer_pause);
     default:
         return -EPROTO;
     }
 }
 
 /* ---- inspections: behind the gate, parked; see safepoint_ask() */
+
+static void went_on(void *userdata)
+{
+    struct dispatch *d = userdata;
+    auditors_look_at_budgets(&d->auditors);
+}
 
 static void serve_inspections(void *userdata)
 {
@@ -323,9 +331,15 @@ void dispatch_run(struct dispatch *d)
 {
     inspections_init(&d->inspections, d->ops, d->engine, d->channel, d->safepoint);
     look_init(&d->look, d->ops, d->engine, d->safepoint, &d->inspections);
+    pauses_init(&d->pauses, d->host);
+    auditors_init(&d->auditors, d->ops, d->engine, d->host, &d->pauses);
+    auditors_serve(&d->auditors, &d->inspections);
+    d->host->auditors = &d->auditors;
     safepoint_on_ask(d->safepoint, serve_inspections, d);
+    safepoint_on_going_on(d->safepoint, went_on, d);
     load(d);
     safepoint_enter(d->safepoint);
+    auditors_start(&d->auditors);
     judge(d, d->ops->run(d->engine));
     for (;;) {
         turn(d);

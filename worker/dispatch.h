@@ -11,11 +11,13 @@
 
 #include <stdbool.h>
 
+#include "worker/auditor.h"
 #include "worker/daemon_channel.h"
 #include "worker/engine.h"
 #include "worker/host/host.h"
 #include "worker/inspect.h"
 #include "worker/look.h"
+#include "worker/pause.h"
 #include "worker/safepoint.h"
 
 struct dispatch {
@@ -26,6 +28,8 @@ struct dispatch {
     struct host *host;
     struct inspections inspections;
     struct look look;
+    struct pauses pauses;
+    struct auditors auditors;
     bool keep_idle;
     bool program_came;
     struct engine_program program;

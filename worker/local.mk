@@ -1,11 +1,15 @@
 # The worker programs: one C part, and exactly one engine each.
 noinst_LIBRARIES += %D%/libworker.a
 %C%_libworker_a_SOURCES = \
+	%D%/audit_table.c %D%/audit_table.h \
+	%D%/auditor.c %D%/auditor.h \
 	%D%/birth.c %D%/birth.h \
+	%D%/capture.c %D%/capture.h \
 	%D%/condition.c %D%/condition.h \
 	%D%/daemon_channel.c %D%/daemon_channel.h \
 	%D%/dispatch.c %D%/dispatch.h \
 	%D%/engine.h %D%/engine_debug.h \
+	%D%/hook.c %D%/hook.h \
 	%D%/host/console.c \
 	%D%/host/host.c %D%/host/host.h \
 	%D%/host/imports.c %D%/host/imports.h \
@@ -16,10 +20,12 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/lockdown.c %D%/lockdown.h \
 	%D%/look.c %D%/look.h \
 	%D%/one_line.c %D%/one_line.h \
+	%D%/pause.c %D%/pause.h \
 	%D%/safepoint.c %D%/safepoint.h \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/seccomp_table.c %D%/seccomp_table.h \
 	%D%/shown.c %D%/shown.h \
+	%D%/stepper.c %D%/stepper.h \
 	%D%/zygote.c %D%/zygote.h
 %C%_libworker_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(SECCOMP_CFLAGS)
 %C%_libworker_a_CFLAGS = $(AM_CFLAGS) -pthread

@@ -20,6 +20,8 @@
 #include "worker/host/wasi.h"
 #include "worker/safepoint.h"
 
+struct auditors;
+
 struct host {
     struct daemon_channel *channel;
     struct safepoint *safepoint;
@@ -31,6 +33,7 @@ struct host {
     bool loaded;      /**< the engine said so, and it was told on */
     char *load_error; /**< if it cannot be loaded */
     bool said_ready;
+    struct auditors *auditors; /**< NULL: not yet */
 };
 
 extern const struct engine_host_ops host_ops;
