@@ -34,7 +34,8 @@ WORKER_LIBS = %D%/libworker.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(SE
 
 # An engine without a language, for tests.
 noinst_PROGRAMS += stillpoint-worker-fake
-stillpoint_worker_fake_SOURCES = %D%/main.c %D%/engines/fake.c
+stillpoint_worker_fake_SOURCES = %D%/main.c \
+	%D%/engines/fake.c %D%/engines/fake.h %D%/engines/fake_debug.c
 stillpoint_worker_fake_CFLAGS = $(AM_CFLAGS) -pthread
 stillpoint_worker_fake_LDADD = $(WORKER_LIBS)
 

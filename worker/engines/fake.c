@@ -24,57 +24,41 @@
  *   fail TEXT · oom · exit CODE  ends
  *   crash                        a real fault
  *   syscall NUMBER [ARGUMENTS]   makes that system call and prints its result
+ *   function NAME … end          is run when it is called, as a frame of its own
+ *   call NAME [SCRIPT]           calls it, as code of that script
+ *   try NAME                     likewise, and catches what it throws
+ *   repeat COUNT NAME            calls it so often; `i` counts; a loop head before each
+ *   yield · await · next         leaves a frame that goes on later; goes on with it
+ *   return [VALUE] · throw VALUE leaves it for good
+ *   let NAME VALUE · show NAME   a variable of the frame
+ *   debugger · promise · settle VALUE   what they say
+ *   realm · script REALM PATH    makes one; a script has the program's lines
+ *   gone realm ID · gone script ID      is no more
+ *   observed                     prints how much is observed, and how often the engine was resumed
+ *   refuse COUNT                 from now on only so many more things can be observed
  *
  * As functions a caller finds `echo` (returns its arguments), `throw`, `exit` and `busy`; a message
  * is printed. Lines are checked when loaded, so that a wrong one is a SyntaxError.
  *
- * A stack has the verb that runs as its innermost frame, at its line of the program.
+ * A stack has the verb that runs as its innermost frame, at its line of the program; outside of
+ * stacks frames are those of functions and of the program (fake_debug.c).
  */
-#include "worker/engine.h"
+#include "worker/engines/fake.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MS 1000000ull
-#define LINE_BYTES 4096
-#define TIMERS 64
+#define MS FAKE_MS
+#define LINE_BYTES FAKE_LINE_BYTES
+#define TIMERS FAKE_TIMERS
 #define KEPT_BYTES 16
-#define KEPT_CLASSES 16
+#define KEPT_CLASSES FAKE_CLASSES
 
-struct engine {
-    struct engine_config config;
-    struct engine_program program;
-    atomic_bool interrupted;
-    char timer_text[TIMERS][LINE_BYTES];
-    uint64_t timers;
-    unsigned imports; /* under way */
-    bool loading, idle, ready;
-    unsigned line;    /* of the program, where it runs; 0: elsewhere */
-    const char *verb; /* that runs, or NULL */
-    uint64_t garbage_bytes;
-    struct kept {
-        uint64_t count;
-        char name[64];
-    } kept[KEPT_CLASSES];
-    size_t n_kept;
-    uint64_t wide, deep;
-    uint64_t slow_ms;
-    bool nogc;
-    atomic_bool lying; /* the helper thread is at the gate */
-    pthread_t helper;
-    sem_t helper_go, helper_there;
-    atomic_bool woken;
-    struct engine_exit exit;
-};
-
-static int say(struct engine *e, const char *text)
+int fake_say(struct engine *e, const char *text)
 {
     return e->config.host_ops->write(e->config.host, ENGINE_STDOUT, ENGINE_LEVEL_LOG, text,
                                      strlen(text));
@@ -85,16 +69,21 @@ static uint64_t now(struct engine *e)
     return e->config.host_ops->now_ns(e->config.host);
 }
 
+int fake_loop_head(struct engine *e)
+{
+    if (!atomic_load_explicit(&e->interrupted, memory_order_relaxed))
+        return 0;
+    atomic_store(&e->interrupted, false);
+    return e->config.host_ops->safe_point(e->config.host);
+}
+
 /* Computes until the world clock says so. */
-static int compute(struct engine *e, uint64_t deadline_ns)
+int fake_compute(struct engine *e, uint64_t deadline_ns)
 {
     for (volatile unsigned n = 0;; n++) {
-        if (atomic_load_explicit(&e->interrupted, memory_order_relaxed)) {
-            atomic_store(&e->interrupted, false);
-            int r = e->config.host_ops->safe_point(e->config.host);
-            if (r != 0)
-                return r;
-        }
+        int r = fake_loop_head(e);
+        if (r != 0)
+            return r;
         if (deadline_ns != UINT64_MAX && n % 1024 == 0 && now(e) >= deadline_ns)
             return 0;
     }
@@ -112,7 +101,7 @@ static int ends(struct engine *e, int code, const char *detail, int outcome)
 
 static int do_print(struct engine *e, const char *rest)
 {
-    return say(e, rest);
+    return fake_say(e, rest);
 }
 
 static int do_error(struct engine *e, const char *rest)
@@ -136,7 +125,7 @@ static int do_flood(struct engine *e, const char *rest)
 
 static int do_busy(struct engine *e, const char *rest)
 {
-    return compute(e, *rest ? now(e) + strtoull(rest, NULL, 10) * MS : UINT64_MAX);
+    return fake_compute(e, *rest ? now(e) + strtoull(rest, NULL, 10) * MS : UINT64_MAX);
 }
 
 static _Noreturn int do_lie(struct engine *e, const char *rest)
@@ -282,30 +271,35 @@ static int do_syscall(struct engine *e, const char *rest)
         a[i] = (long)strtoull(at, &at, 0);
     long r = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
     snprintf(text, sizeof text, "syscall %ld: %ld", a[0], r < 0 ? -(long)errno : r);
-    return say(e, text);
+    return fake_say(e, text);
 }
 
-static const struct verb {
-    const char *name;
-    int (*run)(struct engine *e, const char *rest);
-} verbs[] = {
-    {"print", do_print}, {"error", do_error},     {"flood", do_flood},   {"busy", do_busy},
-    {"hang", do_hang},   {"sleep", do_sleep},     {"timer", do_timer},   {"every", do_every},
-    {"burn", do_busy},   {"idle", do_idle},       {"import", do_import}, {"thread", do_thread},
-    {"post", do_post},   {"fail", do_fail},       {"oom", do_oom},       {"exit", do_exit},
-    {"crash", do_crash}, {"syscall", do_syscall}, {"lie", do_lie},       {"garbage", do_garbage},
-    {"keep", do_keep},   {"wide", do_wide},       {"deep", do_deep},     {"slow", do_slow},
-    {"nogc", do_nogc},
+static const struct fake_verb verbs[] = {
+    {"print", do_print},   {"error", do_error},
+    {"flood", do_flood},   {"busy", do_busy},
+    {"hang", do_hang},     {"sleep", do_sleep},
+    {"timer", do_timer},   {"every", do_every},
+    {"burn", do_busy},     {"idle", do_idle},
+    {"import", do_import}, {"thread", do_thread},
+    {"post", do_post},     {"fail", do_fail},
+    {"oom", do_oom},       {"exit", do_exit},
+    {"crash", do_crash},   {"syscall", do_syscall},
+    {"lie", do_lie},       {"garbage", do_garbage},
+    {"keep", do_keep},     {"wide", do_wide},
+    {"deep", do_deep},     {"slow", do_slow},
+    {"nogc", do_nogc},     {NULL, NULL},
 };
 
-static const struct verb *verb_of(const char *line, const char **ret_rest)
+static const struct fake_verb *verb_of(const char *line, const char **ret_rest)
 {
     size_t len = strcspn(line, " ");
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (strlen(verbs[i].name) == len && strncmp(verbs[i].name, line, len) == 0) {
-            *ret_rest = line + len + (line[len] == ' ');
-            return &verbs[i];
-        }
+    const struct fake_verb *const tables[] = {verbs, fake_debug_verbs};
+    for (size_t t = 0; t < 2; t++)
+        for (const struct fake_verb *v = tables[t]; v->name; v++)
+            if (strlen(v->name) == len && strncmp(v->name, line, len) == 0) {
+                *ret_rest = line + len + (line[len] == ' ');
+                return v;
+            }
     return NULL;
 }
 
@@ -320,6 +314,14 @@ static bool next_line(const uint8_t *text, size_t bytes, size_t *at, char *line)
     *at += len + 1;
     snprintf(line, LINE_BYTES, "%.*s", (int)len, start);
     return true;
+}
+
+bool fake_line(const struct engine *e, unsigned number, char *line)
+{
+    size_t at = 0;
+    while (number > 0 && next_line(e->program.text, e->program.text_bytes, &at, line))
+        number--;
+    return number == 0;
 }
 
 /* ---- engine_ops */
@@ -351,6 +353,7 @@ static int fake_vm_new(const struct engine_config *config, struct engine **ret_e
     if (!e)
         return -ENOMEM;
     e->config = *config;
+    fake_debug_init(e);
     sem_init(&e->helper_go, 0, 0);
     sem_init(&e->helper_there, 0, 0);
     int r = pthread_create(&e->helper, NULL, helper, e);
@@ -370,7 +373,7 @@ static bool check_text(struct engine *e, const char *path, const uint8_t *text, 
     unsigned number = 0;
     for (size_t at = 0; next_line(text, bytes, &at, line);) {
         number++;
-        const struct verb *v = verb_of(line, &rest);
+        const struct fake_verb *v = verb_of(line, &rest);
         if (*line && !v) {
             char error[2 * LINE_BYTES];
             snprintf(error, sizeof error, "%s:%u:1: SyntaxError: %s", path, number, line);
@@ -392,6 +395,7 @@ static void loaded_if_complete(struct engine *e)
     if (!e->loading || e->imports > 0)
         return;
     e->loading = false;
+    fake_debug_loaded(e);
     e->config.host_ops->loaded(e->config.host, NULL);
 }
 
@@ -420,27 +424,21 @@ static int fake_import_answer(struct engine *e, uint64_t import_id, const char *
     return 0;
 }
 
-static int run_line(struct engine *e, const char *line)
+int fake_run_line(struct engine *e, const char *line)
 {
-    const char *rest;
-    const struct verb *v = verb_of(line, &rest);
+    const char *rest, *outer = e->verb;
+    const struct fake_verb *v = verb_of(line, &rest);
     if (!v)
         return 0;
     e->verb = v->name;
     int r = v->run(e, rest);
-    e->verb = NULL;
+    e->verb = outer;
     return r;
 }
 
 static int fake_run(struct engine *e)
 {
-    char line[LINE_BYTES];
-    int r = 0;
-    for (size_t at = 0; r == 0 && next_line(e->program.text, e->program.text_bytes, &at, line);) {
-        e->line++;
-        r = run_line(e, line);
-    }
-    e->line = 0;
+    int r = fake_debug_run(e);
     e->ready = true;
     return r;
 }
@@ -448,7 +446,7 @@ static int fake_run(struct engine *e)
 static int fake_run_jobs(struct engine *e)
 {
     atomic_store(&e->woken, false);
-    return say(e, "woken");
+    return fake_say(e, "woken");
 }
 
 static bool fake_jobs_ready(struct engine *e)
@@ -459,14 +457,14 @@ static bool fake_jobs_ready(struct engine *e)
 static int fake_fire_timer(struct engine *e, uint64_t id)
 {
     const char *text = e->timer_text[id - 1], *rest;
-    return verb_of(text, &rest) ? run_line(e, text) : say(e, text);
+    return verb_of(text, &rest) ? fake_run_line(e, text) : fake_say(e, text);
 }
 
 static int fake_deliver(struct engine *e, const char *json, size_t len)
 {
     char line[LINE_BYTES];
     snprintf(line, sizeof line, "message %.*s", (int)len, json);
-    return say(e, line);
+    return fake_say(e, line);
 }
 
 static int fake_call(struct engine *e, uint64_t call_id, const char *function,
@@ -480,7 +478,7 @@ static int fake_call(struct engine *e, uint64_t call_id, const char *function,
     if (args_len < 2 || args_json[0] != '[')
         return -EINVAL;
     if (busy) {
-        int r = compute(e, now(e) + strtoull(args_json + 1, NULL, 10) * MS);
+        int r = fake_compute(e, now(e) + strtoull(args_json + 1, NULL, 10) * MS);
         if (r != 0)
             return r;
     }
@@ -570,16 +568,23 @@ static int fake_stack(struct engine *e, size_t max_frames,
     int r = inspect(e);
     if (r < 0)
         return r;
-    uint64_t frames = e->verb ? 1 + e->deep : 0;
+    const struct fake_debug *d = &e->debug;
+    /* The verb that runs outside of any frame is one. */
+    uint64_t own = d->depth > 0 ? d->depth : e->verb != NULL, frames = own + (own ? e->deep : 0);
     for (uint64_t i = 0; i < frames && i < max_frames; i++) {
         char name[LINE_BYTES];
+        bool deep = i >= own;
+        const struct fake_frame *f = i < d->depth ? d->stack[d->depth - 1 - i] : NULL;
         snprintf(name, sizeof name, "deep%04llu %0300d", (unsigned long long)i, 0);
-        each(userdata, &(struct engine_frame){.kind = i == 0 ? ENGINE_FRAME_JS : ENGINE_FRAME_WASM,
-                                              .function = i == 0 ? e->verb : name,
+        each(userdata, &(struct engine_frame){.kind = deep ? ENGINE_FRAME_WASM : ENGINE_FRAME_JS,
+                                              .function = deep     ? name
+                                                          : i == 0 ? e->verb
+                                                          : f      ? f->function
+                                                                   : "",
                                               .url = e->program.path,
-                                              .line = i == 0 ? e->line : 0,
-                                              .column = i == 0 ? 1 : 0,
-                                              .offset = i});
+                                              .line = f ? f->line : 0,
+                                              .column = f ? 1 : 0,
+                                              .offset = deep ? i : 0});
     }
     *ret_truncated = frames > max_frames;
     return 0;
@@ -615,6 +620,7 @@ const struct engine_ops *engine_ops_get(void)
         .census = fake_census,
         .stack = fake_stack,
         .heap_bytes = fake_heap_bytes,
+        .debug = &fake_debug_ops,
         .vm_free = fake_vm_free,
     };
     return &ops;
