@@ -53,6 +53,10 @@ static const char *why_hidden(const struct look *l, uint32_t frame)
 /* Forwards what an op said, and explains it. */
 static int explain(const struct looking *x, int r, uint32_t frame, const char *not_there)
 {
+    if (r > 0) {
+        x->a->why = "the program would have ended by it";
+        return -ECANCELED;
+    }
     if (x->a->why)
         return r;
     if (r == -ENOENT)
@@ -61,9 +65,7 @@ static int explain(const struct looking *x, int r, uint32_t frame, const char *n
         x->a->why = why_hidden(x->look, frame);
     else if (r == -ECANCELED)
         x->a->why = too_late;
-    else if (r > 0)
-        x->a->why = "the program would have ended by it";
-    return r > 0 ? -ECANCELED : r;
+    return r;
 }
 
 static int malformed(struct inspect_answer *a)

@@ -742,7 +742,10 @@ static int does_what_would_wait(void *userdata)
     uint64_t mono = host_ops.now_ns(&f->host);
     assert_int_equal(host_ops.sleep_until(&f->host, mono + 1000000000u), -EWOULDBLOCK);
     assert_int_equal(host_ops.timer_start(&f->host, 1, 0, false), 0);
-    return host_ops.write(&f->host, ENGINE_STDOUT, ENGINE_LEVEL_LOG, "hello", 5);
+    int r = host_ops.write(&f->host, ENGINE_STDOUT, ENGINE_LEVEL_LOG, "hello", 5);
+    /* The daemon takes the VM to be held: it has to know that this could be sent. */
+    assert_int_equal(atomic_load(&f->status.last_fact), f->channel.last_seq);
+    return r;
 }
 
 static void what_would_wait_fails_in_an_evaluation_and_other_things_work(void **state)
@@ -757,8 +760,6 @@ static void what_would_wait_fails_in_an_evaluation_and_other_things_work(void **
     receive(f);
     assert_int_equal(f->fact.kind, FACT_CONSOLE);
     assert_memory_equal(f->fact.console.data.text, "hello\n", 6);
-    /* The daemon takes the VM to be held: it must know that this could be sent. */
-    assert_true(f->fact.seq <= atomic_load(&f->status.last_fact));
     answer(f);
 }
 
@@ -774,6 +775,18 @@ static int floods(void *userdata)
     assert_int_equal(host_ops.post(&f->host, "1", 1), -EWOULDBLOCK);
     assert_int_equal(host_ops.import_request(&f->host, 1, "a.js"), -EWOULDBLOCK);
     return r;
+}
+
+static void an_evaluation_leaves_waits_as_it_found_them(void **state)
+{
+    struct fixture *f = *state;
+    Inspect m = an_evaluation(f, 3);
+    served(f, &m);
+    assert_true(safepoint_may_wait(&f->safepoint));
+    /* The VM has parked inside of a condition, say. */
+    safepoint_forbid_waits(&f->safepoint, true);
+    served(f, &m);
+    assert_false(safepoint_may_wait(&f->safepoint));
 }
 
 static void output_of_an_evaluation_is_dropped_where_there_is_no_room(void **state)
@@ -828,11 +841,11 @@ static void an_assignment_says_why_it_cannot_be(void **state)
     f->engine.result = -EOPNOTSUPP;
     f->engine.why = "x is a constant";
     refused(f, &m, "x is a constant");
+    f->engine.result = ENGINE_EXIT;
+    refused(f, &m, "would have ended");
     f->engine.why = NULL;
     f->engine.result = -ENOENT;
     refused(f, &m, "no such frame or variable");
-    f->engine.result = ENGINE_EXIT;
-    refused(f, &m, "would have ended");
     v.name = NULL;
     refused(f, &m, "malformed");
 }
@@ -854,6 +867,7 @@ static const struct CMUnitTest tests[] = {
     TEST(an_evaluation_runs_while_the_daemon_names_it),
     TEST(an_evaluation_ends_when_it_is_withdrawn),
     TEST(what_would_wait_fails_in_an_evaluation_and_other_things_work),
+    TEST(an_evaluation_leaves_waits_as_it_found_them),
     TEST(output_of_an_evaluation_is_dropped_where_there_is_no_room),
     TEST(json_comes_whole_or_not_at_all),
     TEST(an_assignment_says_why_it_cannot_be),
