@@ -31,6 +31,7 @@ static const char ended_early[] = "ended before it answered";
 /* One VM's part. */
 struct item {
     uint64_t vm, request; /* request 0: not asked, or answered */
+    bool serving;         /* it was thawed for this */
     uint8_t *packed;      /* a VmInspection */
     size_t bytes;
 };
@@ -70,6 +71,13 @@ static struct world *world_of(struct pending *p)
     return worlds_get(p->api->worlds, p->world, false);
 }
 
+static void serve_end(struct world *w, struct item *item, struct worker *worker)
+{
+    if (item->serving)
+        world_serve_end(w, worker);
+    item->serving = false;
+}
+
 /* Those that were thawed to answer are frozen again, although nobody waits for them. */
 static void abandon(struct world *w, struct inspection *i)
 {
@@ -79,7 +87,7 @@ static void abandon(struct world *w, struct inspection *i)
         struct worker *worker = i->items[n].request != 0 ? world_member(w, i->items[n].vm) : NULL;
         i->items[n].request = 0;
         if (worker)
-            world_serve_end(w, worker);
+            serve_end(w, &i->items[n], worker);
     }
     i->open = 0;
 }
@@ -266,15 +274,15 @@ static void ask(struct pending *p, struct world *w, struct item *item, struct wo
                                                          : NULL;
     item->vm = worker->id;
     if (!why) {
-        world_serve_begin(w, worker);
         Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
         API_SET(&inspect, kind, i->kind);
+        item->serving = world_serve_begin(w, worker);
         int r = worker_send_inspect(worker, &inspect, &item->request);
         if (r == 0) {
             i->open++;
             return;
         }
-        world_serve_end(w, worker);
+        serve_end(w, item, worker);
         why = r == -EBUSY                       ? "has not answered earlier requests"
               : r == -EPIPE || r == -ECONNRESET ? ended_early
                                                 : strerror(-r);
@@ -409,7 +417,7 @@ const char *api_inspect_on_inspected(struct api *api, struct worker *w,
         if (put_answer(item, i->kind, w, answer) < 0)
             (void)put_error(item, w->name, "out of memory for its answer");
         item->request = 0;
-        world_serve_end(world, w);
+        serve_end(world, item, w);
         answered(p, item);
     } else {
         world_on_member_kicked(world, w); /* it has come to its gate, or to a gate that is open */

@@ -28,10 +28,13 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/vm_message.c %D%/vm_message.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
+	%D%/worker_evaluation.c %D%/worker_evaluation.h \
+	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
 	%D%/world_arrival.c \
 	%D%/world_hold.c \
 	%D%/world_message.c %D%/world_message.h \
+	%D%/world_pause.c \
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h

@@ -52,6 +52,7 @@ struct ticket_request {
     char debugger_name[LIMIT_NAME_BYTES + 1];
     bool hold_policy;       /**< of that debugger, for those who look */
     uint64_t target;        /**< the VM that caused it, 0: none did */
+    uint64_t pause;         /**< control: the pause of the target that it is for; 0: none */
     uint64_t dispatched_ns; /**< CLOCK_MONOTONIC when the request was taken up */
     uint64_t deadline_us;   /**< for the arrivals, from when the stop begins */
     uint64_t wait_us;       /**< at most in the queue; 0: refused rather than queued */
@@ -70,6 +71,9 @@ struct ticket_request {
     void (*on_ended)(void *userdata, enum ticket_outcome outcome);
     void *userdata;
 };
+
+/** A wait that never ends. */
+#define TICKET_FOR_EVER UINT64_MAX
 
 struct ticket {
     TAILQ_ENTRY(ticket) link;

@@ -47,7 +47,7 @@ void vm_message_fill(struct vm_message *m, struct worker *w)
                  state == STILLPOINT__API__VM_STATE__VM_STATE_IDLE ||
                  state == STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED));
     API_SET(vm, frozen, w->freeze.state == WORKER_FROZEN);
-    API_SET(vm, serving, w->serving);
+    API_SET(vm, serving, w->serving > 0);
     enum arrival_how how = gone ? 0 : stop_report_how(w);
     if (how != 0)
         API_SET(vm, how, (Stillpoint__Api__How)how);

@@ -102,12 +102,16 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
 
 static void drop_process(struct worker *w)
 {
-    struct event **events[] = {&w->died, &w->kicked, &w->limit};
+    struct event **events[] = {&w->died, &w->kicked, &w->limit, &w->evaluation.timer};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (*events[i])
             event_free(*events[i]);
         *events[i] = NULL;
     }
+    if (w->pause.said)
+        stillpoint__worker__paused__free_unpacked(w->pause.said, NULL);
+    free(w->pause.expression);
+    w->pause = (struct worker_pause){0};
     w->channel = worker_channel_free(w->channel);
     fd_close(&w->pidfd);
     fd_close(&w->program_fd);
@@ -581,6 +585,19 @@ void worker_ask_to_park(struct worker *w)
     inspect.kind = WORKER_INSPECT_PARK;
     if (w->park_request == 0 && worker_send_inspect(w, &inspect, &request) == 0)
         w->park_request = request;
+}
+
+int worker_send_answer(struct worker *w, uint64_t pause, unsigned answer, const char *expression)
+{
+    Stillpoint__Worker__AnswerPause m = STILLPOINT__WORKER__ANSWER_PAUSE__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    m.has_pause = m.has_answer = 1;
+    m.pause = pause;
+    m.answer = answer;
+    m.expression = (char *)(uintptr_t)expression;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_PAUSE;
+    command.answer_pause = &m;
+    return send_command(w, &command, -1);
 }
 
 bool worker_inspected(struct worker *w, uint64_t request)

@@ -26,8 +26,8 @@ static void publish_hold(struct world *w, enum event_kind kind, const struct wor
     event_bus_publish(w->all->bus, &e);
 }
 
-int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
-               uid_t uid)
+static int hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
+                uid_t uid, bool pause)
 {
     struct worker_hold *h = find_hold(worker, debugger);
     if (h ? h->count >= LIMIT_HOLD_COUNT : worker->n_holds >= LIMIT_HOLDS_PER_VM)
@@ -39,10 +39,30 @@ int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const 
         world_count_ticket(w, debugger, 1);
     }
     h->count++;
+    h->pause |= pause;
     stop_hold(&worker->gate);
     publish_hold(w, EVENT_VM_HELD, worker, uid);
     world_advance(w);
     return 0;
+}
+
+int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
+               uid_t uid)
+{
+    return hold(w, worker, debugger, name, uid, false);
+}
+
+int world_hold_paused(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
+                      uid_t uid)
+{
+    return hold(w, worker, debugger, name, uid, true);
+}
+
+/* Whether this VM's gate opens when it is not held any more. */
+static bool would_run(const struct world *w, const struct worker *worker)
+{
+    return w->mode == WORLD_RUN_ALL ||
+           (w->mode == WORLD_RUN_ONE && w->run.one && w->run.vm == worker->id);
 }
 
 int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid_t uid)
@@ -53,6 +73,11 @@ int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid
     if (--h->count == 0) {
         *h = worker->holds[--worker->n_holds];
         world_count_ticket(w, debugger, -1);
+    }
+    world_look_at_pause(w, worker);
+    if (worker->n_holds == 0 && would_run(w, worker)) {
+        world_let_go(w, worker);
+        (void)world_is_evaluating(w, worker);
     }
     /* A runner that was held from before its run had to wait for this: thaw what may run. */
     if (w->mode == WORLD_RUN_ONE && w->run.vm == worker->id && worker->gate.holds == 1)
