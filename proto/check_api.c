@@ -368,6 +368,8 @@ static int check_continue_vm(const Envelope *m, struct api_request *r, struct ap
         r->continue_vm.on_exit =
             c->has_on_exit ? (unsigned)c->on_exit : STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP;
     r->continue_vm.deadline_us = c->deadline_us;
+    if ((v = check_api_answer(c, r, e)) < 0)
+        return v;
     return check_api_time(c->deadline_us, "deadline", e);
 }
 
@@ -498,6 +500,18 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {BODY(OPEN_DEBUGGER), "OpenDebugger", check_open_debugger, false},
     [API_CLOSE_DEBUGGER] = {BODY(CLOSE_DEBUGGER), "CloseDebugger", check_close_debugger, false},
     [API_LIST_DEBUGGERS] = {BODY(LIST_DEBUGGERS), "ListDebuggers", check_list_debuggers, false},
+    /* check_api_look.c */
+    [API_LIST_FRAMES] = {BODY(LIST_FRAMES), "ListFrames", check_api_list_frames, false},
+    [API_LIST_SCOPES] = {BODY(LIST_SCOPES), "ListScopes", check_api_list_scopes, false},
+    [API_LIST_VARIABLES] = {BODY(LIST_VARIABLES), "ListVariables", check_api_list_variables, false},
+    [API_EVALUATE] = {BODY(EVALUATE), "Evaluate", check_api_evaluate, false},
+    [API_SET_VARIABLE] = {BODY(SET_VARIABLE), "SetVariable", check_api_set_variable, false},
+    [API_STEP_VM] = {BODY(STEP_VM), "StepVm", check_api_step_vm, false},
+    [API_LIST_SOURCES] = {BODY(LIST_SOURCES), "ListSources", check_api_list_sources, false},
+    [API_READ_SOURCE] = {BODY(READ_SOURCE), "ReadSource", check_api_read_source, false},
+    [API_LIST_POSITIONS] = {BODY(LIST_POSITIONS), "ListPositions", check_api_list_positions, false},
+    [API_ACCESS_MEMORY] = {BODY(ACCESS_MEMORY), "AccessMemory", check_api_access_memory, false},
+    [API_GET_PAUSE] = {BODY(GET_PAUSE), "GetPause", check_api_get_pause, false},
 };
 
 const char *api_kind_name(enum api_kind kind)

@@ -41,6 +41,17 @@ enum api_kind {
     API_OPEN_DEBUGGER,
     API_CLOSE_DEBUGGER,
     API_LIST_DEBUGGERS,
+    API_LIST_FRAMES,
+    API_LIST_SCOPES,
+    API_LIST_VARIABLES,
+    API_EVALUATE,
+    API_SET_VARIABLE,
+    API_STEP_VM,
+    API_LIST_SOURCES,
+    API_READ_SOURCE,
+    API_LIST_POSITIONS,
+    API_ACCESS_MEMORY,
+    API_GET_PAUSE,
     API_KINDS
 };
 
@@ -106,7 +117,7 @@ struct api_request {
         } answer_stdin;
         struct {
             struct api_vm_ref vm;
-        } vm; /**< kill, get, set target */
+        } vm; /**< kill, get, set target, get pause */
         struct {
             struct api_vm_ref vm;
             const char *debugger; /**< see `debuggers` */
@@ -153,8 +164,10 @@ struct api_request {
         struct {
             struct api_vm_ref vm;
             bool only, until_still;
-            unsigned on_exit;     /**< a RunnerExit's number; 0 without `only` */
-            uint64_t deadline_us; /**< 0: none */
+            unsigned on_exit;              /**< a RunnerExit's number; 0 without `only` */
+            uint64_t deadline_us;          /**< 0: none */
+            unsigned answer;               /**< a PauseAnswer's number */
+            const char *answer_expression; /**< of return and throw; else NULL */
         } continue_vm;
         struct {
             const char *world;
@@ -187,6 +200,71 @@ struct api_request {
             uint32_t page_size; /**< 1 to LIMIT_PAGE_ITEMS */
             uint64_t page_token;
         } list_debuggers;
+        struct {
+            struct api_vm_ref vm;
+            uint32_t first;
+            uint32_t max; /**< 1 to LIMIT_PAGE_FRAMES, LIMIT_PAGE_SOURCES */
+        } look_page;      /**< list frames, list sources */
+        struct {
+            struct api_vm_ref vm;
+            uint32_t frame;
+        } list_scopes;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t ref; /**< never 0 */
+            uint32_t first;
+            uint32_t max; /**< 1 to LIMIT_PAGE_VARIABLES */
+            bool run_getters;
+        } list_variables;
+        struct {
+            struct api_vm_ref vm;
+            const char *expression;
+            uint32_t frame;
+            bool in_realm, audited;
+            uint64_t realm;
+            uint64_t timeout_us; /**< never 0 */
+        } evaluate;
+        struct {
+            struct api_vm_ref vm;
+            uint32_t frame;
+            const char *name, *expression;
+            uint64_t timeout_us; /**< never 0 */
+        } set_variable;
+        struct {
+            struct api_vm_ref vm;
+            unsigned how, granularity; /**< numbers of StepHow, Granularity */
+            struct {
+                const char *url; /**< NULL: it is not a step to a place */
+                uint32_t line, column;
+                uint64_t offset;
+            } at;
+            bool others_run;
+            uint64_t deadline_us; /**< 0: none */
+            uint32_t count;       /**< 1 to LIMIT_STEPS */
+        } step_vm;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t source; /**< 0: by url */
+            const char *url;
+            uint64_t first_byte;
+            uint32_t max_bytes; /**< 1 to LIMIT_DATA_BYTES */
+        } read_source;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t source; /**< 0: by url */
+            const char *url;
+            uint32_t line_from, line_to;
+        } list_positions;
+        struct {
+            struct api_vm_ref vm;
+            uint32_t frame;
+            bool in_frame;
+            uint32_t memory;
+            uint64_t address;
+            uint32_t length; /**< 0: it writes */
+            const uint8_t *write;
+            size_t write_bytes;
+        } access_memory;
     };
     void *message; /**< owns what the pointers point into */
 };

@@ -20,3 +20,31 @@ int check_api_debugger_ref(const char *s, struct api_error *e);
 int check_api_behalf(const char *s, const char **ret, struct api_error *e);
 int check_api_time(uint64_t us, const char *field, struct api_error *e);
 int check_api_page_size(uint32_t asked, uint32_t *ret);
+
+/* ---- check_api_look.c */
+
+int check_api_list_frames(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                          struct api_error *e);
+int check_api_list_scopes(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                          struct api_error *e);
+int check_api_list_variables(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                             struct api_error *e);
+int check_api_evaluate(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                       struct api_error *e);
+int check_api_set_variable(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                           struct api_error *e);
+int check_api_step_vm(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                      struct api_error *e);
+int check_api_list_sources(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                           struct api_error *e);
+int check_api_read_source(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                          struct api_error *e);
+int check_api_list_positions(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                             struct api_error *e);
+int check_api_access_memory(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                            struct api_error *e);
+int check_api_get_pause(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                        struct api_error *e);
+/** How a VM goes on from its pause. */
+int check_api_answer(const Stillpoint__Api__ContinueVm *c, struct api_request *r,
+                     struct api_error *e);

@@ -81,8 +81,9 @@
 #define LIMIT_PAGE_VARIABLES 256u
 #define LIMIT_PAGE_SOURCES 256u
 #define LIMIT_PAGE_POSITIONS 1024u
-#define LIMIT_SCOPES 256u              /* of one frame */
-#define LIMIT_DATA_BYTES (256u * 1024) /* of a source, of memory, in one answer */
+#define LIMIT_SCOPES 256u                     /* of one frame */
+#define LIMIT_DATA_BYTES (256u * 1024)        /* of a source, of memory, in one answer */
+#define LIMIT_MEMORY_WRITE_BYTES (32u * 1024) /* in one request: it fits in one packet */
 #define LIMIT_VALUE_JSON_BYTES (64u * 1024)
 #define LIMIT_REFS 65536u      /* handed out in one stop */
 #define LIMIT_STEPS 1000000u   /* in one request */
