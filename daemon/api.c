@@ -10,6 +10,8 @@
 #include "daemon/api_doctor.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
+#include "daemon/api_look.h"
+#include "daemon/api_step.h"
 #include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
@@ -104,6 +106,17 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {ACCESS_DEBUG, api_debug_open_debugger, true},
     [API_CLOSE_DEBUGGER] = {ACCESS_DEBUG, api_debug_close_debugger, true},
     [API_LIST_DEBUGGERS] = {ACCESS_OBSERVE, api_debug_list_debuggers, false},
+    [API_LIST_FRAMES] = {ACCESS_DEBUG, api_look_list_frames, false},
+    [API_LIST_SCOPES] = {ACCESS_DEBUG, api_look_list_scopes, false},
+    [API_LIST_VARIABLES] = {ACCESS_DEBUG, api_look_list_variables, false},
+    [API_EVALUATE] = {ACCESS_DEBUG, api_look_evaluate, true},
+    [API_SET_VARIABLE] = {ACCESS_DEBUG, api_look_set_variable, true},
+    [API_STEP_VM] = {ACCESS_DEBUG, api_step, true},
+    [API_LIST_SOURCES] = {ACCESS_DEBUG, api_look_list_sources, false},
+    [API_READ_SOURCE] = {ACCESS_DEBUG, api_look_read_source, false},
+    [API_LIST_POSITIONS] = {ACCESS_DEBUG, api_look_list_positions, false},
+    [API_ACCESS_MEMORY] = {ACCESS_DEBUG, api_look_access_memory, true},
+    [API_GET_PAUSE] = {ACCESS_DEBUG, api_look_get_pause, false},
 };
 
 void api_handle(struct api_call *call)

@@ -21,6 +21,7 @@ struct debuggers;
 struct event_base;
 struct event_bus;
 struct freezer;
+struct pauses;
 struct registry;
 struct state;
 struct ticket_request;
@@ -81,6 +82,7 @@ struct api {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
+    struct pauses *pauses;
     struct state *state;
     const struct api_clients *clients;
     struct zygote_client *(*zygote)(void *userdata, const char *engine);

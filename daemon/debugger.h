@@ -66,6 +66,8 @@ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
                  const struct debugger **ret);
 void debuggers_reclaim(struct debuggers *all, uint64_t id);
+/** It has one thing more (+1) or less (-1) for which it lives. */
+void debuggers_count_holding(struct debuggers *all, uint64_t id, int change);
 /** Tells of those that debuggers_cli() has made: a stop does not wait for that. */
 void debuggers_settle(struct debuggers *all);
 

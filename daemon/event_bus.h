@@ -35,6 +35,7 @@ enum event_kind {
     EVENT_VM_FROZEN,
     EVENT_VM_THAWED,
     EVENT_VM_LIED,
+    EVENT_VM_PAUSED,
 };
 
 struct event_exit {

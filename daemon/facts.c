@@ -9,12 +9,17 @@
 #include "daemon/api_birth.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
+#include "daemon/api_look.h"
+#include "daemon/api_step.h"
 #include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
+#include "daemon/api_world.h"
 #include "daemon/event_bus.h"
+#include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
 
 /* Each handler returns NULL, or why the fact is a violation. */
@@ -126,7 +131,24 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
 
 static const char *on_inspected(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    return api_inspect_on_inspected(api, w, &f->inspected);
+    const struct worker_inspected *answer = &f->inspected;
+    if (!worker_inspected(w, answer->request))
+        return "answers a request that nobody made";
+    const char *withdrawn = worker_evaluation_answered(w, answer->request);
+    if (!api_look_on_inspected(api, w, answer, withdrawn) && !api_step_on_inspected(api, w, answer))
+        api_inspect_on_inspected(api, w, answer);
+    /* It has come to its gate, or to a gate that is open; what it evaluated is over. */
+    world_on_member_kicked(worlds_get(api->worlds, w->world, false), w);
+    api_world_recheck(api);
+    return NULL;
+}
+
+static const char *on_paused(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    const char *why = pauses_on_paused(api->pauses, w, f->paused);
+    if (!why)
+        api_step_recheck(api);
+    return why;
 }
 
 #define BIRTH (1u << WORKER_SETUP)
@@ -150,6 +172,7 @@ static const struct row {
     [FACT_STDIN_WANTED] = {"StdinWanted", ADMITTED, false, on_stdin_wanted},
     [FACT_EXITING] = {"Exiting", ANY, true, on_exiting},
     [FACT_INSPECTED] = {"Inspected", ADMITTED, true, on_inspected},
+    [FACT_PAUSED] = {"Paused", ADMITTED, true, on_paused},
 };
 
 /* A VM that is held runs nothing, so it has nothing to say that needs guest code. A fact may have
@@ -183,6 +206,7 @@ static void on_kicked(void *userdata, struct worker *w)
     struct api *api = userdata;
     world_on_member_kicked(worlds_get(api->worlds, w->world, false), w);
     api_wait_recheck(api);
+    api_step_recheck(api);
 }
 
 static void on_ended(void *userdata, struct worker *w)
@@ -208,6 +232,8 @@ static void on_ended(void *userdata, struct worker *w)
     event_bus_publish(api->bus, &e);
     api_inspect_on_vm_ended(api, w);
     api_vm_on_ended(api, w);
+    api_step_recheck(api);
+    api_world_recheck(api);
     registry_retire(api->registry, w);
 }
 

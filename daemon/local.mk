@@ -9,6 +9,9 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_doctor.c %D%/api_doctor.h \
 	%D%/api_inspect.c %D%/api_inspect.h \
 	%D%/api_log.c %D%/api_log.h \
+	%D%/api_look.c %D%/api_look.h \
+	%D%/api_stand.c %D%/api_stand.h \
+	%D%/api_step.c %D%/api_step.h \
 	%D%/api_talk.c %D%/api_talk.h \
 	%D%/api_vm.c %D%/api_vm.h \
 	%D%/api_wait.c %D%/api_wait.h \
@@ -20,6 +23,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
+	%D%/look_message.c %D%/look_message.h \
+	%D%/pause.c %D%/pause.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \

@@ -30,14 +30,17 @@
 #include "base/slice.h"
 #include "daemon/api.h"
 #include "daemon/api_log.h"
+#include "daemon/api_step.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
+#include "daemon/api_world.h"
 #include "daemon/client_conn.h"
 #include "daemon/config.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
+#include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/worlds.h"
@@ -59,6 +62,7 @@ struct daemon {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
+    struct pauses *pauses;
     struct state *state;
     struct client_conns *clients;
     struct api_clients client_ops;
@@ -373,6 +377,8 @@ static void on_poll(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct daemon *d = userdata;
     api_wait_recheck(&d->api);
+    api_step_recheck(&d->api);
+    api_world_recheck(&d->api);
     if (d->ending && registry_alive(d->registry) == 0)
         event_base_loopbreak(d->base);
 }
@@ -445,7 +451,8 @@ static int build(struct daemon *d)
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
     d->debuggers =
         d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
-    d->state = d->debuggers ? state_new(d->registry, d->worlds, d->debuggers) : NULL;
+    d->pauses = d->debuggers ? pauses_new(d->worlds, d->debuggers, d->bus) : NULL;
+    d->state = d->pauses ? state_new(d->registry, d->worlds, d->debuggers) : NULL;
     const struct client_conns_config clients = {.base = d->base,
                                                 .bus = d->bus,
                                                 .owner_uid = d->config.owner_uid,
@@ -470,6 +477,7 @@ static int build(struct daemon *d)
     d->api.registry = d->registry;
     d->api.worlds = d->worlds;
     d->api.debuggers = d->debuggers;
+    d->api.pauses = d->pauses;
     d->api.state = d->state;
     d->api.clients = &d->client_ops;
     d->api.zygote = find_zygote;
@@ -504,6 +512,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
+    d->pauses = pauses_free(d->pauses);
     d->debuggers = debuggers_free(d->debuggers);
     while (d->api.clients && (p = LIST_FIRST(&d->api.pendings)) != NULL)
         api_pending_free(p);

@@ -17,7 +17,7 @@ static void on_time(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct worker *w = userdata;
     if (!w->evaluation.withdrawn)
-        worker_evaluation_withdraw(w, "took too long");
+        worker_evaluation_withdraw(w, WORKER_EVALUATION_TOO_LONG);
     else
         worker_kill(w, EXIT_REASON_KILLED, "an evaluation could not be ended");
 }

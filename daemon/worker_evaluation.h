@@ -21,6 +21,8 @@ struct worker;
 
 /** How long a VM has to end an evaluation that was withdrawn. */
 #define WORKER_EVALUATION_END_US 10000000u
+/** Why it was withdrawn: its limit. */
+#define WORKER_EVALUATION_TOO_LONG "took too long, and was ended"
 
 /**
  * Allows the next evaluation and sends it: an Inspect of evaluate, assign, or variables with

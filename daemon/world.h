@@ -162,6 +162,8 @@ int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const 
 /** The same, for the pause that is open: it is answered when this debugger holds it no longer. */
 int world_hold_paused(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
                       uid_t uid);
+/** Answers the pause that is open in it, if nobody wants that (any more). worker may be NULL. */
+void world_settle_pause(struct world *w, struct worker *worker);
 /** -EALREADY if this debugger does not hold it. */
 int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid_t uid);
 /** All holds of this debugger on this VM. Returns how many there were. */

@@ -74,7 +74,7 @@ int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid
         *h = worker->holds[--worker->n_holds];
         world_count_ticket(w, debugger, -1);
     }
-    world_look_at_pause(w, worker);
+    world_settle_pause(w, worker);
     if (worker->n_holds == 0 && would_run(w, worker)) {
         world_let_go(w, worker);
         (void)world_is_evaluating(w, worker);

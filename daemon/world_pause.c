@@ -21,8 +21,7 @@ static bool is_wanted(const struct world *w, const struct worker *worker)
     return false;
 }
 
-/* Answered with the last who wanted it. */
-void world_look_at_pause(struct world *w, struct worker *worker)
+void world_settle_pause(struct world *w, struct worker *worker)
 {
     if (worker && worker->pause.number != 0 && !is_wanted(w, worker))
         worker_pause_answer(worker);
@@ -43,7 +42,7 @@ void world_end_shown_pauses(struct world *w)
             continue;
         struct worker *worker = world_worker_of(w->stop.gates[i]);
         worker->pause.in_stop = false;
-        world_look_at_pause(w, worker);
+        world_settle_pause(w, worker);
     }
 }
 

@@ -120,7 +120,6 @@ void world_arrival_on_suspicion(evutil_socket_t fd, short what, void *userdata);
 
 /* ---- world_pause.c */
 
-void world_look_at_pause(struct world *w, struct worker *worker);
 struct worker *world_paused_for(const struct world *w, const struct ticket *t);
 void world_end_shown_pauses(struct world *w);
 void world_end_pause_tickets(struct world *w, uint64_t vm);

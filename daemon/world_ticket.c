@@ -44,7 +44,7 @@ void world_end_ticket(struct world *w, struct ticket *t, enum ticket_outcome out
         w->operation = NULL;
     world_publish(w, EVENT_TICKET_ENDED, t, NULL, ticket_outcome_name(outcome));
     ticket_free(t, outcome);
-    world_look_at_pause(w, paused);
+    world_settle_pause(w, paused);
     world_count_ticket(w, debugger, -1);
 }
 
