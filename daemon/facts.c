@@ -190,6 +190,8 @@ static const char *on_fact(void *userdata, struct worker *w, const struct worker
     static char why[128];
     const struct row *row = &rows[fact->kind];
     const char *wrong = NULL;
+    if (!row->handle)
+        return "a fact of a kind that this daemon does not expect";
     if (!(row->phases & 1u << w->phase) || (w->said_exit.reason != 0 && fact->kind != FACT_EXITING))
         wrong = "in this state";
     else if (!row->while_held && sent_while_held(w, fact->seq))

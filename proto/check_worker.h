@@ -65,7 +65,8 @@ struct worker_inspected {
     size_t n_frames; /**< at most LIMIT_INSPECT_FRAMES */
     const struct worker_frame *frames;
     bool truncated;
-    /** All of it, for what has no plain struct here; checked as those below. NULL with an error. */
+    /** All of it, for what has no plain struct here; checked as those below. NULL: there is none.
+     *  With an error it has nothing but `failed_hooks`. */
     const Stillpoint__Worker__InspectedBody *body;
 };
 

@@ -290,24 +290,24 @@ static void texts_of_an_inspection_are_short_lines(void **state)
     assert_int_equal(pass(&m), 0);
     check_worker_done(&fact);
     text[LIMIT_INSPECT_TEXT_BYTES] = 'x';
-    refused(pass(&m), "class name");
+    refused(pass(&m), "ClassCount.class_name");
     for (size_t i = 0; i <= sizeof bad / sizeof bad[0]; i++) {
         char *t = i < sizeof bad / sizeof bad[0] ? (char *)(uintptr_t)bad[i] : text;
         m = an_inspected();
         class_row.class_name = t;
-        refused(pass(&m), "class name");
+        refused(pass(&m), "ClassCount.class_name");
         m = an_inspected();
         frame_row.function = t;
-        refused(pass(&m), "text of a frame");
+        refused(pass(&m), "Frame.function");
         m = an_inspected();
         frame_row.url = t;
-        refused(pass(&m), "text of a frame");
+        refused(pass(&m), "Frame.url");
     }
     m = an_inspected();
     class_row.class_name = (char *)"";
-    refused(pass(&m), "class name");
+    refused(pass(&m), "ClassCount.class_name");
     class_row.class_name = NULL;
-    refused(pass(&m), "class name");
+    refused(pass(&m), "ClassCount.class_name");
     m = an_inspected();
     inspected.body = NULL;
     inspected.error = (char *)"two\nlines";
@@ -325,15 +325,15 @@ static void rows_of_an_inspection_are_counted(void **state)
     assert_int_equal(fact.inspected.n_frames, LIMIT_INSPECT_FRAMES);
     check_worker_done(&fact);
     body.n_classes++;
-    refused(pass(&m), "too many classes");
+    refused(pass(&m), "InspectedBody.classes");
     body.n_classes = 1;
     body.n_frames++;
-    refused(pass(&m), "too many frames");
+    refused(pass(&m), "InspectedBody.frames");
     m = an_inspected();
     frame_row.kind = 0;
-    refused(pass(&m), "no such kind");
+    refused(pass(&m), "Frame.kind");
     frame_row.kind = WORKER_FRAME_HOST + 1;
-    refused(pass(&m), "no such kind");
+    refused(pass(&m), "Frame.kind");
 }
 
 static void an_inspection_has_one_body_or_an_error(void **state)
@@ -378,6 +378,357 @@ static void an_inspection_has_one_body_or_an_error(void **state)
     close(open_end[1]);
 }
 
+/* ---- what auditors saw, and what a stopped VM is asked */
+
+/* Refused with one field changed, and fine again without. */
+#define BROKEN(m, field, bad, words)                                                               \
+    do {                                                                                           \
+        __typeof__(field) kept_ = (field);                                                         \
+        (field) = (bad);                                                                           \
+        refused(pass(m), words);                                                                   \
+        (field) = kept_;                                                                           \
+    } while (0)
+#define ALLOWED(m, field, good)                                                                    \
+    do {                                                                                           \
+        __typeof__(field) kept_ = (field);                                                         \
+        (field) = (good);                                                                          \
+        fine(m);                                                                                   \
+        (field) = kept_;                                                                           \
+    } while (0)
+/* A text that has at most so many bytes, on one line. */
+#define BROKEN_LINE(m, field, max, words)                                                          \
+    do {                                                                                           \
+        ALLOWED(m, field, NULL);                                                                   \
+        ALLOWED(m, field, letters(max));                                                           \
+        BROKEN(m, field, letters((max) + 1), words);                                               \
+        BROKEN(m, field, (char *)"a\nb", words);                                                   \
+        BROKEN(m, field, (char *)"\x1b[31m", words);                                               \
+        BROKEN(m, field, (char *)"\xff", "UTF-8");                                                 \
+    } while (0)
+
+static void fine(Fact *m)
+{
+    if (pass(m) != 0)
+        fail_msg("refused: %s", why);
+    check_worker_done(&fact);
+}
+
+static char *letters(size_t n)
+{
+    static char text[LIMIT_VALUE_JSON_BYTES + 2];
+    assert_true(n < sizeof text);
+    memset(text, 'x', n);
+    text[n] = '\0';
+    return text;
+}
+
+#define MANY 2048
+static Stillpoint__Worker__Location place;
+static Stillpoint__Worker__Value value;
+static Stillpoint__Worker__NamedValue named;
+static Stillpoint__Worker__Scope scope;
+static Stillpoint__Worker__Source source;
+static Stillpoint__Worker__Location *places[MANY];
+static Stillpoint__Worker__NamedValue *names[MANY];
+static Stillpoint__Worker__Scope *scope_rows[MANY];
+static Stillpoint__Worker__Source *source_rows[MANY];
+static uint64_t ids[LIMIT_HOOKS_PER_VM + 1];
+
+/* One good row of each kind. */
+static void fill_rows(void)
+{
+    (void)an_inspected();
+    place = (Stillpoint__Worker__Location)STILLPOINT__WORKER__LOCATION__INIT;
+    place.url = (char *)"app.js";
+    place.function = (char *)"main";
+    place.has_line = 1;
+    place.line = 3;
+    value = (Stillpoint__Worker__Value)STILLPOINT__WORKER__VALUE__INIT;
+    value.has_type = 1;
+    value.type = 8;
+    value.preview = (char *)"{a: 1}";
+    value.class_name = (char *)"Object";
+    named = (Stillpoint__Worker__NamedValue)STILLPOINT__WORKER__NAMED_VALUE__INIT;
+    named.name = (char *)"n";
+    named.value = &value;
+    scope = (Stillpoint__Worker__Scope)STILLPOINT__WORKER__SCOPE__INIT;
+    scope.scope = (char *)"local";
+    scope.function = (char *)"main";
+    source = (Stillpoint__Worker__Source)STILLPOINT__WORKER__SOURCE__INIT;
+    source.has_source = 1;
+    source.source = 1;
+    source.url = (char *)"app.js";
+    source.kind = (char *)"module";
+    source.source_map = (char *)"app.js.map";
+    for (size_t i = 0; i < MANY; i++) {
+        places[i] = &place;
+        names[i] = &named;
+        scope_rows[i] = &scope;
+        source_rows[i] = &source;
+    }
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        ids[i] = i + 1;
+}
+
+static Stillpoint__Worker__Hit hit;
+
+static Fact a_hit(void)
+{
+    fill_rows();
+    hit = (Stillpoint__Worker__Hit)STILLPOINT__WORKER__HIT__INIT;
+    hit.has_hook = hit.has_vm_seq = hit.has_kind = 1;
+    hit.hook = 5;
+    hit.vm_seq = 1;
+    hit.kind = 8;
+    hit.location = &place;
+    hit.value = &value;
+    hit.completion = (char *)"return";
+    hit.frames = frame_rows;
+    hit.arguments = hit.expressions = names;
+    hit.n_frames = hit.n_arguments = hit.n_expressions = 1;
+    hit.log = (char *)"two\nlines";
+    hit.condition_error = (char *)"ReferenceError: x is not defined";
+    hit.source_map = (char *)"app.js.map";
+    Fact m = numbered(1);
+    m.body_case = BODY(HIT);
+    m.hit = &hit;
+    return m;
+}
+
+static void a_hit_is_checked_in_every_field(void **state)
+{
+    (void)state;
+    Fact m = a_hit();
+    assert_int_equal(pass(&m), 0);
+    assert_int_equal(fact.kind, FACT_HIT);
+    assert_int_equal(fact.hit->hook, 5);
+    assert_string_equal(fact.hit->arguments[0]->value->preview, "{a: 1}");
+    check_worker_done(&fact);
+
+    BROKEN(&m, hit.hook, 0, "Hit.hook");
+    BROKEN(&m, hit.has_hook, 0, "Hit.hook");
+    BROKEN(&m, hit.vm_seq, 0, "Hit.vm_seq");
+    BROKEN(&m, hit.kind, 0, "Hit.kind");
+    BROKEN(&m, hit.kind, 11, "Hit.kind");
+    BROKEN(&m, hit.completion, (char *)"lost", "Hit.completion");
+    ALLOWED(&m, hit.completion, (char *)"rejected");
+    ALLOWED(&m, hit.location, NULL);
+    BROKEN(&m, hit.n_frames, LIMIT_HIT_FRAMES + 1, "Hit.frames");
+    BROKEN(&m, frame_row.kind, 4, "Frame.kind");
+    BROKEN(&m, hit.n_arguments, LIMIT_HIT_VALUES + 1, "Hit.arguments");
+    BROKEN(&m, hit.n_expressions, LIMIT_EXPRESSIONS + 1, "Hit.expressions");
+    ALLOWED(&m, hit.log, letters(LIMIT_EXPRESSION_BYTES));
+    BROKEN(&m, hit.log, letters(LIMIT_EXPRESSION_BYTES + 1), "Hit.log");
+    BROKEN(&m, hit.log, (char *)"\xff", "UTF-8");
+    BROKEN_LINE(&m, hit.condition_error, LIMIT_DETAIL_BYTES, "Hit.condition_error");
+    BROKEN_LINE(&m, hit.source_map, LIMIT_PATH_BYTES, "Hit.source_map");
+}
+
+static void a_hit_is_small(void **state)
+{
+    (void)state;
+    static char text[LIMIT_INSPECT_TEXT_BYTES + 1];
+    memset(text, 'x', LIMIT_INSPECT_TEXT_BYTES);
+    Fact m = a_hit();
+    frame_row.function = frame_row.url = text;
+    hit.n_frames = 24;
+    fine(&m);
+    hit.n_frames = LIMIT_HIT_FRAMES;
+    refused(pass(&m), "too large");
+}
+
+static void values_and_places_are_checked_wherever_they_are(void **state)
+{
+    (void)state;
+    Fact m = a_hit();
+    BROKEN(&m, value.type, 0, "Value.type");
+    BROKEN(&m, value.type, 11, "Value.type");
+    BROKEN(&m, value.has_type, 0, "Value.type");
+    BROKEN_LINE(&m, value.preview, LIMIT_PREVIEW_BYTES, "Value.preview");
+    BROKEN_LINE(&m, value.class_name, LIMIT_INSPECT_TEXT_BYTES, "Value.class_name");
+    BROKEN_LINE(&m, place.url, LIMIT_INSPECT_TEXT_BYTES, "Location.url");
+    BROKEN_LINE(&m, place.function, LIMIT_INSPECT_TEXT_BYTES, "Location.function");
+    BROKEN(&m, named.name, NULL, "NamedValue.name");
+    ALLOWED(&m, named.name, (char *)"");
+    BROKEN(&m, named.name, letters(LIMIT_INSPECT_TEXT_BYTES + 1), "NamedValue.name");
+    BROKEN(&m, named.name, (char *)"a\nb", "NamedValue.name");
+    BROKEN(&m, named.value, NULL, "NamedValue.value");
+    value.type = 0;
+    hit.value = NULL;
+    refused(pass(&m), "Value.type");
+}
+
+static void a_pause_says_what_it_is_for(void **state)
+{
+    (void)state;
+    Stillpoint__Worker__Paused paused = STILLPOINT__WORKER__PAUSED__INIT;
+    Fact m = numbered(1);
+    fill_rows();
+    m.body_case = BODY(PAUSED);
+    m.paused = &paused;
+    paused.has_pause = paused.has_reason = 1;
+    paused.pause = 1;
+    paused.reason = 2;
+    paused.hooks = ids;
+    paused.n_hooks = LIMIT_HOOKS_PER_VM;
+    paused.frame = &frame_row;
+    paused.location = &place;
+    paused.value = &value;
+    assert_int_equal(pass(&m), 0);
+    assert_int_equal(fact.kind, FACT_PAUSED);
+    assert_int_equal(fact.paused->n_hooks, LIMIT_HOOKS_PER_VM);
+    check_worker_done(&fact);
+
+    BROKEN(&m, paused.pause, 0, "Paused.pause");
+    BROKEN(&m, paused.reason, 0, "Paused.reason");
+    BROKEN(&m, paused.reason, 6, "Paused.reason");
+    BROKEN(&m, paused.n_hooks, LIMIT_HOOKS_PER_VM + 1, "Paused.hooks");
+    BROKEN(&m, ids[7], 0, "Paused.hooks");
+    BROKEN(&m, frame_row.kind, 0, "Frame.kind");
+    BROKEN(&m, place.url, (char *)"\x7f", "Location.url");
+    BROKEN(&m, value.type, 0, "Value.type");
+    BROKEN(&m, paused.reason, 1, "names nothing");
+    paused.n_hooks = 0;
+    refused(pass(&m), "names nothing");
+    paused.has_step = 1;
+    paused.step = 3;
+    fine(&m);
+    paused.reason = 1;
+    fine(&m);
+}
+
+static void what_becomes_of_hooks_is_checked(void **state)
+{
+    (void)state;
+    Stillpoint__Worker__Audited audited = STILLPOINT__WORKER__AUDITED__INIT;
+    Stillpoint__Worker__HookEnded ended = STILLPOINT__WORKER__HOOK_ENDED__INIT;
+    Stillpoint__Worker__BreakpointBound bound = STILLPOINT__WORKER__BREAKPOINT_BOUND__INIT;
+    Fact m = numbered(1);
+    fill_rows();
+    m.body_case = BODY(AUDITED);
+    m.audited = &audited;
+    audited.has_referent = audited.has_kind = 1;
+    audited.referent = 2;
+    audited.kind = 5;
+    audited.hooks = ids;
+    audited.n_hooks = LIMIT_HOOKS_PER_VM;
+    audited.label = (char *)"app.js";
+    fine(&m);
+    ALLOWED(&m, audited.n_hooks, 0);
+    BROKEN(&m, audited.referent, 0, "Audited.referent");
+    BROKEN(&m, audited.referent, 5, "Audited.referent");
+    BROKEN(&m, audited.kind, 0, "Audited.kind");
+    BROKEN(&m, audited.kind, 11, "Audited.kind");
+    BROKEN(&m, audited.n_hooks, LIMIT_HOOKS_PER_VM + 1, "Audited.hooks");
+    BROKEN(&m, ids[0], 0, "Audited.hooks");
+    BROKEN_LINE(&m, audited.label, LIMIT_INSPECT_TEXT_BYTES, "Audited.label");
+
+    m.body_case = BODY(HOOK_ENDED);
+    m.hook_ended = &ended;
+    ended.has_hook = ended.has_why = 1;
+    ended.hook = 9;
+    ended.why = 2;
+    fine(&m);
+    BROKEN(&m, ended.hook, 0, "HookEnded.hook");
+    BROKEN(&m, ended.why, 0, "HookEnded.why");
+    BROKEN(&m, ended.why, 3, "HookEnded.why");
+
+    m.body_case = BODY(BREAKPOINT_BOUND);
+    m.breakpoint_bound = &bound;
+    bound.has_hook = 1;
+    bound.hook = 9;
+    bound.at = places;
+    bound.n_at = LIMIT_BOUND_PLACES;
+    fine(&m);
+    BROKEN(&m, bound.hook, 0, "BreakpointBound.hook");
+    BROKEN(&m, bound.n_at, LIMIT_BOUND_PLACES + 1, "BreakpointBound.at");
+    BROKEN(&m, place.function, (char *)"\x01", "Location.function");
+    BROKEN_LINE(&m, bound.error, LIMIT_DETAIL_BYTES, "BreakpointBound.error");
+}
+
+/* As a worker sends it that has more than fits into a packet. */
+static void body_is_refused(Fact *m, const char *words)
+{
+    int memfd = memfd_of_body();
+    inspected.body = NULL;
+    inspected.has_in_memfd = inspected.in_memfd = 1;
+    refused(pass_with(m, &memfd, 1), words);
+    inspected.has_in_memfd = inspected.in_memfd = 0;
+    inspected.body = &body;
+    close(memfd);
+}
+
+static void what_a_stopped_vm_answers_is_checked_in_every_field(void **state)
+{
+    (void)state;
+    static uint8_t data[LIMIT_DATA_BYTES + 1];
+    fill_rows();
+    Fact m = an_inspected();
+    body.scopes = scope_rows;
+    body.variables = names;
+    body.value = &value;
+    body.json = (char *)"{\"a\":\n1}";
+    body.sources = source_rows;
+    body.positions = places;
+    body.n_scopes = body.n_variables = body.n_sources = body.n_positions = 1;
+    body.has_data = 1;
+    body.data = (ProtobufCBinaryData){.data = data, .len = 100};
+    assert_int_equal(pass(&m), 0);
+    assert_int_equal(fact.inspected.body->n_variables, 1);
+    assert_string_equal(fact.inspected.body->sources[0]->kind, "module");
+    check_worker_done(&fact);
+
+    BROKEN(&m, scope.scope, NULL, "Scope.scope");
+    BROKEN(&m, scope.scope, (char *)"somewhere", "Scope.scope");
+    BROKEN_LINE(&m, scope.function, LIMIT_INSPECT_TEXT_BYTES, "Scope.function");
+    BROKEN(&m, named.value, NULL, "NamedValue.value");
+    BROKEN(&m, value.type, 0, "Value.type");
+    BROKEN(&m, body.json, (char *)"\xc0\x80", "UTF-8");
+    BROKEN(&m, source.source, 0, "Source.source");
+    BROKEN(&m, source.kind, NULL, "Source.kind");
+    BROKEN(&m, source.kind, (char *)"text", "Source.kind");
+    BROKEN_LINE(&m, source.url, LIMIT_PATH_BYTES, "Source.url");
+    BROKEN_LINE(&m, source.source_map, LIMIT_PATH_BYTES, "Source.source_map");
+    BROKEN(&m, place.url, (char *)"\n", "Location.url");
+
+    body.json = letters(LIMIT_VALUE_JSON_BYTES + 1);
+    body_is_refused(&m, "InspectedBody.json");
+    body.json = NULL;
+    body.n_scopes = LIMIT_SCOPES + 1;
+    body_is_refused(&m, "InspectedBody.scopes");
+    body.n_scopes = 0;
+    body.n_variables = LIMIT_PAGE_VARIABLES + 1;
+    body_is_refused(&m, "InspectedBody.variables");
+    body.n_variables = 0;
+    body.n_sources = LIMIT_PAGE_SOURCES + 1;
+    body_is_refused(&m, "InspectedBody.sources");
+    body.n_sources = 0;
+    body.n_positions = LIMIT_PAGE_POSITIONS + 1;
+    body_is_refused(&m, "InspectedBody.positions");
+    body.n_positions = 0;
+    body.data.len = LIMIT_DATA_BYTES + 1;
+    body_is_refused(&m, "InspectedBody.data");
+}
+
+static void hooks_that_failed_come_with_an_error_and_nothing_else(void **state)
+{
+    (void)state;
+    fill_rows();
+    Fact m = an_inspected();
+    body.n_classes = body.n_frames = 0;
+    body.failed_hooks = ids;
+    body.n_failed_hooks = 2;
+    inspected.error = (char *)"cannot be set";
+    assert_int_equal(pass(&m), 0);
+    assert_string_equal(fact.inspected.error, "cannot be set");
+    assert_int_equal(fact.inspected.body->n_failed_hooks, 2);
+    check_worker_done(&fact);
+    BROKEN(&m, body.n_failed_hooks, LIMIT_HOOKS_PER_VM + 1, "InspectedBody.failed_hooks");
+    BROKEN(&m, ids[1], 0, "InspectedBody.failed_hooks");
+    BROKEN(&m, body.has_truncated, 1, "should not have");
+    BROKEN(&m, body.n_frames, 1, "should not have");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_fact_has_a_number_and_a_body),
     cmocka_unit_test(console_is_bounded),
@@ -389,6 +740,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(texts_of_an_inspection_are_short_lines),
     cmocka_unit_test(rows_of_an_inspection_are_counted),
     cmocka_unit_test(an_inspection_has_one_body_or_an_error),
+    cmocka_unit_test(a_hit_is_checked_in_every_field),
+    cmocka_unit_test(a_hit_is_small),
+    cmocka_unit_test(values_and_places_are_checked_wherever_they_are),
+    cmocka_unit_test(a_pause_says_what_it_is_for),
+    cmocka_unit_test(what_becomes_of_hooks_is_checked),
+    cmocka_unit_test(what_a_stopped_vm_answers_is_checked_in_every_field),
+    cmocka_unit_test(hooks_that_failed_come_with_an_error_and_nothing_else),
 };
 
 UNIT_MAIN(tests)
