@@ -83,7 +83,8 @@ struct ticket {
     uint64_t deadline_ns;       /**< CLOCK_MONOTONIC; 0: its stop has not begun */
     bool answered;              /**< on_served was called */
     bool missed;                /**< its deadline has passed: who had not come is frozen */
-    bool in_run_one;            /**< it was asked for in a run-one, and may end or interrupt it */
+    bool in_run_one;            /**< it was asked for in a run-one, and may end or interrupt it; or
+                                   before a pause of its debugger was served: it may follow that */
     struct event *wait;         /**< runs while it cannot be served */
     struct ticket_queue *queue; /**< NULL: not in a queue */
 };

@@ -71,8 +71,13 @@ bool world_can_serve(const struct world *w, const struct ticket *t)
         return false;
     const struct ticket *ahead;
     TAILQ_FOREACH(ahead, &w->pending.list, link)
-    if (ahead == t || !ahead->request.operation)
-        return ahead == t;
+    {
+        /* See take_over_for_pause(). */
+        bool followed = ahead->request.pause != 0 && t->request.pause == 0 &&
+                        ahead->request.debugger == t->request.debugger;
+        if (ahead == t || !(ahead->request.operation || followed))
+            return ahead == t;
+    }
     return true;
 }
 
@@ -119,6 +124,18 @@ void world_on_wait_over(void *userdata, struct ticket *t)
     world_drop_if_unused(w);
 }
 
+/* Its VM has paused while its debugger was about to stop the world anyway, and what pauses is the
+ * more urgent: the stop that was asked for may follow, and take the lease over from it. */
+static void take_over_for_pause(struct world *w, const struct ticket *t, struct worker *paused)
+{
+    paused->pause.in_stop = true;
+    struct ticket *other;
+    TAILQ_FOREACH(other, &w->pending.list, link)
+    if (!other->request.operation && other->request.pause == 0 &&
+        other->request.debugger == t->request.debugger)
+        other->in_run_one = true;
+}
+
 void world_take_lease(struct world *w, struct ticket *t)
 {
     struct ticket *before = w->control;
@@ -134,7 +151,7 @@ void world_take_lease(struct world *w, struct ticket *t)
     }
     struct worker *paused = world_paused_for(w, t);
     if (paused)
-        paused->pause.in_stop = true;
+        take_over_for_pause(w, t, paused);
     world_move_target(w, world_choose_target(w, t));
 }
 

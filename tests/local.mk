@@ -22,6 +22,7 @@ UNIT_TESTS = \
 COMPONENT_TESTS = \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
+	%D%/component/test_look \
 	%D%/component/test_state \
 	%D%/component/test_world \
 	%D%/component/test_world_random
@@ -101,6 +102,10 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_SOURCES = %D%/component/test_freezer.c %D%/support/unit.h
 %C%_component_test_freezer_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
+%C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_look_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_component_test_state_SOURCES = %D%/component/test_state.c %D%/support/unit.h
 %C%_component_test_state_LDADD = $(DAEMON_TEST_LIBS)
