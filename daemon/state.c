@@ -122,6 +122,11 @@ static int append_vm(struct log *log, const struct worker *w)
     m.keep_idle = w->keep_idle;
     m.debug = w->debug;
     m.held_ns = w->gate.held_ns;
+    m.has_pause = m.has_pause_reason = m.has_last_step = m.has_last_evaluation = 1;
+    m.pause = w->pause.number;
+    m.pause_reason = w->pause.said ? w->pause.said->reason : 0;
+    m.last_step = w->last_step;
+    m.last_evaluation = w->last_evaluation;
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM);
     record.vm = &m;

@@ -83,6 +83,9 @@ static struct worker vm(uint64_t id, const char *name)
     w.holds[0].count = 2;
     w.gate.birth_done = true;
     w.gate.held_ns = 99;
+    w.pause.number = 5;
+    w.last_step = 6;
+    w.last_evaluation = 11;
     return w;
 }
 
@@ -119,6 +122,10 @@ static void what_is_put_down_is_read_back(void **state)
     assert_int_equal(m->holds[0]->count, 2);
     assert_true(m->released);
     assert_int_equal(m->held_ns, 99);
+    assert_int_equal(m->pause, 5);
+    assert_int_equal(m->pause_reason, 0);
+    assert_int_equal(m->last_step, 6);
+    assert_int_equal(m->last_evaluation, 11);
     state_image_done(&image);
 }
 
