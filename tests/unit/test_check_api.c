@@ -485,6 +485,150 @@ static void texts_are_utf8_without_nul(void **state)
     }
 }
 
+#define IS_REFUSED(CASE, field, message, words)                                                    \
+    refused(PASS(CASE, field, message), CODE(INVALID_ARGUMENT), words)
+
+static void pages_of_a_vm_that_stands_are_bounded(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ListFrames f = STILLPOINT__API__LIST_FRAMES__INIT;
+    Stillpoint__Api__ListSources s = STILLPOINT__API__LIST_SOURCES__INIT;
+    Stillpoint__Api__ListVariables v = STILLPOINT__API__LIST_VARIABLES__INIT;
+    IS_REFUSED(LIST_FRAMES, list_frames, &f, "no VM");
+    f.vm = s.vm = v.vm = (char *)"app";
+    assert_int_equal(PASS(LIST_FRAMES, list_frames, &f), 0);
+    assert_int_equal(request.look_page.max, LIMIT_PAGE_FRAMES);
+    check_api_done(&request);
+    f.has_max = s.has_max = v.has_max = 1;
+    f.max = s.max = v.max = UINT32_MAX;
+    assert_int_equal(PASS(LIST_FRAMES, list_frames, &f), 0);
+    assert_int_equal(request.look_page.max, LIMIT_PAGE_FRAMES);
+    check_api_done(&request);
+    assert_int_equal(PASS(LIST_SOURCES, list_sources, &s), 0);
+    assert_int_equal(request.look_page.max, LIMIT_PAGE_SOURCES);
+    check_api_done(&request);
+    IS_REFUSED(LIST_VARIABLES, list_variables, &v, "ref");
+    v.has_ref = 1;
+    v.ref = 3;
+    assert_int_equal(PASS(LIST_VARIABLES, list_variables, &v), 0);
+    assert_int_equal(request.list_variables.max, LIMIT_PAGE_VARIABLES);
+    check_api_done(&request);
+}
+
+static void an_evaluation_has_a_limit_and_an_expression_that_fits(void **state)
+{
+    (void)state;
+    Stillpoint__Api__Evaluate v = STILLPOINT__API__EVALUATE__INIT;
+    static char expression[LIMIT_EXPRESSION_BYTES + 2];
+    memset(expression, 'x', LIMIT_EXPRESSION_BYTES + 1);
+    v.vm = (char *)"app";
+    IS_REFUSED(EVALUATE, evaluate, &v, "expression is missing");
+    v.expression = expression;
+    IS_REFUSED(EVALUATE, evaluate, &v, "longer than 4096");
+    expression[LIMIT_EXPRESSION_BYTES] = '\0';
+    assert_int_equal(PASS(EVALUATE, evaluate, &v), 0);
+    assert_int_equal(request.evaluate.timeout_us, DEFAULT_EVALUATE_US);
+    check_api_done(&request);
+    v.has_realm = 1;
+    v.realm = 2;
+    IS_REFUSED(EVALUATE, evaluate, &v, "realm is for in_realm");
+    Stillpoint__Api__SetVariable s = STILLPOINT__API__SET_VARIABLE__INIT;
+    s.vm = (char *)"app";
+    s.expression = (char *)"1";
+    IS_REFUSED(SET_VARIABLE, set_variable, &s, "name is missing");
+}
+
+static void a_step_goes_somewhere(void **state)
+{
+    (void)state;
+    Stillpoint__Api__StepVm s = STILLPOINT__API__STEP_VM__INIT;
+    Stillpoint__Api__BreakpointAt at = STILLPOINT__API__BREAKPOINT_AT__INIT;
+    s.vm = (char *)"app";
+    IS_REFUSED(STEP_VM, step_vm, &s, "no such way");
+    s.has_how = 1;
+    s.how = STILLPOINT__API__STEP_HOW__STEP_OVER;
+    assert_int_equal(PASS(STEP_VM, step_vm, &s), 0);
+    assert_int_equal(request.step_vm.count, 1);
+    assert_false(request.step_vm.others_run);
+    assert_int_equal(request.step_vm.granularity, 1);
+    check_api_done(&request);
+    s.has_count = 1;
+    s.count = LIMIT_STEPS + 1;
+    IS_REFUSED(STEP_VM, step_vm, &s, "more than 1000000 steps");
+    s.has_count = 0;
+    s.at = &at;
+    IS_REFUSED(STEP_VM, step_vm, &s, "a place is for");
+    s.how = STILLPOINT__API__STEP_HOW__STEP_TO;
+    IS_REFUSED(STEP_VM, step_vm, &s, "url is missing");
+    at.url = (char *)"app.js";
+    IS_REFUSED(STEP_VM, step_vm, &s, "line is missing");
+    at.has_line = 1;
+    at.line = 7;
+    assert_int_equal(PASS(STEP_VM, step_vm, &s), 0);
+    assert_int_equal(request.step_vm.at.line, 7);
+    check_api_done(&request);
+    s.at = NULL;
+    IS_REFUSED(STEP_VM, step_vm, &s, "has none");
+}
+
+static void sources_are_named_by_number_or_url(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ReadSource r = STILLPOINT__API__READ_SOURCE__INIT;
+    Stillpoint__Api__ListPositions l = STILLPOINT__API__LIST_POSITIONS__INIT;
+    r.vm = l.vm = (char *)"app";
+    IS_REFUSED(READ_SOURCE, read_source, &r, "no source was named");
+    r.url = l.url = (char *)"app.js";
+    assert_int_equal(PASS(READ_SOURCE, read_source, &r), 0);
+    assert_int_equal(request.read_source.max_bytes, LIMIT_DATA_BYTES);
+    check_api_done(&request);
+    l.has_line_from = l.has_line_to = 1;
+    l.line_from = 3;
+    l.line_to = 2;
+    IS_REFUSED(LIST_POSITIONS, list_positions, &l, "before line_from");
+}
+
+static void memory_is_read_or_written(void **state)
+{
+    (void)state;
+    Stillpoint__Api__AccessMemory a = STILLPOINT__API__ACCESS_MEMORY__INIT;
+    static uint8_t bytes[LIMIT_MEMORY_WRITE_BYTES + 1];
+    a.vm = (char *)"app";
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "either read or written");
+    a.has_length = 1;
+    a.length = LIMIT_DATA_BYTES + 1;
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "to read");
+    a.has_write = 1;
+    a.write = (ProtobufCBinaryData){.data = bytes, .len = sizeof bytes};
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "either read or written");
+    a.has_length = 0;
+    a.length = 0;
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "to write");
+    a.write.len = 5;
+    assert_int_equal(PASS(ACCESS_MEMORY, access_memory, &a), 0);
+    assert_int_equal(request.access_memory.write_bytes, 5);
+    check_api_done(&request);
+}
+
+static void an_answer_brings_what_it_returns_or_throws_and_no_other_does(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ContinueVm c = STILLPOINT__API__CONTINUE_VM__INIT;
+    c.vm = (char *)"app";
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_int_equal(request.continue_vm.answer, STILLPOINT__API__PAUSE_ANSWER__ANSWER_CONTINUE);
+    check_api_done(&request);
+    c.answer_expression = (char *)"42";
+    IS_REFUSED(CONTINUE_VM, continue_vm, &c, "for return and throw");
+    c.has_answer = 1;
+    c.answer = STILLPOINT__API__PAUSE_ANSWER__ANSWER_RETURN;
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_string_equal(request.continue_vm.answer_expression, "42");
+    check_api_done(&request);
+    c.answer_expression = NULL;
+    IS_REFUSED(CONTINUE_VM, continue_vm, &c, "expression is missing");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(defaults_are_filled_in),
     cmocka_unit_test(names_are_judged),
@@ -507,6 +651,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_no_request_ends_the_connection),
     cmocka_unit_test(a_message_of_very_many_fields_is_refused_before_it_is_unpacked),
     cmocka_unit_test(texts_are_utf8_without_nul),
+    cmocka_unit_test(pages_of_a_vm_that_stands_are_bounded),
+    cmocka_unit_test(an_evaluation_has_a_limit_and_an_expression_that_fits),
+    cmocka_unit_test(a_step_goes_somewhere),
+    cmocka_unit_test(sources_are_named_by_number_or_url),
+    cmocka_unit_test(memory_is_read_or_written),
+    cmocka_unit_test(an_answer_brings_what_it_returns_or_throws_and_no_other_does),
 };
 
 UNIT_MAIN(tests)
