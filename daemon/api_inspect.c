@@ -404,19 +404,20 @@ static void answered(struct pending *p, struct item *item)
         finish(p);
 }
 
-void api_inspect_on_inspected(struct api *api, struct worker *w,
+bool api_inspect_on_inspected(struct api *api, struct worker *w,
                               const struct worker_inspected *answer)
 {
     struct pending *p;
     struct item *item = find_item(api, w->id, answer->request, &p);
     if (!item)
-        return;
+        return false;
     const struct inspection *i = p->data;
     if (put_answer(item, i->kind, w, answer) < 0)
         (void)put_error(item, w->name, "out of memory for its answer");
     item->request = 0;
     serve_end(worlds_get(api->worlds, w->world, false), item, w);
     answered(p, item);
+    return true;
 }
 
 void api_inspect_on_vm_ended(struct api *api, const struct worker *w)

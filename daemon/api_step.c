@@ -244,11 +244,6 @@ static void run(struct pending *p, struct worker *w)
         run_released(p, w);
 }
 
-static void ignore_served(void *userdata, const struct stop_report *report)
-{
-    (void)userdata, (void)report;
-}
-
 /* Wherever it is: the world is stopped, or the VM held; api_step_recheck() sees when that has come.
  */
 static void on_deadline(struct pending *p)
@@ -275,7 +270,6 @@ static void on_deadline(struct pending *p)
             .deadline_us = DEFAULT_DEADLINE_US,
             .wait_us = TICKET_FOR_EVER,
             .hold_us = DEFAULT_HOLD_US,
-            .on_served = ignore_served,
             .userdata = p,
         };
         snprintf(request.debugger_name, sizeof request.debugger_name, "%s", d->name);

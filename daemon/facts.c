@@ -136,7 +136,7 @@ static const char *on_inspected(struct api *api, struct worker *w, const struct 
         return "answers a request that nobody made";
     const char *withdrawn = worker_evaluation_answered(w, answer->request);
     if (!api_look_on_inspected(api, w, answer, withdrawn) && !api_step_on_inspected(api, w, answer))
-        api_inspect_on_inspected(api, w, answer);
+        (void)api_inspect_on_inspected(api, w, answer);
     /* It has come to its gate, or to a gate that is open; what it evaluated is over. */
     world_on_member_kicked(worlds_get(api->worlds, w->world, false), w);
     api_world_recheck(api);

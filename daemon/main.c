@@ -316,6 +316,7 @@ static void put_down(struct daemon *d, const struct event *e)
     case EVENT_VM_BORN:
     case EVENT_VM_HELD:
     case EVENT_VM_RELEASED:
+    case EVENT_VM_PAUSED:
         w = registry_find(d->registry, e->vm);
         r = w ? state_put_vm(d->state, w) : 0;
         break;

@@ -109,11 +109,6 @@ static const char *verdict(void *userdata, uint64_t hook)
 
 /* ---- what is taken */
 
-static void ignore_served(void *userdata, const struct stop_report *report)
-{
-    (void)userdata, (void)report;
-}
-
 static void stop_for(const struct decision *d)
 {
     const struct debugger *debugger = debuggers_find(d->p->debuggers, d->stopper);
@@ -129,7 +124,6 @@ static void stop_for(const struct decision *d)
         .deadline_us = DEFAULT_DEADLINE_US,
         .wait_us = TICKET_FOR_EVER,
         .hold_us = DEFAULT_HOLD_US,
-        .on_served = ignore_served,
     };
     snprintf(request.debugger_name, sizeof request.debugger_name, "%s", debugger->name);
     int r = world_stop(d->world, &request, &ticket);

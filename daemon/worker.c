@@ -102,7 +102,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
 
 static void drop_process(struct worker *w)
 {
-    struct event **events[] = {&w->died, &w->kicked, &w->limit, &w->evaluation.timer};
+    struct event **events[] = {&w->died, &w->kicked, &w->limit, &w->evaluation.timer,
+                               &w->pause.expiry};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (*events[i])
             event_free(*events[i]);

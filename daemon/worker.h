@@ -120,9 +120,10 @@ struct worker_hold {
 struct worker_pause {
     uint64_t number; /**< 0: none */
     Stillpoint__Worker__Paused *said;
-    unsigned answer;  /**< a PauseAnswer's number: how it will go on */
-    char *expression; /**< of that, or NULL */
-    bool in_stop;     /**< the present controller has been shown it */
+    unsigned answer;      /**< a PauseAnswer's number: how it will go on */
+    char *expression;     /**< of that, or NULL */
+    bool in_stop;         /**< the present controller has been shown it */
+    struct event *expiry; /**< of the holds that were taken for it */
 };
 
 /** The step that is armed in the VM. */

@@ -1,6 +1,7 @@
 #include "daemon/worker_pause.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,8 @@ static void drop_pause(struct worker *w)
     if (w->pause.said)
         stillpoint__worker__paused__free_unpacked(w->pause.said, NULL);
     free(w->pause.expression);
+    if (w->pause.expiry)
+        event_free(w->pause.expiry);
     w->pause = (struct worker_pause){0};
     for (size_t i = 0; i < w->n_holds; i++)
         w->holds[i].pause = false;

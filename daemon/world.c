@@ -212,6 +212,8 @@ static void announce_stop(struct world *w)
         return;
     w->announced = true;
     stop_settle(&w->stop);
+    if (!w->control)
+        world_end_evaluations(w);
     struct event e = {.kind = EVENT_WORLD_STOPPING,
                       .world = w->name,
                       .epoch = w->stop.epoch,

@@ -1,6 +1,9 @@
 #include <errno.h>
+#include <event2/event.h>
+#include <stddef.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
@@ -52,9 +55,31 @@ int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const 
     return hold(w, worker, debugger, name, uid, false);
 }
 
+/* Whoever holds it for its pause has had his time, as the holder of a lease has. */
+static void on_pause_expiry(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker *worker = userdata;
+    struct world *w = (struct world *)((char *)worker->gate.world - offsetof(struct world, stop));
+    log_notice("vm %llu (%s): the time of its pause has run out; letting it go",
+               (unsigned long long)worker->id, worker->name);
+    size_t i = 0;
+    while (i < worker->n_holds)
+        if (!worker->holds[i].pause)
+            i++;
+        else
+            world_release_all(w, worker, worker->holds[i].debugger); /* the last takes its place */
+}
+
 int world_hold_paused(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
                       uid_t uid)
 {
+    struct event **expiry = &worker->pause.expiry;
+    if (!*expiry)
+        *expiry = event_new(w->all->base, -1, 0, on_pause_expiry, worker);
+    if (!*expiry)
+        return -ENOMEM;
+    world_arm(*expiry, DEFAULT_HOLD_US);
     return hold(w, worker, debugger, name, uid, true);
 }
 

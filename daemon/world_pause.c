@@ -74,6 +74,15 @@ bool world_is_evaluating(struct world *w, const struct worker *only)
     return any;
 }
 
+/* Somebody stops the world: what runs in VMs that are held, by leave of who holds them, ends. */
+void world_end_evaluations(struct world *w)
+{
+    for (size_t i = 0; i < w->stop.n_gates; i++)
+        if (w->stop.slots[i].attended)
+            worker_evaluation_withdraw(world_worker_of(w->stop.gates[i]),
+                                       "was ended, since the world is stopped");
+}
+
 /* Before a VM's gate opens. */
 void world_let_go(struct world *w, struct worker *worker)
 {

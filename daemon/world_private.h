@@ -124,6 +124,7 @@ struct worker *world_paused_for(const struct world *w, const struct ticket *t);
 void world_end_shown_pauses(struct world *w);
 void world_end_pause_tickets(struct world *w, uint64_t vm);
 bool world_is_evaluating(struct world *w, const struct worker *only);
+void world_end_evaluations(struct world *w);
 void world_let_go(struct world *w, struct worker *worker);
 void world_let_all_go(struct world *w);
 unsigned world_rank(const struct worker *worker);

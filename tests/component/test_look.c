@@ -845,11 +845,18 @@ static void a_hook_that_suspends_its_vm_holds_it_and_nobody_else(void **state)
     ask(&release);
     assert_int_equal(hear_answer(a, 2, NULL), PAUSE_CONTINUE);
     assert_true(may_run(a));
-    /* Or left behind by its client, who was killed. */
+    /* Or its time runs out. */
     shows(a, SHM_RUNNING);
     pauses_for(a, 3, PAUSE_DEBUGGER_STATEMENT, 1, 0);
-    debuggers_on_client_gone(debuggers, CLIENT);
+    event_active(a->worker->pause.expiry, EV_TIMEOUT, 0);
+    turn();
     assert_int_equal(hear_answer(a, 3, NULL), PAUSE_CONTINUE);
+    assert_true(may_run(a));
+    /* Or left behind by its client, who was killed. */
+    shows(a, SHM_RUNNING);
+    pauses_for(a, 4, PAUSE_DEBUGGER_STATEMENT, 1, 0);
+    debuggers_on_client_gone(debuggers, CLIENT);
+    assert_int_equal(hear_answer(a, 4, NULL), PAUSE_CONTINUE);
     assert_true(may_run(a));
 }
 
@@ -1171,6 +1178,24 @@ static void an_evaluation_goes_with_its_client(void **state)
     api_vm_on_client_gone(&api, CLIENT);
     answer_inspect(p, c, NULL, NULL);
     assert_int_equal(p->worker->phase, WORKER_ADMITTED);
+}
+
+static void a_stop_by_another_ends_the_evaluation_of_a_vm_that_is_held(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_RUNNING);
+    uint64_t d = open_debugger(CLIENT, 1000, "ide", false);
+    hook(1, d, PAUSE_SUSPEND_VM);
+    pauses_for(p, 1, PAUSE_BREAKPOINT, 1, 0);
+    forget_commands(p);
+    uint64_t r = evaluate(p, "for (;;);");
+    Command *c = hear_inspect(p, WORKER_INSPECT_EVALUATE);
+    shows(p, SHM_EVALUATING);
+    stop_world(NULL);
+    assert_int_equal(allowed(p), 0);
+    shows(p, SHM_PARKED);
+    answer_inspect(p, c, "it took too long and was ended", NULL);
+    assert_int_equal(error_of(r), API_ERROR(CANCELLED));
 }
 
 static void a_vm_that_is_held_alone_may_evaluate_and_its_release_ends_that(void **state)
@@ -1500,6 +1525,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_resume_ends_the_evaluation_and_waits_for_that),
     TEST(a_vm_that_dies_evaluating_delays_no_resume),
     TEST(an_evaluation_goes_with_its_client),
+    TEST(a_stop_by_another_ends_the_evaluation_of_a_vm_that_is_held),
     TEST(a_vm_that_is_held_alone_may_evaluate_and_its_release_ends_that),
     TEST(a_step_lets_its_vm_run_alone_until_it_pauses),
     TEST(a_step_that_ends_otherwise_is_forgotten),
