@@ -267,7 +267,9 @@ static void ask(struct pending *p, struct world *w, struct item *item, struct wo
     item->vm = worker->id;
     if (!why) {
         world_serve_begin(w, worker);
-        int r = worker_send_inspect(worker, i->kind, &item->request);
+        Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
+        API_SET(&inspect, kind, i->kind);
+        int r = worker_send_inspect(worker, &inspect, &item->request);
         if (r == 0) {
             i->open++;
             return;

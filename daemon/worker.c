@@ -22,9 +22,8 @@
 /* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
 #define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
 
-/* Numbers of SourceKind in api.proto and of a kind of Inspect in worker.proto. */
+/* A number of SourceKind in api.proto. */
 #define SOURCE_KIND_WASM 3u
-#define INSPECT_PARK 4u
 
 /* How often a time limit is looked at while its VM is held. */
 #define HELD_LOOK_US 20000u
@@ -557,17 +556,16 @@ int worker_send_message(struct worker *w, const char *json)
     return r;
 }
 
-int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request)
+int worker_send_inspect(struct worker *w, Stillpoint__Worker__Inspect *inspect,
+                        uint64_t *ret_request)
 {
     if (w->n_inspects >= WORKER_MAX_INSPECTS)
         return -EBUSY;
-    Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
     Command command = STILLPOINT__WORKER__COMMAND__INIT;
-    inspect.has_request = inspect.has_kind = 1;
-    inspect.request = w->last_inspect + 1;
-    inspect.kind = kind;
+    inspect->has_request = 1;
+    inspect->request = w->last_inspect + 1;
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_INSPECT;
-    command.inspect = &inspect;
+    command.inspect = inspect;
     int r = send_command(w, &command, -1);
     if (r < 0)
         return r;
@@ -578,7 +576,10 @@ int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request)
 void worker_ask_to_park(struct worker *w)
 {
     uint64_t request;
-    if (w->park_request == 0 && worker_send_inspect(w, INSPECT_PARK, &request) == 0)
+    Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
+    inspect.has_kind = 1;
+    inspect.kind = WORKER_INSPECT_PARK;
+    if (w->park_request == 0 && worker_send_inspect(w, &inspect, &request) == 0)
         w->park_request = request;
 }
 

@@ -72,6 +72,26 @@ struct worker_config {
 
 struct worker;
 
+/** What an Inspect asks for; the numbers of its `kind` in worker.proto. The first three are those
+ * of InspectKind in api.proto. */
+enum worker_inspect_kind {
+    WORKER_INSPECT_GC = 1,
+    WORKER_INSPECT_CENSUS,
+    WORKER_INSPECT_STACK,
+    WORKER_INSPECT_PARK,
+    WORKER_INSPECT_SET_HOOKS,
+    WORKER_INSPECT_FRAMES,
+    WORKER_INSPECT_SCOPES,
+    WORKER_INSPECT_VARIABLES,
+    WORKER_INSPECT_EVALUATE,
+    WORKER_INSPECT_ASSIGN,
+    WORKER_INSPECT_SOURCES,
+    WORKER_INSPECT_READ_SOURCE,
+    WORKER_INSPECT_POSITIONS,
+    WORKER_INSPECT_MEMORY,
+    WORKER_INSPECT_STEP,
+};
+
 /** How far a VM is from being kept from running by the kernel; enforcer.c moves it. */
 enum worker_freeze_state {
     WORKER_THAWED,
@@ -192,9 +212,11 @@ int worker_send_message(struct worker *w, const char *json);
 /** A call that was sent is not begun any more, if it has not been; best effort: a worker that does
  *  not read is not told. */
 void worker_cancel_call(struct worker *w, uint64_t call_id);
-/** Asks it to serve a request (InspectKind of api.proto) behind its closed gate; answered by the
- * fact Inspected with the number that this returns. -EBUSY: it owes too many answers. */
-int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request);
+/** Asks it to serve a request behind its closed gate; kind and body are set, its number is set
+ * here. Answered by the fact Inspected with the number that this returns. -EBUSY: it owes too many
+ * answers · -EMSGSIZE: it does not fit in a packet. */
+int worker_send_inspect(struct worker *w, Stillpoint__Worker__Inspect *inspect,
+                        uint64_t *ret_request);
 /** Asks an idle or blocked VM to come to its gate; once, until it has answered. */
 void worker_ask_to_park(struct worker *w);
 /** An answer has come: false if nobody asked that. */
