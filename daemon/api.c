@@ -5,9 +5,11 @@
 
 #include "base/log.h"
 #include "daemon/access.h"
+#include "daemon/api_audit.h"
 #include "daemon/api_birth.h"
 #include "daemon/api_debug.h"
 #include "daemon/api_doctor.h"
+#include "daemon/api_hits.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
 #include "daemon/api_talk.h"
@@ -20,7 +22,8 @@
 static void hello(struct api_call *call)
 {
     static const enum access_role all[] = {ACCESS_OBSERVE, ACCESS_RUN, ACCESS_DEBUG, ACCESS_ADMIN};
-    static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports"};
+    static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports",
+                               (char *)"auditors"};
     char *roles[4];
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__HelloReply m = STILLPOINT__API__HELLO_REPLY__INIT;
@@ -104,6 +107,11 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {ACCESS_DEBUG, api_debug_open_debugger, true},
     [API_CLOSE_DEBUGGER] = {ACCESS_DEBUG, api_debug_close_debugger, true},
     [API_LIST_DEBUGGERS] = {ACCESS_OBSERVE, api_debug_list_debuggers, false},
+    [API_ADD_HOOKS] = {ACCESS_DEBUG, api_audit_add_hooks, true},
+    [API_REMOVE_HOOKS] = {ACCESS_DEBUG, api_audit_remove_hooks, true},
+    [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, false},
+    [API_LIST_AUDITORS] = {ACCESS_OBSERVE, api_audit_list_auditors, false},
+    [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, false},
 };
 
 void api_handle(struct api_call *call)

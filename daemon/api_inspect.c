@@ -396,25 +396,20 @@ static void answered(struct pending *p, struct item *item)
         finish(p);
 }
 
-const char *api_inspect_on_inspected(struct api *api, struct worker *w,
-                                     const struct worker_inspected *answer)
+bool api_inspect_on_inspected(struct api *api, struct worker *w,
+                              const struct worker_inspected *answer)
 {
     struct pending *p;
-    struct world *world = worlds_get(api->worlds, w->world, false);
-    if (!worker_inspected(w, answer->request))
-        return "answers a request that nobody made";
     struct item *item = find_item(api, w->id, answer->request, &p);
-    if (item) {
-        const struct inspection *i = p->data;
-        if (put_answer(item, i->kind, w, answer) < 0)
-            (void)put_error(item, w->name, "out of memory for its answer");
-        item->request = 0;
-        world_serve_end(world, w);
-        answered(p, item);
-    } else {
-        world_on_member_kicked(world, w); /* it has come to its gate, or to a gate that is open */
-    }
-    return NULL;
+    if (!item)
+        return false;
+    const struct inspection *i = p->data;
+    if (put_answer(item, i->kind, w, answer) < 0)
+        (void)put_error(item, w->name, "out of memory for its answer");
+    item->request = 0;
+    world_serve_end(worlds_get(api->worlds, w->world, false), w);
+    answered(p, item);
+    return true;
 }
 
 void api_inspect_on_vm_ended(struct api *api, const struct worker *w)

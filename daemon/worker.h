@@ -165,6 +165,7 @@ struct worker {
     /** Requests that it was asked to serve behind its gate, and has not answered. */
     uint64_t inspects[WORKER_MAX_INSPECTS], last_inspect;
     size_t n_inspects;
+    unsigned n_hooks;      /**< that it has; audit counts them */
     uint64_t park_request; /**< the one that only asks it to come to its gate; 0: none */
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
     char *load_error; /**< why its program could not be linked; it is about to end */

@@ -725,10 +725,15 @@ void world_free(struct world *w)
     free(w);
 }
 
+void world_count_hooks(struct world *w, int change)
+{
+    w->n_hooks += (size_t)change;
+}
+
 void world_drop_if_unused(struct world *w)
 {
     if (w->advancing || w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || w->pending.n > 0 ||
-        strcmp(w->name, "default") == 0)
+        w->n_hooks > 0 || strcmp(w->name, "default") == 0)
         return;
     world_publish(w, EVENT_WORLD_GONE, NULL, NULL, NULL);
     worlds_drop(w);

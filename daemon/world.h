@@ -137,7 +137,9 @@ void world_forget(struct world *w, const void *userdata);
 void world_serve_begin(struct world *w, struct worker *worker);
 void world_serve_end(struct world *w, struct worker *worker);
 
-/** Frees the world if it has no VM and no ticket any more; "default" stays. */
+/** One hook more (+1) or less (-1) is for this world, and keeps it. */
+void world_count_hooks(struct world *w, int change);
+/** Frees the world if it has no VM, no ticket and no hook any more; "default" stays. */
 void world_drop_if_unused(struct world *w);
 
 /* Facts. */

@@ -20,3 +20,16 @@ int check_api_debugger_ref(const char *s, struct api_error *e);
 int check_api_behalf(const char *s, const char **ret, struct api_error *e);
 int check_api_time(uint64_t us, const char *field, struct api_error *e);
 int check_api_page_size(uint32_t asked, uint32_t *ret);
+
+/* ---- check_api_audit.c */
+
+int check_api_add_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                        struct api_error *e);
+int check_api_remove_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                           struct api_error *e);
+int check_api_list_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                         struct api_error *e);
+int check_api_list_auditors(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                            struct api_error *e);
+int check_api_read_hits(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                        struct api_error *e);
