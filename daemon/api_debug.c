@@ -9,6 +9,7 @@
 #include "daemon/api_stand.h"
 #include "daemon/api_step.h"
 #include "daemon/api_world.h"
+#include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
@@ -25,7 +26,7 @@ static const struct ticket *find_control(const struct api_call *call, const stru
     if (!t)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world stop'",
                  "world %s is not stopped by anybody", world_name(w));
-    else if (!api_stand_may_act_for(call, t->request.uid))
+    else if (!api_may_act_for(call, t->request.uid))
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
                  "world %s is controlled by debugger %s of uid %u", world_name(w),
                  t->request.debugger_name, (unsigned)t->request.uid);
@@ -233,7 +234,7 @@ void api_debug_hand_over_lease(struct api_call *call)
                  "no debugger named '%s'", r->lease.to);
         return;
     }
-    if (!api_stand_may_act_for(call, to->owner)) {
+    if (!api_may_act_for(call, to->owner)) {
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u",
                  to->name, (unsigned)to->owner);
         return;
@@ -259,7 +260,14 @@ static void fill_debugger(struct api *api, struct debugger_message *dm, const st
     m->note = API_TEXT(d->note);
     API_SET(m, owner_uid, d->owner);
     API_SET(m, open, d->n_opens > 0);
-    API_SET(m, hooks, 0);
+    struct audit_holdings holdings;
+    audit_holdings(api->audit, d->id, &holdings);
+    API_SET(m, hooks, (uint32_t)holdings.n_hooks);
+    if (holdings.ring) {
+        API_SET(m, first_seq, hit_ring_first(holdings.ring));
+        API_SET(m, last_seq, hit_ring_last(holdings.ring));
+        API_SET(m, dropped, hit_ring_dropped(holdings.ring));
+    }
     m->policy = API_TEXT(d->hold_policy ? "hold" : "resume");
     for (const struct world *w = worlds_after(api->worlds, NULL); w;
          w = worlds_after(api->worlds, world_name(w))) {
@@ -307,20 +315,12 @@ void api_debug_open_debugger(struct api_call *call)
 
 void api_debug_close_debugger(struct api_call *call)
 {
-    const char *ref = call->request->debugger.name;
-    const struct debugger *d = debuggers_find_ref(call->api->debuggers, ref);
-    if (!d) {
-        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
-                 "no debugger named '%s'", ref);
+    const struct debugger *d = api_find_debugger(call, call->request->debugger.name);
+    if (!d)
         return;
-    }
-    if (!api_stand_may_act_for(call, d->owner)) {
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u", d->name,
-                 (unsigned)d->owner);
-        return;
-    }
     uint64_t id = d->id;
     api_step_on_debugger_closed(call->api, id);
+    audit_clear(call->api->audit, id);
     debuggers_close(call->api->debuggers, id);
     api_reply_done(call);
 }

@@ -31,7 +31,6 @@ static const char ended_early[] = "ended before it answered";
 /* One VM's part. */
 struct item {
     uint64_t vm, request; /* request 0: not asked, or answered */
-    bool serving;         /* it was thawed for this */
     uint8_t *packed;      /* a VmInspection */
     size_t bytes;
 };
@@ -71,24 +70,12 @@ static struct world *world_of(struct pending *p)
     return worlds_get(p->api->worlds, p->world, false);
 }
 
-static void serve_end(struct world *w, struct item *item, struct worker *worker)
+/* Those that were thawed to answer are frozen again when they have, though nobody waits for that.
+ */
+static void abandon(struct inspection *i)
 {
-    if (item->serving)
-        world_serve_end(w, worker);
-    item->serving = false;
-}
-
-/* Those that were thawed to answer are frozen again, although nobody waits for them. */
-static void abandon(struct world *w, struct inspection *i)
-{
-    if (!w)
-        return; /* the daemon ends */
-    for (size_t n = 0; n < i->n; n++) {
-        struct worker *worker = i->items[n].request != 0 ? world_member(w, i->items[n].vm) : NULL;
+    for (size_t n = 0; n < i->n; n++)
         i->items[n].request = 0;
-        if (worker)
-            serve_end(w, &i->items[n], worker);
-    }
     i->open = 0;
 }
 
@@ -96,7 +83,7 @@ static void on_client_gone(struct pending *p)
 {
     struct world *w = world_of(p);
     if (w) {
-        abandon(w, p->data);
+        abandon(p->data);
         world_forget(w, p);
         world_drop_if_unused(w);
     }
@@ -258,8 +245,10 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
         if (item->request == 0)
             continue;
         (void)put_error(item, worker ? worker->name : "", "did not answer in time");
+        if (worker)
+            world_serve_end(w, worker);
     }
-    abandon(w, i);
+    abandon(i);
     finish(p);
 }
 
@@ -276,13 +265,14 @@ static void ask(struct pending *p, struct world *w, struct item *item, struct wo
     if (!why) {
         Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
         API_SET(&inspect, kind, i->kind);
-        item->serving = world_serve_begin(w, worker);
+        world_serve_begin(w, worker);
         int r = worker_send_inspect(worker, &inspect, &item->request);
         if (r == 0) {
             i->open++;
             return;
         }
-        serve_end(w, item, worker);
+        if (worker->n_inspects == 0)
+            world_serve_end(w, worker);
         why = r == -EBUSY                       ? "has not answered earlier requests"
               : r == -EPIPE || r == -ECONNRESET ? ended_early
                                                 : strerror(-r);
@@ -331,7 +321,7 @@ static void on_ended(void *userdata, enum ticket_outcome outcome)
     struct pending *p = userdata;
     struct inspection *i = p->data;
     p->data = NULL;
-    abandon(world_of(p), i);
+    abandon(i);
     if (outcome != TICKET_SERVED)
         world_message_fail_outcome(p, outcome);
     else if (!i->stop || !i->items)
@@ -415,7 +405,6 @@ bool api_inspect_on_inspected(struct api *api, struct worker *w,
     if (put_answer(item, i->kind, w, answer) < 0)
         (void)put_error(item, w->name, "out of memory for its answer");
     item->request = 0;
-    serve_end(worlds_get(api->worlds, w->world, false), item, w);
     answered(p, item);
     return true;
 }

@@ -22,7 +22,6 @@ typedef Stillpoint__Worker__InspectedBody Body;
 /* One request that its VM has not answered; the data of a pending, whose number is the request. */
 struct look {
     enum api_kind kind;
-    bool serving;   /* the VM is thawed for it */
     bool evaluates; /* then its limit is the VM's */
     uint32_t first, max;
     uint64_t address;
@@ -32,9 +31,6 @@ struct look {
 static void drop(struct pending *p)
 {
     struct look *l = p->data;
-    struct worker *w = registry_find(p->api->registry, p->vm);
-    if (l->serving && w && w->phase == WORKER_ADMITTED)
-        world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
     if (l->timeout)
         event_free(l->timeout);
     free(l);
@@ -45,7 +41,9 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct pending *p = userdata;
-    const struct worker *w = registry_find(p->api->registry, p->vm);
+    struct worker *w = registry_find(p->api->registry, p->vm);
+    if (w && w->phase == WORKER_ADMITTED)
+        world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
     drop(p);
     api_pending_fail(p, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not answer in time",
                      w ? w->name : "?");
@@ -58,16 +56,13 @@ static void on_vm_ended(struct pending *p, struct worker *w)
                      w->exit.detail[0] ? w->exit.detail : "it exited");
 }
 
-/* An evaluation is ended, and waited for: its VM may be thawed for it. */
+/* The VM's answer will be nobody's. */
 static void on_client_gone(struct pending *p)
 {
-    struct look *l = p->data;
+    const struct look *l = p->data;
     struct worker *w = registry_find(p->api->registry, p->vm);
-    p->client = 0;
-    if (l->evaluates && w && w->phase == WORKER_ADMITTED) {
+    if (l->evaluates && w && w->evaluation.request == p->number)
         worker_evaluation_withdraw(w, "was ended, since its client is gone");
-        return;
-    }
     drop(p);
     api_pending_free(p);
 }
@@ -98,6 +93,7 @@ static struct look *begin(const struct api_call *call, const struct worker *w,
 static struct look *ask(const struct api_call *call, struct worker *w, Inspect *inspect,
                         unsigned kind, uint64_t limit_us)
 {
+    struct world *world = worlds_get(call->api->worlds, w->world, false);
     struct pending *p;
     struct look *l = begin(call, w, &p);
     struct timeval most = {.tv_sec = DEFAULT_INSPECT_TIMEOUT_US / 1000000};
@@ -106,7 +102,7 @@ static struct look *ask(const struct api_call *call, struct worker *w, Inspect *
         return NULL;
     API_SET(inspect, kind, kind);
     l->evaluates = limit_us != 0;
-    l->serving = world_serve_begin(worlds_get(call->api->worlds, w->world, false), w);
+    world_serve_begin(world, w);
     if (l->evaluates) {
         r = worker_evaluation_begin(w, inspect, limit_us, &p->number);
     } else {
@@ -117,6 +113,8 @@ static struct look *ask(const struct api_call *call, struct worker *w, Inspect *
     }
     if (r == 0)
         return l;
+    if (w->n_inspects == 0)
+        world_serve_end(world, w);
     drop(p);
     api_pending_free(p);
     api_stand_fail_sent(call, w, r);

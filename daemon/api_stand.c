@@ -7,11 +7,6 @@
 #include "daemon/worker.h"
 #include "daemon/world_message.h"
 
-bool api_stand_may_act_for(const struct api_call *call, uid_t owner)
-{
-    return owner == call->peer->uid || (call->peer->roles & ACCESS_ADMIN);
-}
-
 struct worker *api_stand_find_vm(const struct api_call *call, const struct api_vm_ref *ref)
 {
     struct worker *w = api_find_live_vm(call, ref);
@@ -37,7 +32,7 @@ bool api_stand_holder(const struct api_call *call, const struct worker *w, uint6
 {
     for (size_t i = 0; i < w->n_holds; i++) {
         const struct debugger *d = debuggers_find(call->api->debuggers, w->holds[i].debugger);
-        if (!d || !api_stand_may_act_for(call, d->owner))
+        if (!d || !api_may_act_for(call, d->owner))
             continue;
         *ret_debugger = d->id;
         return true;
@@ -51,7 +46,7 @@ bool api_stand_may_change(const struct api_call *call, const struct worker *w,
     const struct world *world = worlds_get(call->api->worlds, w->world, false);
     const struct ticket *control = world_control(world);
     enum world_mode mode = world_mode(world);
-    if (control && !api_stand_may_act_for(call, control->request.uid)) {
+    if (control && !api_may_act_for(call, control->request.uid)) {
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
                  "world %s is controlled by debugger %s of uid %u", world_name(world),
                  control->request.debugger_name, (unsigned)control->request.uid);

@@ -19,8 +19,6 @@ struct api_stand_right {
     bool by_hold; /**< it holds that VM, in a world that runs; else it has the lease */
 };
 
-/** The same uid, or an admin. */
-bool api_stand_may_act_for(const struct api_call *call, uid_t owner);
 /** The VM that is named, if it has come to a safe point behind its closed gate; else an error was
  * sent. */
 struct worker *api_stand_find_vm(const struct api_call *call, const struct api_vm_ref *ref);

@@ -35,7 +35,6 @@ struct step {
     char *url;
     uint32_t line, column;
     uint64_t offset;
-    bool serving;       /* the VM is thawed for the Inspect */
     bool late;          /* its deadline has passed */
     const char *reason; /* why it is over */
     struct event *timer;
@@ -51,17 +50,6 @@ static struct worker *worker_of(const struct pending *p)
 {
     struct worker *w = registry_find(p->api->registry, p->vm);
     return w && w->phase == WORKER_ADMITTED ? w : NULL;
-}
-
-static void stop_serving(struct pending *p)
-{
-    struct step *s = p->data;
-    struct worker *w = worker_of(p);
-    if (s->serving && w)
-        world_serve_end(world_of(p), w);
-    s->serving = false;
-    p->number = 0;
-    event_del(s->timer);
 }
 
 /* The VM will not pause for it any more. */
@@ -80,7 +68,6 @@ static void drop(struct pending *p)
     struct api *api = p->api;
     struct world *w = world_of(p);
     uint64_t debugger = s->debugger;
-    stop_serving(p);
     if (w)
         world_forget(w, p);
     event_free(s->timer);
@@ -141,7 +128,7 @@ static void look(struct pending *p, struct worker *w)
     API_SET(&page, max, 1);
     inspect.frames = &page;
     s->phase = LOOKS;
-    s->serving = world_serve_begin(world_of(p), w);
+    world_serve_begin(world_of(p), w);
     if (worker_send_inspect(w, &inspect, &p->number) == 0)
         set_timer(s, DEFAULT_INSPECT_TIMEOUT_US);
     else
@@ -287,6 +274,9 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct pending *p = userdata;
     const struct step *s = p->data;
+    struct worker *w = worker_of(p);
+    if (w && s->phase != RUNS)
+        world_serve_end(world_of(p), w);
     switch (s->phase) {
     case ARMING:
         fail(p, API_ERROR(TIMED_OUT), NULL, "the VM did not answer in time");
@@ -377,7 +367,7 @@ static void arm(struct pending *p, struct worker *w)
         step.at = &at;
     }
     inspect.step = &step;
-    s->serving = world_serve_begin(world_of(p), w);
+    world_serve_begin(world_of(p), w);
     int r = worker_send_inspect(w, &inspect, &p->number);
     if (r < 0) {
         fail(p, API_ERROR(LIMIT_EXCEEDED), NULL, "the step cannot be sent to the VM");
@@ -469,7 +459,8 @@ bool api_step_on_inspected(struct api *api, struct worker *w, const struct worke
         return false;
     const struct step *s = p->data;
     const Stillpoint__Worker__InspectedBody *body = answer->error ? NULL : answer->body;
-    stop_serving(p);
+    p->number = 0;
+    event_del(s->timer);
     if (s->phase == LOOKS) {
         reply(p, body && body->n_frames > 0 ? body->frames[0] : NULL);
     } else if (answer->error) {

@@ -3,10 +3,12 @@ noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/access.c %D%/access.h \
 	%D%/api.c %D%/api.h \
+	%D%/api_audit.c %D%/api_audit.h \
 	%D%/api_birth.c %D%/api_birth.h \
 	%D%/api_call.c %D%/api_call.h \
 	%D%/api_debug.c %D%/api_debug.h \
 	%D%/api_doctor.c %D%/api_doctor.h \
+	%D%/api_hits.c %D%/api_hits.h \
 	%D%/api_inspect.c %D%/api_inspect.h \
 	%D%/api_log.c %D%/api_log.h \
 	%D%/api_look.c %D%/api_look.h \
@@ -16,6 +18,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_vm.c %D%/api_vm.h \
 	%D%/api_wait.c %D%/api_wait.h \
 	%D%/api_world.c %D%/api_world.h \
+	%D%/audit.c %D%/audit.h %D%/audit_private.h \
+	%D%/audit_vm.c \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
@@ -25,6 +29,9 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/freezer.c %D%/freezer.h \
 	%D%/look_message.c %D%/look_message.h \
 	%D%/pause.c %D%/pause.h \
+	%D%/hit_message.c %D%/hit_message.h \
+	%D%/hit_ring.c %D%/hit_ring.h \
+	%D%/hook_message.c %D%/hook_message.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \

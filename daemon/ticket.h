@@ -47,6 +47,7 @@ enum ticket_outcome {
 struct ticket_request {
     enum ticket_reason reason;
     bool operation;
+    bool inside; /**< operation: it can be served inside anybody's stop */
     uid_t uid;
     uint64_t debugger; /**< id of the debugger that it belongs to */
     char debugger_name[LIMIT_NAME_BYTES + 1];

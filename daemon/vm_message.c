@@ -47,13 +47,13 @@ void vm_message_fill(struct vm_message *m, struct worker *w)
                  state == STILLPOINT__API__VM_STATE__VM_STATE_IDLE ||
                  state == STILLPOINT__API__VM_STATE__VM_STATE_BLOCKED));
     API_SET(vm, frozen, w->freeze.state == WORKER_FROZEN);
-    API_SET(vm, serving, w->serving > 0);
+    API_SET(vm, serving, w->serving);
     enum arrival_how how = gone ? 0 : stop_report_how(w);
     if (how != 0)
         API_SET(vm, how, (Stillpoint__Api__How)how);
     API_SET(vm, pid, gone ? 0 : (uint32_t)w->pid);
     API_SET(vm, uid, w->uid);
-    API_SET(vm, hooks, 0);
+    API_SET(vm, hooks, w->n_hooks);
     API_SET(vm, started_us, w->started_us);
     API_SET(vm, cpu_us, worker_cpu_us(w));
     API_SET(vm, memory_bytes, worker_memory_bytes(w));

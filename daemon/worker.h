@@ -187,11 +187,12 @@ struct worker {
     struct worker_hold holds[LIMIT_HOLDS_PER_VM];
     size_t n_holds;
     struct worker_freeze freeze;
-    unsigned serving;       /**< frozen, but for so many requests that it serves */
+    bool serving;           /**< frozen, but for the requests that it serves */
     uint64_t commands_sent; /**< on its channel: each is a reason to run for a moment */
     /** Requests that it was asked to serve behind its gate, and has not answered. */
     uint64_t inspects[WORKER_MAX_INSPECTS], last_inspect;
     size_t n_inspects;
+    unsigned n_hooks;      /**< that it has; audit counts them */
     uint64_t park_request; /**< the one that only asks it to come to its gate; 0: none */
     struct worker_pause pause;
     struct worker_step step;

@@ -612,21 +612,20 @@ int world_set_target(struct world *w, struct worker *target)
     return r;
 }
 
-bool world_serve_begin(struct world *w, struct worker *worker)
+void world_serve_begin(struct world *w, struct worker *worker)
 {
-    if (worker->serving == 0 && worker->freeze.state == WORKER_THAWED)
-        return false;
-    if (worker->serving++ > 0)
-        return true;
+    if (worker->freeze.state == WORKER_THAWED)
+        return;
+    worker->serving = true;
     enforcer_thaw(w->enforcer, worker);
     world_publish(w, EVENT_VM_THAWED, world_in_service(w), worker, "to serve a request");
-    return true;
 }
 
 void world_serve_end(struct world *w, struct worker *worker)
 {
-    if (worker->serving == 0 || --worker->serving > 0)
+    if (!worker->serving)
         return;
+    worker->serving = false;
     if (w->mode == WORLD_STOPPED)
         enforcer_freeze(w->enforcer, worker, true);
 }
@@ -661,7 +660,7 @@ void world_on_member_ended(struct world *w, struct worker *worker)
     world_arrival_note_death(w, worker);
     world_arrival_clear_suspicion(w, worker);
     enforcer_forget(w->enforcer, worker);
-    worker->serving = 0;
+    worker->serving = false;
     while (worker->n_holds > 0)
         world_count_ticket(w, worker->holds[--worker->n_holds].debugger, -1);
     stop_gate_done(&worker->gate);
@@ -733,10 +732,15 @@ void world_free(struct world *w)
     free(w);
 }
 
+void world_count_hooks(struct world *w, int change)
+{
+    w->n_hooks += (size_t)change;
+}
+
 void world_drop_if_unused(struct world *w)
 {
     if (w->advancing || w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || w->pending.n > 0 ||
-        strcmp(w->name, "default") == 0)
+        w->n_hooks > 0 || strcmp(w->name, "default") == 0)
         return;
     world_publish(w, EVENT_WORLD_GONE, NULL, NULL, NULL);
     worlds_drop(w);

@@ -139,12 +139,14 @@ int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t
  *  operation ends. No callback comes for them any more. */
 void world_forget(struct world *w, const void *userdata);
 
-/** A frozen VM is thawed, alone, to serve a request behind its closed gate; and frozen again, when
- * as many have ended as have begun. world_serve_begin() returns whether this one has to end. */
-bool world_serve_begin(struct world *w, struct worker *worker);
+/** A frozen VM is thawed, alone, to serve requests behind its closed gate; and frozen again when it
+ * has answered them all, or does not. */
+void world_serve_begin(struct world *w, struct worker *worker);
 void world_serve_end(struct world *w, struct worker *worker);
 
-/** Frees the world if it has no VM and no ticket any more; "default" stays. */
+/** One hook more (+1) or less (-1) is for this world, and keeps it. */
+void world_count_hooks(struct world *w, int change);
+/** Frees the world if it has no VM, no ticket and no hook any more; "default" stays. */
 void world_drop_if_unused(struct world *w);
 
 /* Facts. */

@@ -55,6 +55,7 @@ struct world {
     struct event *scan, *deadline, *expiry, *suspicion, *run_deadline;
     uint64_t suspect_vm, late_scans;
     struct stop_dead_list dead;
+    size_t n_hooks;        /**< that are for it, and keep it */
     bool advancing, again; /**< world_advance() is at work; something happened inside it */
 };
 

@@ -65,7 +65,7 @@ bool world_can_serve(const struct world *w, const struct ticket *t)
     bool same = w->control && w->control->request.debugger == t->request.debugger;
     bool run_one = w->run.one || t->in_run_one;
     if (t->request.operation)
-        return !w->control || same || run_one;
+        return !w->control || same || run_one || t->request.inside;
     /* A pause that is not the runner's is not about this stop, but about the next. */
     if (w->control && !(same && run_one && t->request.pause == 0))
         return false;

@@ -500,6 +500,12 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {BODY(OPEN_DEBUGGER), "OpenDebugger", check_open_debugger, false},
     [API_CLOSE_DEBUGGER] = {BODY(CLOSE_DEBUGGER), "CloseDebugger", check_close_debugger, false},
     [API_LIST_DEBUGGERS] = {BODY(LIST_DEBUGGERS), "ListDebuggers", check_list_debuggers, false},
+    /* check_api_audit.c */
+    [API_ADD_HOOKS] = {BODY(ADD_HOOKS), "AddHooks", check_api_add_hooks, false},
+    [API_REMOVE_HOOKS] = {BODY(REMOVE_HOOKS), "RemoveHooks", check_api_remove_hooks, false},
+    [API_LIST_HOOKS] = {BODY(LIST_HOOKS), "ListHooks", check_api_list_hooks, false},
+    [API_LIST_AUDITORS] = {BODY(LIST_AUDITORS), "ListAuditors", check_api_list_auditors, false},
+    [API_READ_HITS] = {BODY(READ_HITS), "ReadHits", check_api_read_hits, false},
     /* check_api_look.c */
     [API_LIST_FRAMES] = {BODY(LIST_FRAMES), "ListFrames", check_api_list_frames, false},
     [API_LIST_SCOPES] = {BODY(LIST_SCOPES), "ListScopes", check_api_list_scopes, false},

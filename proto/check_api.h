@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/limits.h"
+
 enum api_kind {
     API_HELLO,
     API_RUN_VM,
@@ -41,6 +43,11 @@ enum api_kind {
     API_OPEN_DEBUGGER,
     API_CLOSE_DEBUGGER,
     API_LIST_DEBUGGERS,
+    API_ADD_HOOKS,
+    API_REMOVE_HOOKS,
+    API_LIST_HOOKS,
+    API_LIST_AUDITORS,
+    API_READ_HITS,
     API_LIST_FRAMES,
     API_LIST_SCOPES,
     API_LIST_VARIABLES,
@@ -73,6 +80,33 @@ struct api_vm_ref {
 };
 
 enum api_wait_for { API_WAIT_EXITED = 1, API_WAIT_IDLE, API_WAIT_STOPPED, API_WAIT_ACTIVE };
+
+/** What is to be observed, but for where. Texts are UTF-8; NULL: not set. Numbers: 0 is no bound.
+ */
+struct api_hook {
+    unsigned char kinds[LIMIT_HOOK_KINDS]; /**< numbers of HookKind, each at most once */
+    size_t n_kinds;
+    const char *url, *function, *condition;
+    uint32_t line_from, line_to;
+    uint64_t skip, count;
+    uint32_t per_second;
+    uint64_t total, capture_us, capture_bytes;
+    uint32_t stack_depth;
+    bool arguments, value;
+    size_t n_expressions;
+    char *const *expressions;
+    unsigned suspend;     /**< a Suspend's number */
+    unsigned granularity; /**< of steps: a Granularity's number; else 0 */
+    struct {
+        const char *url; /**< NULL: no breakpoint */
+        uint32_t line, column;
+        uint64_t offset;
+    } at;
+    const char *log, *note;
+    bool weak, one_frame;
+    uint64_t realm;
+    uint32_t frame;
+};
 
 /*
  * debuggers: a debugger's name is that of a VM in form, or "cli:<uid>"; a reference to one may also
@@ -200,6 +234,39 @@ struct api_request {
             uint32_t page_size; /**< 1 to LIMIT_PAGE_ITEMS */
             uint64_t page_token;
         } list_debuggers;
+        struct {
+            const char *debugger; /**< see `debuggers` */
+            bool one_vm;          /**< `vm` says where; else selector or world, or both */
+            struct api_vm_ref vm;
+            const char *selector, *world, *engine;
+            struct api_hook hook;
+            uint64_t wait_us, deadline_us; /**< never 0 */
+        } add_hooks;
+        struct {
+            size_t n; /**< 0: all of the debugger */
+            const uint64_t *hooks;
+            const char *debugger; /**< a name, or an id in decimal; NULL where there are hooks */
+        } remove_hooks;
+        struct {
+            const char *debugger; /**< NULL: any */
+            uint64_t hook;        /**< 0: any */
+            bool one_vm;
+            struct api_vm_ref vm;
+            uint32_t page_size;
+            uint64_t page_token;
+        } list_hooks;
+        struct {
+            bool one_vm;
+            struct api_vm_ref vm;
+            uint32_t page_size;
+            uint64_t page_token;
+        } list_auditors;
+        struct {
+            const char *debugger; /**< a name, or an id in decimal */
+            uint64_t from_seq;    /**< 0: the oldest kept */
+            uint32_t max_hits;    /**< 1 to LIMIT_PAGE_ITEMS */
+            bool wait, from_now;
+        } read_hits;
         struct {
             struct api_vm_ref vm;
             uint32_t first;

@@ -48,3 +48,15 @@ int check_api_get_pause(const Stillpoint__Api__Envelope *m, struct api_request *
 /** How a VM goes on from its pause. */
 int check_api_answer(const Stillpoint__Api__ContinueVm *c, struct api_request *r,
                      struct api_error *e);
+/* ---- check_api_audit.c */
+
+int check_api_add_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                        struct api_error *e);
+int check_api_remove_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                           struct api_error *e);
+int check_api_list_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                         struct api_error *e);
+int check_api_list_auditors(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                            struct api_error *e);
+int check_api_read_hits(const Stillpoint__Api__Envelope *m, struct api_request *r,
+                        struct api_error *e);

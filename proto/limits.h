@@ -69,6 +69,8 @@
 #define LIMIT_HOOKS_PER_VM 256u        /* in one worker */
 #define LIMIT_HOOKS_PER_DEBUGGER 1024u /* in the daemon */
 #define LIMIT_HOOK_KINDS 10u           /* in one request */
+#define LIMIT_HOOK_BYTES (32u * 1024)  /* all texts of one together: it fits in one packet */
+#define LIMIT_HOOKS_REMOVED 4096u      /* named in one request */
 #define LIMIT_EXPRESSIONS 8u           /* that a hit captures */
 #define LIMIT_EXPRESSION_BYTES 4096u   /* condition, expression, log text, what is evaluated */
 #define LIMIT_PREVIEW_BYTES 256u       /* of a value */
@@ -106,4 +108,5 @@
 #define DEFAULT_DEADLINE_US 200000ull
 #define DEFAULT_HOLD_US (3600ull * 1000000)
 #define DEFAULT_INSPECT_TIMEOUT_US 10000000ull
+#define DEFAULT_HOOKS_WAIT_US 10000000ull
 #define DEFAULT_HELPER_THREADS 3u

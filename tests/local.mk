@@ -20,6 +20,7 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_wasi
 
 COMPONENT_TESTS = \
+	%D%/component/test_audit \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
 	%D%/component/test_look \
@@ -94,6 +95,10 @@ $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_component_test_audit_SOURCES = %D%/component/test_audit.c %D%/support/unit.h
+%C%_component_test_audit_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_audit_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_component_test_debugger_SOURCES = %D%/component/test_debugger.c %D%/support/unit.h
 %C%_component_test_debugger_LDADD = $(DAEMON_TEST_LIBS)

@@ -23,6 +23,7 @@
 #include "daemon/api_step.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_world.h"
+#include "daemon/audit.h"
 #include "daemon/config.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
@@ -61,6 +62,7 @@ static struct world *world;
 static struct freezer *freezer;
 static struct registry *registry;
 static struct debuggers *debuggers;
+static struct audit *audit;
 static struct pauses *pauses;
 static struct state *kept;
 static struct config config;
@@ -238,7 +240,9 @@ static int setup(void **state)
     debuggers = debuggers_new(worlds, registry, &events);
     pauses = pauses_new(worlds, debuggers, bus);
     pauses_set_events(pauses, &up);
-    kept = state_new(registry, worlds, debuggers);
+    static const struct audit_events nothing = {.userdata = NULL};
+    audit = audit_new(registry, worlds, debuggers, &nothing);
+    kept = state_new(registry, worlds, debuggers, audit);
     assert_non_null(kept);
     client_ops = (struct api_clients){.send = on_send, .queued = nothing_queued};
     api = (struct api){.base = base,
@@ -249,6 +253,7 @@ static int setup(void **state)
                        .worlds = worlds,
                        .debuggers = debuggers,
                        .pauses = pauses,
+                       .audit = audit,
                        .state = kept,
                        .clients = &client_ops};
     LIST_INIT(&api.pendings);
@@ -302,6 +307,7 @@ static int teardown(void **state)
     assert_true(LIST_EMPTY(&api.pendings)); /* everybody was answered, or is gone */
     for (size_t i = 0; i < n_replies; i++)
         stillpoint__api__envelope__free_unpacked(replies[i].envelope, NULL);
+    audit_free(audit);
     registry_free(registry);
     worlds_free(worlds);
     pauses_free(pauses);
