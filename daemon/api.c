@@ -5,11 +5,15 @@
 
 #include "base/log.h"
 #include "daemon/access.h"
+#include "daemon/api_audit.h"
 #include "daemon/api_birth.h"
 #include "daemon/api_debug.h"
 #include "daemon/api_doctor.h"
+#include "daemon/api_hits.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
+#include "daemon/api_look.h"
+#include "daemon/api_step.h"
 #include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
@@ -20,7 +24,8 @@
 static void hello(struct api_call *call)
 {
     static const enum access_role all[] = {ACCESS_OBSERVE, ACCESS_RUN, ACCESS_DEBUG, ACCESS_ADMIN};
-    static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports"};
+    static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports",
+                               (char *)"auditors"};
     char *roles[4];
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__HelloReply m = STILLPOINT__API__HELLO_REPLY__INIT;
@@ -104,6 +109,22 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {ACCESS_DEBUG, api_debug_open_debugger, true},
     [API_CLOSE_DEBUGGER] = {ACCESS_DEBUG, api_debug_close_debugger, true},
     [API_LIST_DEBUGGERS] = {ACCESS_OBSERVE, api_debug_list_debuggers, false},
+    [API_LIST_FRAMES] = {ACCESS_DEBUG, api_look_list_frames, false},
+    [API_LIST_SCOPES] = {ACCESS_DEBUG, api_look_list_scopes, false},
+    [API_LIST_VARIABLES] = {ACCESS_DEBUG, api_look_list_variables, false},
+    [API_EVALUATE] = {ACCESS_DEBUG, api_look_evaluate, true},
+    [API_SET_VARIABLE] = {ACCESS_DEBUG, api_look_set_variable, true},
+    [API_STEP_VM] = {ACCESS_DEBUG, api_step, true},
+    [API_LIST_SOURCES] = {ACCESS_DEBUG, api_look_list_sources, false},
+    [API_READ_SOURCE] = {ACCESS_DEBUG, api_look_read_source, false},
+    [API_LIST_POSITIONS] = {ACCESS_DEBUG, api_look_list_positions, false},
+    [API_ACCESS_MEMORY] = {ACCESS_DEBUG, api_look_access_memory, true},
+    [API_GET_PAUSE] = {ACCESS_DEBUG, api_look_get_pause, false},
+    [API_ADD_HOOKS] = {ACCESS_DEBUG, api_audit_add_hooks, true},
+    [API_REMOVE_HOOKS] = {ACCESS_DEBUG, api_audit_remove_hooks, true},
+    [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, false},
+    [API_LIST_AUDITORS] = {ACCESS_OBSERVE, api_audit_list_auditors, false},
+    [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, false},
 };
 
 void api_handle(struct api_call *call)

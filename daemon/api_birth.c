@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "daemon/audit.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
@@ -222,7 +223,13 @@ void api_birth_start(struct api_call *call)
     }
     w->files_pending = false;
     await_birth(call, w, w->wait_ready);
-    if (w->sandboxed)
+    api_birth_load(call->api, w);
+}
+
+void api_birth_load(struct api *api, struct worker *w)
+{
+    if (w->phase == WORKER_SETUP && w->sandboxed && !w->files_pending && w->exit.reason == 0 &&
+        audit_is_settled(api->audit, w))
         worker_load(w);
 }
 

@@ -13,6 +13,9 @@ void api_birth_start(struct api_call *call);
 void api_birth_answer_import(struct api_call *call);
 void api_birth_answer_stdin(struct api_call *call);
 
+/** Sends the program, when its sandbox stands, all files have come and no hook is on its way. */
+void api_birth_load(struct api *api, struct worker *w);
+
 /* Facts, from facts.c. */
 void api_birth_on_loaded(struct api *api, struct worker *w);
 void api_birth_on_ready(struct api *api, struct worker *w);

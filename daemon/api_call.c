@@ -226,6 +226,25 @@ const struct debugger *api_debugger_of(const struct api_call *call, const char *
     return NULL;
 }
 
+bool api_may_act_for(const struct api_call *call, uid_t owner)
+{
+    return owner == call->peer->uid || (call->peer->roles & ACCESS_ADMIN);
+}
+
+const struct debugger *api_find_debugger(const struct api_call *call, const char *ref)
+{
+    const struct debugger *d = debuggers_find_ref(call->api->debuggers, ref);
+    if (!d)
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
+                 "no debugger named '%s'", ref);
+    else if (!api_may_act_for(call, d->owner))
+        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u", d->name,
+                 (unsigned)d->owner);
+    else
+        return d;
+    return NULL;
+}
+
 void api_ticket_request(const struct api_call *call, const struct debugger *d,
                         struct ticket_request *ret)
 {

@@ -15,12 +15,15 @@
 #include "proto/api.pb-c.h"
 #include "proto/check_api.h"
 
+struct audit;
+struct audit_operation;
 struct config;
 struct debugger;
 struct debuggers;
 struct event_base;
 struct event_bus;
 struct freezer;
+struct pauses;
 struct registry;
 struct state;
 struct ticket_request;
@@ -81,12 +84,15 @@ struct api {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
+    struct pauses *pauses;
+    struct audit *audit;
     struct state *state;
     const struct api_clients *clients;
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
     void *userdata;
     uint64_t started_us, next_call;
     LIST_HEAD(pendings, pending) pendings;
+    LIST_HEAD(audit_operations, audit_operation) audit_operations; /**< api_audit's */
     struct event *poll; /**< runs while somebody waits for a VM to become active */
 };
 
@@ -139,6 +145,12 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
  * done.
  */
 const struct debugger *api_debugger_of(const struct api_call *call, const char *ref);
+
+/** Whether the caller may act for the owner of this: the same uid, or an admin. */
+bool api_may_act_for(const struct api_call *call, uid_t owner);
+/** A debugger by name or id that the caller may act for; NULL, and an error was sent, if it may not
+ *  or there is none. */
+const struct debugger *api_find_debugger(const struct api_call *call, const char *ref);
 
 /** What every ticket has that is asked for by this call on behalf of this debugger. */
 void api_ticket_request(const struct api_call *call, const struct debugger *d,

@@ -6,18 +6,17 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/api_stand.h"
+#include "daemon/api_step.h"
+#include "daemon/api_world.h"
+#include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
+#include "daemon/worker_pause.h"
 #include "daemon/world_message.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
-
-/* Whether the caller may act for the owner of this: the same uid, or an admin. */
-static bool may_act_for(const struct api_call *call, uid_t owner)
-{
-    return owner == call->peer->uid || (call->peer->roles & ACCESS_ADMIN);
-}
 
 /* The control ticket of a world, if the caller may act for its controller; else an error was sent.
  */
@@ -27,7 +26,7 @@ static const struct ticket *find_control(const struct api_call *call, const stru
     if (!t)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world stop'",
                  "world %s is not stopped by anybody", world_name(w));
-    else if (!may_act_for(call, t->request.uid))
+    else if (!api_may_act_for(call, t->request.uid))
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
                  "world %s is controlled by debugger %s of uid %u", world_name(w),
                  t->request.debugger_name, (unsigned)t->request.uid);
@@ -116,17 +115,45 @@ static void run_only(struct api_call *call, struct world *w, struct worker *work
     }
 }
 
-/* Whoever calls may act for the controller: find_control() has looked. */
-static void end_stop(struct api_call *call, struct world *w)
+static void reply_resumed(struct pending *p, const struct world_resumption *done)
 {
-    struct world_resumption done;
+    (void)done;
+    reply_continued(p, "running");
+}
+
+/* A VM that a debugger holds in a world that runs: what holds it is over. */
+static void release(struct api_call *call, struct world *w, struct worker *worker,
+                    uint64_t debugger)
+{
+    if (call->request->continue_vm.only) {
+        api_fail(call, API_ERROR(WRONG_STATE), "stop it first: stillctl world stop",
+                 "nobody controls world %s, so that VM '%s' cannot run alone", world_name(w),
+                 worker->name);
+        return;
+    }
     struct pending *p = api_pending(call, &continued, 0, 0);
     if (!p)
         return;
     snprintf(p->world, sizeof p->world, "%s", world_name(w));
-    world_resume(w, &done);
+    world_release_all(w, worker, debugger);
     reply_continued(p, "running");
-    world_drop_if_unused(w);
+}
+
+/* How it is to go on from its pause; false, and an error was sent, if it is in none. */
+static bool choose_answer(struct api_call *call, struct worker *worker)
+{
+    const struct api_request *r = call->request;
+    enum pause_answer answer = (enum pause_answer)r->continue_vm.answer;
+    if (worker->pause.number == 0 && answer == PAUSE_CONTINUE)
+        return true;
+    if (worker->pause.number == 0)
+        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' does not pause by itself",
+                 worker->name);
+    else if (worker_pause_choose(worker, answer, r->continue_vm.answer_expression) < 0)
+        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
+    else
+        return true;
+    return false;
 }
 
 void api_debug_continue(struct api_call *call)
@@ -136,16 +163,23 @@ void api_debug_continue(struct api_call *call)
     if (!worker)
         return;
     struct world *w = worlds_get(call->api->worlds, worker->world, false);
-    if (!find_control(call, w))
+    uint64_t holder;
+    bool held = !world_control(w) && api_stand_holder(call, worker, &holder);
+    if ((!held && !find_control(call, w)) || !choose_answer(call, worker))
         return;
-    if (r->continue_vm.only)
+    if (held)
+        release(call, w, worker, holder);
+    else if (r->continue_vm.only)
         run_only(call, w, worker);
     else if (world_target(w) != 0 && world_target(w) != worker->id)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world target' and '--only'",
                  "VM '%s' is not the target of the stop; VM %llu is", worker->name,
                  (unsigned long long)world_target(w));
     else
-        end_stop(call, w);
+        api_world_end_stop(call, w, reply_resumed);
+    /* An answer is for this time only. */
+    if (worker->pause.number != 0)
+        (void)worker_pause_choose(worker, PAUSE_CONTINUE, NULL);
 }
 
 void api_debug_set_target(struct api_call *call)
@@ -200,7 +234,7 @@ void api_debug_hand_over_lease(struct api_call *call)
                  "no debugger named '%s'", r->lease.to);
         return;
     }
-    if (!may_act_for(call, to->owner)) {
+    if (!api_may_act_for(call, to->owner)) {
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u",
                  to->name, (unsigned)to->owner);
         return;
@@ -226,7 +260,14 @@ static void fill_debugger(struct api *api, struct debugger_message *dm, const st
     m->note = API_TEXT(d->note);
     API_SET(m, owner_uid, d->owner);
     API_SET(m, open, d->n_opens > 0);
-    API_SET(m, hooks, 0);
+    struct audit_holdings holdings;
+    audit_holdings(api->audit, d->id, &holdings);
+    API_SET(m, hooks, (uint32_t)holdings.n_hooks);
+    if (holdings.ring) {
+        API_SET(m, first_seq, hit_ring_first(holdings.ring));
+        API_SET(m, last_seq, hit_ring_last(holdings.ring));
+        API_SET(m, dropped, hit_ring_dropped(holdings.ring));
+    }
     m->policy = API_TEXT(d->hold_policy ? "hold" : "resume");
     for (const struct world *w = worlds_after(api->worlds, NULL); w;
          w = worlds_after(api->worlds, world_name(w))) {
@@ -274,19 +315,13 @@ void api_debug_open_debugger(struct api_call *call)
 
 void api_debug_close_debugger(struct api_call *call)
 {
-    const char *ref = call->request->debugger.name;
-    const struct debugger *d = debuggers_find_ref(call->api->debuggers, ref);
-    if (!d) {
-        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
-                 "no debugger named '%s'", ref);
+    const struct debugger *d = api_find_debugger(call, call->request->debugger.name);
+    if (!d)
         return;
-    }
-    if (!may_act_for(call, d->owner)) {
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u", d->name,
-                 (unsigned)d->owner);
-        return;
-    }
-    debuggers_close(call->api->debuggers, d->id);
+    uint64_t id = d->id;
+    api_step_on_debugger_closed(call->api, id);
+    audit_clear(call->api->audit, id);
+    debuggers_close(call->api->debuggers, id);
     api_reply_done(call);
 }
 

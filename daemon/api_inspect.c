@@ -70,17 +70,12 @@ static struct world *world_of(struct pending *p)
     return worlds_get(p->api->worlds, p->world, false);
 }
 
-/* Those that were thawed to answer are frozen again, although nobody waits for them. */
-static void abandon(struct world *w, struct inspection *i)
+/* Those that were thawed to answer are frozen again when they have, though nobody waits for that.
+ */
+static void abandon(struct inspection *i)
 {
-    if (!w)
-        return; /* the daemon ends */
-    for (size_t n = 0; n < i->n; n++) {
-        struct worker *worker = i->items[n].request != 0 ? world_member(w, i->items[n].vm) : NULL;
+    for (size_t n = 0; n < i->n; n++)
         i->items[n].request = 0;
-        if (worker)
-            world_serve_end(w, worker);
-    }
     i->open = 0;
 }
 
@@ -88,7 +83,7 @@ static void on_client_gone(struct pending *p)
 {
     struct world *w = world_of(p);
     if (w) {
-        abandon(w, p->data);
+        abandon(p->data);
         world_forget(w, p);
         world_drop_if_unused(w);
     }
@@ -250,8 +245,10 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
         if (item->request == 0)
             continue;
         (void)put_error(item, worker ? worker->name : "", "did not answer in time");
+        if (worker)
+            world_serve_end(w, worker);
     }
-    abandon(w, i);
+    abandon(i);
     finish(p);
 }
 
@@ -266,13 +263,16 @@ static void ask(struct pending *p, struct world *w, struct item *item, struct wo
                                                          : NULL;
     item->vm = worker->id;
     if (!why) {
+        Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
+        API_SET(&inspect, kind, i->kind);
         world_serve_begin(w, worker);
-        int r = worker_send_inspect(worker, i->kind, &item->request);
+        int r = worker_send_inspect(worker, &inspect, &item->request);
         if (r == 0) {
             i->open++;
             return;
         }
-        world_serve_end(w, worker);
+        if (worker->n_inspects == 0)
+            world_serve_end(w, worker);
         why = r == -EBUSY                       ? "has not answered earlier requests"
               : r == -EPIPE || r == -ECONNRESET ? ended_early
                                                 : strerror(-r);
@@ -321,7 +321,7 @@ static void on_ended(void *userdata, enum ticket_outcome outcome)
     struct pending *p = userdata;
     struct inspection *i = p->data;
     p->data = NULL;
-    abandon(world_of(p), i);
+    abandon(i);
     if (outcome != TICKET_SERVED)
         world_message_fail_outcome(p, outcome);
     else if (!i->stop || !i->items)
@@ -394,25 +394,19 @@ static void answered(struct pending *p, struct item *item)
         finish(p);
 }
 
-const char *api_inspect_on_inspected(struct api *api, struct worker *w,
-                                     const struct worker_inspected *answer)
+bool api_inspect_on_inspected(struct api *api, struct worker *w,
+                              const struct worker_inspected *answer)
 {
     struct pending *p;
-    struct world *world = worlds_get(api->worlds, w->world, false);
-    if (!worker_inspected(w, answer->request))
-        return "answers a request that nobody made";
     struct item *item = find_item(api, w->id, answer->request, &p);
-    if (item) {
-        const struct inspection *i = p->data;
-        if (put_answer(item, i->kind, w, answer) < 0)
-            (void)put_error(item, w->name, "out of memory for its answer");
-        item->request = 0;
-        world_serve_end(world, w);
-        answered(p, item);
-    } else {
-        world_on_member_kicked(world, w); /* it has come to its gate, or to a gate that is open */
-    }
-    return NULL;
+    if (!item)
+        return false;
+    const struct inspection *i = p->data;
+    if (put_answer(item, i->kind, w, answer) < 0)
+        (void)put_error(item, w->name, "out of memory for its answer");
+    item->request = 0;
+    answered(p, item);
+    return true;
 }
 
 void api_inspect_on_vm_ended(struct api *api, const struct worker *w)

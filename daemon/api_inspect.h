@@ -11,8 +11,8 @@ struct worker_inspected;
 
 void api_inspect_world(struct api_call *call);
 
-/** From facts.c: a VM has answered. NULL, or why that is a violation. */
-const char *api_inspect_on_inspected(struct api *api, struct worker *w,
-                                     const struct worker_inspected *answer);
+/** From facts.c: a VM has answered a request that was known. False if it is none of these. */
+bool api_inspect_on_inspected(struct api *api, struct worker *w,
+                              const struct worker_inspected *answer);
 /** From facts.c: a VM has ended; nobody waits for it any more. */
 void api_inspect_on_vm_ended(struct api *api, const struct worker *w);

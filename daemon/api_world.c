@@ -113,35 +113,97 @@ void api_world_stop(struct api_call *call)
 
 /* ---- resume */
 
+/* A stop that has been ended, and is not over. */
+struct resuming {
+    struct world_resumption done;
+    void (*reply)(struct pending *p, const struct world_resumption *done);
+};
+
+static void resuming_on_client_gone(struct pending *p)
+{
+    free(p->data);
+    api_pending_free(p);
+}
+
+static const struct pending_type resuming = {.on_client_gone = resuming_on_client_gone};
+
+/* Returns whether it was answered. */
+static bool look_at_resuming(struct pending *p)
+{
+    struct resuming *r = p->data;
+    struct world *w = worlds_get(p->api->worlds, p->world, false);
+    const struct ticket *next = w ? world_ticket(w) : NULL;
+    if (w && !next && world_mode(w) != WORLD_RUN_ALL)
+        return false;
+    struct world_resumption done = r->done;
+    if (done.runnable_ns == 0) {
+        done.next_ticket = next ? next->id : 0;
+        done.runnable_ns = next ? 0 : shm_now_ns();
+    }
+    p->data = NULL;
+    r->reply(p, &done);
+    free(r);
+    if (w)
+        world_drop_if_unused(w);
+    return true;
+}
+
+void api_world_recheck(struct api *api)
+{
+    struct pending *p = LIST_FIRST(&api->pendings);
+    while (p)
+        p = p->type == &resuming && look_at_resuming(p) ? LIST_FIRST(&api->pendings)
+                                                        : LIST_NEXT(p, link);
+}
+
+void api_world_end_stop(struct api_call *call, struct world *w,
+                        void (*reply)(struct pending *p, const struct world_resumption *done))
+{
+    struct pending *p = api_pending(call, &resuming, 0, 0);
+    struct resuming *r = p ? p->data = calloc(1, sizeof *r) : NULL;
+    if (!p)
+        return;
+    snprintf(p->world, sizeof p->world, "%s", world_name(w));
+    p->dispatched_ns = call->dispatched_ns;
+    if (!r) {
+        api_pending_fail(p, API_ERROR(INTERNAL), NULL, "out of memory");
+    } else if (world_resume(w, &r->done) < 0) {
+        free(r);
+        api_pending_fail(p, API_ERROR(WRONG_STATE), NULL, "world %s is not stopped", world_name(w));
+    } else {
+        r->reply = reply;
+        look_at_resuming(p);
+    }
+}
+
+static void reply_resumed(struct pending *p, const struct world_resumption *done)
+{
+    const struct world *w = worlds_get(p->api->worlds, p->world, false);
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__ResumeReply m = STILLPOINT__API__RESUME_REPLY__INIT;
+    m.world = p->world;
+    API_SET(&m, mode, (Stillpoint__Api__WorldMode)(w ? world_mode(w) : WORLD_RUN_ALL));
+    API_SET(&m, ticket, done->ticket);
+    API_SET(&m, next_ticket, done->next_ticket);
+    API_SET(&m, held_us, done->held_us);
+    API_SET(&m, dispatched_mono_ns, p->dispatched_ns);
+    if (done->runnable_ns != 0)
+        API_SET(&m, runnable_mono_ns, done->runnable_ns);
+    e.body_case = API_BODY(RESUME_REPLY);
+    e.resume_reply = &m;
+    api_pending_reply(p, &e);
+}
+
 void api_world_resume(struct api_call *call)
 {
     struct world *w = world_message_find(call, call->request->world.world);
     if (!w)
         return;
     const struct ticket *t = world_resumes(w);
-    struct world_resumption done;
-    if (t && t->request.uid != call->peer->uid && !(call->peer->roles & ACCESS_ADMIN)) {
+    if (t && t->request.uid != call->peer->uid && !(call->peer->roles & ACCESS_ADMIN))
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
                  "ticket %llu of world %s belongs to uid %u", (unsigned long long)t->id,
                  world_name(w), (unsigned)t->request.uid);
-        return;
-    }
-    if (world_resume(w, &done) < 0) {
-        api_fail(call, API_ERROR(WRONG_STATE), NULL, "world %s is not stopped", world_name(w));
-        return;
-    }
-    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
-    Stillpoint__Api__ResumeReply m = STILLPOINT__API__RESUME_REPLY__INIT;
-    m.world = API_TEXT(world_name(w));
-    API_SET(&m, mode, (Stillpoint__Api__WorldMode)world_mode(w));
-    API_SET(&m, ticket, done.ticket);
-    API_SET(&m, next_ticket, done.next_ticket);
-    API_SET(&m, held_us, done.held_us);
-    API_SET(&m, dispatched_mono_ns, call->dispatched_ns);
-    if (done.runnable_ns != 0)
-        API_SET(&m, runnable_mono_ns, done.runnable_ns);
-    e.body_case = API_BODY(RESUME_REPLY);
-    e.resume_reply = &m;
-    api_reply(call, &e);
-    world_drop_if_unused(w);
+    else
+        api_world_end_stop(call, w, reply_resumed);
 }

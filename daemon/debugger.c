@@ -111,15 +111,19 @@ void debuggers_reclaim(struct debuggers *all, uint64_t id)
         all->events.on_gone(all->events.userdata, id);
 }
 
-static void on_ticket(void *userdata, uint64_t id, int change)
+void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
 {
-    struct debuggers *all = userdata;
     struct entry *e = find(all, id);
     if (!e)
         return;
     assert(change > 0 || e->d.n_holdings > 0);
     e->d.n_holdings += (size_t)change;
     debuggers_reclaim(all, id);
+}
+
+static void on_ticket(void *userdata, uint64_t id, int change)
+{
+    debuggers_count_holding(userdata, id, change);
 }
 
 struct debuggers *debuggers_new(struct worlds *worlds, struct registry *registry,

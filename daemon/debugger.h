@@ -1,8 +1,9 @@
 /*
  * debugger.h: durable objects on whose behalf worlds are stopped and VMs are held. A debugger is
- * not a connection: it lives while a connection has it open, while it holds a lease or a VM, or
- * while a ticket of it is open; with none of these it is reclaimed at once, and nobody can tell.
- * "cli:<uid>" is made on demand for the one-shot verbs of stillctl, and lives by what it holds.
+ * not a connection: it lives while a connection has it open, while it holds a lease or a VM, while
+ * a ticket of it is open, or while a hook of it could still fire; with none of these it is
+ * reclaimed at once, and nobody can tell. "cli:<uid>" is made on demand for the one-shot verbs of
+ * stillctl, and lives by what it holds.
  *
  * Process and thread: the daemon's only thread. Others keep ids across turns of the loop.
  *
@@ -31,7 +32,7 @@ struct debugger {
     uid_t owner;
     bool hold_policy;
     size_t n_opens;    /**< connections that have it open */
-    size_t n_holdings; /**< open tickets, and VMs that it holds */
+    size_t n_holdings; /**< open tickets, VMs that it holds, hooks that could still fire */
 };
 
 /** Facts that go up. */
@@ -66,6 +67,8 @@ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
                  const struct debugger **ret);
 void debuggers_reclaim(struct debuggers *all, uint64_t id);
+/** It holds one thing more (+1) or less (-1); with the last it may be gone. */
+void debuggers_count_holding(struct debuggers *all, uint64_t id, int change);
 /** Tells of those that debuggers_cli() has made: a stop does not wait for that. */
 void debuggers_settle(struct debuggers *all);
 

@@ -35,6 +35,8 @@ enum event_kind {
     EVENT_VM_FROZEN,
     EVENT_VM_THAWED,
     EVENT_VM_LIED,
+    EVENT_VM_PAUSED,
+    EVENT_HOOKS_CHANGED,
 };
 
 struct event_exit {

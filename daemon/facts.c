@@ -9,19 +9,24 @@
 #include "daemon/api_birth.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
+#include "daemon/api_look.h"
+#include "daemon/api_step.h"
 #include "daemon/api_talk.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
+#include "daemon/api_world.h"
+#include "daemon/audit.h"
 #include "daemon/event_bus.h"
+#include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
 
 /* Each handler returns NULL, or why the fact is a violation. */
 
 static const char *on_born(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    (void)api;
     if (w->sandboxed)
         return "born twice";
     w->sandboxed = true;
@@ -33,8 +38,9 @@ static const char *on_born(struct api *api, struct worker *w, const struct worke
     if (f->born.error) {
         log_error("vm %llu (%s): sandbox: %s", (unsigned long long)w->id, w->name, f->born.error);
         worker_kill(w, EXIT_REASON_UNKNOWN, f->born.error);
-    } else if (!w->files_pending) {
-        worker_load(w);
+    } else {
+        audit_on_born(api->audit, w);
+        api_birth_load(api, w);
     }
     return NULL;
 }
@@ -126,7 +132,51 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
 
 static const char *on_inspected(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    return api_inspect_on_inspected(api, w, &f->inspected);
+    const struct worker_inspected *answer = &f->inspected;
+    if (!worker_inspected(w, answer->request))
+        return "answers a request that nobody made";
+    const char *withdrawn = worker_evaluation_answered(w, answer->request);
+    struct world *world = worlds_get(api->worlds, w->world, false);
+    if (w->n_inspects == 0)
+        world_serve_end(world, w);
+    if (audit_on_inspected(api->audit, w, answer->request, answer->error))
+        api_birth_load(api, w);
+    else if (!api_look_on_inspected(api, w, answer, withdrawn) &&
+             !api_step_on_inspected(api, w, answer))
+        (void)api_inspect_on_inspected(api, w, answer);
+    /* It has come to its gate, or to a gate that is open; what it evaluated is over. */
+    world_on_member_kicked(world, w);
+    api_world_recheck(api);
+    return NULL;
+}
+
+static const char *on_paused(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    const char *why = pauses_on_paused(api->pauses, w, f->paused);
+    if (!why)
+        api_step_recheck(api);
+    return why;
+}
+
+static const char *on_hit(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    return audit_on_hit(api->audit, w, f->hit);
+}
+
+static const char *on_audited(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    return audit_on_audited(api->audit, w, f->audited);
+}
+
+static const char *on_hook_ended(struct api *api, struct worker *w, const struct worker_fact *f)
+{
+    return audit_on_hook_ended(api->audit, w, f->hook_ended);
+}
+
+static const char *on_breakpoint_bound(struct api *api, struct worker *w,
+                                       const struct worker_fact *f)
+{
+    return audit_on_breakpoint_bound(api->audit, w, f->breakpoint_bound);
 }
 
 #define BIRTH (1u << WORKER_SETUP)
@@ -149,7 +199,12 @@ static const struct row {
     [FACT_POSTED] = {"Posted", ADMITTED, false, on_posted},
     [FACT_STDIN_WANTED] = {"StdinWanted", ADMITTED, false, on_stdin_wanted},
     [FACT_EXITING] = {"Exiting", ANY, true, on_exiting},
-    [FACT_INSPECTED] = {"Inspected", ADMITTED, true, on_inspected},
+    [FACT_INSPECTED] = {"Inspected", ANY, true, on_inspected},
+    [FACT_HIT] = {"Hit", LOADING | ADMITTED, false, on_hit},
+    [FACT_AUDITED] = {"Audited", ANY, true, on_audited},
+    [FACT_HOOK_ENDED] = {"HookEnded", ANY, true, on_hook_ended},
+    [FACT_BREAKPOINT_BOUND] = {"BreakpointBound", ANY, true, on_breakpoint_bound},
+    [FACT_PAUSED] = {"Paused", ADMITTED, true, on_paused},
 };
 
 /* A VM that is held runs nothing, so it has nothing to say that needs guest code. A fact may have
@@ -169,9 +224,11 @@ static const char *on_fact(void *userdata, struct worker *w, const struct worker
     const char *wrong = NULL;
     if (!row->handle)
         return "a fact of a kind that this daemon does not expect";
+    /* What it was asked to evaluate may be something that hooks are to be told of. */
+    bool evaluates = fact->kind == FACT_HIT && w->n_inspects > 0;
     if (!(row->phases & 1u << w->phase) || (w->said_exit.reason != 0 && fact->kind != FACT_EXITING))
         wrong = "in this state";
-    else if (!row->while_held && sent_while_held(w, fact->seq))
+    else if (!row->while_held && !evaluates && sent_while_held(w, fact->seq))
         wrong = "while it is held";
     if (wrong) {
         snprintf(why, sizeof why, "%s is illegal %s", row->name, wrong);
@@ -185,6 +242,7 @@ static void on_kicked(void *userdata, struct worker *w)
     struct api *api = userdata;
     world_on_member_kicked(worlds_get(api->worlds, w->world, false), w);
     api_wait_recheck(api);
+    api_step_recheck(api);
 }
 
 static void on_ended(void *userdata, struct worker *w)
@@ -208,8 +266,11 @@ static void on_ended(void *userdata, struct worker *w)
                             .exit = {w->exit.reason, w->exit.code, w->exit.signal},
                             .detail = w->exit.detail[0] ? w->exit.detail : NULL};
     event_bus_publish(api->bus, &e);
+    audit_on_vm_ended(api->audit, w);
     api_inspect_on_vm_ended(api, w);
     api_vm_on_ended(api, w);
+    api_step_recheck(api);
+    api_world_recheck(api);
     registry_retire(api->registry, w);
 }
 

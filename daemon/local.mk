@@ -3,16 +3,23 @@ noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/access.c %D%/access.h \
 	%D%/api.c %D%/api.h \
+	%D%/api_audit.c %D%/api_audit.h \
 	%D%/api_birth.c %D%/api_birth.h \
 	%D%/api_call.c %D%/api_call.h \
 	%D%/api_debug.c %D%/api_debug.h \
 	%D%/api_doctor.c %D%/api_doctor.h \
+	%D%/api_hits.c %D%/api_hits.h \
 	%D%/api_inspect.c %D%/api_inspect.h \
 	%D%/api_log.c %D%/api_log.h \
+	%D%/api_look.c %D%/api_look.h \
+	%D%/api_stand.c %D%/api_stand.h \
+	%D%/api_step.c %D%/api_step.h \
 	%D%/api_talk.c %D%/api_talk.h \
 	%D%/api_vm.c %D%/api_vm.h \
 	%D%/api_wait.c %D%/api_wait.h \
 	%D%/api_world.c %D%/api_world.h \
+	%D%/audit.c %D%/audit.h %D%/audit_private.h \
+	%D%/audit_vm.c \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
@@ -20,6 +27,11 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
+	%D%/look_message.c %D%/look_message.h \
+	%D%/pause.c %D%/pause.h \
+	%D%/hit_message.c %D%/hit_message.h \
+	%D%/hit_ring.c %D%/hit_ring.h \
+	%D%/hook_message.c %D%/hook_message.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \
@@ -28,10 +40,13 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/vm_message.c %D%/vm_message.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
+	%D%/worker_evaluation.c %D%/worker_evaluation.h \
+	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
 	%D%/world_arrival.c \
 	%D%/world_hold.c \
 	%D%/world_message.c %D%/world_message.h \
+	%D%/world_pause.c \
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h

@@ -29,15 +29,21 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "daemon/api.h"
+#include "daemon/api_audit.h"
+#include "daemon/api_hits.h"
 #include "daemon/api_log.h"
+#include "daemon/api_step.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
+#include "daemon/api_world.h"
+#include "daemon/audit.h"
 #include "daemon/client_conn.h"
 #include "daemon/config.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
+#include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/worlds.h"
@@ -59,6 +65,8 @@ struct daemon {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
+    struct pauses *pauses;
+    struct audit *audit;
     struct state *state;
     struct client_conns *clients;
     struct api_clients client_ops;
@@ -312,6 +320,7 @@ static void put_down(struct daemon *d, const struct event *e)
     case EVENT_VM_BORN:
     case EVENT_VM_HELD:
     case EVENT_VM_RELEASED:
+    case EVENT_VM_PAUSED:
         w = registry_find(d->registry, e->vm);
         r = w ? state_put_vm(d->state, w) : 0;
         break;
@@ -349,9 +358,66 @@ static void on_debugger_changed(void *userdata, const struct debugger *debugger)
 static void on_debugger_gone(void *userdata, uint64_t id)
 {
     struct daemon *d = userdata;
+    if (d->audit)
+        audit_on_debugger_gone(d->audit, id);
     int r = d->state ? state_put_debugger_gone(d->state, id) : 0;
     if (r < 0)
         log_error("cannot keep the state: %s", strerror(-r));
+}
+
+static void on_hook_set(void *userdata, const struct audit_hook *h)
+{
+    struct daemon *d = userdata;
+    int r = state_put_hook(d->state, h);
+    if (r < 0)
+        log_error("cannot keep the state: %s", strerror(-r));
+}
+
+static void on_hook_gone(void *userdata, uint64_t id)
+{
+    struct daemon *d = userdata;
+    int r = state_put_hook_gone(d->state, id);
+    if (r < 0)
+        log_error("cannot keep the state: %s", strerror(-r));
+}
+
+static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
+                            const char *why)
+{
+    (void)userdata;
+    api_audit_on_settled(waiter, w, hook, why);
+}
+
+static void on_orphans(void *userdata)
+{
+    struct daemon *d = userdata;
+    api_audit_on_orphans(&d->api);
+}
+
+static int find_hook(void *userdata, uint64_t vm, uint64_t hook, struct pause_hook *ret)
+{
+    struct daemon *d = userdata;
+    const struct audit_part *part = audit_find_part(d->audit, vm, hook);
+    if (!part)
+        return -ENOENT;
+    *ret = (struct pause_hook){0};
+    if (part->hook)
+        *ret = (struct pause_hook){part->hook->debugger,
+                                   (enum pause_suspend)part->hook->wire->suspend};
+    return 0;
+}
+
+static void on_decided(void *userdata, struct worker *w, uint64_t pause,
+                       pause_verdict_function *verdict, void *verdict_userdata)
+{
+    struct daemon *d = userdata;
+    audit_pause_decided(d->audit, w, pause, verdict, verdict_userdata);
+}
+
+static void on_hits(void *userdata, uint64_t debugger)
+{
+    struct daemon *d = userdata;
+    api_hits_on_hits(&d->api, debugger);
 }
 
 static void on_news(void *userdata)
@@ -373,6 +439,8 @@ static void on_poll(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct daemon *d = userdata;
     api_wait_recheck(&d->api);
+    api_step_recheck(&d->api);
+    api_world_recheck(&d->api);
     if (d->ending && registry_alive(d->registry) == 0)
         event_base_loopbreak(d->base);
 }
@@ -445,7 +513,17 @@ static int build(struct daemon *d)
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
     d->debuggers =
         d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
-    d->state = d->debuggers ? state_new(d->registry, d->worlds, d->debuggers) : NULL;
+    const struct audit_events audit = {.on_hook_set = on_hook_set,
+                                       .on_hook_gone = on_hook_gone,
+                                       .on_settled = on_hook_settled,
+                                       .on_orphans = on_orphans,
+                                       .on_hits = on_hits,
+                                       .userdata = d};
+    d->audit = d->debuggers ? audit_new(d->registry, d->worlds, d->debuggers, &audit) : NULL;
+    d->pauses = d->audit ? pauses_new(d->worlds, d->debuggers, d->bus) : NULL;
+    if (d->pauses)
+        pauses_set_events(d->pauses, &(const struct pauses_events){find_hook, on_decided, d});
+    d->state = d->pauses ? state_new(d->registry, d->worlds, d->debuggers, d->audit) : NULL;
     const struct client_conns_config clients = {.base = d->base,
                                                 .bus = d->bus,
                                                 .owner_uid = d->config.owner_uid,
@@ -470,6 +548,8 @@ static int build(struct daemon *d)
     d->api.registry = d->registry;
     d->api.worlds = d->worlds;
     d->api.debuggers = d->debuggers;
+    d->api.pauses = d->pauses;
+    d->api.audit = d->audit;
     d->api.state = d->state;
     d->api.clients = &d->client_ops;
     d->api.zygote = find_zygote;
@@ -502,8 +582,11 @@ static void take_down(struct daemon *d)
     struct pending *p;
     if (d->bus)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
+    api_audit_done(&d->api);
+    d->api.audit = d->audit = audit_free(d->audit);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
+    d->pauses = pauses_free(d->pauses);
     d->debuggers = debuggers_free(d->debuggers);
     while (d->api.clients && (p = LIST_FIRST(&d->api.pendings)) != NULL)
         api_pending_free(p);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
@@ -37,6 +38,7 @@ struct state {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
+    struct audit *audit;
     struct log log;
     size_t bytes_when_new;
     uint64_t started_us;
@@ -122,6 +124,11 @@ static int append_vm(struct log *log, const struct worker *w)
     m.keep_idle = w->keep_idle;
     m.debug = w->debug;
     m.held_ns = w->gate.held_ns;
+    m.has_pause = m.has_pause_reason = m.has_last_step = m.has_last_evaluation = 1;
+    m.pause = w->pause.number;
+    m.pause_reason = w->pause.said ? w->pause.said->reason : 0;
+    m.last_step = w->last_step;
+    m.last_evaluation = w->last_evaluation;
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM);
     record.vm = &m;
@@ -170,13 +177,41 @@ static int append_debugger(struct log *log, const struct debugger *d)
     return append_to(log, &record);
 }
 
+static int append_hook(struct log *log, const struct audit_hook *h)
+{
+    Stillpoint__State__Hook m = STILLPOINT__STATE__HOOK__INIT;
+    size_t len = stillpoint__worker__hook__get_packed_size(h->wire);
+    _cleanup_free_ uint8_t *wire = malloc(len + 1);
+    if (!wire)
+        return -ENOMEM;
+    m.has_id = m.has_debugger = m.has_target = m.has_vm = m.has_weak = m.has_since_us = 1;
+    m.id = h->id;
+    m.debugger = h->debugger;
+    m.target = h->where.target;
+    m.vm = h->where.vm;
+    m.name = (char *)(uintptr_t)h->where.name;
+    m.world = (char *)(uintptr_t)h->where.world;
+    m.engine = (char *)(uintptr_t)h->where.engine;
+    m.weak = h->weak;
+    m.note = h->note;
+    m.since_us = h->since_us;
+    m.has_wire = 1;
+    m.wire =
+        (ProtobufCBinaryData){.data = wire, .len = stillpoint__worker__hook__pack(h->wire, wire)};
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(HOOK);
+    record.hook = &m;
+    return append_to(log, &record);
+}
+
 static int append_counters(const struct state *s, struct log *log)
 {
     Stillpoint__State__Counters m = STILLPOINT__STATE__COUNTERS__INIT;
-    m.has_next_vm = m.has_next_ticket = m.has_next_debugger = 1;
+    m.has_next_vm = m.has_next_ticket = m.has_next_debugger = m.has_next_hook = 1;
     m.next_vm = registry_next_id(s->registry);
     m.next_ticket = worlds_next_ticket(s->worlds);
     m.next_debugger = debuggers_next_id(s->debuggers);
+    m.next_hook = audit_next_hook(s->audit);
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(COUNTERS);
     record.counters = &m;
@@ -211,6 +246,10 @@ static int put_all(const struct state *s, struct log *log)
     for (const struct debugger *d = debuggers_after(s->debuggers, 0); d && r == 0;
          d = debuggers_after(s->debuggers, d->id))
         r = append_debugger(log, d);
+    for (const struct audit_hook *h = audit_after(s->audit, 0); h && r == 0;
+         h = audit_after(s->audit, h->id))
+        if (h->state != AUDIT_INSTALLING)
+            r = append_hook(log, h);
     return r;
 }
 
@@ -240,7 +279,7 @@ static int appended(struct state *s, int r)
 }
 
 struct state *state_new(struct registry *registry, struct worlds *worlds,
-                        struct debuggers *debuggers)
+                        struct debuggers *debuggers, struct audit *audit)
 {
     struct timespec ts;
     struct state *s = calloc(1, sizeof *s);
@@ -251,6 +290,7 @@ struct state *state_new(struct registry *registry, struct worlds *worlds,
         .registry = registry,
         .worlds = worlds,
         .debuggers = debuggers,
+        .audit = audit,
         .log = {.fd = -1},
         .started_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u,
     };
@@ -319,6 +359,23 @@ int state_put_debugger_gone(struct state *s, uint64_t id)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(DEBUGGER_GONE);
     record.debugger_gone = &m;
+    return appended(s, append_to(&s->log, &record));
+}
+
+int state_put_hook(struct state *s, const struct audit_hook *h)
+{
+    int r = append_counters(s, &s->log);
+    return appended(s, r < 0 ? r : append_hook(&s->log, h));
+}
+
+int state_put_hook_gone(struct state *s, uint64_t id)
+{
+    Stillpoint__State__HookGone m = STILLPOINT__STATE__HOOK_GONE__INIT;
+    m.has_id = 1;
+    m.id = id;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(HOOK_GONE);
+    record.hook_gone = &m;
     return appended(s, append_to(&s->log, &record));
 }
 
@@ -425,6 +482,38 @@ static int image_debugger(struct state_image *image, uint64_t id, Stillpoint__St
     return 0;
 }
 
+static void free_hook(Stillpoint__State__Hook *m)
+{
+    stillpoint__state__hook__free_unpacked(m, NULL);
+}
+
+static int image_hook(struct state_image *image, uint64_t id, Stillpoint__State__Hook *m)
+{
+    size_t i = 0;
+    while (i < image->n_hooks && image->hooks[i]->id != id)
+        i++;
+    if (i < image->n_hooks) {
+        free_hook(image->hooks[i]);
+        if (m) {
+            image->hooks[i] = m;
+            return 0;
+        }
+        memmove(image->hooks + i, image->hooks + i + 1,
+                (--image->n_hooks - i) * sizeof *image->hooks);
+        return 0;
+    }
+    if (!m)
+        return 0;
+    Stillpoint__State__Hook **hooks = reallocarray(image->hooks, i + 1, sizeof *hooks);
+    if (!hooks) {
+        free_hook(m);
+        return -ENOMEM;
+    }
+    image->hooks = hooks;
+    image->hooks[image->n_hooks++] = m;
+    return 0;
+}
+
 /* Objects are taken out of the record: what is left there is NULL. */
 static int take_record(struct state_image *image, Record *record)
 {
@@ -441,6 +530,7 @@ static int take_record(struct state_image *image, Record *record)
         image->next_vm = record->counters->next_vm;
         image->next_ticket = record->counters->next_ticket;
         image->next_debugger = record->counters->next_debugger;
+        image->next_hook = record->counters->next_hook;
         return 0;
     case BODY(VM):
         if (!record->vm->name || !record->vm->world)
@@ -464,6 +554,13 @@ static int take_record(struct state_image *image, Record *record)
         return image_debugger(image, id, TAKE_PTR(record->debugger));
     case BODY(DEBUGGER_GONE):
         return image_debugger(image, record->debugger_gone->id, NULL);
+    case BODY(HOOK):
+        if (!record->hook->has_wire)
+            return -EPROTO;
+        id = record->hook->id;
+        return image_hook(image, id, TAKE_PTR(record->hook));
+    case BODY(HOOK_GONE):
+        return image_hook(image, record->hook_gone->id, NULL);
     default:
         return 0; /* written by a later version, which says that we may leave it out */
     }
@@ -489,7 +586,8 @@ static int take_log(struct state_image *image, const uint8_t *data, size_t bytes
         int r = take_record(image, record);
         if ((record->body_case == BODY(VM) && !record->vm) ||
             (record->body_case == BODY(WORLD) && !record->world) ||
-            (record->body_case == BODY(DEBUGGER) && !record->debugger))
+            (record->body_case == BODY(DEBUGGER) && !record->debugger) ||
+            (record->body_case == BODY(HOOK) && !record->hook))
             record->body_case = 0; /* it was taken */
         stillpoint__state__record__free_unpacked(record, NULL);
         if (r < 0)
@@ -527,6 +625,9 @@ void state_image_done(struct state_image *image)
         free_world(image->worlds[i]);
     for (size_t i = 0; i < image->n_debuggers; i++)
         free_debugger(image->debuggers[i]);
+    for (size_t i = 0; i < image->n_hooks; i++)
+        free_hook(image->hooks[i]);
+    free(image->hooks);
     free(image->debuggers);
     free(image->vms);
     free(image->worlds);

@@ -1,8 +1,8 @@
 /*
  * state.h: the one module that keeps whatever must outlive the daemon process: VMs, worlds with
- * their tickets, debuggers, id counters. It writes a log of records (proto/state.proto) into a
- * memfd, each before the change that it describes is acknowledged to anybody, and reads such a log
- * back. It owns the memfd, and nothing of what it describes.
+ * their tickets, debuggers, hooks, id counters. It writes a log of records (proto/state.proto) into
+ * a memfd, each before the change that it describes is acknowledged to anybody, and reads such a
+ * log back. It owns the memfd, and nothing of what it describes.
  *
  * Process and thread: the daemon's only thread.
  */
@@ -13,6 +13,8 @@
 
 #include "proto/state.pb-c.h"
 
+struct audit;
+struct audit_hook;
 struct debugger;
 struct debuggers;
 struct registry;
@@ -21,11 +23,11 @@ struct worker;
 struct world;
 struct worlds;
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 
 /** These are read when the log is written anew. NULL and errno on failure. */
 struct state *state_new(struct registry *registry, struct worlds *worlds,
-                        struct debuggers *debuggers);
+                        struct debuggers *debuggers, struct audit *audit);
 struct state *state_free(struct state *s);
 
 /* Each puts down one object as it is now. 0, or negative errno: then the change must not be
@@ -36,6 +38,8 @@ int state_put_world(struct state *s, const struct world *w);
 int state_put_world_gone(struct state *s, const char *name);
 int state_put_debugger(struct state *s, const struct debugger *d);
 int state_put_debugger_gone(struct state *s, uint64_t id);
+int state_put_hook(struct state *s, const struct audit_hook *h);
+int state_put_hook_gone(struct state *s, uint64_t id);
 
 /** The memfd of the log; stays ours. */
 int state_fd(const struct state *s);
@@ -43,11 +47,12 @@ int state_fd(const struct state *s);
 /** What a log says, objects in order of their first record, gone ones left out. */
 struct state_image {
     uint32_t version;
-    uint64_t next_vm, next_ticket, next_debugger;
-    size_t n_vms, n_worlds, n_debuggers;
+    uint64_t next_vm, next_ticket, next_debugger, next_hook;
+    size_t n_vms, n_worlds, n_debuggers, n_hooks;
     Stillpoint__State__Vm **vms;
     Stillpoint__State__World **worlds;
     Stillpoint__State__Debugger **debuggers;
+    Stillpoint__State__Hook **hooks;
 };
 
 /**

@@ -102,7 +102,7 @@ static void on_wait_over(evutil_socket_t fd, short what, void *userdata)
 
 int ticket_start_wait(struct ticket *t)
 {
-    if (t->wait)
+    if (t->wait || t->request.wait_us == TICKET_FOR_EVER)
         return 0;
     t->wait = event_new(t->queue->base, -1, 0, on_wait_over, t);
     if (!t->wait)

@@ -47,11 +47,13 @@ enum ticket_outcome {
 struct ticket_request {
     enum ticket_reason reason;
     bool operation;
+    bool inside; /**< operation: it can be served inside anybody's stop */
     uid_t uid;
     uint64_t debugger; /**< id of the debugger that it belongs to */
     char debugger_name[LIMIT_NAME_BYTES + 1];
     bool hold_policy;       /**< of that debugger, for those who look */
     uint64_t target;        /**< the VM that caused it, 0: none did */
+    uint64_t pause;         /**< control: the pause of the target that it is for; 0: none */
     uint64_t dispatched_ns; /**< CLOCK_MONOTONIC when the request was taken up */
     uint64_t deadline_us;   /**< for the arrivals, from when the stop begins */
     uint64_t wait_us;       /**< at most in the queue; 0: refused rather than queued */
@@ -71,6 +73,9 @@ struct ticket_request {
     void *userdata;
 };
 
+/** A wait that never ends. */
+#define TICKET_FOR_EVER UINT64_MAX
+
 struct ticket {
     TAILQ_ENTRY(ticket) link;
     uint64_t id;
@@ -79,7 +84,8 @@ struct ticket {
     uint64_t deadline_ns;       /**< CLOCK_MONOTONIC; 0: its stop has not begun */
     bool answered;              /**< on_served was called */
     bool missed;                /**< its deadline has passed: who had not come is frozen */
-    bool in_run_one;            /**< it was asked for in a run-one, and may end or interrupt it */
+    bool in_run_one;            /**< it was asked for in a run-one, and may end or interrupt it; or
+                                   before a pause of its debugger was served: it may follow that */
     struct event *wait;         /**< runs while it cannot be served */
     struct ticket_queue *queue; /**< NULL: not in a queue */
 };

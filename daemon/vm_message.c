@@ -53,7 +53,7 @@ void vm_message_fill(struct vm_message *m, struct worker *w)
         API_SET(vm, how, (Stillpoint__Api__How)how);
     API_SET(vm, pid, gone ? 0 : (uint32_t)w->pid);
     API_SET(vm, uid, w->uid);
-    API_SET(vm, hooks, 0);
+    API_SET(vm, hooks, w->n_hooks);
     API_SET(vm, started_us, w->started_us);
     API_SET(vm, cpu_us, worker_cpu_us(w));
     API_SET(vm, memory_bytes, worker_memory_bytes(w));

@@ -22,9 +22,8 @@
 /* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
 #define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
 
-/* Numbers of SourceKind in api.proto and of a kind of Inspect in worker.proto. */
+/* A number of SourceKind in api.proto. */
 #define SOURCE_KIND_WASM 3u
-#define INSPECT_PARK 4u
 
 /* How often a time limit is looked at while its VM is held. */
 #define HELD_LOOK_US 20000u
@@ -103,12 +102,17 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
 
 static void drop_process(struct worker *w)
 {
-    struct event **events[] = {&w->died, &w->kicked, &w->limit};
+    struct event **events[] = {&w->died, &w->kicked, &w->limit, &w->evaluation.timer,
+                               &w->pause.expiry};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (*events[i])
             event_free(*events[i]);
         *events[i] = NULL;
     }
+    if (w->pause.said)
+        stillpoint__worker__paused__free_unpacked(w->pause.said, NULL);
+    free(w->pause.expression);
+    w->pause = (struct worker_pause){0};
     w->channel = worker_channel_free(w->channel);
     fd_close(&w->pidfd);
     fd_close(&w->program_fd);
@@ -557,17 +561,16 @@ int worker_send_message(struct worker *w, const char *json)
     return r;
 }
 
-int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request)
+int worker_send_inspect(struct worker *w, Stillpoint__Worker__Inspect *inspect,
+                        uint64_t *ret_request)
 {
     if (w->n_inspects >= WORKER_MAX_INSPECTS)
         return -EBUSY;
-    Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
     Command command = STILLPOINT__WORKER__COMMAND__INIT;
-    inspect.has_request = inspect.has_kind = 1;
-    inspect.request = w->last_inspect + 1;
-    inspect.kind = kind;
+    inspect->has_request = 1;
+    inspect->request = w->last_inspect + 1;
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_INSPECT;
-    command.inspect = &inspect;
+    command.inspect = inspect;
     int r = send_command(w, &command, -1);
     if (r < 0)
         return r;
@@ -578,8 +581,24 @@ int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request)
 void worker_ask_to_park(struct worker *w)
 {
     uint64_t request;
-    if (w->park_request == 0 && worker_send_inspect(w, INSPECT_PARK, &request) == 0)
+    Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
+    inspect.has_kind = 1;
+    inspect.kind = WORKER_INSPECT_PARK;
+    if (w->park_request == 0 && worker_send_inspect(w, &inspect, &request) == 0)
         w->park_request = request;
+}
+
+int worker_send_answer(struct worker *w, uint64_t pause, unsigned answer, const char *expression)
+{
+    Stillpoint__Worker__AnswerPause m = STILLPOINT__WORKER__ANSWER_PAUSE__INIT;
+    Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    m.has_pause = m.has_answer = 1;
+    m.pause = pause;
+    m.answer = answer;
+    m.expression = (char *)(uintptr_t)expression;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_PAUSE;
+    command.answer_pause = &m;
+    return send_command(w, &command, -1);
 }
 
 bool worker_inspected(struct worker *w, uint64_t request)

@@ -72,6 +72,26 @@ struct worker_config {
 
 struct worker;
 
+/** What an Inspect asks for; the numbers of its `kind` in worker.proto. The first three are those
+ * of InspectKind in api.proto. */
+enum worker_inspect_kind {
+    WORKER_INSPECT_GC = 1,
+    WORKER_INSPECT_CENSUS,
+    WORKER_INSPECT_STACK,
+    WORKER_INSPECT_PARK,
+    WORKER_INSPECT_SET_HOOKS,
+    WORKER_INSPECT_FRAMES,
+    WORKER_INSPECT_SCOPES,
+    WORKER_INSPECT_VARIABLES,
+    WORKER_INSPECT_EVALUATE,
+    WORKER_INSPECT_ASSIGN,
+    WORKER_INSPECT_SOURCES,
+    WORKER_INSPECT_READ_SOURCE,
+    WORKER_INSPECT_POSITIONS,
+    WORKER_INSPECT_MEMORY,
+    WORKER_INSPECT_STEP,
+};
+
 /** How far a VM is from being kept from running by the kernel; enforcer.c moves it. */
 enum worker_freeze_state {
     WORKER_THAWED,
@@ -93,6 +113,33 @@ struct worker_hold {
     uint64_t debugger;
     char name[LIMIT_NAME_BYTES + 1];
     unsigned count;
+    bool pause; /**< one of them is for the pause that is open */
+};
+
+/** The pause that the VM has made by itself and that has not been answered; worker_pause.h. */
+struct worker_pause {
+    uint64_t number; /**< 0: none */
+    Stillpoint__Worker__Paused *said;
+    unsigned answer;      /**< a PauseAnswer's number: how it will go on */
+    char *expression;     /**< of that, or NULL */
+    bool in_stop;         /**< the present controller has been shown it */
+    struct event *expiry; /**< of the holds that were taken for it */
+};
+
+/** The step that is armed in the VM. */
+struct worker_step {
+    uint64_t number; /**< 0: none */
+    uint64_t debugger;
+    bool of_vm;   /**< its end holds the VM alone, and does not stop the world */
+    bool awaited; /**< somebody waits for its end: else it is forgotten before the VM next runs */
+};
+
+/** The evaluation that was sent and has not been answered; worker_evaluation.h. */
+struct worker_evaluation {
+    uint64_t number; /**< 0: none */
+    uint64_t request;
+    const char *withdrawn; /**< why; NULL: it may run */
+    struct event *timer;   /**< of its limit; once it is withdrawn, of its end */
 };
 
 #define WORKER_MAX_INSPECTS 16u
@@ -140,12 +187,17 @@ struct worker {
     struct worker_hold holds[LIMIT_HOLDS_PER_VM];
     size_t n_holds;
     struct worker_freeze freeze;
-    bool serving;           /**< frozen, but for the request that it serves */
+    bool serving;           /**< frozen, but for the requests that it serves */
     uint64_t commands_sent; /**< on its channel: each is a reason to run for a moment */
     /** Requests that it was asked to serve behind its gate, and has not answered. */
     uint64_t inspects[WORKER_MAX_INSPECTS], last_inspect;
     size_t n_inspects;
+    unsigned n_hooks;      /**< that it has; audit counts them */
     uint64_t park_request; /**< the one that only asks it to come to its gate; 0: none */
+    struct worker_pause pause;
+    struct worker_step step;
+    struct worker_evaluation evaluation;
+    uint64_t last_pause, last_step, last_evaluation; /**< numbers given */
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
     char *load_error; /**< why its program could not be linked; it is about to end */
     struct vm_log log;
@@ -192,9 +244,13 @@ int worker_send_message(struct worker *w, const char *json);
 /** A call that was sent is not begun any more, if it has not been; best effort: a worker that does
  *  not read is not told. */
 void worker_cancel_call(struct worker *w, uint64_t call_id);
-/** Asks it to serve a request (InspectKind of api.proto) behind its closed gate; answered by the
- * fact Inspected with the number that this returns. -EBUSY: it owes too many answers. */
-int worker_send_inspect(struct worker *w, unsigned kind, uint64_t *ret_request);
+/** Asks it to serve a request behind its closed gate; kind and body are set, its number is set
+ * here. Answered by the fact Inspected with the number that this returns. -EBUSY: it owes too many
+ * answers · -EMSGSIZE: it does not fit in a packet. */
+int worker_send_inspect(struct worker *w, Stillpoint__Worker__Inspect *inspect,
+                        uint64_t *ret_request);
+/** How it goes on from a pause; whoever sends it lets it go on after that. */
+int worker_send_answer(struct worker *w, uint64_t pause, unsigned answer, const char *expression);
 /** Asks an idle or blocked VM to come to its gate; once, until it has answered. */
 void worker_ask_to_park(struct worker *w);
 /** An answer has come: false if nobody asked that. */

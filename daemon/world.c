@@ -91,8 +91,7 @@ static void tell_run_one_ended(struct world *w)
     }
 }
 
-/* The VM of which a debugger would want to hear first: the one that caused the stop, else one that
- * is parked in WebAssembly, else any that is parked. */
+/* The one that caused the stop, else the first in rank of those that are parked. */
 uint64_t world_choose_target(const struct world *w, const struct ticket *t)
 {
     struct worker *best = NULL;
@@ -102,8 +101,8 @@ uint64_t world_choose_target(const struct world *w, const struct ticket *t)
         struct worker *worker = world_worker_of(w->stop.gates[i]);
         if (stop_how_now(&worker->gate) != STOP_ACKED || worker->freeze.lied)
             continue;
-        if (!best || (worker_is_wasm(worker) && !worker_is_wasm(best)) ||
-            (worker_is_wasm(worker) == worker_is_wasm(best) && worker->id < best->id))
+        if (!best || world_rank(worker) > world_rank(best) ||
+            (world_rank(worker) == world_rank(best) && worker->id < best->id))
             best = worker;
     }
     return best ? best->id : 0;
@@ -213,6 +212,8 @@ static void announce_stop(struct world *w)
         return;
     w->announced = true;
     stop_settle(&w->stop);
+    if (!w->control)
+        world_end_evaluations(w);
     struct event e = {.kind = EVENT_WORLD_STOPPING,
                       .world = w->name,
                       .epoch = w->stop.epoch,
@@ -250,8 +251,12 @@ static void end_stop_timers(struct world *w)
     event_del(w->deadline);
 }
 
-static void reopen(struct world *w, const char *why)
+/* Returns whether it has come to that. */
+static bool reopen(struct world *w, const char *why)
 {
+    if (world_is_evaluating(w, NULL))
+        return false;
+    world_let_all_go(w);
     end_stop_timers(w);
     enforcer_thaw_all(w->enforcer);
     stop_open(&w->stop);
@@ -260,6 +265,7 @@ static void reopen(struct world *w, const char *why)
     w->target = 0;
     world_arrival_forget_dead(w);
     world_publish(w, EVENT_WORLD_RESUMED, NULL, NULL, NULL);
+    return true;
 }
 
 /* Looks whether a runner that was to run until it is still has come to that. Its kick number tells
@@ -283,22 +289,27 @@ static bool may_run_alone(const struct worker *worker)
     return worker && worker->phase == WORKER_ADMITTED && worker->gate.birth_done;
 }
 
-static void enter_run_one(struct world *w)
+/* Returns whether it has come to that, or never will. */
+static bool enter_run_one(struct world *w)
 {
     struct worker *runner = world_member(w, w->run.vm);
     if (!may_run_alone(runner)) {
         world_end_run_one(w, "ended");
-        return;
+        return true;
     }
+    if (world_is_evaluating(w, runner))
+        return false;
     end_stop_timers(w);
     set_mode(w, WORLD_RUN_ONE, "run-one");
     /* A hold that came meanwhile: it gets its permit when that ends, or the run-one ends first. */
     if (runner->gate.holds == 0) {
+        world_let_go(w, runner);
         enforcer_thaw(w->enforcer, runner);
         stop_permit(&runner->gate);
     }
     world_publish(w, EVENT_WORLD_RUN_ONE, w->control, runner, NULL);
     world_look_at_runner(w);
+    return true;
 }
 
 /* Not even a freeze could be confirmed for somebody: the ticket that waits is told so, if its
@@ -332,10 +343,8 @@ static bool step_running(struct world *w)
 {
     struct ticket *t = world_first_servable(w);
     /* Who waits is served before any gate opens. */
-    if (w->mode == WORLD_RUN_ONE && !w->control && !t) {
-        reopen(w, "resumed");
-        return true;
-    }
+    if (w->mode == WORLD_RUN_ONE && !w->control && !t)
+        return reopen(w, "resumed");
     if (w->mode == WORLD_RUN_ONE && w->control && !w->run.one) {
         begin_stop(w, t ? t : w->control, w->end_why ? w->end_why : "run-one ended");
         return true;
@@ -352,13 +361,11 @@ static bool step_stopping(struct world *w)
     struct ticket *t = world_first_servable(w);
     if (!t && !w->control) {
         announce_stop(w);
-        reopen(w, "cancelled");
-        return true;
+        return reopen(w, "cancelled");
     }
     if (!t && w->run.one) {
         announce_stop(w);
-        enter_run_one(w);
-        return true;
+        return enter_run_one(w);
     }
     if (stop_scan(&w->stop) > 0)
         stop_kick(&w->stop);
@@ -376,7 +383,9 @@ static bool step_stopping(struct world *w)
     announce_stop(w);
     if (!t) {
         /* A run-one has ended; its controller has the world again. */
-        world_move_target(w, world_choose_target(w, w->control));
+        const struct worker *runner = world_member(w, w->run.vm);
+        bool paused = runner && runner->pause.in_stop;
+        world_move_target(w, paused ? runner->id : world_choose_target(w, w->control));
         world_publish(w, EVENT_WORLD_STOPPED, w->control, NULL, w->end_why);
         w->end_why = NULL;
         w->stop_ns = 0;
@@ -398,17 +407,14 @@ static bool step_stopped(struct world *w)
         serve(w, t);
         return true;
     }
-    if (!w->control) {
-        reopen(w, "resumed");
-        return true;
-    }
+    if (!w->control)
+        return reopen(w, "resumed");
     if (!w->run.one) {
         end_stop_timers(w); /* of a ticket that was cancelled */
         world_arrival_freeze(w);
         return false;
     }
-    enter_run_one(w);
-    return true;
+    return enter_run_one(w);
 }
 
 void world_advance(struct world *w)
@@ -580,7 +586,7 @@ int world_run_one(struct world *w, const struct world_run *run)
     if (r < 0)
         return r;
     /* A run-one that a ticket interrupts goes on after it: whoever asked for it is told its end. */
-    if (w->operation || w->run.one)
+    if (w->operation || w->run.one || run->runner->evaluation.number != 0)
         return -EBUSY;
     if (run->runner->gate.holds > 0)
         return -EPERM;
@@ -658,6 +664,7 @@ void world_on_member_ended(struct world *w, struct worker *worker)
     while (worker->n_holds > 0)
         world_count_ticket(w, worker->holds[--worker->n_holds].debugger, -1);
     stop_gate_done(&worker->gate);
+    world_end_pause_tickets(w, vm);
     if (w->run.one && w->run.vm == vm) {
         /* By its death it must not be able to release the others: only by policy. */
         bool resume = w->run.on_exit == WORLD_RUNNER_EXIT_RESUME;
@@ -725,10 +732,15 @@ void world_free(struct world *w)
     free(w);
 }
 
+void world_count_hooks(struct world *w, int change)
+{
+    w->n_hooks += (size_t)change;
+}
+
 void world_drop_if_unused(struct world *w)
 {
     if (w->advancing || w->stop.n_gates > 0 || w->mode != WORLD_RUN_ALL || w->pending.n > 0 ||
-        strcmp(w->name, "default") == 0)
+        w->n_hooks > 0 || strcmp(w->name, "default") == 0)
         return;
     world_publish(w, EVENT_WORLD_GONE, NULL, NULL, NULL);
     worlds_drop(w);

@@ -24,6 +24,9 @@
  *    through all run-ones and operations in between.
  *  - Run-one lasts while run.one: an operation may interrupt it, and then it goes on.
  *  - "Stopped" is said only when every member has arrived, is frozen, or is gone.
+ *  - A pause that a VM has made by itself is open for as long as somebody wants it: the controller,
+ *    in whose stop it is; a ticket of its own in the queue; a hold. It is answered with the last of
+ *    these, and at the latest before the VM's gate opens. No gate opens under an evaluation.
  */
 #pragma once
 
@@ -53,7 +56,7 @@ struct world_run {
     bool until_still;     /**< it ends when the runner goes idle or blocks */
     uint64_t deadline_us; /**< it ends after this; 0: never by itself */
     /** Once, when the world is stopped again, or runs: idle, blocked, ended (the VM), deadline,
-     *  stopped, resumed. NULL: nobody wants to know. */
+     *  stopped, resumed, or what world_end_run() said. NULL: nobody wants to know. */
     void (*on_ended)(void *userdata, const char *why);
     void *userdata;
 };
@@ -122,6 +125,9 @@ void world_operation_done(struct world *w, uint64_t ticket);
  * (held, or did not arrive) · -EPERM: it is held on its own.
  */
 int world_run_one(struct world *w, const struct world_run *run);
+/** The runner has come to where its run was to end; its pause, if it is in one, is kept until it
+ * runs again. -EALREADY: that VM does not run alone. */
+int world_end_run(struct world *w, struct worker *runner, const char *why);
 /** Moves the target. -EALREADY: the world is not stopped; -EAGAIN: that VM is not parked. */
 int world_set_target(struct world *w, struct worker *target);
 
@@ -133,11 +139,14 @@ int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t
  *  operation ends. No callback comes for them any more. */
 void world_forget(struct world *w, const void *userdata);
 
-/** A frozen VM is thawed, alone, to serve a request behind its closed gate; and frozen again. */
+/** A frozen VM is thawed, alone, to serve requests behind its closed gate; and frozen again when it
+ * has answered them all, or does not. */
 void world_serve_begin(struct world *w, struct worker *worker);
 void world_serve_end(struct world *w, struct worker *worker);
 
-/** Frees the world if it has no VM and no ticket any more; "default" stays. */
+/** One hook more (+1) or less (-1) is for this world, and keeps it. */
+void world_count_hooks(struct world *w, int change);
+/** Frees the world if it has no VM, no ticket and no hook any more; "default" stays. */
 void world_drop_if_unused(struct world *w);
 
 /* Facts. */
@@ -152,6 +161,11 @@ void world_on_member_ended(struct world *w, struct worker *worker);
 /** -EMFILE: too many debuggers hold it, or this one too often. */
 int world_hold(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
                uid_t uid);
+/** The same, for the pause that is open: it is answered when this debugger holds it no longer. */
+int world_hold_paused(struct world *w, struct worker *worker, uint64_t debugger, const char *name,
+                      uid_t uid);
+/** Answers the pause that is open in it, if nobody wants that (any more). worker may be NULL. */
+void world_settle_pause(struct world *w, struct worker *worker);
 /** -EALREADY if this debugger does not hold it. */
 int world_release(struct world *w, struct worker *worker, uint64_t debugger, uid_t uid);
 /** All holds of this debugger on this VM. Returns how many there were. */

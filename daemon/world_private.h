@@ -1,7 +1,8 @@
 /*
  * world_private.h: what the sources of a world share and nobody else includes: its fields, and
  * the calls between world.c (modes and serving), world_ticket.c (queue and lease), world_arrival.c
- * (who has come, and who is made to), world_hold.c (holds of single VMs) and worlds.c (the set).
+ * (who has come, and who is made to), world_hold.c (holds of single VMs), world_pause.c (what
+ * VMs pause for, what they evaluate) and worlds.c (the set).
  * Only world.c changes the mode.
  *
  * Process and thread: the daemon's only thread.
@@ -54,6 +55,7 @@ struct world {
     struct event *scan, *deadline, *expiry, *suspicion, *run_deadline;
     uint64_t suspect_vm, late_scans;
     struct stop_dead_list dead;
+    size_t n_hooks;        /**< that are for it, and keep it */
     bool advancing, again; /**< world_advance() is at work; something happened inside it */
 };
 
@@ -116,6 +118,17 @@ void world_arrival_forget_dead(struct world *w);
 void world_arrival_suspect(struct world *w, const struct stop_gate *kicked);
 void world_arrival_clear_suspicion(struct world *w, const struct worker *worker);
 void world_arrival_on_suspicion(evutil_socket_t fd, short what, void *userdata);
+
+/* ---- world_pause.c */
+
+struct worker *world_paused_for(const struct world *w, const struct ticket *t);
+void world_end_shown_pauses(struct world *w);
+void world_end_pause_tickets(struct world *w, uint64_t vm);
+bool world_is_evaluating(struct world *w, const struct worker *only);
+void world_end_evaluations(struct world *w);
+void world_let_go(struct world *w, struct worker *worker);
+void world_let_all_go(struct world *w);
+unsigned world_rank(const struct worker *worker);
 
 /* ---- worlds.c */
 

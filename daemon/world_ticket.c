@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "daemon/event_bus.h"
+#include "daemon/worker.h"
 #include "daemon/world_private.h"
 
 static uint64_t realtime_us(void)
@@ -36,12 +37,14 @@ void world_count_ticket(struct world *w, uint64_t debugger, int change)
 void world_end_ticket(struct world *w, struct ticket *t, enum ticket_outcome outcome)
 {
     uint64_t debugger = t->request.debugger;
+    struct worker *paused = world_paused_for(w, t);
     if (w->control == t)
         w->control = NULL;
     if (w->operation == t)
         w->operation = NULL;
     world_publish(w, EVENT_TICKET_ENDED, t, NULL, ticket_outcome_name(outcome));
     ticket_free(t, outcome);
+    world_settle_pause(w, paused);
     world_count_ticket(w, debugger, -1);
 }
 
@@ -51,6 +54,7 @@ void world_end_control(struct world *w, enum ticket_outcome outcome, const char 
     world_end_run_one(w, outcome == TICKET_SERVED ? "resumed" : "stopped");
     event_del(w->expiry);
     publish_lease(w, t, why);
+    world_end_shown_pauses(w);
     world_end_ticket(w, t, outcome);
 }
 
@@ -61,13 +65,19 @@ bool world_can_serve(const struct world *w, const struct ticket *t)
     bool same = w->control && w->control->request.debugger == t->request.debugger;
     bool run_one = w->run.one || t->in_run_one;
     if (t->request.operation)
-        return !w->control || same || run_one;
-    if (w->control && !(same && run_one))
+        return !w->control || same || run_one || t->request.inside;
+    /* A pause that is not the runner's is not about this stop, but about the next. */
+    if (w->control && !(same && run_one && t->request.pause == 0))
         return false;
     const struct ticket *ahead;
     TAILQ_FOREACH(ahead, &w->pending.list, link)
-    if (ahead == t || !ahead->request.operation)
-        return ahead == t;
+    {
+        /* See take_over_for_pause(). */
+        bool followed = ahead->request.pause != 0 && t->request.pause == 0 &&
+                        ahead->request.debugger == t->request.debugger;
+        if (ahead == t || !(ahead->request.operation || followed))
+            return ahead == t;
+    }
     return true;
 }
 
@@ -114,6 +124,18 @@ void world_on_wait_over(void *userdata, struct ticket *t)
     world_drop_if_unused(w);
 }
 
+/* Its VM has paused while its debugger was about to stop the world anyway, and what pauses is the
+ * more urgent: the stop that was asked for may follow, and take the lease over from it. */
+static void take_over_for_pause(struct world *w, const struct ticket *t, struct worker *paused)
+{
+    paused->pause.in_stop = true;
+    struct ticket *other;
+    TAILQ_FOREACH(other, &w->pending.list, link)
+    if (!other->request.operation && other->request.pause == 0 &&
+        other->request.debugger == t->request.debugger)
+        other->in_run_one = true;
+}
+
 void world_take_lease(struct world *w, struct ticket *t)
 {
     struct ticket *before = w->control;
@@ -127,6 +149,9 @@ void world_take_lease(struct world *w, struct ticket *t)
     } else {
         publish_lease(w, t, "taken");
     }
+    struct worker *paused = world_paused_for(w, t);
+    if (paused)
+        take_over_for_pause(w, t, paused);
     world_move_target(w, world_choose_target(w, t));
 }
 

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "proto/api.pb-c.h"
+#include "proto/check_api_private.h"
 #include "proto/limits.h"
 #include "proto/unpack.h"
 
 #define BODY(name) STILLPOINT__API__ENVELOPE__BODY_##name
-#define INVALID STILLPOINT__API__ERROR_CODE__ERROR_INVALID_ARGUMENT
+#define INVALID CHECK_API_INVALID
 
 /* No wait may be longer than this: a year, so that sums of times cannot overflow. */
 #define MAX_TIME_US (366ull * 24 * 3600 * 1000000)
@@ -30,7 +30,7 @@ int api_error_set(struct api_error *e, int code, const char *hint, const char *f
     return -EBADMSG;
 }
 
-static int check_name(const char *s, const char *field, struct api_error *e)
+int check_api_name(const char *s, const char *field, struct api_error *e)
 {
     if (text_is_name(s, LIMIT_NAME_BYTES))
         return 0;
@@ -41,7 +41,7 @@ static int check_name(const char *s, const char *field, struct api_error *e)
                          "bad %s name '%.64s'", field, s);
 }
 
-static int check_vm_ref(const char *s, struct api_vm_ref *ret, struct api_error *e)
+int check_api_vm_ref(const char *s, struct api_vm_ref *ret, struct api_error *e)
 {
     if (!s || !*s)
         return api_error_set(e, INVALID, NULL, "no VM was named");
@@ -49,7 +49,7 @@ static int check_vm_ref(const char *s, struct api_vm_ref *ret, struct api_error 
         return 0;
     ret->id = 0;
     ret->name = s;
-    return check_name(s, "VM", e);
+    return check_api_name(s, "VM", e);
 }
 
 /* "cli:" and a uid as the daemon writes it: one spelling for each. */
@@ -65,11 +65,10 @@ static int check_debugger_name(const char *s, struct api_error *e)
 {
     if (!s || !*s)
         return api_error_set(e, INVALID, NULL, "no debugger was named");
-    return is_cli_name(s) ? 0 : check_name(s, "debugger", e);
+    return is_cli_name(s) ? 0 : check_api_name(s, "debugger", e);
 }
 
-/* A name, or an id in decimal. */
-static int check_debugger_ref(const char *s, struct api_error *e)
+int check_api_debugger_ref(const char *s, struct api_error *e)
 {
     uint64_t id;
     if (s && text_to_u64(s, &id) && id != 0)
@@ -77,14 +76,13 @@ static int check_debugger_ref(const char *s, struct api_error *e)
     return check_debugger_name(s, e);
 }
 
-/* On whose behalf: absent is NULL. */
-static int check_behalf(const char *s, const char **ret, struct api_error *e)
+int check_api_behalf(const char *s, const char **ret, struct api_error *e)
 {
     *ret = s && *s ? s : NULL;
-    return *ret ? check_debugger_ref(*ret, e) : 0;
+    return *ret ? check_api_debugger_ref(*ret, e) : 0;
 }
 
-static int check_time(uint64_t us, const char *field, struct api_error *e)
+int check_api_time(uint64_t us, const char *field, struct api_error *e)
 {
     if (us <= MAX_TIME_US)
         return 0;
@@ -94,7 +92,7 @@ static int check_time(uint64_t us, const char *field, struct api_error *e)
 static int check_world_name(const char *s, const char **ret, struct api_error *e)
 {
     *ret = s && *s ? s : "default";
-    return check_name(*ret, "world", e);
+    return check_api_name(*ret, "world", e);
 }
 
 static int check_json(const char *s, const char *field, struct api_error *e)
@@ -107,7 +105,7 @@ static int check_json(const char *s, const char *field, struct api_error *e)
     return 0;
 }
 
-static int check_page_size(uint32_t asked, uint32_t *ret)
+int check_api_page_size(uint32_t asked, uint32_t *ret)
 {
     *ret = asked == 0 || asked > LIMIT_PAGE_ITEMS ? LIMIT_PAGE_ITEMS : asked;
     return 0;
@@ -153,12 +151,12 @@ static int check_run_vm(const Envelope *envelope, struct api_request *r, struct 
     if (v < 0)
         return v;
     if (m->name && *m->name) {
-        if ((v = check_name(m->name, "VM", e)) < 0)
+        if ((v = check_api_name(m->name, "VM", e)) < 0)
             return v;
         r->run_vm.name = m->name;
     }
     r->run_vm.engine = m->engine && *m->engine ? m->engine : "mozjs";
-    if ((v = check_name(r->run_vm.engine, "engine", e)) < 0)
+    if ((v = check_api_name(r->run_vm.engine, "engine", e)) < 0)
         return v;
     if (!m->program || !text_is_bundle_path(m->program, LIMIT_PATH_BYTES))
         return api_error_set(e, INVALID, NULL, "program path is missing or malformed");
@@ -167,8 +165,8 @@ static int check_run_vm(const Envelope *envelope, struct api_request *r, struct 
                         m->kind > STILLPOINT__API__SOURCE_KIND__SOURCE_WASM))
         return api_error_set(e, INVALID, NULL, "no such kind of source");
     r->run_vm.source_kind = m->has_kind ? (unsigned)m->kind - 1 : 0;
-    if ((v = check_run_args(m, e)) < 0 || (v = check_time(m->timeout_us, "timeout", e)) < 0 ||
-        (v = check_time(m->cpu_time_us, "CPU time", e)) < 0)
+    if ((v = check_run_args(m, e)) < 0 || (v = check_api_time(m->timeout_us, "timeout", e)) < 0 ||
+        (v = check_api_time(m->cpu_time_us, "CPU time", e)) < 0)
         return v;
     r->run_vm.argc = m->n_args;
     r->run_vm.argv = m->args;
@@ -228,30 +226,30 @@ static int check_answer_stdin(const Envelope *m, struct api_request *r, struct a
 
 static int check_kill_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    return check_vm_ref(m->kill_vm->vm, &r->vm.vm, e);
+    return check_api_vm_ref(m->kill_vm->vm, &r->vm.vm, e);
 }
 
 static int check_get_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    return check_vm_ref(m->get_vm->vm, &r->vm.vm, e);
+    return check_api_vm_ref(m->get_vm->vm, &r->vm.vm, e);
 }
 
 static int check_hold_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    int v = check_vm_ref(m->hold_vm->vm, &r->hold.vm, e);
-    return v < 0 ? v : check_behalf(m->hold_vm->debugger, &r->hold.debugger, e);
+    int v = check_api_vm_ref(m->hold_vm->vm, &r->hold.vm, e);
+    return v < 0 ? v : check_api_behalf(m->hold_vm->debugger, &r->hold.debugger, e);
 }
 
 static int check_release_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    int v = check_vm_ref(m->release_vm->vm, &r->hold.vm, e);
-    return v < 0 ? v : check_behalf(m->release_vm->debugger, &r->hold.debugger, e);
+    int v = check_api_vm_ref(m->release_vm->vm, &r->hold.vm, e);
+    return v < 0 ? v : check_api_behalf(m->release_vm->debugger, &r->hold.debugger, e);
 }
 
 static int check_call_function(const Envelope *m, struct api_request *r, struct api_error *e)
 {
     const Stillpoint__Api__CallFunction *c = m->call_function;
-    int v = check_vm_ref(c->vm, &r->call_function.vm, e);
+    int v = check_api_vm_ref(c->vm, &r->call_function.vm, e);
     if (v < 0)
         return v;
     if (!c->function || !*c->function || strlen(c->function) > 256)
@@ -261,12 +259,12 @@ static int check_call_function(const Envelope *m, struct api_request *r, struct 
     r->call_function.timeout_us = c->timeout_us;
     if ((v = check_json(r->call_function.args_json, "args_json", e)) < 0)
         return v;
-    return check_time(c->timeout_us, "timeout", e);
+    return check_api_time(c->timeout_us, "timeout", e);
 }
 
 static int check_send_message(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    int v = check_vm_ref(m->send_message->vm, &r->send_message.vm, e);
+    int v = check_api_vm_ref(m->send_message->vm, &r->send_message.vm, e);
     r->send_message.json = m->send_message->json;
     return v < 0 ? v : check_json(r->send_message.json, "json", e);
 }
@@ -277,12 +275,12 @@ static int check_list_vms(const Envelope *m, struct api_request *r, struct api_e
     r->list_vms.page_token = m->list_vms->page_token;
     const char *world = m->list_vms->world;
     if (world && *world) {
-        int v = check_name(world, "world", e);
+        int v = check_api_name(world, "world", e);
         if (v < 0)
             return v;
         r->list_vms.world = world;
     }
-    return check_page_size(m->list_vms->page_size, &r->list_vms.page_size);
+    return check_api_page_size(m->list_vms->page_size, &r->list_vms.page_size);
 }
 
 static int check_read_log(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -290,7 +288,7 @@ static int check_read_log(const Envelope *m, struct api_request *r, struct api_e
     r->read_log.from_seq = m->read_log->from_seq;
     r->read_log.last_n = m->read_log->last_n;
     r->read_log.wait = m->read_log->wait;
-    return check_vm_ref(m->read_log->vm, &r->read_log.vm, e);
+    return check_api_vm_ref(m->read_log->vm, &r->read_log.vm, e);
 }
 
 static int check_wait_vm(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -301,20 +299,20 @@ static int check_wait_vm(const Envelope *m, struct api_request *r, struct api_er
         return api_error_set(e, INVALID, NULL, "no such thing to wait for");
     r->wait_vm.what = w->has_for_ ? (enum api_wait_for)w->for_ : API_WAIT_EXITED;
     r->wait_vm.timeout_us = w->timeout_us;
-    int v = check_time(w->timeout_us, "timeout", e);
-    return v < 0 ? v : check_vm_ref(w->vm, &r->wait_vm.vm, e);
+    int v = check_api_time(w->timeout_us, "timeout", e);
+    return v < 0 ? v : check_api_vm_ref(w->vm, &r->wait_vm.vm, e);
 }
 
 static int check_list_worlds(const Envelope *m, struct api_request *r, struct api_error *e)
 {
     const char *token = m->list_worlds->page_token;
     if (token && *token) {
-        int v = check_name(token, "world", e);
+        int v = check_api_name(token, "world", e);
         if (v < 0)
             return v;
         r->list_worlds.page_token = token;
     }
-    return check_page_size(m->list_worlds->page_size, &r->list_worlds.page_size);
+    return check_api_page_size(m->list_worlds->page_size, &r->list_worlds.page_size);
 }
 
 static int check_get_world(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -337,11 +335,11 @@ static int check_stop_world(const Envelope *m, struct api_request *r, struct api
     r->stop_world.require_idle = s->require_idle;
     r->stop_world.kill_late = s->kill_late;
     int v = check_world_name(s->world, &r->stop_world.world, e);
-    if (v < 0 || (v = check_time(s->deadline_us, "deadline", e)) < 0 ||
-        (v = check_time(s->wait_us, "wait", e)) < 0 ||
-        (v = check_behalf(s->debugger, &r->stop_world.debugger, e)) < 0)
+    if (v < 0 || (v = check_api_time(s->deadline_us, "deadline", e)) < 0 ||
+        (v = check_api_time(s->wait_us, "wait", e)) < 0 ||
+        (v = check_api_behalf(s->debugger, &r->stop_world.debugger, e)) < 0)
         return v;
-    return check_time(s->hold_us, "hold", e);
+    return check_api_time(s->hold_us, "hold", e);
 }
 
 /* What says how a run-one ends means nothing where there is none. */
@@ -358,7 +356,7 @@ static int check_continue_alone(const Stillpoint__Api__ContinueVm *c, struct api
 static int check_continue_vm(const Envelope *m, struct api_request *r, struct api_error *e)
 {
     const Stillpoint__Api__ContinueVm *c = m->continue_vm;
-    int v = check_vm_ref(c->vm, &r->continue_vm.vm, e);
+    int v = check_api_vm_ref(c->vm, &r->continue_vm.vm, e);
     if (v < 0 || (!c->only && (v = check_continue_alone(c, e)) < 0))
         return v;
     if (c->has_on_exit && (c->on_exit < STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP ||
@@ -370,12 +368,14 @@ static int check_continue_vm(const Envelope *m, struct api_request *r, struct ap
         r->continue_vm.on_exit =
             c->has_on_exit ? (unsigned)c->on_exit : STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_STOP;
     r->continue_vm.deadline_us = c->deadline_us;
-    return check_time(c->deadline_us, "deadline", e);
+    if ((v = check_api_answer(c, r, e)) < 0)
+        return v;
+    return check_api_time(c->deadline_us, "deadline", e);
 }
 
 static int check_set_target(const Envelope *m, struct api_request *r, struct api_error *e)
 {
-    return check_vm_ref(m->set_target->vm, &r->vm.vm, e);
+    return check_api_vm_ref(m->set_target->vm, &r->vm.vm, e);
 }
 
 static int check_take_lease(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -384,9 +384,9 @@ static int check_take_lease(const Envelope *m, struct api_request *r, struct api
     r->lease.steal = t->steal;
     r->lease.hold_us = t->hold_us ? t->hold_us : DEFAULT_HOLD_US;
     int v = check_world_name(t->world, &r->lease.world, e);
-    if (v < 0 || (v = check_behalf(t->debugger, &r->lease.debugger, e)) < 0)
+    if (v < 0 || (v = check_api_behalf(t->debugger, &r->lease.debugger, e)) < 0)
         return v;
-    return check_time(t->hold_us, "hold", e);
+    return check_api_time(t->hold_us, "hold", e);
 }
 
 static int check_hand_over_lease(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -394,7 +394,7 @@ static int check_hand_over_lease(const Envelope *m, struct api_request *r, struc
     r->lease.to = m->hand_over_lease->to;
     r->lease.hold_us = DEFAULT_HOLD_US;
     int v = check_world_name(m->hand_over_lease->world, &r->lease.world, e);
-    return v < 0 ? v : check_debugger_ref(r->lease.to, e);
+    return v < 0 ? v : check_api_debugger_ref(r->lease.to, e);
 }
 
 static int check_inspect_world(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -408,11 +408,11 @@ static int check_inspect_world(const Envelope *m, struct api_request *r, struct 
     r->inspect.wait_us = i->wait_us;
     r->inspect.timeout_us = i->timeout_us ? i->timeout_us : DEFAULT_INSPECT_TIMEOUT_US;
     int v = check_world_name(i->world, &r->inspect.world, e);
-    if (v < 0 || (v = check_time(i->deadline_us, "deadline", e)) < 0 ||
-        (v = check_time(i->wait_us, "wait", e)) < 0 ||
-        (v = check_time(i->timeout_us, "timeout", e)) < 0)
+    if (v < 0 || (v = check_api_time(i->deadline_us, "deadline", e)) < 0 ||
+        (v = check_api_time(i->wait_us, "wait", e)) < 0 ||
+        (v = check_api_time(i->timeout_us, "timeout", e)) < 0)
         return v;
-    return check_behalf(i->debugger, &r->inspect.debugger, e);
+    return check_api_behalf(i->debugger, &r->inspect.debugger, e);
 }
 
 static int check_subscribe(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -448,14 +448,14 @@ static int check_open_debugger(const Envelope *m, struct api_request *r, struct 
 static int check_close_debugger(const Envelope *m, struct api_request *r, struct api_error *e)
 {
     r->debugger.name = m->close_debugger->debugger;
-    return check_debugger_ref(r->debugger.name, e);
+    return check_api_debugger_ref(r->debugger.name, e);
 }
 
 static int check_list_debuggers(const Envelope *m, struct api_request *r, struct api_error *e)
 {
     (void)e;
     r->list_debuggers.page_token = m->list_debuggers->page_token;
-    return check_page_size(m->list_debuggers->page_size, &r->list_debuggers.page_size);
+    return check_api_page_size(m->list_debuggers->page_size, &r->list_debuggers.page_size);
 }
 
 static int check_nothing(const Envelope *m, struct api_request *r, struct api_error *e)
@@ -500,6 +500,24 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {BODY(OPEN_DEBUGGER), "OpenDebugger", check_open_debugger, false},
     [API_CLOSE_DEBUGGER] = {BODY(CLOSE_DEBUGGER), "CloseDebugger", check_close_debugger, false},
     [API_LIST_DEBUGGERS] = {BODY(LIST_DEBUGGERS), "ListDebuggers", check_list_debuggers, false},
+    /* check_api_audit.c */
+    [API_ADD_HOOKS] = {BODY(ADD_HOOKS), "AddHooks", check_api_add_hooks, false},
+    [API_REMOVE_HOOKS] = {BODY(REMOVE_HOOKS), "RemoveHooks", check_api_remove_hooks, false},
+    [API_LIST_HOOKS] = {BODY(LIST_HOOKS), "ListHooks", check_api_list_hooks, false},
+    [API_LIST_AUDITORS] = {BODY(LIST_AUDITORS), "ListAuditors", check_api_list_auditors, false},
+    [API_READ_HITS] = {BODY(READ_HITS), "ReadHits", check_api_read_hits, false},
+    /* check_api_look.c */
+    [API_LIST_FRAMES] = {BODY(LIST_FRAMES), "ListFrames", check_api_list_frames, false},
+    [API_LIST_SCOPES] = {BODY(LIST_SCOPES), "ListScopes", check_api_list_scopes, false},
+    [API_LIST_VARIABLES] = {BODY(LIST_VARIABLES), "ListVariables", check_api_list_variables, false},
+    [API_EVALUATE] = {BODY(EVALUATE), "Evaluate", check_api_evaluate, false},
+    [API_SET_VARIABLE] = {BODY(SET_VARIABLE), "SetVariable", check_api_set_variable, false},
+    [API_STEP_VM] = {BODY(STEP_VM), "StepVm", check_api_step_vm, false},
+    [API_LIST_SOURCES] = {BODY(LIST_SOURCES), "ListSources", check_api_list_sources, false},
+    [API_READ_SOURCE] = {BODY(READ_SOURCE), "ReadSource", check_api_read_source, false},
+    [API_LIST_POSITIONS] = {BODY(LIST_POSITIONS), "ListPositions", check_api_list_positions, false},
+    [API_ACCESS_MEMORY] = {BODY(ACCESS_MEMORY), "AccessMemory", check_api_access_memory, false},
+    [API_GET_PAUSE] = {BODY(GET_PAUSE), "GetPause", check_api_get_pause, false},
 };
 
 const char *api_kind_name(enum api_kind kind)

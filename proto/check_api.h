@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/limits.h"
+
 enum api_kind {
     API_HELLO,
     API_RUN_VM,
@@ -41,6 +43,22 @@ enum api_kind {
     API_OPEN_DEBUGGER,
     API_CLOSE_DEBUGGER,
     API_LIST_DEBUGGERS,
+    API_ADD_HOOKS,
+    API_REMOVE_HOOKS,
+    API_LIST_HOOKS,
+    API_LIST_AUDITORS,
+    API_READ_HITS,
+    API_LIST_FRAMES,
+    API_LIST_SCOPES,
+    API_LIST_VARIABLES,
+    API_EVALUATE,
+    API_SET_VARIABLE,
+    API_STEP_VM,
+    API_LIST_SOURCES,
+    API_READ_SOURCE,
+    API_LIST_POSITIONS,
+    API_ACCESS_MEMORY,
+    API_GET_PAUSE,
     API_KINDS
 };
 
@@ -62,6 +80,33 @@ struct api_vm_ref {
 };
 
 enum api_wait_for { API_WAIT_EXITED = 1, API_WAIT_IDLE, API_WAIT_STOPPED, API_WAIT_ACTIVE };
+
+/** What is to be observed, but for where. Texts are UTF-8; NULL: not set. Numbers: 0 is no bound.
+ */
+struct api_hook {
+    unsigned char kinds[LIMIT_HOOK_KINDS]; /**< numbers of HookKind, each at most once */
+    size_t n_kinds;
+    const char *url, *function, *condition;
+    uint32_t line_from, line_to;
+    uint64_t skip, count;
+    uint32_t per_second;
+    uint64_t total, capture_us, capture_bytes;
+    uint32_t stack_depth;
+    bool arguments, value;
+    size_t n_expressions;
+    char *const *expressions;
+    unsigned suspend;     /**< a Suspend's number */
+    unsigned granularity; /**< of steps: a Granularity's number; else 0 */
+    struct {
+        const char *url; /**< NULL: no breakpoint */
+        uint32_t line, column;
+        uint64_t offset;
+    } at;
+    const char *log, *note;
+    bool weak, one_frame;
+    uint64_t realm;
+    uint32_t frame;
+};
 
 /*
  * debuggers: a debugger's name is that of a VM in form, or "cli:<uid>"; a reference to one may also
@@ -106,7 +151,7 @@ struct api_request {
         } answer_stdin;
         struct {
             struct api_vm_ref vm;
-        } vm; /**< kill, get, set target */
+        } vm; /**< kill, get, set target, get pause */
         struct {
             struct api_vm_ref vm;
             const char *debugger; /**< see `debuggers` */
@@ -153,8 +198,10 @@ struct api_request {
         struct {
             struct api_vm_ref vm;
             bool only, until_still;
-            unsigned on_exit;     /**< a RunnerExit's number; 0 without `only` */
-            uint64_t deadline_us; /**< 0: none */
+            unsigned on_exit;              /**< a RunnerExit's number; 0 without `only` */
+            uint64_t deadline_us;          /**< 0: none */
+            unsigned answer;               /**< a PauseAnswer's number */
+            const char *answer_expression; /**< of return and throw; else NULL */
         } continue_vm;
         struct {
             const char *world;
@@ -187,6 +234,104 @@ struct api_request {
             uint32_t page_size; /**< 1 to LIMIT_PAGE_ITEMS */
             uint64_t page_token;
         } list_debuggers;
+        struct {
+            const char *debugger; /**< see `debuggers` */
+            bool one_vm;          /**< `vm` says where; else selector or world, or both */
+            struct api_vm_ref vm;
+            const char *selector, *world, *engine;
+            struct api_hook hook;
+            uint64_t wait_us, deadline_us; /**< never 0 */
+        } add_hooks;
+        struct {
+            size_t n; /**< 0: all of the debugger */
+            const uint64_t *hooks;
+            const char *debugger; /**< a name, or an id in decimal; NULL where there are hooks */
+        } remove_hooks;
+        struct {
+            const char *debugger; /**< NULL: any */
+            uint64_t hook;        /**< 0: any */
+            bool one_vm;
+            struct api_vm_ref vm;
+            uint32_t page_size;
+            uint64_t page_token;
+        } list_hooks;
+        struct {
+            bool one_vm;
+            struct api_vm_ref vm;
+            uint32_t page_size;
+            uint64_t page_token;
+        } list_auditors;
+        struct {
+            const char *debugger; /**< a name, or an id in decimal */
+            uint64_t from_seq;    /**< 0: the oldest kept */
+            uint32_t max_hits;    /**< 1 to LIMIT_PAGE_ITEMS */
+            bool wait, from_now;
+        } read_hits;
+        struct {
+            struct api_vm_ref vm;
+            uint32_t first;
+            uint32_t max; /**< 1 to LIMIT_PAGE_FRAMES, LIMIT_PAGE_SOURCES */
+        } look_page;      /**< list frames, list sources */
+        struct {
+            struct api_vm_ref vm;
+            uint32_t frame;
+        } list_scopes;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t ref; /**< never 0 */
+            uint32_t first;
+            uint32_t max; /**< 1 to LIMIT_PAGE_VARIABLES */
+            bool run_getters;
+        } list_variables;
+        struct {
+            struct api_vm_ref vm;
+            const char *expression;
+            uint32_t frame;
+            bool in_realm, audited;
+            uint64_t realm;
+            uint64_t timeout_us; /**< never 0 */
+        } evaluate;
+        struct {
+            struct api_vm_ref vm;
+            uint32_t frame;
+            const char *name, *expression;
+            uint64_t timeout_us; /**< never 0 */
+        } set_variable;
+        struct {
+            struct api_vm_ref vm;
+            unsigned how, granularity; /**< numbers of StepHow, Granularity */
+            struct {
+                const char *url; /**< NULL: it is not a step to a place */
+                uint32_t line, column;
+                uint64_t offset;
+            } at;
+            bool others_run;
+            uint64_t deadline_us; /**< 0: none */
+            uint32_t count;       /**< 1 to LIMIT_STEPS */
+        } step_vm;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t source; /**< 0: by url */
+            const char *url;
+            uint64_t first_byte;
+            uint32_t max_bytes; /**< 1 to LIMIT_DATA_BYTES */
+        } read_source;
+        struct {
+            struct api_vm_ref vm;
+            uint64_t source; /**< 0: by url */
+            const char *url;
+            uint32_t line_from, line_to;
+        } list_positions;
+        struct {
+            struct api_vm_ref vm;
+            uint32_t frame;
+            bool in_frame;
+            uint32_t memory;
+            uint64_t address;
+            uint32_t length; /**< 0: it writes */
+            const uint8_t *write;
+            size_t write_bytes;
+        } access_memory;
     };
     void *message; /**< owns what the pointers point into */
 };

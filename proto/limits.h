@@ -69,6 +69,8 @@
 #define LIMIT_HOOKS_PER_VM 256u        /* in one worker */
 #define LIMIT_HOOKS_PER_DEBUGGER 1024u /* in the daemon */
 #define LIMIT_HOOK_KINDS 10u           /* in one request */
+#define LIMIT_HOOK_BYTES (32u * 1024)  /* all texts of one together: it fits in one packet */
+#define LIMIT_HOOKS_REMOVED 4096u      /* named in one request */
 #define LIMIT_EXPRESSIONS 8u           /* that a hit captures */
 #define LIMIT_EXPRESSION_BYTES 4096u   /* condition, expression, log text, what is evaluated */
 #define LIMIT_PREVIEW_BYTES 256u       /* of a value */
@@ -81,8 +83,9 @@
 #define LIMIT_PAGE_VARIABLES 256u
 #define LIMIT_PAGE_SOURCES 256u
 #define LIMIT_PAGE_POSITIONS 1024u
-#define LIMIT_SCOPES 256u              /* of one frame */
-#define LIMIT_DATA_BYTES (256u * 1024) /* of a source, of memory, in one answer */
+#define LIMIT_SCOPES 256u                     /* of one frame */
+#define LIMIT_DATA_BYTES (256u * 1024)        /* of a source, of memory, in one answer */
+#define LIMIT_MEMORY_WRITE_BYTES (32u * 1024) /* in one request: it fits in one packet */
 #define LIMIT_VALUE_JSON_BYTES (64u * 1024)
 #define LIMIT_REFS 65536u      /* handed out in one stop */
 #define LIMIT_STEPS 1000000u   /* in one request */
@@ -105,4 +108,5 @@
 #define DEFAULT_DEADLINE_US 200000ull
 #define DEFAULT_HOLD_US (3600ull * 1000000)
 #define DEFAULT_INSPECT_TIMEOUT_US 10000000ull
+#define DEFAULT_HOOKS_WAIT_US 10000000ull
 #define DEFAULT_HELPER_THREADS 3u

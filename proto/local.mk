@@ -10,7 +10,9 @@ PROTO_GENERATED_C = %D%/api.pb-c.c %D%/worker.pb-c.c %D%/state.pb-c.c
 noinst_LIBRARIES += %D%/libproto.a
 %C%_libproto_a_SOURCES = \
 	%D%/frame.c %D%/frame.h \
-	%D%/check_api.c %D%/check_api.h \
+	%D%/check_api.c %D%/check_api.h %D%/check_api_private.h \
+	%D%/check_api_look.c \
+	%D%/check_api_audit.c \
 	%D%/check_worker.c %D%/check_worker.h \
 	%D%/limits.h \
 	%D%/unpack.c %D%/unpack.h

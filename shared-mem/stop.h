@@ -44,6 +44,7 @@ struct stop_slot {
     bool arrived;
     bool excused;    /**< the kernel keeps it from running: nobody waits for it to arrive */
     bool record_due; /**< the record of this closing has not been written */
+    bool attended;   /**< the owner's: it may have something to see to before this gate opens */
     uint8_t how;     /**< enum stop_how */
     uint8_t was;     /**< enum shm_state: what it did when the gate closed */
 };

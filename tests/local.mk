@@ -22,8 +22,10 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_wasi
 
 COMPONENT_TESTS = \
+	%D%/component/test_audit \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
+	%D%/component/test_look \
 	%D%/component/test_state \
 	%D%/component/test_world \
 	%D%/component/test_world_random
@@ -103,6 +105,10 @@ $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
 
+%C%_component_test_audit_SOURCES = %D%/component/test_audit.c %D%/support/unit.h
+%C%_component_test_audit_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_audit_OBJECTS): | $(PROTO_GENERATED_H)
+
 %C%_component_test_debugger_SOURCES = %D%/component/test_debugger.c %D%/support/unit.h
 %C%_component_test_debugger_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
@@ -110,6 +116,10 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_SOURCES = %D%/component/test_freezer.c %D%/support/unit.h
 %C%_component_test_freezer_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
+%C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_look_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_component_test_state_SOURCES = %D%/component/test_state.c %D%/support/unit.h
 %C%_component_test_state_LDADD = $(DAEMON_TEST_LIBS)

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
@@ -19,6 +20,7 @@ static struct event_bus *bus;
 static struct worlds *worlds;
 static struct registry *registry;
 static struct debuggers *debuggers;
+static struct audit *audit;
 static struct state *kept;
 
 static void on_changed(void *userdata, const struct debugger *d)
@@ -34,6 +36,23 @@ static void on_gone(void *userdata, uint64_t id)
     assert_int_equal(state_put_debugger_gone(kept, id), 0);
 }
 
+static void on_hook_set(void *userdata, const struct audit_hook *h)
+{
+    (void)userdata;
+    assert_int_equal(state_put_hook(kept, h), 0);
+}
+
+static void on_orphans(void *userdata)
+{
+    (void)userdata;
+}
+
+static void on_hook_gone(void *userdata, uint64_t id)
+{
+    (void)userdata;
+    assert_int_equal(state_put_hook_gone(kept, id), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -44,7 +63,10 @@ static int setup(void **state)
     registry = registry_new(&config);
     static const struct debuggers_events events = {on_changed, on_gone, NULL};
     debuggers = debuggers_new(worlds, registry, &events);
-    kept = state_new(registry, worlds, debuggers);
+    static const struct audit_events upward = {
+        .on_hook_set = on_hook_set, .on_hook_gone = on_hook_gone, .on_orphans = on_orphans};
+    audit = audit_new(registry, worlds, debuggers, &upward);
+    kept = state_new(registry, worlds, debuggers, audit);
     assert_non_null(kept);
     return 0;
 }
@@ -52,6 +74,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    audit_free(audit);
     kept = state_free(kept);
     registry_free(registry);
     worlds_free(worlds);
@@ -83,6 +106,9 @@ static struct worker vm(uint64_t id, const char *name)
     w.holds[0].count = 2;
     w.gate.birth_done = true;
     w.gate.held_ns = 99;
+    w.pause.number = 5;
+    w.last_step = 6;
+    w.last_evaluation = 11;
     return w;
 }
 
@@ -119,6 +145,10 @@ static void what_is_put_down_is_read_back(void **state)
     assert_int_equal(m->holds[0]->count, 2);
     assert_true(m->released);
     assert_int_equal(m->held_ns, 99);
+    assert_int_equal(m->pause, 5);
+    assert_int_equal(m->pause_reason, 0);
+    assert_int_equal(m->last_step, 6);
+    assert_int_equal(m->last_evaluation, 11);
     state_image_done(&image);
 }
 
@@ -158,6 +188,56 @@ static void debuggers_are_kept_while_they_live(void **state)
     debuggers_on_client_gone(debuggers, 1);
     assert_int_equal(state_read(state_fd(kept), &image), 0);
     assert_int_equal(image.n_debuggers, 0);
+    state_image_done(&image);
+}
+
+static void hooks_are_kept_from_when_they_are_set_until_they_are_cleared(void **state)
+{
+    (void)state;
+    const struct debugger *d;
+    struct state_image image;
+    uint64_t set, installing;
+    size_t waits;
+    struct audit_where where = {.target = AUDIT_SELECTOR, .name = "web-*", .world = "default"};
+    Stillpoint__Worker__Hook wire = STILLPOINT__WORKER__HOOK__INIT;
+    wire.has_kind = wire.has_per_second = 1;
+    wire.kind = 5;
+    wire.per_second = 7;
+    wire.condition = (char *)"x > 1";
+    assert_int_equal(debuggers_open(debuggers, 1, 1000, "gdb", NULL, NULL, &d), 0);
+    assert_int_equal(audit_add(audit, d->id, &where, &wire, false, "why", NULL, &set, &waits), 0);
+    audit_commit(audit, set);
+    assert_int_equal(audit_add(audit, d->id, &where, &wire, false, NULL, NULL, &installing, &waits),
+                     0);
+    /* Also when it is written anew. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(state_read(state_fd(kept), &image), 0);
+        assert_int_equal(image.n_hooks, 1);
+        assert_int_equal(image.hooks[0]->id, set);
+        assert_int_equal(image.hooks[0]->debugger, d->id);
+        assert_int_equal(image.hooks[0]->target, AUDIT_SELECTOR);
+        assert_string_equal(image.hooks[0]->name, "web-*");
+        assert_string_equal(image.hooks[0]->world, "default");
+        assert_string_equal(image.hooks[0]->note, "why");
+        assert_false(image.hooks[0]->weak);
+        Stillpoint__Worker__Hook *back = stillpoint__worker__hook__unpack(
+            NULL, image.hooks[0]->wire.len, image.hooks[0]->wire.data);
+        assert_non_null(back);
+        assert_int_equal(back->hook, set);
+        assert_int_equal(back->kind, 5);
+        assert_int_equal(back->per_second, 7);
+        assert_string_equal(back->condition, "x > 1");
+        stillpoint__worker__hook__free_unpacked(back, NULL);
+        state_image_done(&image);
+        state_free(kept);
+        kept = state_new(registry, worlds, debuggers, audit);
+    }
+    assert_int_equal(audit_drop(audit, installing, NULL), 0);
+    assert_int_equal(audit_drop(audit, set, NULL), 0);
+    assert_int_equal(state_put_debugger(kept, d), 0);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_hooks, 0);
+    assert_int_equal(image.next_hook, installing + 1);
     state_image_done(&image);
 }
 
@@ -235,6 +315,7 @@ static const struct CMUnitTest tests[] = {
     TEST(what_is_put_down_is_read_back),
     TEST(the_last_record_holds_and_what_is_gone_is_left_out),
     TEST(debuggers_are_kept_while_they_live),
+    TEST(hooks_are_kept_from_when_they_are_set_until_they_are_cleared),
     TEST(a_stopped_world_is_kept_with_its_ticket),
     TEST(the_log_is_written_anew_before_it_grows_large),
     TEST(a_log_that_was_cut_off_is_read_up_to_there),

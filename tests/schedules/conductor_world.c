@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "daemon/event_bus.h"
+#include "daemon/worker_evaluation.h"
+#include "daemon/worker_pause.h"
 #include "daemon/worlds.h"
 #include "tests/schedules/cast.h"
 #include "tests/schedules/loop.h"
@@ -70,6 +72,22 @@ void worker_ask_to_park(struct worker *w)
         return;
     w->park_request = 1;
     cast_ask(vm);
+}
+
+/* Nobody pauses by himself here, or evaluates. */
+void worker_pause_answer(struct worker *w)
+{
+    (void)w;
+}
+
+void worker_pause_let_go(struct worker *w)
+{
+    (void)w;
+}
+
+void worker_evaluation_withdraw(struct worker *w, const char *why)
+{
+    (void)w, (void)why;
 }
 
 bool worker_is_wasm(const struct worker *w)

@@ -14,6 +14,7 @@ check_LIBRARIES += %D%/libschedules.a %D%/libproduct.a
 	daemon/world.c \
 	daemon/world_arrival.c \
 	daemon/world_hold.c \
+	daemon/world_pause.c \
 	daemon/world_ticket.c \
 	daemon/worlds.c \
 	shared-mem/gate.c \

@@ -485,6 +485,384 @@ static void texts_are_utf8_without_nul(void **state)
     }
 }
 
+#define IS_REFUSED(CASE, field, message, words)                                                    \
+    refused(PASS(CASE, field, message), CODE(INVALID_ARGUMENT), words)
+
+static void pages_of_a_vm_that_stands_are_bounded(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ListFrames f = STILLPOINT__API__LIST_FRAMES__INIT;
+    Stillpoint__Api__ListSources s = STILLPOINT__API__LIST_SOURCES__INIT;
+    Stillpoint__Api__ListVariables v = STILLPOINT__API__LIST_VARIABLES__INIT;
+    IS_REFUSED(LIST_FRAMES, list_frames, &f, "no VM");
+    f.vm = s.vm = v.vm = (char *)"app";
+    assert_int_equal(PASS(LIST_FRAMES, list_frames, &f), 0);
+    assert_int_equal(request.look_page.max, LIMIT_PAGE_FRAMES);
+    check_api_done(&request);
+    f.has_max = s.has_max = v.has_max = 1;
+    f.max = s.max = v.max = UINT32_MAX;
+    assert_int_equal(PASS(LIST_FRAMES, list_frames, &f), 0);
+    assert_int_equal(request.look_page.max, LIMIT_PAGE_FRAMES);
+    check_api_done(&request);
+    assert_int_equal(PASS(LIST_SOURCES, list_sources, &s), 0);
+    assert_int_equal(request.look_page.max, LIMIT_PAGE_SOURCES);
+    check_api_done(&request);
+    IS_REFUSED(LIST_VARIABLES, list_variables, &v, "ref");
+    v.has_ref = 1;
+    v.ref = 3;
+    assert_int_equal(PASS(LIST_VARIABLES, list_variables, &v), 0);
+    assert_int_equal(request.list_variables.max, LIMIT_PAGE_VARIABLES);
+    check_api_done(&request);
+}
+
+static void an_evaluation_has_a_limit_and_an_expression_that_fits(void **state)
+{
+    (void)state;
+    Stillpoint__Api__Evaluate v = STILLPOINT__API__EVALUATE__INIT;
+    static char expression[LIMIT_EXPRESSION_BYTES + 2];
+    memset(expression, 'x', LIMIT_EXPRESSION_BYTES + 1);
+    v.vm = (char *)"app";
+    IS_REFUSED(EVALUATE, evaluate, &v, "expression is missing");
+    v.expression = expression;
+    IS_REFUSED(EVALUATE, evaluate, &v, "longer than 4096");
+    expression[LIMIT_EXPRESSION_BYTES] = '\0';
+    assert_int_equal(PASS(EVALUATE, evaluate, &v), 0);
+    assert_int_equal(request.evaluate.timeout_us, DEFAULT_EVALUATE_US);
+    check_api_done(&request);
+    v.has_realm = 1;
+    v.realm = 2;
+    IS_REFUSED(EVALUATE, evaluate, &v, "realm is for in_realm");
+    Stillpoint__Api__SetVariable s = STILLPOINT__API__SET_VARIABLE__INIT;
+    s.vm = (char *)"app";
+    s.expression = (char *)"1";
+    IS_REFUSED(SET_VARIABLE, set_variable, &s, "name is missing");
+}
+
+static void a_step_goes_somewhere(void **state)
+{
+    (void)state;
+    Stillpoint__Api__StepVm s = STILLPOINT__API__STEP_VM__INIT;
+    Stillpoint__Api__BreakpointAt at = STILLPOINT__API__BREAKPOINT_AT__INIT;
+    s.vm = (char *)"app";
+    IS_REFUSED(STEP_VM, step_vm, &s, "no such way");
+    s.has_how = 1;
+    s.how = STILLPOINT__API__STEP_HOW__STEP_OVER;
+    assert_int_equal(PASS(STEP_VM, step_vm, &s), 0);
+    assert_int_equal(request.step_vm.count, 1);
+    assert_false(request.step_vm.others_run);
+    assert_int_equal(request.step_vm.granularity, 1);
+    check_api_done(&request);
+    s.has_count = 1;
+    s.count = LIMIT_STEPS + 1;
+    IS_REFUSED(STEP_VM, step_vm, &s, "more than 1000000 steps");
+    s.has_count = 0;
+    s.at = &at;
+    IS_REFUSED(STEP_VM, step_vm, &s, "a place is for");
+    s.how = STILLPOINT__API__STEP_HOW__STEP_TO;
+    IS_REFUSED(STEP_VM, step_vm, &s, "url is missing");
+    at.url = (char *)"app.js";
+    IS_REFUSED(STEP_VM, step_vm, &s, "line is missing");
+    at.has_line = 1;
+    at.line = 7;
+    assert_int_equal(PASS(STEP_VM, step_vm, &s), 0);
+    assert_int_equal(request.step_vm.at.line, 7);
+    check_api_done(&request);
+    s.at = NULL;
+    IS_REFUSED(STEP_VM, step_vm, &s, "has none");
+}
+
+static void sources_are_named_by_number_or_url(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ReadSource r = STILLPOINT__API__READ_SOURCE__INIT;
+    Stillpoint__Api__ListPositions l = STILLPOINT__API__LIST_POSITIONS__INIT;
+    r.vm = l.vm = (char *)"app";
+    IS_REFUSED(READ_SOURCE, read_source, &r, "no source was named");
+    r.url = l.url = (char *)"app.js";
+    assert_int_equal(PASS(READ_SOURCE, read_source, &r), 0);
+    assert_int_equal(request.read_source.max_bytes, LIMIT_DATA_BYTES);
+    check_api_done(&request);
+    l.has_line_from = l.has_line_to = 1;
+    l.line_from = 3;
+    l.line_to = 2;
+    IS_REFUSED(LIST_POSITIONS, list_positions, &l, "before line_from");
+}
+
+static void memory_is_read_or_written(void **state)
+{
+    (void)state;
+    Stillpoint__Api__AccessMemory a = STILLPOINT__API__ACCESS_MEMORY__INIT;
+    static uint8_t bytes[LIMIT_MEMORY_WRITE_BYTES + 1];
+    a.vm = (char *)"app";
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "either read or written");
+    a.has_length = 1;
+    a.length = LIMIT_DATA_BYTES + 1;
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "to read");
+    a.has_write = 1;
+    a.write = (ProtobufCBinaryData){.data = bytes, .len = sizeof bytes};
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "either read or written");
+    a.has_length = 0;
+    a.length = 0;
+    IS_REFUSED(ACCESS_MEMORY, access_memory, &a, "to write");
+    a.write.len = 5;
+    assert_int_equal(PASS(ACCESS_MEMORY, access_memory, &a), 0);
+    assert_int_equal(request.access_memory.write_bytes, 5);
+    check_api_done(&request);
+}
+
+static void an_answer_brings_what_it_returns_or_throws_and_no_other_does(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ContinueVm c = STILLPOINT__API__CONTINUE_VM__INIT;
+    c.vm = (char *)"app";
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_int_equal(request.continue_vm.answer, STILLPOINT__API__PAUSE_ANSWER__ANSWER_CONTINUE);
+    check_api_done(&request);
+    c.answer_expression = (char *)"42";
+    IS_REFUSED(CONTINUE_VM, continue_vm, &c, "for return and throw");
+    c.has_answer = 1;
+    c.answer = STILLPOINT__API__PAUSE_ANSWER__ANSWER_RETURN;
+    assert_int_equal(PASS(CONTINUE_VM, continue_vm, &c), 0);
+    assert_string_equal(request.continue_vm.answer_expression, "42");
+    check_api_done(&request);
+    c.answer_expression = NULL;
+    IS_REFUSED(CONTINUE_VM, continue_vm, &c, "expression is missing");
+}
+
+/* ---- hooks */
+
+typedef Stillpoint__Api__AddHooks AddHooks;
+#define KIND(name) STILLPOINT__API__HOOK_KIND__HOOK_##name
+
+static Stillpoint__Api__HookKind one_kind[1];
+
+static AddHooks add_of(Stillpoint__Api__HookKind kind)
+{
+    AddHooks m = STILLPOINT__API__ADD_HOOKS__INIT;
+    one_kind[0] = kind;
+    m.vm = (char *)"app";
+    m.kinds = one_kind;
+    m.n_kinds = 1;
+    return m;
+}
+
+static int pass_add(AddHooks *m)
+{
+    Envelope e = envelope(7);
+    e.body_case = BODY(ADD_HOOKS);
+    e.add_hooks = m;
+    return pass(&e);
+}
+
+static void hooks_get_their_defaults(void **state)
+{
+    (void)state;
+    AddHooks m = add_of(KIND(POP));
+    assert_int_equal(pass_add(&m), 0);
+    const struct api_hook *h = &request.add_hooks.hook;
+    assert_true(request.add_hooks.one_vm);
+    assert_string_equal(request.add_hooks.vm.name, "app");
+    assert_null(request.add_hooks.debugger);
+    assert_int_equal(request.add_hooks.wait_us, DEFAULT_HOOKS_WAIT_US);
+    assert_int_equal(request.add_hooks.deadline_us, DEFAULT_DEADLINE_US);
+    assert_int_equal(h->n_kinds, 1);
+    assert_int_equal(h->kinds[0], KIND(POP));
+    assert_int_equal(h->suspend, STILLPOINT__API__SUSPEND__SUSPEND_NONE);
+    assert_int_equal(h->per_second, DEFAULT_HITS_PER_SECOND);
+    assert_int_equal(h->granularity, 0);
+    assert_true(h->value);
+    check_api_done(&request);
+    /* One that pauses is bound by whoever answers it. */
+    m.has_suspend = 1;
+    m.suspend = STILLPOINT__API__SUSPEND__SUSPEND_VM;
+    assert_int_equal(pass_add(&m), 0);
+    assert_int_equal(request.add_hooks.hook.per_second, 0);
+    check_api_done(&request);
+    m = add_of(KIND(STEP));
+    assert_int_equal(pass_add(&m), 0);
+    assert_int_equal(request.add_hooks.hook.granularity,
+                     STILLPOINT__API__GRANULARITY__GRANULARITY_STATEMENT);
+    check_api_done(&request);
+}
+
+static void breakpoints_stop_the_world_and_logpoints_nobody(void **state)
+{
+    (void)state;
+    Stillpoint__Api__BreakpointAt at = STILLPOINT__API__BREAKPOINT_AT__INIT;
+    AddHooks m = add_of(KIND(BREAKPOINT));
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "needs a position");
+    m.at = &at;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "has no url");
+    at.url = (char *)"app.js";
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "neither line nor offset");
+    at.has_line = at.has_offset = 1;
+    at.line = 3;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "not both");
+    at.has_offset = 0;
+    assert_int_equal(pass_add(&m), 0);
+    assert_int_equal(request.add_hooks.hook.suspend, STILLPOINT__API__SUSPEND__SUSPEND_WORLD);
+    assert_int_equal(request.add_hooks.hook.per_second, 0);
+    assert_string_equal(request.add_hooks.hook.at.url, "app.js");
+    assert_int_equal(request.add_hooks.hook.at.line, 3);
+    check_api_done(&request);
+    m.log = (char *)"x is {x}";
+    assert_int_equal(pass_add(&m), 0);
+    assert_int_equal(request.add_hooks.hook.suspend, STILLPOINT__API__SUSPEND__SUSPEND_NONE);
+    assert_int_equal(request.add_hooks.hook.per_second, DEFAULT_HITS_PER_SECOND);
+    check_api_done(&request);
+    m.has_suspend = 1;
+    m.suspend = STILLPOINT__API__SUSPEND__SUSPEND_WORLD;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "does not pause");
+}
+
+static void a_hook_is_for_a_vm_or_a_selector_or_a_world(void **state)
+{
+    (void)state;
+    AddHooks m = add_of(KIND(POP));
+    m.selector = (char *)"web-*";
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "both a VM and a selector");
+    m.vm = NULL;
+    m.world = (char *)"blue";
+    assert_int_equal(pass_add(&m), 0);
+    assert_false(request.add_hooks.one_vm);
+    assert_string_equal(request.add_hooks.selector, "web-*");
+    assert_string_equal(request.add_hooks.world, "blue");
+    check_api_done(&request);
+    m.selector = (char *)"web /*";
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "bad selector");
+    m.selector = NULL;
+    assert_int_equal(pass_add(&m), 0);
+    assert_null(request.add_hooks.selector);
+    check_api_done(&request);
+    m.world = NULL;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "no VM, selector or world");
+    m.engine = (char *)"mozjs";
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "no VM, selector or world");
+}
+
+static void hooks_that_make_no_sense_are_refused_with_the_reason(void **state)
+{
+    (void)state;
+    Stillpoint__Api__HookFilter filter = STILLPOINT__API__HOOK_FILTER__INIT;
+    Stillpoint__Api__HookCapture capture = STILLPOINT__API__HOOK_CAPTURE__INIT;
+    Stillpoint__Api__BreakpointAt at = STILLPOINT__API__BREAKPOINT_AT__INIT;
+    Stillpoint__Api__HookKind two[] = {KIND(POP), KIND(POP)};
+    AddHooks m = add_of(KIND(POP));
+    m.n_kinds = 0;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "no kind");
+    m.kinds = two;
+    m.n_kinds = 2;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "pop is named twice");
+    two[1] = (Stillpoint__Api__HookKind)11;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "no such kind");
+    two[1] = KIND(BREAKPOINT);
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "together with pop");
+    m = add_of(KIND(POP));
+    m.at = &at;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "is for breakpoints, not for pop");
+    m = add_of(KIND(NEW_SCRIPT));
+    filter.condition = (char *)"x > 1";
+    m.filter = &filter;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "a condition means nothing for new-script");
+    filter.condition = NULL;
+    filter.has_line_from = filter.has_line_to = 1;
+    filter.line_from = 9;
+    filter.line_to = 3;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "from 9 and to 3");
+    m = add_of(KIND(PROMISE_SETTLED));
+    capture.has_arguments = capture.arguments = 1;
+    m.capture = &capture;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "arguments means nothing");
+    capture.arguments = 0;
+    capture.has_stack_depth = 1;
+    capture.stack_depth = LIMIT_HIT_FRAMES + 1;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "at most");
+    m = add_of(KIND(NEW_SCRIPT));
+    m.has_weak = m.weak = 1;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "only a new-global hook can be weak");
+    m = add_of(KIND(NEW_GLOBAL));
+    m.has_realm = 1;
+    m.realm = 2;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "a realm means nothing for new-global");
+    m = add_of(KIND(ENTER_FRAME));
+    m.has_one_frame = m.one_frame = 1;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "only pop and step");
+    m = add_of(KIND(POP));
+    m.has_frame = 1;
+    m.frame = 2;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "only with one_frame");
+    m.has_one_frame = m.one_frame = 1;
+    m.selector = (char *)"*";
+    m.vm = NULL;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "one VM");
+    m = add_of(KIND(POP));
+    m.has_granularity = 1;
+    m.granularity = STILLPOINT__API__GRANULARITY__GRANULARITY_OPERATION;
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "for steps");
+}
+
+static void a_hook_fits_in_one_packet_to_its_worker(void **state)
+{
+    (void)state;
+    static char text[LIMIT_EXPRESSION_BYTES + 2];
+    char *expressions[LIMIT_EXPRESSIONS];
+    Stillpoint__Api__HookCapture capture = STILLPOINT__API__HOOK_CAPTURE__INIT;
+    AddHooks m = add_of(KIND(POP));
+    memset(text, 'x', LIMIT_EXPRESSION_BYTES);
+    for (size_t i = 0; i < LIMIT_EXPRESSIONS; i++)
+        expressions[i] = text;
+    capture.expressions = expressions;
+    capture.n_expressions = LIMIT_EXPRESSIONS;
+    m.capture = &capture;
+    assert_int_equal(pass_add(&m), 0);
+    assert_int_equal(request.add_hooks.hook.n_expressions, LIMIT_EXPRESSIONS);
+    check_api_done(&request);
+    m.note = (char *)"why";
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "the texts of a hook");
+    text[LIMIT_EXPRESSION_BYTES] = 'x';
+    refused(pass_add(&m), CODE(INVALID_ARGUMENT), "an expression is longer");
+}
+
+static void hooks_are_removed_by_number_or_all_of_a_debugger(void **state)
+{
+    (void)state;
+    uint64_t hooks[] = {3, 4};
+    Stillpoint__Api__RemoveHooks m = STILLPOINT__API__REMOVE_HOOKS__INIT;
+    Envelope e = envelope(7);
+    e.body_case = BODY(REMOVE_HOOKS);
+    e.remove_hooks = &m;
+    refused(pass(&e), CODE(INVALID_ARGUMENT), "neither hooks nor a debugger");
+    m.hooks = hooks;
+    m.n_hooks = 2;
+    assert_int_equal(pass(&e), 0);
+    assert_int_equal(request.remove_hooks.n, 2);
+    assert_int_equal(request.remove_hooks.hooks[1], 4);
+    check_api_done(&request);
+    m.debugger = (char *)"ide";
+    refused(pass(&e), CODE(INVALID_ARGUMENT), "both hooks and a debugger");
+    m.n_hooks = 0;
+    assert_int_equal(pass(&e), 0);
+    assert_string_equal(request.remove_hooks.debugger, "ide");
+    check_api_done(&request);
+}
+
+static void hits_are_read_from_one_place(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ReadHits m = STILLPOINT__API__READ_HITS__INIT;
+    Envelope e = envelope(7);
+    e.body_case = BODY(READ_HITS);
+    e.read_hits = &m;
+    refused(pass(&e), CODE(INVALID_ARGUMENT), "no debugger");
+    m.debugger = (char *)"7";
+    assert_int_equal(pass(&e), 0);
+    assert_int_equal(request.read_hits.max_hits, LIMIT_PAGE_ITEMS);
+    check_api_done(&request);
+    m.has_from_now = m.from_now = m.has_from_seq = 1;
+    m.from_seq = 3;
+    refused(pass(&e), CODE(INVALID_ARGUMENT), "not both");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(defaults_are_filled_in),
     cmocka_unit_test(names_are_judged),
@@ -507,6 +885,19 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_no_request_ends_the_connection),
     cmocka_unit_test(a_message_of_very_many_fields_is_refused_before_it_is_unpacked),
     cmocka_unit_test(texts_are_utf8_without_nul),
+    cmocka_unit_test(pages_of_a_vm_that_stands_are_bounded),
+    cmocka_unit_test(an_evaluation_has_a_limit_and_an_expression_that_fits),
+    cmocka_unit_test(a_step_goes_somewhere),
+    cmocka_unit_test(sources_are_named_by_number_or_url),
+    cmocka_unit_test(memory_is_read_or_written),
+    cmocka_unit_test(an_answer_brings_what_it_returns_or_throws_and_no_other_does),
+    cmocka_unit_test(hooks_get_their_defaults),
+    cmocka_unit_test(breakpoints_stop_the_world_and_logpoints_nobody),
+    cmocka_unit_test(a_hook_is_for_a_vm_or_a_selector_or_a_world),
+    cmocka_unit_test(hooks_that_make_no_sense_are_refused_with_the_reason),
+    cmocka_unit_test(a_hook_fits_in_one_packet_to_its_worker),
+    cmocka_unit_test(hooks_are_removed_by_number_or_all_of_a_debugger),
+    cmocka_unit_test(hits_are_read_from_one_place),
 };
 
 UNIT_MAIN(tests)
