@@ -366,8 +366,8 @@ def foreground(s, *args):
 
 def end(p, sig, code=0):
     p.send_signal(sig)
-    out, err = p.communicate(timeout=PATIENCE)
-    equal((p.returncode, err), (code, ""))
+    out, err = p.stdout.read(), p.stderr.read()  # communicate() would miss what readline() has buffered
+    equal((p.wait(PATIENCE), err), (code, ""))
     return out
 
 
