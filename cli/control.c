@@ -153,8 +153,21 @@ static int parse_on_exit(const struct cli *cli, const char *word, enum stillpoin
     return 0;
 }
 
+/* How the VM goes on from the pause in which it is. */
+static int take_answer(const struct cli *cli, int c, struct stillpoint_continue *what)
+{
+    if (what->answer != 0)
+        return cli_fail_usage(cli, "one of --return, --throw and --terminate");
+    what->answer = c == 'r'   ? STILLPOINT_ANSWER_RETURN
+                   : c == 't' ? STILLPOINT_ANSWER_THROW
+                              : STILLPOINT_ANSWER_TERMINATE;
+    what->answer_expression = c == 'T' ? NULL : optarg;
+    return 0;
+}
+
 /* Also judges the arguments. 0, OPTIONS_DONE or an exit code. */
-static int parse_continue(struct cli *cli, int argc, char **argv, struct stillpoint_continue *what)
+static int parse_continue(struct cli *cli, int argc, char **argv, struct stillpoint_continue *what,
+                          const char **debugger)
 {
     const char *alone = NULL; /* an option that needs --only */
     int c, code = 0;
@@ -174,6 +187,14 @@ static int parse_continue(struct cli *cli, int argc, char **argv, struct stillpo
         case 'd':
             code = options_duration(cli, "--deadline", optarg, 1, &what->deadline_us);
             alone = "--deadline";
+            break;
+        case 'D':
+            code = options_debugger(cli, "--debugger", optarg, debugger);
+            break;
+        case 'r':
+        case 't':
+        case 'T':
+            code = take_answer(cli, c, what);
             break;
         default:
             return OPTIONS_DONE;
@@ -219,11 +240,14 @@ static int run_continue(struct cli *cli, int argc, char **argv)
     struct stillpoint_continue what = {0};
     char vm[STILLPOINT_NAME_BYTES + 1];
     struct stillpoint_vms vms;
-    int code = parse_continue(cli, argc, argv, &what);
+    const char *debugger = NULL;
+    int code = parse_continue(cli, argc, argv, &what, &debugger);
     if (code == OPTIONS_DONE)
         return cli->exit_code;
     if (code == 0)
         code = cli_connect(cli);
+    if (code == 0)
+        code = debugger_use(cli, debugger);
     if (code == 0)
         code = select_vm(cli, argv[optind], false, vm);
     if (code != 0)
@@ -238,18 +262,28 @@ static int run_continue(struct cli *cli, int argc, char **argv)
 
 const struct verb verb_continue = {
     .name = "continue",
-    .synopsis = "VM [--only [--until-still] [--on-exit WHAT] [--deadline DURATION]]",
+    .synopsis = "VM [--only [--until-still] [--on-exit WHAT] [--deadline DURATION]] [OPTION…]",
     .summary = "let a VM of a stopped world go on, with the world or alone",
     .help = "      --only             it alone, while all others hold; else the stop ends\n"
             "      --until-still      that ends when it goes idle or blocks; wait for the end\n"
             "      --on-exit WHAT     when it ends: stop the world again (the default), or resume\n"
             "      --deadline DURATION  then stop the world again\n"
+            "      --return EXPR      its innermost frame returns the value of EXPR\n"
+            "      --throw EXPR       it throws it\n"
+            "      --terminate        what it runs is ended\n"
+            "      --debugger NAME    on behalf of this debugger (cli:UID)\n"
+            "--return, --throw and --terminate are for a VM that pauses by itself: at a\n"
+            "breakpoint, an exception, after a step.\n"
             "Exit code 124: with --until-still, --deadline ran out first.\n",
     .shorts = "",
     .longs = (const struct option[]){{"only", no_argument, NULL, 'o' + OPTIONS_OWN},
                                      {"until-still", no_argument, NULL, 'u'},
                                      {"on-exit", required_argument, NULL, 'e'},
                                      {"deadline", required_argument, NULL, 'd'},
+                                     {"return", required_argument, NULL, 'r'},
+                                     {"throw", required_argument, NULL, 't'},
+                                     {"terminate", no_argument, NULL, 'T'},
+                                     {"debugger", required_argument, NULL, 'D'},
                                      {0}},
     .run = run_continue,
 };

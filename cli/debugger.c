@@ -63,8 +63,9 @@ static void add_words(struct print_text *text, const char *const *words, size_t 
 static void print_debugger_table(const struct cli *cli, const struct stillpoint_debuggers *list)
 {
     static const struct print_column columns[] = {
-        {"ID", true},    {"NAME", false},   {"OWNER", true}, {"OPEN", false}, {"POLICY", false},
-        {"HOOKS", true}, {"WORLDS", false}, {"NOTE", false}, {NULL, false},
+        {"ID", true},      {"NAME", false}, {"OWNER", true}, {"OPEN", false},
+        {"POLICY", false}, {"HOOKS", true}, {"HITS", false}, {"DROPPED", true},
+        {"WORLDS", false}, {"NOTE", false}, {NULL, false},
     };
     struct print_table *t = print_table_new(cli, columns);
     for (size_t i = 0; i < list->n; i++) {
@@ -78,6 +79,11 @@ static void print_debugger_table(const struct cli *cli, const struct stillpoint_
         print_table_cell(t, "%s", d->open ? "yes" : "no");
         print_table_cell(t, "%s", d->policy);
         print_table_cell(t, "%" PRIu32, d->hooks);
+        if (d->last_seq != 0)
+            print_table_cell(t, "%" PRIu64 "-%" PRIu64, d->first_seq, d->last_seq);
+        else
+            print_table_cell(t, "-");
+        print_table_cell(t, "%" PRIu64, d->dropped);
         print_table_cell(t, "%s", worlds.text);
         print_table_cell(t, "%s", d->note[0] ? d->note : "-");
     }
@@ -121,7 +127,9 @@ const struct verb verb_debugger_list = {
     .name = "debugger list",
     .synopsis = "",
     .summary = "the debuggers",
-    .help = "cli:UID is that of one-shot verbs such as 'world stop', made on demand.\n",
+    .help =
+        "cli:UID is that of one-shot verbs such as 'world stop', made on demand. HITS are the\n"
+        "sequence numbers that are kept of what its hooks have seen, DROPPED how many are not.\n",
     .shorts = "",
     .run = run_list,
 };

@@ -24,8 +24,9 @@ static void print_fields(char *line, size_t size, const struct stillpoint_event 
     if ((condition) && at < size)                                                                  \
     at += (size_t)snprintf(line + at, size - at, __VA_ARGS__)
     FIELD(e->vm != 0, " vm=%" PRIu64, e->vm);
-    FIELD(e->name, " %s=%s", e->kind == STILLPOINT_EVENT_LEASE_CHANGED ? "debugger" : "name",
-          e->name);
+    bool of_debugger =
+        e->kind == STILLPOINT_EVENT_LEASE_CHANGED || e->kind == STILLPOINT_EVENT_HOOKS_CHANGED;
+    FIELD(e->name, " %s=%s", of_debugger ? "debugger" : "name", e->name);
     FIELD(e->world, " world=%s", e->world);
     FIELD(e->ticket != 0, " ticket=%" PRIu64, e->ticket);
     FIELD(e->has_uid, " uid=%" PRIu32, e->uid);

@@ -8,6 +8,7 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/show.h"
 #include "cli/world.h"
 
 #define TOP_DEFAULT 10
@@ -152,21 +153,6 @@ static void print_census(const struct cli *cli, const struct stillpoint_inspecti
 
 /* ---- bt */
 
-/* "#0 function (url:line:col)", as gdb does; WebAssembly has an offset rather than a line. */
-static void print_frame(const struct stillpoint_frame *f)
-{
-    struct print_text place = {0};
-    print_add(&place, "%s", f->url[0] ? f->url : f->kind);
-    if (f->line != 0)
-        print_add(&place, ":%" PRIu32, f->line);
-    if (f->line != 0 && f->column != 0)
-        print_add(&place, ":%" PRIu32, f->column);
-    if (f->line == 0 && f->has_offset)
-        print_add(&place, ":0x%" PRIx64, f->offset);
-    print_line("#%" PRIu32 " %s (%s)", f->frame, f->function[0] ? f->function : "<anonymous>",
-               place.text);
-}
-
 static void print_stacks(const struct cli *cli, const struct stillpoint_inspection *i, uint32_t top)
 {
     (void)cli;
@@ -180,7 +166,7 @@ static void print_stacks(const struct cli *cli, const struct stillpoint_inspecti
                    : v->n_frames ? ""
                                  : " no frame");
         for (size_t f = 0; f < v->n_frames; f++)
-            print_frame(&v->frames[f]);
+            show_frame(&v->frames[f]);
         if (v->truncated)
             print_line("…");
     }

@@ -153,3 +153,68 @@ bool parse_is_debugger(const char *text)
     uint64_t id;
     return parse_is_debugger_name(text) || parse_u64(text, &id);
 }
+
+/* A number from 1 to UINT32_MAX that is all of the text up to `end`. */
+static bool number_before(const char *text, const char *end, uint32_t *ret)
+{
+    uint64_t v = 0;
+    if (leading_u64(text, &v) != end || v == 0 || v > UINT32_MAX)
+        return false;
+    *ret = (uint32_t)v;
+    return true;
+}
+
+bool parse_address(const char *text, uint64_t *ret)
+{
+    if (strncmp(text, "0x", 2) != 0 && strncmp(text, "0X", 2) != 0)
+        return parse_u64(text, ret);
+    size_t n = strspn(text + 2, "0123456789abcdefABCDEF");
+    if (n == 0 || n > 16 || text[2 + n] != '\0')
+        return false;
+    *ret = strtoull(text + 2, NULL, 16);
+    return true;
+}
+
+bool parse_position(char *text, struct stillpoint_position *ret)
+{
+    struct stillpoint_position p = {.url = text};
+    char *last = strrchr(text, ':');
+    if (!last || last == text)
+        return false;
+    if (last[1] == '0' && (last[2] | 0x20) == 'x' && parse_address(last + 1, &p.offset)) {
+        p.has_offset = true;
+    } else if (!number_before(last + 1, last + strlen(last), &p.line)) {
+        return false;
+    } else {
+        char *first = memrchr(text, ':', (size_t)(last - text));
+        uint32_t line;
+        if (first && first != text && number_before(first + 1, last, &line)) {
+            p.column = p.line;
+            p.line = line;
+            last = first;
+        }
+    }
+    *last = '\0';
+    *ret = p;
+    return true;
+}
+
+bool parse_lines(const char *text, uint32_t *ret_from, uint32_t *ret_to)
+{
+    uint32_t from = 0, to = 0;
+    const char *dash = strchr(text, '-'), *end = text + strlen(text);
+    if (!dash) {
+        if (!number_before(text, end, &from))
+            return false;
+        to = from;
+    } else if (dash + 1 == end && dash == text) {
+        return false;
+    } else if ((dash != text && !number_before(text, dash, &from)) ||
+               (dash + 1 != end && !number_before(dash + 1, end, &to)) ||
+               (from != 0 && to != 0 && from > to)) {
+        return false;
+    }
+    *ret_from = from;
+    *ret_to = to;
+    return true;
+}

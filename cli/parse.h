@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct stillpoint_position;
+
 /** Decimal digits only. */
 bool parse_u64(const char *text, uint64_t *ret);
 /** A number, fractions allowed, and a unit: us, ms, s, m or min, h, d. "0" needs none. */
@@ -27,3 +29,12 @@ bool parse_is_debugger_name(const char *text);
 bool parse_is_debugger(const char *text);
 /** A name or an id: what the daemon takes for a VM. */
 bool parse_is_vm(const char *text);
+/**
+ * "FILE:LINE", "FILE:LINE:COLUMN", or "FILE:0xOFFSET" of a WebAssembly module. Cuts `text`, into
+ * which the result points.
+ */
+bool parse_position(char *text, struct stillpoint_position *ret);
+/** "A-B", "A-", "-B" or "A"; 0 is no bound. */
+bool parse_lines(const char *text, uint32_t *ret_from, uint32_t *ret_to);
+/** Decimal digits, or "0x" and hexadecimal ones. */
+bool parse_address(const char *text, uint64_t *ret);

@@ -23,7 +23,11 @@ extern const struct verb verb_run, verb_list, verb_status, verb_logs, verb_kill,
     verb_release, verb_call, verb_send, verb_wait, verb_world_list, verb_world_status,
     verb_world_stop, verb_world_resume, verb_world_gc, verb_world_census, verb_world_bt,
     verb_world_target, verb_world_take, verb_world_handover, verb_continue, verb_debugger_list,
-    verb_debugger_open, verb_debugger_close, verb_events, verb_doctor, verb_version, verb_help;
+    verb_debugger_open, verb_debugger_close, verb_events, verb_break_add, verb_break_list,
+    verb_break_rm, verb_step, verb_next, verb_finish, verb_until, verb_bt, verb_locals,
+    verb_inspect, verb_eval, verb_set, verb_source, verb_memory_read, verb_memory_write, verb_debug,
+    verb_audit_add, verb_audit_list, verb_audit_show, verb_audit_tail, verb_audit_rm, verb_top,
+    verb_doctor, verb_version, verb_help;
 
 /** All verbs in the order of the help; ends with NULL. */
 extern const struct verb *const verbs[];

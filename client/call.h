@@ -22,6 +22,20 @@ static inline void call_memory_free(struct stillpoint_memory **m)
 #define _cleanup_envelope_ _cleanup_(conn_envelope_free)
 #define _cleanup_memory_ _cleanup_(call_memory_free)
 
+/** A position as requests have it; it points into `p`. */
+static inline void call_position(Stillpoint__Api__BreakpointAt *m,
+                                 const struct stillpoint_position *p)
+{
+    stillpoint__api__breakpoint_at__init(m);
+    m->url = conn_text(p->url);
+    if (p->has_offset) {
+        CONN_SET(*m, offset, p->offset);
+    } else {
+        CONN_SET(*m, line, p->line);
+        CONN_SET(*m, column, p->column);
+    }
+}
+
 /** The body of a free function of a result that is in its memory alone. */
 #define CALL_FREE(result)                                                                          \
     do {                                                                                           \

@@ -124,6 +124,9 @@ static void fill_continue(Stillpoint__Api__ContinueVm *m, const struct stillpoin
     if (what->on_exit != 0)
         CONN_SET(*m, on_exit, (Stillpoint__Api__RunnerExit)what->on_exit);
     CONN_SET(*m, deadline_us, what->deadline_us);
+    if (what->answer != 0)
+        CONN_SET(*m, answer, (Stillpoint__Api__PauseAnswer)what->answer);
+    m->answer_expression = conn_text(what->answer_expression);
 }
 
 int stillpoint_vm_continue(struct stillpoint *sp, const struct stillpoint_continue *what,

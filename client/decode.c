@@ -16,7 +16,7 @@ SAME(STILLPOINT_MODE_RUN_ONE, STILLPOINT__API__WORLD_MODE__MODE_RUN_ONE);
 SAME(STILLPOINT_HOW_DEAD, STILLPOINT__API__HOW__HOW_DEAD);
 SAME(STILLPOINT_RUNNER_EXIT_RESUME, STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_RESUME);
 SAME(STILLPOINT_INSPECT_STACKS, STILLPOINT__API__INSPECT_KIND__INSPECT_STACKS);
-SAME(STILLPOINT_EVENT_VM_LIED, STILLPOINT__API__EVENT_KIND__EVENT_VM_LIED);
+SAME(STILLPOINT_EVENT_HOOKS_CHANGED, STILLPOINT__API__EVENT_KIND__EVENT_HOOKS_CHANGED);
 
 void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
                  struct stillpoint_exit *ret)
@@ -29,8 +29,8 @@ void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
     };
 }
 
-static const char *const *decode_texts(struct stillpoint_memory *m, char *const *texts, size_t n,
-                                       size_t *ret_n)
+const char *const *decode_texts(struct stillpoint_memory *m, char *const *texts, size_t n,
+                                size_t *ret_n)
 {
     const char **copy = memory_array(m, n, sizeof *copy);
     *ret_n = copy ? n : 0;
@@ -91,16 +91,14 @@ static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
     ret->posture = decode_posture(m, v->posture, v->n_posture, &ret->n_posture);
 }
 
-/* Room for one more of n items: for a power of two of them, so that a long list is not copied for
- * each. NULL: out of memory, and the items are where they were. */
-static void *grow(void *items, size_t n, size_t item_bytes)
+void *decode_grow(void *items, size_t n, size_t item_bytes)
 {
     return (n & (n - 1)) != 0 ? items : reallocarray(items, n ? 2 * n : 1, item_bytes);
 }
 
 int decode_append_vm(const Stillpoint__Api__Vm *v, struct stillpoint_vms *vms)
 {
-    struct stillpoint_vm *items = grow(vms->items, vms->n, sizeof *items);
+    struct stillpoint_vm *items = decode_grow(vms->items, vms->n, sizeof *items);
     if (!items)
         return -ENOMEM;
     vms->items = items;
@@ -166,7 +164,7 @@ void decode_world(struct stillpoint_memory *m, const Stillpoint__Api__World *w,
 
 int decode_append_world(const Stillpoint__Api__World *w, struct stillpoint_worlds *worlds)
 {
-    struct stillpoint_world *items = grow(worlds->items, worlds->n, sizeof *items);
+    struct stillpoint_world *items = decode_grow(worlds->items, worlds->n, sizeof *items);
     if (!items)
         return -ENOMEM;
     worlds->items = items;
@@ -233,22 +231,29 @@ static const struct stillpoint_class_count *decode_classes(struct stillpoint_mem
     return copy;
 }
 
-static const struct stillpoint_frame *
-decode_frames(struct stillpoint_memory *m, Stillpoint__Api__Frame **frames, size_t n, size_t *ret_n)
+static void decode_frame(struct stillpoint_memory *m, const Stillpoint__Api__Frame *f,
+                         struct stillpoint_frame *ret)
+{
+    *ret = (struct stillpoint_frame){
+        .frame = f->frame,
+        .kind = memory_text(m, f->kind),
+        .function = memory_text(m, f->function),
+        .url = memory_text(m, f->url),
+        .line = f->line,
+        .column = f->column,
+        .has_offset = f->has_offset,
+        .offset = f->offset,
+    };
+}
+
+const struct stillpoint_frame *decode_frames(struct stillpoint_memory *m,
+                                             Stillpoint__Api__Frame *const *frames, size_t n,
+                                             size_t *ret_n)
 {
     struct stillpoint_frame *copy = memory_array(m, n, sizeof *copy);
     *ret_n = copy ? n : 0;
     for (size_t i = 0; i < *ret_n; i++)
-        copy[i] = (struct stillpoint_frame){
-            .frame = frames[i]->frame,
-            .kind = memory_text(m, frames[i]->kind),
-            .function = memory_text(m, frames[i]->function),
-            .url = memory_text(m, frames[i]->url),
-            .line = frames[i]->line,
-            .column = frames[i]->column,
-            .has_offset = frames[i]->has_offset,
-            .offset = frames[i]->offset,
-        };
+        decode_frame(m, frames[i], &copy[i]);
     return copy;
 }
 
@@ -290,7 +295,7 @@ int decode_append_debugger(const Stillpoint__Api__Debugger *d,
                            struct stillpoint_debuggers *debuggers)
 {
     struct stillpoint_memory *m = debuggers->memory;
-    struct stillpoint_debugger *items = grow(debuggers->items, debuggers->n, sizeof *items);
+    struct stillpoint_debugger *items = decode_grow(debuggers->items, debuggers->n, sizeof *items);
     if (!items)
         return -ENOMEM;
     debuggers->items = items;
@@ -303,6 +308,9 @@ int decode_append_debugger(const Stillpoint__Api__Debugger *d,
         .owner_uid = d->owner_uid,
         .open = d->open,
         .hooks = d->hooks,
+        .first_seq = d->first_seq,
+        .last_seq = d->last_seq,
+        .dropped = d->dropped,
     };
     item->worlds = decode_texts(m, d->worlds, d->n_worlds, &item->n_worlds);
     return memory_failed(m) ? -ENOMEM : 0;

@@ -8,6 +8,13 @@
 #include "client/stillpoint.h"
 #include "proto/api.pb-c.h"
 
+/**
+ * Room for one more of n items: for a power of two of them, so that a long list is not copied for
+ * each. NULL: out of memory, and the items are where they were.
+ */
+void *decode_grow(void *items, size_t n, size_t item_bytes);
+const char *const *decode_texts(struct stillpoint_memory *m, char *const *texts, size_t n,
+                                size_t *ret_n);
 void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
                  struct stillpoint_exit *ret);
 /** One more VM at the end of a list that has its memory. -ENOMEM when that is all used up. */
@@ -34,3 +41,29 @@ void decode_checkup(struct stillpoint_memory *m, const Stillpoint__Api__DoctorRe
                     struct stillpoint_checkup *ret);
 void decode_event(struct stillpoint_memory *m, const Stillpoint__Api__Event *e,
                   struct stillpoint_event *ret);
+
+/* decode_debug.c */
+
+/** One more hook (auditor) at the end of a list that has its memory. -ENOMEM when that is all used
+ * up. */
+int decode_append_hook(const Stillpoint__Api__Hook *h, struct stillpoint_hooks *hooks);
+int decode_append_auditor(const Stillpoint__Api__Auditor *a, struct stillpoint_auditors *auditors);
+const struct stillpoint_frame *decode_frames(struct stillpoint_memory *m,
+                                             Stillpoint__Api__Frame *const *frames, size_t n,
+                                             size_t *ret_n);
+/** Their memory stays the caller's to set. */
+void decode_hits(struct stillpoint_memory *m, const Stillpoint__Api__HitPage *p,
+                 struct stillpoint_hits *ret);
+void decode_value(struct stillpoint_memory *m, const Stillpoint__Api__Value *v,
+                  struct stillpoint_value *ret);
+const struct stillpoint_value *decode_value_or_null(struct stillpoint_memory *m,
+                                                    const Stillpoint__Api__Value *v);
+const struct stillpoint_named_value *decode_named(struct stillpoint_memory *m,
+                                                  Stillpoint__Api__NamedValue *const *values,
+                                                  size_t n, size_t *ret_n);
+void decode_location(struct stillpoint_memory *m, const Stillpoint__Api__Location *l,
+                     struct stillpoint_location *ret);
+const struct stillpoint_location *decode_location_or_null(struct stillpoint_memory *m,
+                                                          const Stillpoint__Api__Location *l);
+void decode_source(struct stillpoint_memory *m, const Stillpoint__Api__Source *s,
+                   struct stillpoint_source *ret);

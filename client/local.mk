@@ -4,14 +4,18 @@ lib_LIBRARIES = %D%/libstillpoint.a
 include_HEADERS += %D%/stillpoint.h
 %C%_libstillpoint_a_SOURCES = \
 	%D%/call.h \
+	%D%/call_act.c \
+	%D%/call_audit.c \
 	%D%/call_daemon.c \
 	%D%/call_debugger.c \
 	%D%/call_inspect.c \
+	%D%/call_look.c \
 	%D%/call_vm.c \
 	%D%/call_world.c \
 	%D%/conn.c %D%/conn.h \
 	%D%/connect.c \
 	%D%/decode.c %D%/decode.h \
+	%D%/decode_debug.c \
 	%D%/events.c %D%/events.h \
 	%D%/folder.c \
 	%D%/glob.c \
@@ -40,13 +44,18 @@ CLEANFILES += %D%/libstillpoint.pc
 EXTRA_DIST += %D%/README.md %D%/libstillpoint.pc.in
 
 if HAVE_CMOCKA
-CLIENT_TESTS = tests/unit/test_client_conn tests/unit/test_client_debugger \
-	tests/unit/test_client_folder
+CLIENT_TESTS = tests/unit/test_client_audit tests/unit/test_client_conn \
+	tests/unit/test_client_debugger tests/unit/test_client_folder tests/unit/test_client_look
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
 endif
 # A daemon that says what a test wants; tests of cli/ use it too.
 CLIENT_FAKE = tests/unit/test_client_fake.c tests/unit/test_client_fake.h
+
+tests_unit_test_client_audit_SOURCES = tests/unit/test_client_audit.c $(CLIENT_FAKE) tests/support/unit.h
+tests_unit_test_client_audit_CFLAGS = $(AM_CFLAGS) -pthread
+tests_unit_test_client_audit_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+$(tests_unit_test_client_audit_OBJECTS): | $(PROTO_GENERATED_H)
 
 tests_unit_test_client_conn_SOURCES = tests/unit/test_client_conn.c $(CLIENT_FAKE) tests/support/unit.h
 tests_unit_test_client_conn_CFLAGS = $(AM_CFLAGS) -pthread
@@ -61,3 +70,8 @@ $(tests_unit_test_client_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 
 tests_unit_test_client_folder_SOURCES = tests/unit/test_client_folder.c tests/support/unit.h
 tests_unit_test_client_folder_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+
+tests_unit_test_client_look_SOURCES = tests/unit/test_client_look.c $(CLIENT_FAKE) tests/support/unit.h
+tests_unit_test_client_look_CFLAGS = $(AM_CFLAGS) -pthread
+tests_unit_test_client_look_LDADD = $(CLIENT_LIBS) $(UNIT_LIBS)
+$(tests_unit_test_client_look_OBJECTS): | $(PROTO_GENERATED_H)

@@ -140,7 +140,77 @@ enum stillpoint_event_kind {
     STILLPOINT_EVENT_TICKET_ENDED,   /**< `detail`: served, cancelled, failed, timed out */
     STILLPOINT_EVENT_VM_FROZEN,
     STILLPOINT_EVENT_VM_THAWED,
-    STILLPOINT_EVENT_VM_LIED, /**< it said that it had arrived, and ran on */
+    STILLPOINT_EVENT_VM_LIED,   /**< it said that it had arrived, and ran on */
+    STILLPOINT_EVENT_VM_PAUSED, /**< `detail`: step, breakpoint, exception, debugger-statement, hook
+                                 */
+    STILLPOINT_EVENT_HOOKS_CHANGED, /**< `name`: the debugger; `detail`: added, removed, how many */
+};
+
+/** What a VM can be observed to do, each at one kind of referent. */
+enum stillpoint_hook_kind {
+    STILLPOINT_HOOK_NEW_GLOBAL = 1,     /**< runtime */
+    STILLPOINT_HOOK_ENTER_FRAME,        /**< realm */
+    STILLPOINT_HOOK_DEBUGGER_STATEMENT, /**< realm */
+    STILLPOINT_HOOK_EXCEPTION_UNWIND,   /**< realm; once for each frame that is crossed */
+    STILLPOINT_HOOK_NEW_SCRIPT,         /**< realm; a WebAssembly module likewise */
+    STILLPOINT_HOOK_NEW_PROMISE,        /**< realm */
+    STILLPOINT_HOOK_PROMISE_SETTLED,    /**< realm */
+    STILLPOINT_HOOK_POP,                /**< frame */
+    STILLPOINT_HOOK_STEP,               /**< frame */
+    STILLPOINT_HOOK_BREAKPOINT,         /**< script */
+};
+#define STILLPOINT_HOOK_KINDS 10
+
+enum stillpoint_referent_kind {
+    STILLPOINT_REFERENT_RUNTIME = 1,
+    STILLPOINT_REFERENT_REALM,
+    STILLPOINT_REFERENT_FRAME,
+    STILLPOINT_REFERENT_SCRIPT,
+};
+
+/** What pauses at a hit. */
+enum stillpoint_suspend {
+    STILLPOINT_SUSPEND_NONE = 1,
+    STILLPOINT_SUSPEND_VM,
+    STILLPOINT_SUSPEND_WORLD, /**< by a stop of its world, whose target is the VM */
+};
+
+enum stillpoint_granularity {
+    STILLPOINT_GRANULARITY_STATEMENT = 1,
+    STILLPOINT_GRANULARITY_OPERATION, /**< each bytecode operation, each WebAssembly instruction */
+};
+
+enum stillpoint_value_type {
+    STILLPOINT_VALUE_UNDEFINED = 1,
+    STILLPOINT_VALUE_NULL,
+    STILLPOINT_VALUE_BOOLEAN,
+    STILLPOINT_VALUE_NUMBER,
+    STILLPOINT_VALUE_BIGINT,
+    STILLPOINT_VALUE_STRING,
+    STILLPOINT_VALUE_SYMBOL,
+    STILLPOINT_VALUE_OBJECT,
+    STILLPOINT_VALUE_FUNCTION,
+    STILLPOINT_VALUE_UNAVAILABLE, /**< not initialised yet, or optimised away */
+};
+
+/** How a VM goes on from a pause of its own. */
+enum stillpoint_pause_answer {
+    STILLPOINT_ANSWER_CONTINUE = 1,
+    STILLPOINT_ANSWER_RETURN,    /**< its frame returns the value of an expression */
+    STILLPOINT_ANSWER_THROW,     /**< it throws it */
+    STILLPOINT_ANSWER_TERMINATE, /**< the VM's run is ended, uncatchably */
+};
+
+enum stillpoint_step_how {
+    STILLPOINT_STEP_IN = 1,
+    STILLPOINT_STEP_OVER,
+    STILLPOINT_STEP_OUT,
+    STILLPOINT_STEP_TO, /**< until a position is reached, or the frame is left */
+};
+
+enum stillpoint_step_others {
+    STILLPOINT_STEP_OTHERS_HOLD = 1, /**< the VM runs alone */
+    STILLPOINT_STEP_OTHERS_RUN,      /**< the world resumes; the step's end stops it again */
 };
 
 /** Lower-case words ("run-all", "acked"), "unknown" for a value that has none. Static texts. */
@@ -152,6 +222,11 @@ const char *stillpoint_world_mode_text(enum stillpoint_world_mode mode);
 const char *stillpoint_how_text(enum stillpoint_how how);
 const char *stillpoint_inspect_kind_text(enum stillpoint_inspect_kind kind);
 const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind);
+const char *stillpoint_hook_kind_text(enum stillpoint_hook_kind kind);
+const char *stillpoint_referent_kind_text(enum stillpoint_referent_kind kind);
+const char *stillpoint_suspend_text(enum stillpoint_suspend suspend);
+const char *stillpoint_granularity_text(enum stillpoint_granularity granularity);
+const char *stillpoint_value_type_text(enum stillpoint_value_type type);
 
 /** [A-Za-z0-9._-]{1,64}, not all digits, not "." or "..": a name that a VM or world can have. */
 bool stillpoint_is_name(const char *text);
@@ -337,12 +412,327 @@ struct stillpoint_debugger {
     uint32_t hooks;
     const char *const *worlds; /**< whose controller it is */
     size_t n_worlds;
+    /** Of the ring of hits that is kept for it: the oldest and the newest (0: none), and how many
+     * made room for newer ones. */
+    uint64_t first_seq, last_seq, dropped;
 };
 
 /** Freed by stillpoint_debuggers_free(). */
 struct stillpoint_debuggers {
     struct stillpoint_debugger *items;
     size_t n;
+    struct stillpoint_memory *memory;
+};
+
+/* ---- hooks, auditors and hits */
+
+/** All that is set has to hold for a hit to count; judged in the VM, before anything else. */
+struct stillpoint_hook_filter {
+    const char *url, *function;  /**< globs; NULL: any */
+    uint32_t line_from, line_to; /**< 0: no bound */
+    const char *condition;       /**< an expression, evaluated in the frame; NULL: none */
+    uint64_t skip;               /**< so many hits that pass the above are not reported */
+    uint64_t count;              /**< after so many reports the hook falls silent; 0: never */
+};
+
+/** Hits beyond it are dropped, and counted. 0: no bound. */
+struct stillpoint_hook_budget {
+    bool has_per_second; /**< else: the daemon's default */
+    uint32_t per_second;
+    uint64_t total;
+    uint64_t capture_us, capture_bytes; /**< of captures, per second */
+};
+
+/** What a hit brings along, beside its location. */
+struct stillpoint_hook_capture {
+    uint32_t stack_depth; /**< frames, 0: none */
+    bool arguments;
+    bool no_value; /**< without what is returned, thrown or settled */
+    const char *const *expressions;
+    size_t n_expressions;
+};
+
+/** A place in a source. */
+struct stillpoint_position {
+    const char *url; /**< whole, or its end after a "/", or a glob */
+    uint32_t line;   /**< from 1 */
+    uint32_t column; /**< from 1; 0: the first of the line */
+    bool has_offset; /**< WebAssembly: `offset` in the bytes of the module counts, and no line */
+    uint64_t offset;
+};
+
+/**
+ * What is to be observed, and where: zeros and NULLs mean defaults. Exactly one of `vm` (a name or
+ * an id; the hooks end with that VM), `selector` (a glob of names, bounded by `world` and `engine`)
+ * and `world` alone. The latter two cover later VMs too.
+ */
+struct stillpoint_interest {
+    const char *debugger; /**< that this connection has open; NULL: "cli:<uid>" of this client */
+    const char *vm, *selector, *world, *engine;
+    const enum stillpoint_hook_kind *kinds;
+    size_t n_kinds;
+    struct stillpoint_hook_filter filter;
+    struct stillpoint_hook_budget budget;
+    struct stillpoint_hook_capture capture;
+    enum stillpoint_suspend suspend;         /**< 0: none; of breakpoints: the world */
+    enum stillpoint_granularity granularity; /**< of steps; 0: statements */
+    const struct stillpoint_position *at;    /**< with STILLPOINT_HOOK_BREAKPOINT alone */
+    const char *log; /**< a logpoint: text in which {expression} is replaced; NULL: none */
+    bool weak;       /**< new-global: this hook alone does not keep its debugger */
+    uint64_t realm;  /**< of `vm`; 0: every realm, later ones too */
+    bool one_frame;  /**< pop, step: only `frame` of the stopped `vm` */
+    uint32_t frame;
+    const char *note;     /**< NULL: none */
+    uint64_t wait_us;     /**< in the queue, where the world is stopped by somebody else */
+    uint64_t deadline_us; /**< of the stop; 0: the daemon's default */
+};
+
+/** Where a breakpoint is in one VM. */
+struct stillpoint_bound {
+    uint64_t vm;
+    const char *url, *function;
+    uint32_t line, column;
+    bool has_offset;
+    uint64_t offset;
+    bool pending;      /**< no source of this url is loaded */
+    const char *error; /**< it could not be set; NULL: it is */
+};
+
+struct stillpoint_hook {
+    uint64_t id;
+    uint64_t debugger;
+    const char *debugger_name;
+    enum stillpoint_hook_kind kind;
+    const char *target; /**< "vm NAME", "selector GLOB", "world NAME" */
+    struct stillpoint_hook_filter filter;
+    struct stillpoint_hook_budget budget;
+    struct stillpoint_hook_capture capture;
+    enum stillpoint_suspend suspend;
+    enum stillpoint_granularity granularity;
+    const struct stillpoint_position *at; /**< NULL: no breakpoint */
+    const char *log;                      /**< NULL: no logpoint */
+    bool weak;
+    uint64_t realm;
+    const char *note; /**< "": none */
+    uint64_t since_us;
+    uint32_t vms;           /**< in which it is */
+    uint64_t hits, dropped; /**< reported by all of them; beyond a budget */
+    const struct stillpoint_bound *bound;
+    size_t n_bound;
+    bool spent; /**< its count or total is used up */
+};
+
+/** Freed by stillpoint_hooks_free(). */
+struct stillpoint_hooks {
+    struct stillpoint_hook *items;
+    size_t n;
+    struct stillpoint_memory *memory;
+};
+
+struct stillpoint_auditor_serves {
+    uint64_t debugger;
+    const char *name;
+    uint64_t hook, hits, dropped, since_us;
+};
+
+/** The one object that sits on a referent for one kind of behaviour. */
+struct stillpoint_auditor {
+    uint64_t vm;
+    enum stillpoint_referent_kind referent;
+    uint64_t referent_id; /**< 0: of the runtime */
+    enum stillpoint_hook_kind kind;
+    const char *label; /**< url of the script, name of the function; may be "" */
+    const struct stillpoint_auditor_serves *serves; /**< in the order in which they are told */
+    size_t n_serves;
+    bool armed; /**< false: taken off, its budgets are spent */
+};
+
+/** Freed by stillpoint_auditors_free(). */
+struct stillpoint_auditors {
+    struct stillpoint_auditor *items;
+    size_t n;
+    struct stillpoint_memory *memory;
+};
+
+/** A value as a line of text. */
+struct stillpoint_value {
+    enum stillpoint_value_type type;
+    const char *preview;
+    uint64_t
+        ref; /**< for stillpoint_vm_variables(), while its VM stays stopped; 0: nothing to see */
+    const char *class_name; /**< "": none */
+    bool truncated;
+};
+
+struct stillpoint_named_value {
+    const char *name;
+    struct stillpoint_value value;
+    bool writable;
+    bool getter; /**< it has not been run */
+    bool threw;  /**< the value is what was thrown instead */
+};
+
+struct stillpoint_location {
+    const char *url, *function; /**< "": unknown */
+    uint32_t line, column;      /**< from 1; 0: unknown */
+    bool has_offset;
+    uint64_t offset; /**< if has_offset: in the bytes of a WebAssembly module */
+};
+
+/**
+ * One hit of one hook. Where some were lost, a hit with only `dropped` (not 0) and `before_seq`
+ * stands instead.
+ */
+struct stillpoint_hit {
+    uint64_t seq; /**< of its debugger, from 1 without gaps */
+    uint64_t hook, vm;
+    const char *vm_name;
+    enum stillpoint_hook_kind kind;
+    uint64_t time_us, mono_ns, epoch;
+    uint64_t vm_seq;                                 /**< of its VM */
+    const struct stillpoint_location *location;      /**< NULL: none */
+    uint64_t realm, frame_id, script_id, promise_id; /**< 0: none */
+    const struct stillpoint_value *value;            /**< NULL: none */
+    const char *completion; /**< pop: "return", "throw", "yield", "await", "terminated"; promise:
+                               "fulfilled", "rejected"; else NULL */
+    const struct stillpoint_frame *frames;
+    size_t n_frames;
+    const struct stillpoint_named_value *arguments;
+    size_t n_arguments;
+    const struct stillpoint_named_value *expressions;
+    size_t n_expressions;
+    const char *log;             /**< NULL: no logpoint */
+    const char *condition_error; /**< NULL: none */
+    const char *paused;          /**< "world", "vm", or why not; NULL: it does not pause */
+    uint64_t hits;               /**< of this hook in this VM, with this one */
+    uint64_t budget_dropped;
+    const char *source_map; /**< NULL: none */
+    bool wasm;
+    uint64_t dropped, before_seq;
+};
+
+/** Freed by stillpoint_hits_free(). */
+struct stillpoint_hits {
+    const struct stillpoint_hit *items;
+    size_t n;
+    uint64_t next_seq; /**< read on from here */
+    bool ended;        /**< the debugger is gone: nothing will come after next_seq */
+    uint64_t debugger;
+    struct stillpoint_memory *memory;
+};
+
+/* ---- what is seen of a stopped VM: the word of its worker, which is not trusted */
+
+/** Freed by stillpoint_frames_free(). */
+struct stillpoint_frames {
+    uint64_t vm;
+    const struct stillpoint_frame *items;
+    size_t n;
+    uint32_t next; /**< 0: that was all */
+    struct stillpoint_memory *memory;
+};
+
+struct stillpoint_scope {
+    const char *scope; /**< "local", "block", "closure", "module", "global", "wasm", "with" */
+    uint64_t ref;
+    uint32_t variables;
+    const char *function; /**< whose, of a closure; "": unknown */
+};
+
+/** From the innermost. Freed by stillpoint_scopes_free(). */
+struct stillpoint_scopes {
+    uint64_t vm;
+    uint32_t frame;
+    const struct stillpoint_scope *items;
+    size_t n;
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_variables_free(). */
+struct stillpoint_variables {
+    uint64_t vm;
+    const struct stillpoint_named_value *items;
+    size_t n;
+    uint32_t next; /**< 0: that was all */
+    uint32_t total;
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_evaluated_free(). */
+struct stillpoint_evaluated {
+    uint64_t vm;
+    bool threw;
+    struct stillpoint_value value; /**< or what was thrown */
+    const char *json;              /**< NULL: it has none, or it is too long */
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_stepped_free(). */
+struct stillpoint_stepped {
+    uint64_t vm;
+    /** "step", "breakpoint", "exception", "debugger-statement", "hook"; or what came first: "idle",
+     * "blocked", "ended", "deadline", "stopped", "resumed". */
+    const char *reason;
+    const struct stillpoint_frame *frame; /**< NULL: none */
+    const struct stillpoint_world *world; /**< after it; NULL: it has gone */
+    struct stillpoint_memory *memory;
+};
+
+struct stillpoint_source {
+    uint64_t id;
+    const char *url;
+    const char *kind;       /**< "script", "module", "eval", "function", "wasm" */
+    uint64_t text_bytes;    /**< of a WebAssembly module: its bytes */
+    const char *source_map; /**< NULL: none */
+    uint32_t lines;
+};
+
+/** Freed by stillpoint_sources_free(). */
+struct stillpoint_sources {
+    uint64_t vm;
+    const struct stillpoint_source *items;
+    size_t n;
+    uint32_t next; /**< 0: that was all */
+    struct stillpoint_memory *memory;
+};
+
+/** A part of a source's text. Freed by stillpoint_source_text_free(). */
+struct stillpoint_source_text {
+    uint64_t vm;
+    struct stillpoint_source source;
+    uint64_t first_byte;
+    const void *text;
+    size_t bytes;
+    bool more;
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_positions_free(). */
+struct stillpoint_positions {
+    uint64_t vm;
+    const struct stillpoint_location *items;
+    size_t n;
+    bool truncated;
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_data_free(). */
+struct stillpoint_data {
+    uint64_t vm, address;
+    const void *data; /**< of a read */
+    size_t bytes;
+    uint64_t memory_bytes; /**< size of the memory */
+    struct stillpoint_memory *memory;
+};
+
+/** Freed by stillpoint_pause_free(). */
+struct stillpoint_pause {
+    uint64_t vm, pause;
+    const char *reason; /**< "": it does not pause by itself; else as of a step */
+    const uint64_t *hooks;
+    size_t n_hooks;
+    const struct stillpoint_location *location; /**< NULL: none */
+    const struct stillpoint_value *value;       /**< returned, or thrown; NULL: none */
     struct stillpoint_memory *memory;
 };
 
@@ -411,6 +801,19 @@ void *stillpoint_resumption_free(struct stillpoint_resumption *resumption);
 void *stillpoint_continuation_free(struct stillpoint_continuation *continuation);
 void *stillpoint_inspection_free(struct stillpoint_inspection *inspection);
 void *stillpoint_debuggers_free(struct stillpoint_debuggers *debuggers);
+void *stillpoint_hooks_free(struct stillpoint_hooks *hooks);
+void *stillpoint_auditors_free(struct stillpoint_auditors *auditors);
+void *stillpoint_hits_free(struct stillpoint_hits *hits);
+void *stillpoint_frames_free(struct stillpoint_frames *frames);
+void *stillpoint_scopes_free(struct stillpoint_scopes *scopes);
+void *stillpoint_variables_free(struct stillpoint_variables *variables);
+void *stillpoint_evaluated_free(struct stillpoint_evaluated *evaluated);
+void *stillpoint_stepped_free(struct stillpoint_stepped *stepped);
+void *stillpoint_sources_free(struct stillpoint_sources *sources);
+void *stillpoint_source_text_free(struct stillpoint_source_text *text);
+void *stillpoint_positions_free(struct stillpoint_positions *positions);
+void *stillpoint_data_free(struct stillpoint_data *data);
+void *stillpoint_pause_free(struct stillpoint_pause *pause);
 void *stillpoint_log_free(struct stillpoint_log *log);
 void *stillpoint_result_free(struct stillpoint_result *result);
 void *stillpoint_checkup_free(struct stillpoint_checkup *checkup);
@@ -633,6 +1036,9 @@ struct stillpoint_continue {
     bool until_still;                    /**< that ends when it goes idle or blocks */
     enum stillpoint_runner_exit on_exit; /**< 0: the world is stopped again */
     uint64_t deadline_us;                /**< the world is stopped again after this; 0: never */
+    /** How it goes on from the pause in which it is; 0: STILLPOINT_ANSWER_CONTINUE. */
+    enum stillpoint_pause_answer answer;
+    const char *answer_expression; /**< of return and throw, evaluated in the innermost frame */
 };
 /**
  * Lets a parked VM of a stopped world go on; without `only` that ends the stop. With until_still it
@@ -685,6 +1091,135 @@ int stillpoint_debugger_open(struct stillpoint *sp, const char *name, const char
 /** By name, or id in decimal. Ends what it holds, and takes it from all who have it open. */
 int stillpoint_debugger_close(struct stillpoint *sp, const char *debugger);
 int stillpoint_debugger_list(struct stillpoint *sp, struct stillpoint_debuggers *ret_debuggers);
+
+/* ---- hooks: what is observed, on behalf of a debugger */
+
+/** All of them, in every VM of the target, or none. The result has one item for each kind. */
+int stillpoint_hook_add(struct stillpoint *sp, const struct stillpoint_interest *interest,
+                        struct stillpoint_hooks *ret_hooks);
+/** These hooks; or (n 0) all that `debugger` has. The result has those that were removed. */
+int stillpoint_hook_remove(struct stillpoint *sp, const uint64_t *hooks, size_t n,
+                           const char *debugger, struct stillpoint_hooks *ret_hooks);
+
+/** NULL and 0: any. */
+struct stillpoint_hook_query {
+    const char *debugger;
+    const char *vm; /**< only those that are in this VM */
+    uint64_t hook;
+};
+int stillpoint_hook_list(struct stillpoint *sp, const struct stillpoint_hook_query *query,
+                         struct stillpoint_hooks *ret_hooks);
+/** The auditors that there are; vm NULL: of every VM. Where no hook is set there is none. */
+int stillpoint_auditor_list(struct stillpoint *sp, const char *vm,
+                            struct stillpoint_auditors *ret_auditors);
+
+struct stillpoint_hits_query {
+    const char *debugger; /**< name, or id in decimal; NULL: "cli:<uid>" of this client */
+    uint64_t from_seq;    /**< 0: the oldest kept */
+    uint32_t max_hits;    /**< 0: the daemon's choice */
+    bool wait;            /**< until there is something */
+    bool from_now;        /**< from the next one */
+};
+/** One page of what is kept for a debugger. Consumes nothing. */
+int stillpoint_hits_read(struct stillpoint *sp, const struct stillpoint_hits_query *query,
+                         struct stillpoint_hits *ret_hits);
+/** r is 0, STILLPOINT_REFUSED or the errno of a connection that ended. hits is NULL unless r is 0;
+ * what it points to lives until this returns. */
+typedef void (*stillpoint_hits_fn)(struct stillpoint *sp, int r, const struct stillpoint_hits *hits,
+                                   void *data);
+int stillpoint_hits_read_async(struct stillpoint *sp, const struct stillpoint_hits_query *query,
+                               stillpoint_hits_fn done, void *data);
+
+/* ---- a stopped VM
+ *
+ * All of these need the VM to be parked, in a stop, held or paused; those that change something
+ * need the lease of its world too. Lists come in pages: `first` is 0, or `next` of the page before;
+ * max 0 is the daemon's choice. */
+
+int stillpoint_vm_frames(struct stillpoint *sp, const char *vm, uint32_t first, uint32_t max,
+                         struct stillpoint_frames *ret_frames);
+int stillpoint_vm_scopes(struct stillpoint *sp, const char *vm, uint32_t frame,
+                         struct stillpoint_scopes *ret_scopes);
+
+struct stillpoint_variables_query {
+    const char *vm;
+    uint64_t ref; /**< of a scope, or of a value */
+    uint32_t first, max;
+    bool run_getters; /**< runs guest code */
+};
+int stillpoint_vm_variables(struct stillpoint *sp, const struct stillpoint_variables_query *query,
+                            struct stillpoint_variables *ret_variables);
+
+struct stillpoint_evaluation {
+    const char *vm, *expression;
+    uint32_t frame;
+    bool in_realm;       /**< in the global of `realm`, not in a frame */
+    uint64_t realm;      /**< 0: the VM's first */
+    uint64_t timeout_us; /**< 0: the daemon's default */
+    bool audited;        /**< hooks are told of what it does */
+};
+/** Runs guest code. An expression that throws is a result: 0, with `threw`. */
+int stillpoint_vm_evaluate(struct stillpoint *sp, const struct stillpoint_evaluation *evaluation,
+                           struct stillpoint_evaluated *ret_evaluated);
+/** Sets a variable that the frame sees to the value of an expression. timeout_us as above. */
+int stillpoint_vm_set_variable(struct stillpoint *sp, const char *vm, uint32_t frame,
+                               const char *name, const char *expression, uint64_t timeout_us,
+                               struct stillpoint_evaluated *ret_evaluated);
+
+/** Zeros mean defaults. */
+struct stillpoint_step {
+    const char *vm;
+    enum stillpoint_step_how how;
+    enum stillpoint_granularity granularity;
+    const struct stillpoint_position *to; /**< with STILLPOINT_STEP_TO */
+    enum stillpoint_step_others others;
+    uint64_t deadline_us; /**< it is stopped wherever it is after this; 0: never */
+    uint32_t count;       /**< so many steps */
+};
+/** Returns when the VM stands again. */
+int stillpoint_vm_step(struct stillpoint *sp, const struct stillpoint_step *step,
+                       struct stillpoint_stepped *ret_stepped);
+/** As stillpoint_hits_fn. */
+typedef void (*stillpoint_stepped_fn)(struct stillpoint *sp, int r,
+                                      const struct stillpoint_stepped *stepped, void *data);
+int stillpoint_vm_step_async(struct stillpoint *sp, const struct stillpoint_step *step,
+                             stillpoint_stepped_fn done, void *data);
+
+int stillpoint_vm_sources(struct stillpoint *sp, const char *vm, uint32_t first, uint32_t max,
+                          struct stillpoint_sources *ret_sources);
+struct stillpoint_source_query {
+    const char *vm;
+    uint64_t source; /**< or (0) by url: */
+    const char *url; /**< whole, or its end after a "/" */
+    uint64_t first_byte;
+    uint32_t max_bytes; /**< 0: the daemon's choice */
+};
+int stillpoint_vm_source_text(struct stillpoint *sp, const struct stillpoint_source_query *query,
+                              struct stillpoint_source_text *ret_text);
+/** Places that can take a breakpoint; `line_from` and `line_to` 0: no bound. */
+struct stillpoint_positions_query {
+    const char *vm;
+    uint64_t source;
+    const char *url;
+    uint32_t line_from, line_to;
+};
+int stillpoint_vm_positions(struct stillpoint *sp, const struct stillpoint_positions_query *query,
+                            struct stillpoint_positions *ret_positions);
+
+/** Linear memory of a WebAssembly instance: that of a frame, or of the VM's program. */
+struct stillpoint_memory_place {
+    const char *vm;
+    bool in_frame;
+    uint32_t frame;
+    uint32_t memory; /**< index */
+    uint64_t address;
+};
+int stillpoint_vm_memory_read(struct stillpoint *sp, const struct stillpoint_memory_place *place,
+                              uint32_t length, struct stillpoint_data *ret_data);
+int stillpoint_vm_memory_write(struct stillpoint *sp, const struct stillpoint_memory_place *place,
+                               const void *data, size_t bytes, struct stillpoint_data *ret_data);
+/** Why a VM pauses by itself, if it does. */
+int stillpoint_vm_pause(struct stillpoint *sp, const char *vm, struct stillpoint_pause *ret_pause);
 
 /* ---- events and the daemon */
 

@@ -104,8 +104,69 @@ const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind)
         [STILLPOINT_EVENT_VM_FROZEN] = "vm-frozen",
         [STILLPOINT_EVENT_VM_THAWED] = "vm-thawed",
         [STILLPOINT_EVENT_VM_LIED] = "vm-lied",
+        [STILLPOINT_EVENT_VM_PAUSED] = "vm-paused",
+        [STILLPOINT_EVENT_HOOKS_CHANGED] = "hooks-changed",
     };
     return WORD(words, kind);
+}
+
+const char *stillpoint_hook_kind_text(enum stillpoint_hook_kind kind)
+{
+    static const char *const words[] = {
+        [STILLPOINT_HOOK_NEW_GLOBAL] = "new-global",
+        [STILLPOINT_HOOK_ENTER_FRAME] = "enter-frame",
+        [STILLPOINT_HOOK_DEBUGGER_STATEMENT] = "debugger-statement",
+        [STILLPOINT_HOOK_EXCEPTION_UNWIND] = "exception-unwind",
+        [STILLPOINT_HOOK_NEW_SCRIPT] = "new-script",
+        [STILLPOINT_HOOK_NEW_PROMISE] = "new-promise",
+        [STILLPOINT_HOOK_PROMISE_SETTLED] = "promise-settled",
+        [STILLPOINT_HOOK_POP] = "pop",
+        [STILLPOINT_HOOK_STEP] = "step",
+        [STILLPOINT_HOOK_BREAKPOINT] = "breakpoint",
+    };
+    return WORD(words, kind);
+}
+
+const char *stillpoint_referent_kind_text(enum stillpoint_referent_kind kind)
+{
+    static const char *const words[] = {
+        [STILLPOINT_REFERENT_RUNTIME] = "runtime",
+        [STILLPOINT_REFERENT_REALM] = "realm",
+        [STILLPOINT_REFERENT_FRAME] = "frame",
+        [STILLPOINT_REFERENT_SCRIPT] = "script",
+    };
+    return WORD(words, kind);
+}
+
+const char *stillpoint_suspend_text(enum stillpoint_suspend suspend)
+{
+    static const char *const words[] = {
+        [STILLPOINT_SUSPEND_NONE] = "none",
+        [STILLPOINT_SUSPEND_VM] = "vm",
+        [STILLPOINT_SUSPEND_WORLD] = "world",
+    };
+    return WORD(words, suspend);
+}
+
+const char *stillpoint_granularity_text(enum stillpoint_granularity granularity)
+{
+    static const char *const words[] = {
+        [STILLPOINT_GRANULARITY_STATEMENT] = "statement",
+        [STILLPOINT_GRANULARITY_OPERATION] = "operation",
+    };
+    return WORD(words, granularity);
+}
+
+const char *stillpoint_value_type_text(enum stillpoint_value_type type)
+{
+    static const char *const words[] = {
+        [STILLPOINT_VALUE_UNDEFINED] = "undefined", [STILLPOINT_VALUE_NULL] = "null",
+        [STILLPOINT_VALUE_BOOLEAN] = "boolean",     [STILLPOINT_VALUE_NUMBER] = "number",
+        [STILLPOINT_VALUE_BIGINT] = "bigint",       [STILLPOINT_VALUE_STRING] = "string",
+        [STILLPOINT_VALUE_SYMBOL] = "symbol",       [STILLPOINT_VALUE_OBJECT] = "object",
+        [STILLPOINT_VALUE_FUNCTION] = "function",   [STILLPOINT_VALUE_UNAVAILABLE] = "unavailable",
+    };
+    return WORD(words, type);
 }
 
 bool stillpoint_is_name(const char *text)

@@ -12,4 +12,11 @@ EXTRA_DIST += %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORL
 	%D%/decisions/0010-freezing.md \
 	%D%/decisions/0011-a-vm-asks-for-the-time-slice-that-it-gets.md \
 	%D%/decisions/0012-what-bounds-a-stop-of-idle-vms.md \
-	%D%/decisions/0013-who-is-called-a-liar.md
+	%D%/decisions/0013-who-is-called-a-liar.md \
+	%D%/decisions/0014-libedit-for-the-prompt.md
+
+# Examples of the client library are built as they stand, against the header that is installed.
+check_PROGRAMS += %D%/examples/audit
+%C%_examples_audit_SOURCES = %D%/examples/audit.c
+%C%_examples_audit_CPPFLAGS = -I$(top_srcdir)/client
+%C%_examples_audit_LDADD = $(CLIENT_LIBS)

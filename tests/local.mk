@@ -151,6 +151,12 @@ check_PROGRAMS += $(ENGINE_HOST)
 TESTS += $(ENGINE_TESTS)
 endif
 
+# stillctl with a daemon that is a model.
+CLI_MODEL_TESTS = %D%/cli/test_debugging.py
+dist_check_SCRIPTS += $(CLI_MODEL_TESTS)
+TESTS += $(CLI_MODEL_TESTS)
+%D%/cli/test_debugging.log: stillctl$(EXEEXT)
+
 # All speak TAP. cmocka needs to be told so. A test never writes beside the sources.
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 PY_LOG_DRIVER = $(LOG_DRIVER)
@@ -159,7 +165,7 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/include_table/table.txt \
+EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/support/api.py %D%/support/harness.py %D%/support/model.py %D%/support/storm.py \
 	%D%/support/wasm.py %D%/support/wire.py \
 	%D%/system/run.py %D%/system/test_bad_peers.py %D%/system/test_control.py \

@@ -166,6 +166,67 @@ static void numbers_are_short_for_people(void **state)
     assert_string_equal(print_time(0), "-");
 }
 
+static void a_place_is_a_file_and_a_line_a_column_or_an_offset(void **state)
+{
+    static const struct {
+        const char *text, *url;
+        uint32_t line, column;
+        uint64_t offset;
+    } good[] = {
+        {"app.js:3", "app.js", 3, 0, 0},
+        {"app.js:3:7", "app.js", 3, 7, 0},
+        {"http://h:80/a.js:3", "http://h:80/a.js", 3, 0, 0},
+        {"a:b:3", "a:b", 3, 0, 0},
+        {"m.wasm:0x1F", "m.wasm", 0, 0, 0x1f},
+        {"1:2:3", "1", 2, 3, 0},
+    };
+    static const char *const bad[] = {"",           "app.js",    "app.js:",   ":3",
+                                      "app.js:0",   "app.js:-1", "app.js:3x", "app.js:0x",
+                                      "app.js:0xg", "3"};
+    struct stillpoint_position p;
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(text, sizeof text, "%s", good[i].text);
+        assert_true(parse_position(text, &p));
+        assert_string_equal(p.url, good[i].url);
+        assert_int_equal(p.line, good[i].line);
+        assert_int_equal(p.column, good[i].column);
+        assert_int_equal(p.has_offset, good[i].line == 0);
+        assert_int_equal(p.offset, good[i].offset);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, "%s", bad[i]);
+        assert_false(parse_position(text, &p));
+        assert_string_equal(text, bad[i]);
+    }
+}
+
+static void lines_have_either_bound_or_both(void **state)
+{
+    static const char *const bad[] = {"", "-", "x", "0", "3-2", "1-2-3", "1 -2", "99999999999"};
+    uint32_t from = 9, to = 9;
+    uint64_t address = 9;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(parse_lines(bad[i], &from, &to));
+    assert_int_equal(from + to, 18);
+    assert_true(parse_lines("3", &from, &to));
+    assert_true(from == 3 && to == 3);
+    assert_true(parse_lines("3-", &from, &to));
+    assert_true(from == 3 && to == 0);
+    assert_true(parse_lines("-7", &from, &to));
+    assert_true(from == 0 && to == 7);
+    assert_true(parse_lines("3-7", &from, &to));
+    assert_true(from == 3 && to == 7);
+    assert_true(parse_address("0xffffffffffffffff", &address));
+    assert_true(address == UINT64_MAX);
+    assert_true(parse_address("16", &address));
+    assert_int_equal(address, 16);
+    assert_false(parse_address("0x10000000000000000", &address));
+    assert_false(parse_address("ff", &address));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(durations_have_a_number_and_a_unit),
     cmocka_unit_test(sizes_are_powers_of_1024),
@@ -175,6 +236,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_debugger_is_a_name_or_that_of_the_command_line),
     cmocka_unit_test(errors_of_the_daemon_have_their_exit_codes),
     cmocka_unit_test(numbers_are_short_for_people),
+    cmocka_unit_test(a_place_is_a_file_and_a_line_a_column_or_an_offset),
+    cmocka_unit_test(lines_have_either_bound_or_both),
 };
 
 UNIT_MAIN(tests)

@@ -1057,9 +1057,9 @@ static void debuggers_are_listed_and_closed(void **state)
     struct result r;
     (void)state;
     CTL(&r, "world", "debugger", "list");
-    assert_string_equal(r.out, "ID NAME     OWNER OPEN POLICY HOOKS WORLDS  NOTE\n"
-                               " 4 ide       1000 no   resume     0 -       -\n"
-                               " 5 cli:1000  1000 no   hold       0 default -\n");
+    assert_string_equal(r.out, "ID NAME     OWNER OPEN POLICY HOOKS HITS DROPPED WORLDS  NOTE\n"
+                               " 4 ide       1000 no   resume     0 -          0 -       -\n"
+                               " 5 cli:1000  1000 no   hold       0 -          0 default -\n");
     CTL(&r, "world", "-o", "name", "debugger", "list");
     assert_string_equal(r.out, "ide\ncli:1000\n");
     CTL(&r, "world", "-o", "jsonl", "debugger", "close", "4");
