@@ -617,7 +617,7 @@ bool worker_inspected(struct worker *w, uint64_t request)
 void worker_hear(struct worker *w)
 {
     if (w->channel)
-        worker_channel_drain(w->channel);
+        worker_channel_hear(w->channel);
 }
 
 void worker_hold_console(struct worker *w, bool hold)

@@ -14,6 +14,8 @@
 
 /* Packets read in one turn of the loop, so that one worker cannot keep the others waiting. */
 #define PACKETS_PER_TURN 64
+/* More than an honest worker has on the way. */
+#define HEAR_PACKETS 1024
 /* Facts go unacknowledged until there are this many, or bytes; an exiting worker waits for its ack.
  */
 #define ACK_FACTS 32
@@ -249,6 +251,12 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct worker_channel *c = userdata;
     if (read_packets(c, PACKETS_PER_TURN))
+        send_ack(c);
+}
+
+void worker_channel_hear(struct worker_channel *c)
+{
+    if (read_packets(c, HEAR_PACKETS))
         send_ack(c);
 }
 

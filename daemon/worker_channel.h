@@ -45,5 +45,8 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
 /** While on, facts are read but not acknowledged: a worker that fills its window waits. */
 void worker_channel_hold_acks(struct worker_channel *c, bool hold);
 
+/** Reads what is there now, rather than with the next turn of the loop, and acknowledges it. */
+void worker_channel_hear(struct worker_channel *c);
+
 /** Reads all that is there, to the end; for a worker that has died. */
 void worker_channel_drain(struct worker_channel *c);

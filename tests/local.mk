@@ -28,7 +28,8 @@ COMPONENT_TESTS = \
 	%D%/component/test_look \
 	%D%/component/test_state \
 	%D%/component/test_world \
-	%D%/component/test_world_random
+	%D%/component/test_world_random \
+	%D%/component/test_worker_channel
 
 # A real worker in its sandbox, where a sanitizer's own system calls are not granted.
 if !SANITIZE
@@ -128,6 +129,10 @@ $(%C%_component_test_state_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_world_SOURCES = %D%/component/test_world.c %D%/support/unit.h
 %C%_component_test_world_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_world_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_component_test_worker_channel_SOURCES = %D%/component/test_worker_channel.c %D%/support/unit.h
+%C%_component_test_worker_channel_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_worker_channel_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_component_test_world_random_SOURCES = %D%/component/test_world_random.c %D%/support/unit.h
 %C%_component_test_world_random_LDADD = $(DAEMON_TEST_LIBS)
