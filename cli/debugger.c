@@ -148,6 +148,49 @@ static int signals_block(void)
     return fd < 0 ? -errno : fd;
 }
 
+/* A debugger that this process keeps open. */
+struct keeping {
+    const char *name;
+    uint64_t id;
+    bool closed;
+    uint32_t closed_by;
+    bool closer_is_known;
+};
+
+static void on_event(struct stillpoint *sp, const struct stillpoint_event *event, void *data)
+{
+    struct keeping *k = data;
+    (void)sp;
+    if (event->kind != STILLPOINT_EVENT_DEBUGGER_CLOSED || !event->name ||
+        strcmp(event->name, k->name) != 0)
+        return;
+    k->closed = true;
+    k->closer_is_known = event->has_uid;
+    k->closed_by = event->uid;
+}
+
+/* That somebody ends it is an event; who may not see events just stays. */
+static int watch(struct cli *cli, struct keeping *k)
+{
+    static const enum stillpoint_event_kind kinds[] = {STILLPOINT_EVENT_DEBUGGER_CLOSED};
+    const struct stillpoint_subscription subscription = {.kinds = kinds, .n_kinds = 1};
+    const struct stillpoint_handlers handlers = {.event = on_event, .data = k};
+    struct stillpoint_debuggers list;
+    uint64_t last_seq;
+    stillpoint_set_handlers(cli->sp, &handlers);
+    int r = stillpoint_subscribe(cli->sp, &subscription, &last_seq);
+    if (r == 0)
+        r = stillpoint_debugger_list(cli->sp, &list);
+    if (r != 0)
+        return r == STILLPOINT_REFUSED ? 0 : r;
+    /* It may have been before the subscription. */
+    char id[24];
+    snprintf(id, sizeof id, "%" PRIu64, k->id);
+    k->closed = k->closed || !find(&list, id);
+    stillpoint_debuggers_free(&list);
+    return 0;
+}
+
 /* The signal that came (0: none), or the errno with which the connection ended. */
 static int wait_once(struct cli *cli, int signal_fd)
 {
@@ -163,14 +206,20 @@ static int wait_once(struct cli *cli, int signal_fd)
     return stillpoint_dispatch(cli->sp);
 }
 
-/* Until a signal ends it: a SIGTERM is how a script says that it is done. */
-static int stay(struct cli *cli, int signal_fd, const char *name)
+/* Until a signal ends it (a SIGTERM is how a script says that it is done), or somebody else does.
+ */
+static int stay(struct cli *cli, int signal_fd, struct keeping *k)
 {
-    int r = 0;
-    while (r == 0)
+    int r = watch(cli, k);
+    while (r == 0 && !k->closed)
         r = wait_once(cli, signal_fd);
     if (r < 0)
-        return cli_fail_call(cli, r, "keep debugger %s open", name);
+        return cli_fail_call(cli, r, "keep debugger %s open", k->name);
+    if (r == 0 && k->closer_is_known)
+        return cli_fail(cli, CLI_NO_OBJECT, "keep debugger %s open: uid %" PRIu32 " has closed it",
+                        k->name, k->closed_by);
+    if (r == 0)
+        return cli_fail(cli, CLI_NO_OBJECT, "keep debugger %s open: it was closed", k->name);
     return r == SIGINT ? 128 + SIGINT : CLI_OK;
 }
 
@@ -194,9 +243,10 @@ static int open_and_stay(struct cli *cli, const char *name, const char *note, co
     if (r != 0) {
         code = cli_fail_call(cli, r, "open debugger %s", name);
     } else {
+        struct keeping k = {.name = name, .id = opened.items[0].id};
         print_opened(cli, &opened.items[0]);
         stillpoint_debuggers_free(&opened);
-        code = print_flush() ? stay(cli, signal_fd, name) : CLI_OK;
+        code = print_flush() ? stay(cli, signal_fd, &k) : CLI_OK;
     }
     close(signal_fd);
     return code;
@@ -232,8 +282,8 @@ const struct verb verb_debugger_open = {
         "      --note TEXT        what it is for\n"
         "      --policy WHAT      once nobody has it open any more: resume what it has stopped\n"
         "                         (the default), or hold that until its time runs out\n"
-        "Prints its id and stays until Ctrl-C (exit code 130) or SIGTERM (0). Other calls act\n"
-        "for it with --debugger NAME.\n",
+        "Prints its id and stays until Ctrl-C (exit code 130) or SIGTERM (0), or until somebody\n"
+        "closes it (3). Other calls act for it with --debugger NAME.\n",
     .shorts = "",
     .longs = (const struct option[]){{"note", required_argument, NULL, 'n'},
                                      {"policy", required_argument, NULL, 'p'},

@@ -144,6 +144,7 @@ enum stillpoint_event_kind {
     STILLPOINT_EVENT_VM_PAUSED, /**< `detail`: step, breakpoint, exception, debugger-statement, hook
                                  */
     STILLPOINT_EVENT_HOOKS_CHANGED, /**< `name`: the debugger; `detail`: added, removed, how many */
+    STILLPOINT_EVENT_DEBUGGER_CLOSED, /**< `name`: the debugger; `uid`: who ended it */
 };
 
 /** What a VM can be observed to do, each at one kind of referent. */

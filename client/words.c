@@ -106,6 +106,7 @@ const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind)
         [STILLPOINT_EVENT_VM_LIED] = "vm-lied",
         [STILLPOINT_EVENT_VM_PAUSED] = "vm-paused",
         [STILLPOINT_EVENT_HOOKS_CHANGED] = "hooks-changed",
+        [STILLPOINT_EVENT_DEBUGGER_CLOSED] = "debugger-closed",
     };
     return WORD(words, kind);
 }

@@ -11,6 +11,7 @@
 #include "daemon/api_world.h"
 #include "daemon/audit.h"
 #include "daemon/debugger.h"
+#include "daemon/event_bus.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
@@ -319,9 +320,13 @@ void api_debug_close_debugger(struct api_call *call)
     if (!d)
         return;
     uint64_t id = d->id;
+    char name[LIMIT_NAME_BYTES + 1];
+    memcpy(name, d->name, sizeof name);
     api_step_on_debugger_closed(call->api, id);
     audit_clear(call->api->audit, id);
     debuggers_close(call->api->debuggers, id);
+    const struct event e = {.kind = EVENT_DEBUGGER_CLOSED, .name = name, .uid = call->peer->uid};
+    event_bus_publish(call->api->bus, &e);
     api_reply_done(call);
 }
 

@@ -37,6 +37,7 @@ enum event_kind {
     EVENT_VM_LIED,
     EVENT_VM_PAUSED,
     EVENT_HOOKS_CHANGED,
+    EVENT_DEBUGGER_CLOSED,
 };
 
 struct event_exit {

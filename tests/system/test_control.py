@@ -415,6 +415,19 @@ def open_debugger(t, name, *args):
     return p
 
 
+def test_who_keeps_a_debugger_open_is_told_that_somebody_closed_it(t):
+    other, p = open_debugger(t, "other"), open_debugger(t, "d")
+    t.ctl("debugger", "close", "d")
+    equal(p.wait(30), 3)
+    equal(p.stderr.read(), f"stillctl: cannot keep debugger d open: uid {os.geteuid()} has closed it\n")
+    p = open_debugger(t, "d")
+    equal(sorted(debuggers(t)), ["d", "other"])
+    p.send_signal(signal.SIGTERM)
+    equal(p.wait(30), 0)
+    other.send_signal(signal.SIGTERM)
+    equal(other.wait(30), 0)
+
+
 def test_a_debugger_lives_while_it_is_open_or_holds_something(t):
     t.spawn("app", SPIN, ready=False)
     equal(debuggers(t), {})
@@ -457,7 +470,7 @@ def test_closing_a_debugger_ends_all_that_it_holds_for_everybody(t):
     for name in vms:
         computes(vms[name]["pid"], f"{name} runs")
     equal(debuggers(t), {})
-    equal(p.poll(), None, "its connection lives, and has it no more")
+    equal(p.wait(30), 3, "who had it open is told")
 
 
 def test_a_foreign_user_is_refused(t):

@@ -297,7 +297,7 @@ static bool scene_daemon(struct fake *f, const fake_envelope *request)
 /* ---- a world that is controlled: VMs app (7) and db (8), the debuggers ide (4) and cli:1000 (5)
  */
 
-static bool ide_is_open; /* on this connection */
+static bool ide_is_open, new_is_open; /* on this connection */
 
 static void send_world(struct fake *f, const fake_envelope *request, const char *controller)
 {
@@ -341,12 +341,13 @@ static void fill_debugger(Stillpoint__Api__Debugger *d, uint64_t id, const char 
 static void send_debuggers(struct fake *f, const fake_envelope *request)
 {
     Stillpoint__Api__DebuggerList list = STILLPOINT__API__DEBUGGER_LIST__INIT;
-    Stillpoint__Api__Debugger d[2], *at[] = {&d[0], &d[1]};
+    Stillpoint__Api__Debugger d[3], *at[] = {&d[0], &d[1], &d[2]};
     fake_envelope e = FAKE_BODY(DEBUGGER_LIST, debugger_list, &list);
     fill_debugger(&d[0], 4, "ide", "resume");
     fill_debugger(&d[1], 5, "cli:1000", "hold");
     list.debuggers = at;
-    list.n_debuggers = 2;
+    fill_debugger(&d[2], 6, "new", "hold");
+    list.n_debuggers = new_is_open ? 3 : 2;
     fake_send(f, request, &e);
 }
 
@@ -359,9 +360,31 @@ static void send_opened(struct fake *f, const fake_envelope *request)
     fill_debugger(&d, strcmp(o->name, "ide") == 0 ? 4 : 6, o->name,
                   o->policy ? o->policy : "resume");
     d.note = o->note;
+    new_is_open |= d.id == 6;
     ide_is_open |= d.id == 4 && o->policy && strcmp(o->policy, "resume") == 0; /* as it was */
     reply.debugger = &d;
     fake_send(f, request, &e);
+}
+
+/* Others close new: $CLOSED. */
+static void send_subscribed(struct fake *f, const fake_envelope *request)
+{
+    Stillpoint__Api__SubscribeReply reply = STILLPOINT__API__SUBSCRIBE_REPLY__INIT;
+    fake_envelope e = FAKE_BODY(SUBSCRIBE_REPLY, subscribe_reply, &reply);
+    fake_send(f, request, &e);
+    if (!getenv("CLOSED"))
+        return;
+    static const char *const names[] = {"ide", "new"};
+    for (size_t i = 0; i < 2; i++) {
+        Stillpoint__Api__Event event = STILLPOINT__API__EVENT__INIT;
+        fake_envelope news = FAKE_BODY(EVENT, event, &event);
+        event.has_seq = event.has_kind = event.has_uid = 1;
+        event.seq = i + 1;
+        event.kind = STILLPOINT__API__EVENT_KIND__EVENT_DEBUGGER_CLOSED;
+        event.uid = 1000 + (uint32_t)i;
+        event.name = (char *)(uintptr_t)names[i];
+        fake_send(f, NULL, &news);
+    }
 }
 
 /* VM 7, parked and frozen, and thawed for a request if $SERVING; 99 is gone. */
@@ -558,6 +581,9 @@ static bool scene_world(struct fake *f, const fake_envelope *request)
         return true;
     case STILLPOINT__API__ENVELOPE__BODY_LIST_DEBUGGERS:
         send_debuggers(f, request);
+        return true;
+    case STILLPOINT__API__ENVELOPE__BODY_SUBSCRIBE:
+        send_subscribed(f, request);
         return true;
     case STILLPOINT__API__ENVELOPE__BODY_OPEN_DEBUGGER:
         send_opened(f, request);
@@ -1086,6 +1112,12 @@ static void an_open_debugger_stays_until_a_signal(void **state)
         assert_int_equal(r.code, cases[i].expected);
         assert_string_equal(r.err, "");
     }
+    setenv("CLOSED", "1", 1);
+    CTL(&r, "world", "debugger", "open", "new");
+    unsetenv("CLOSED");
+    assert_int_equal(r.code, 3);
+    assert_string_equal(r.out, "6\n");
+    assert_string_equal(r.err, "stillctl: cannot keep debugger new open: uid 1001 has closed it\n");
     setenv("VANISH", "1", 1);
     CTL(&r, "world", "-o", "jsonl", "debugger", "open", "ide", "--note", "mine");
     unsetenv("VANISH");
