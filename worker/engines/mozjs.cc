@@ -3,6 +3,7 @@
  * guest, and how a VM comes to its end.
  */
 
+#include "mozjs_debugger.h"
 #include "mozjs_module.h"
 
 #include <js/GCAPI.h>
@@ -73,6 +74,8 @@ bool on_interrupt(JSContext *cx)
         e->at_safe_point = true;
         int outcome = e->ops->safe_point(e->host);
         e->at_safe_point = false;
+        if (outcome != 0 && e->debug->evaluations > 0)
+            return false;
         if (!check_host(e, outcome))
             return false;
     }
@@ -277,6 +280,11 @@ int vm_new(const engine_config *config, engine **ret_engine)
         JS_ClearPendingException(cx);
         return -ENOMEM;
     }
+    e->debug = std::make_unique<Debug>(e);
+    e->debug->observe_wasm = config->debug;
+    JS::RootedObject global(cx, e->global);
+    if (!debugger_add_realm(e, global, "main"))
+        return -ENOMEM;
     *ret_engine = e;
     return 0;
 }
@@ -462,9 +470,20 @@ bool end_vm(engine *e, int outcome, int exit_code)
     return false;
 }
 
+bool host_refused(engine *e)
+{
+    if (e->debug->evaluations == 0)
+        return end_vm(e, ENGINE_TERMINATED, 0);
+    return throw_error(e->cx, "nothing that a debugger evaluates can wait");
+}
+
 int fail(engine *e)
 {
     JSContext *cx = e->cx;
+    if (e->debug->terminated && !e->ending && !JS_IsExceptionPending(cx)) {
+        e->debug->terminated = false;
+        return 0;
+    }
     if (e->ending || !JS_IsExceptionPending(cx)) {
         end_vm(e, ENGINE_TERMINATED, 0);
         return e->ending;
@@ -529,7 +548,7 @@ extern "C" const struct engine_ops *engine_ops_get(void)
         exit_code,  exit_info,
         interrupt,  gc,
         census,     stack,
-        heap_bytes, nullptr,
+        heap_bytes, &DEBUG_OPS,
         vm_free,
     };
     return &OPS;

@@ -156,6 +156,13 @@ inline bool module_requests(JSContext *cx, JS::HandleObject record, Visit visit)
 
 /* Looking into objects */
 
+/** A Debugger.Object, whose class bears the name of plain objects' but has slots. */
+inline bool is_debugger_object(JSObject *object)
+{
+    const JSClass *cls = JS::GetClass(object);
+    return strcmp(cls->name, "Object") == 0 && JSCLASS_RESERVED_SLOTS(cls) != 0;
+}
+
 /** The handler of a scripted proxy; NULL once it is revoked, as its target then is. */
 inline JSObject *proxy_handler(JSObject *proxy)
 {

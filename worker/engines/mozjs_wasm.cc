@@ -116,8 +116,8 @@ bool wasi_import(JSContext *cx, unsigned argc, JS::Value *vp)
     int outcome = e->ops->wasi_call(e->host, index, parameters, memory, memory_bytes, &result);
     if (outcome == ENGINE_EXIT)
         return end_vm(e, ENGINE_EXIT, result & 0xff);
-    if (outcome != 0)
-        return end_vm(e, ENGINE_TERMINATED, 0);
+    if (!check_host(e, outcome))
+        return false;
     if (function.returns)
         args.rval().setInt32(static_cast<int32_t>(result));
     else
