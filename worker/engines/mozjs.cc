@@ -47,10 +47,18 @@ class Guest
     explicit Guest(engine *e) : e(e), realm(e->cx, e->global)
     {
         /* A request that came while no guest code ran may have been consumed unseen. */
-        if (e->guest_depth++ == 0 && e->interrupted)
-            JS_RequestInterruptCallback(e->cx);
+        if (e->guest_depth++ == 0) {
+            audit_tell_gone(e);
+            e->debug->terminated = false;
+            if (e->interrupted || e->debug->terminate_soon)
+                JS_RequestInterruptCallback(e->cx);
+        }
     }
-    ~Guest() { e->guest_depth--; }
+    ~Guest()
+    {
+        if (--e->guest_depth == 0)
+            audit_tell_gone(e);
+    }
     Guest(const Guest &) = delete;
     Guest &operator=(const Guest &) = delete;
 
@@ -78,6 +86,12 @@ bool on_interrupt(JSContext *cx)
             return false;
         if (!check_host(e, outcome))
             return false;
+    }
+    e->debug->after_interrupt = true;
+    if (e->debug->terminate_soon && e->debug->evaluations == 0) {
+        e->debug->terminate_soon = false;
+        e->debug->terminated = true;
+        return false;
     }
     return true;
 }
@@ -386,6 +400,12 @@ int call(engine *e, uint64_t call_id, const char *function, const char *args_jso
     }
 
     if (!JS::Call(cx, JS::UndefinedHandleValue, callee, arguments, &result)) {
+        if (e->debug->terminated && !e->ending) {
+            static const char TEXT[] = "it was terminated by a debugger";
+            e->debug->terminated = false;
+            e->ops->call_done(e->host, call_id, false, TEXT, sizeof(TEXT) - 1);
+            return drain(e);
+        }
         if (e->ending || !JS_IsExceptionPending(cx))
             return fail(e);
         take_exception(cx, &error);

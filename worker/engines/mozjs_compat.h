@@ -163,6 +163,13 @@ inline bool is_debugger_object(JSObject *object)
     return strcmp(cls->name, "Object") == 0 && JSCLASS_RESERVED_SLOTS(cls) != 0;
 }
 
+/** What a Number, String, Boolean or BigInt object holds; the engine exports no way to ask. */
+inline const JS::Value &boxed_value(JSObject *object)
+{
+    constexpr size_t PRIMITIVE_SLOT = 0;
+    return JS::GetReservedSlot(object, PRIMITIVE_SLOT);
+}
+
 /** The handler of a scripted proxy; NULL once it is revoked, as its target then is. */
 inline JSObject *proxy_handler(JSObject *proxy)
 {

@@ -13,6 +13,8 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include <algorithm>
+
 namespace mozjs
 {
 
@@ -119,45 +121,10 @@ bool is_same_frame(JSContext *cx, JS::HandleObject frame, const SavedPlace &save
     return true;
 }
 
-/** Walks the two stacks, which are the same but for what either does not show, side by side. */
-int walk_to(engine *e, uint32_t index, JS::HandleObject newest, JS::HandleObject newest_saved,
-            JS::MutableHandleObject ret_frame)
-{
-    JSContext *cx = e->cx;
-    JS::RootedObject saved(cx, newest_saved), frame(cx, newest);
-    uint32_t at = 0;
-    bool in_prelude = false;
-    if (e->host_call && at++ == index)
-        return -EOPNOTSUPP;
-    for (; saved; JS::GetSavedFrameParent(cx, nullptr, saved, &saved)) {
-        SavedPlace place;
-        if (!read_saved(e, saved, &place))
-            return -ENOMEM;
-        bool self_hosted = place.url == "self-hosted";
-        bool prelude = starts_with(place.url, OWN_SOURCES);
-        if (prelude && !in_prelude && at++ == index)
-            return -EOPNOTSUPP;
-        in_prelude = prelude || (in_prelude && self_hosted);
-        if (prelude || self_hosted)
-            continue;
-        bool same = false;
-        if (frame && !is_same_frame(cx, frame, place, &same))
-            return -ENOMEM;
-        if (at++ == index) {
-            ret_frame.set(frame);
-            return same ? 0 : -EOPNOTSUPP;
-        }
-        if (same && !debugger_get_object(cx, frame, "older", &frame))
-            return -ENOMEM;
-    }
-    return -ENOENT;
-}
-
 } // namespace
 
 Debug::Debug(engine *owner)
-    : e(owner), global(owner->cx), stop(owner->cx), hit_frame(owner->cx), hit_value(owner->cx),
-      refs(owner->cx)
+    : e(owner), global(owner->cx), stop(owner->cx), hit(owner->cx), refs(owner->cx)
 {
     JS_AddWeakPointerZonesCallback(e->cx, update_weak, this);
 }
@@ -223,8 +190,7 @@ bool debugger_add_realm(engine *e, JS::HandleObject global, const std::string &l
         if (!debugging.ok() || !debugger_attach(e, added, NEED_WASM))
             return false;
     }
-    audit_realm_added(e, added);
-    return true;
+    return audit_realm_added(e, added);
 }
 
 Realm *debugger_realm(engine *e, uint64_t id)
@@ -291,30 +257,78 @@ JSObject *debugger_of_stop(engine *e)
     return debug->stop;
 }
 
-int debugger_frame_at(engine *e, uint32_t index, JS::MutableHandleObject ret_frame)
+int debugger_walk(engine *e, size_t most,
+                  const std::function<bool(uint32_t, JS::HandleObject)> &visit)
 {
     JSContext *cx = e->cx;
-    if (index == 0 && e->debug->hit_frame && !e->host_call) {
-        ret_frame.set(e->debug->hit_frame);
-        return 0;
-    }
-    if (index > MOST_FRAMES)
-        return -ENOENT;
-    JS::RootedObject debugger(cx, debugger_of_stop(e)), newest(cx), saved(cx);
+    JS::RootedObject debugger(cx, debugger_of_stop(e)), frame(cx), saved(cx);
     JS::RootedValue value(cx);
-    size_t captured = (index + 1) * FRAMES_BEHIND_ONE + 1;
+    size_t captured = std::min(most, MOST_FRAMES) * FRAMES_BEHIND_ONE + 1;
     if (!debugger ||
         !debugger_call(cx, debugger, "getNewestFrame", JS::HandleValueArray::empty(), &value) ||
         !JS::CaptureCurrentStack(cx, &saved,
                                  JS::StackCapture(JS::MaxFrames(static_cast<uint32_t>(captured)))))
         return -ENOMEM;
-    newest = value.isObject() ? &value.toObject() : nullptr;
-    return walk_to(e, index, newest, saved, ret_frame);
+    frame = value.isObject() ? &value.toObject() : nullptr;
+
+    /* Two stacks side by side, which are the same but for what either does not show. */
+    uint32_t index = 0;
+    bool in_prelude = false;
+    if (e->host_call && !visit(index++, nullptr))
+        return 0;
+    for (; saved; JS::GetSavedFrameParent(cx, nullptr, saved, &saved)) {
+        SavedPlace place;
+        if (!read_saved(e, saved, &place))
+            return -ENOMEM;
+        bool self_hosted = place.url == "self-hosted";
+        bool prelude = starts_with(place.url, OWN_SOURCES);
+        if (prelude && !in_prelude && !visit(index++, nullptr))
+            return 0;
+        in_prelude = prelude || (in_prelude && self_hosted);
+        if (prelude || self_hosted)
+            continue;
+        bool same = false;
+        if (frame && !is_same_frame(cx, frame, place, &same))
+            return -ENOMEM;
+        if (!visit(index++, same ? JS::HandleObject(frame) : JS::HandleObject(nullptr)))
+            return 0;
+        if (same && !debugger_get_object(cx, frame, "older", &frame))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int debugger_frame_at(engine *e, uint32_t index, JS::MutableHandleObject ret_frame)
+{
+    if (index == 0 && e->debug->hit.frame && !e->host_call && e->debug->evaluations == 0) {
+        ret_frame.set(e->debug->hit.frame);
+        return 0;
+    }
+    int found = -ENOENT;
+    int r = debugger_walk(e, size_t(index) + 1, [&](uint32_t at, JS::HandleObject frame) {
+        if (at == index) {
+            ret_frame.set(frame);
+            found = frame ? 0 : -EOPNOTSUPP;
+        }
+        return at != index;
+    });
+    return r < 0 ? r : found;
+}
+
+Realm *debugger_realm_of_script(engine *e, JS::HandleObject script)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject global(cx);
+    if (!debugger_get_object(cx, script, "global", &global) || !global)
+        return nullptr;
+    JSObject *referent = debugger_referent(cx, global);
+    return referent ? debugger_realm_of(e, referent) : nullptr;
 }
 
 void debugger_resume(engine *e)
 {
     Debug *debug = e->debug.get();
+    audit_tell_gone(e);
     debug->first_ref += debug->refs.length();
     debug->refs.clear();
     if (!debug->global)
@@ -433,6 +447,27 @@ bool debugger_offset_place(engine *e, JS::HandleObject script, uint64_t offset, 
         *ret_line = static_cast<uint32_t>(line);
         *ret_column = static_cast<uint32_t>(column) + 1;
     }
+    return true;
+}
+
+bool debugger_wasm_function(engine *e, std::string *ret_name)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject saved(cx);
+    JS::RootedString string(cx);
+    uint32_t column = 0, index = 0;
+    Text text;
+    ret_name->clear();
+    if (!JS::CaptureCurrentStack(cx, &saved, JS::StackCapture(JS::MaxFrames(1))) || !saved)
+        return false;
+    JS::GetSavedFrameFunctionDisplayName(cx, nullptr, saved, &string);
+    JS::GetSavedFrameColumn(cx, nullptr, saved, &column);
+    if (string && !to_utf8(cx, string, &text))
+        return false;
+    if (text.length > 0)
+        ret_name->assign(text.chars.get(), text.length);
+    else if (compat::is_wasm_frame(column, &index))
+        *ret_name = "wasm-function[" + std::to_string(index) + "]";
     return true;
 }
 
@@ -563,21 +598,21 @@ const engine_debug_ops DEBUG_OPS = {
     /* instrumentation */
     audit_watch_realms,
     audit_realms,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
+    audit_set,
+    audit_frame_id,
+    audit_frame_index,
+    audit_positions,
     /* looking */
     nullptr,
     nullptr,
     nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
+    audit_arguments,
+    audit_variable,
+    audit_hit_value,
     /* acting */
     nullptr,
     nullptr,
-    nullptr,
+    audit_condition,
     /* sources and memory */
     nullptr,
     nullptr,

@@ -20,6 +20,7 @@
 
 #include <mozilla/Maybe.h>
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -39,34 +40,58 @@ enum Need : unsigned {
     NEED_AUDITOR = 1, /**< there are auditors at it, its scripts or its frames */
     NEED_STOP = 2,    /**< until `resume` */
     NEED_WASM = 4,    /**< the VM was started with --debug: what it compiles must be observable */
+    NEED_ANSWER = 8,  /**< while an expression is evaluated in its global */
 };
 
 /** A global of the guest: the main one, or what createRealm() returned. */
 struct Realm {
-    explicit Realm(JSContext *cx) : debugger(cx) {}
+    explicit Realm(JSContext *cx) : debugger(cx), on_pop(cx), on_step(cx), breakpoint_handler(cx) {}
 
     uint64_t id = 0;
     std::string label;
     JS::Heap<JSObject *> global; /**< weak */
     unsigned needs = 0;
-    JS::PersistentRootedObject debugger;        /**< NULL until it is needed */
-    uint32_t auditors[ENGINE_AUDIT_KINDS] = {}; /**< mozjs_audit.cc: how many of each kind */
+    JS::PersistentRootedObject debugger; /**< NULL until it is needed */
+
+    /* mozjs_audit.cc */
+    unsigned kinds = 0;  /**< bits: kinds that are observed at the realm */
+    size_t auditors = 0; /**< at it, its scripts and its frames */
+    JS::PersistentRootedObject on_pop, on_step, breakpoint_handler; /**< NULL until needed */
 };
 
-/** A script that an id was given to: its Debugger.Script, of its realm's Debugger, lives as long.
- */
+/** Where an offset is, from 1. */
+struct OffsetPlace {
+    uint32_t line = 0, column = 0;
+    bool statement_start = false;
+};
+
+/** A script that an id was given to; lives as long as the script. */
 struct Script {
-    uint64_t realm = 0;
-    JS::Heap<JSObject *> object; /**< weak */
+    uint64_t id = 0, realm = 0;
+    JS::Heap<JSObject *> object; /**< weak: Debugger.Script of its realm's Debugger */
+    std::string url, function;
+    bool wasm = false;
+    std::unordered_map<uint64_t, OffsetPlace> places; /**< of offsets that were asked for */
     std::set<uint64_t> breakpoints;
 };
 
-/** A frame that an id was given to, until it is popped for good. */
+/** A frame that has an auditor, until it is popped for good. */
 struct Frame {
-    uint64_t realm = 0;
-    JS::Heap<JSObject *> object; /**< weak; Debugger.Frame of its realm's Debugger */
+    uint64_t id = 0, realm = 0;
+    JS::Heap<JSObject *> object; /**< weak: Debugger.Frame of its realm's Debugger */
     bool pop = false, step = false;
     uint64_t last_offset = UINT64_MAX; /**< of the operation that it was last seen at */
+};
+
+/** The hit that is being reported. */
+struct HitState {
+    explicit HitState(JSContext *cx) : frame(cx), value(cx) {}
+
+    bool reporting = false;
+    bool has_value = false;
+    uint64_t realm = 0, frame_id = 0;
+    JS::PersistentRootedObject frame; /**< innermost of the stack; NULL: there is none */
+    JS::PersistentRootedValue value;  /**< a debuggee value */
 };
 
 struct Debug {
@@ -95,12 +120,13 @@ struct Debug {
     uint64_t last_script = 0, last_frame = 0;
     bool watch_realms = false, audit_new_global = false;
     std::vector<std::pair<engine_referent, uint64_t>> gone; /**< to be told */
-    bool something_died = false; /**< a collection cleared weak pointers */
-    bool terminated = false;     /**< a debugger has ended what runs, which nothing can catch */
-    JS::PersistentRootedObject hit_frame; /**< of the hit that is being reported, innermost */
-    JS::PersistentRootedValue hit_value;
-    bool has_hit_value = false;
+    bool something_died = false;  /**< a collection cleared weak pointers */
+    bool terminated = false;      /**< a debugger has ended what runs, which nothing can catch */
+    bool terminate_soon = false;  /**< likewise at the next safe point */
+    bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
+    HitState hit;
     std::string condition_error;
+    std::unordered_map<std::string, JS::PersistentRootedString> names; /**< texts as atoms */
 
     JS::PersistentRootedObjectVector refs; /**< Debugger.Object or Debugger.Environment */
     uint64_t first_ref = 1;                /**< number of refs[0] */
@@ -167,6 +193,15 @@ JSObject *debugger_of_stop(engine *e);
  * not compiled to be inspected), -ENOMEM.
  */
 int debugger_frame_at(engine *e, uint32_t index, JS::MutableHandleObject ret_frame);
+/**
+ * Calls `visit(index, frame)` for each frame of the stack from the innermost on, with NULL where
+ * debugger_frame_at() would say -EOPNOTSUPP, until it returns false. Frames are those of the stop's
+ * Debugger. 0, -ENOMEM.
+ */
+int debugger_walk(engine *e, size_t most,
+                  const std::function<bool(uint32_t index, JS::HandleObject frame)> &visit);
+/** The realm of a Debugger.Frame or Debugger.Script; NULL with or without an exception. */
+Realm *debugger_realm_of_script(engine *e, JS::HandleObject script);
 /** Lets go of what a stop alone needed. */
 void debugger_resume(engine *e);
 
@@ -202,6 +237,8 @@ bool debugger_offset_place(engine *e, JS::HandleObject script, uint64_t offset, 
                            uint32_t *ret_line, uint32_t *ret_column, bool *ret_statement_start);
 /** The url of a Debugger.Source, as stacks show it. */
 bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_url);
+/** The name of the innermost frame, of WebAssembly. */
+bool debugger_wasm_function(engine *e, std::string *ret_name);
 bool debugger_script_is_wasm(JSContext *cx, JS::HandleObject script, bool *ret_wasm);
 /** An id that a Debugger object bears as a property; 0: it has none. */
 uint64_t debugger_id(JSContext *cx, JS::HandleObject object);
@@ -255,12 +292,13 @@ bool debugger_show(engine *e, JS::HandleValue value, bool with_ref, Shown *ret);
 
 /* mozjs_audit.cc */
 
-/** Tells of what is gone. Called where the host may be called and no collection is under way. */
+/** Tells of realms, scripts and frames that are gone. Called where the host may be called and no
+ * collection is under way. */
 void audit_tell_gone(engine *e);
 /** Weak pointers of its tables; called inside a collection. */
 void audit_update_weak(Debug *debug, JSTracer *trc);
-/** A realm is made, or no more. */
-void audit_realm_added(engine *e, Realm *realm);
+/** Reports a new realm where that is wanted. False: the VM is ending. */
+bool audit_realm_added(engine *e, Realm *realm);
 /** What keeps track of frames and scripts of a realm, which is no longer a debuggee. */
 void audit_realm_detached(engine *e, Realm *realm);
 

@@ -375,9 +375,7 @@ class Previewer
 
     bool boxed(JS::HandleObject object, std::string *out)
     {
-        JS::RootedValue inner(cx);
-        if (!js::Unbox(cx, object, &inner))
-            return false;
+        JS::RootedValue inner(cx, compat::boxed_value(object));
         *out += std::string("[") + JS::GetClass(object)->name + ": ";
         if (!value(inner, true, out))
             return false;

@@ -6,7 +6,7 @@
  * constructors of the guest's realm, which no guest code has touched when this uses them.
  */
 
-#include "mozjs_internal.h"
+#include "mozjs_debugger.h"
 
 #include <js/ArrayBuffer.h>
 #include <js/ArrayBufferMaybeShared.h>
@@ -156,7 +156,9 @@ bool compile(engine *e, const engine_program *program)
     if (!buffer || !get_namespace_member(e, "Module", &constructor))
         return false;
     JS::RootedObject module(cx);
+    e->debug->suppressed++; /* the line is ours */
     bool ok = construct_module(e, buffer, &module);
+    e->debug->suppressed--;
     {
         JS::AutoSaveExceptionState saved(cx);
         JS::DetachArrayBuffer(cx, buffer);
