@@ -89,8 +89,9 @@ $(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Plays the worker for the SpiderMonkey adapter; the tests in engine/ run programs with it.
 ENGINE_HOST = %D%/support/engine_host/engine-host
-%C%_support_engine_host_engine_host_SOURCES = %D%/support/engine_host/host_main.cc
-%C%_support_engine_host_engine_host_CXXFLAGS = $(AM_CXXFLAGS) -pthread
+%C%_support_engine_host_engine_host_SOURCES = %D%/support/engine_host/auditing.cc \
+	%D%/support/engine_host/auditing.h %D%/support/engine_host/host_main.cc
+%C%_support_engine_host_engine_host_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
 %C%_support_engine_host_engine_host_LDADD = $(ENGINE_MOZJS_LIBS)
 
 # The doors, and the daemon's own objects.

@@ -123,6 +123,7 @@ enum engine_completion {
 /** Something happened at a referent where it is observed. */
 struct engine_hit {
     enum engine_audit_kind kind;
+    uint64_t offset; /**< breakpoint: as in `audit` */
     uint64_t realm;  /**< in which it happened; new-global: the new one */
     uint64_t frame;  /**< 0: none */
     uint64_t script; /**< that runs, or the new one */
@@ -144,7 +145,12 @@ enum engine_action {
     ENGINE_FORCE_TERMINATE, /**< uncatchably; ends the run of this guest op, not the VM */
 };
 
-/** What `on_hit` wants; the expression is evaluated by the engine, in the frame of the hit. */
+/**
+ * What `on_hit` wants; the expression is evaluated by the engine, in the frame of the hit, and what
+ * it throws is thrown. In WebAssembly a forced return from a step or a breakpoint cannot be had,
+ * and at new-global, new-script and promises neither that nor a throw: they go on; terminate acts
+ * at the next safe point there.
+ */
 struct engine_answer {
     enum engine_action action;
     const char *expression; /**< lives until the next on_hit; NULL: undefined */
@@ -158,8 +164,8 @@ struct engine_debug_host_ops {
      * header did (evaluations that are not `audited`, conditions, getters).
      */
     int (*on_hit)(void *host, const struct engine_hit *hit, struct engine_answer *ret_answer);
-    /** A realm, frame or script that has been reported, or has an auditor, is no more. Its auditors
-     * are off. */
+    /** A realm or script that has been reported, or a frame that has an auditor, is no more. Its
+     * auditors are off. */
     void (*on_gone)(void *host, enum engine_referent referent, uint64_t id);
     /** A realm has been made, before any of its code. Only while `debug_watch_realms` is on. */
     void (*on_realm)(void *host, uint64_t realm);
@@ -184,8 +190,8 @@ struct engine_debug_ops {
      */
     int (*audit)(struct engine *e, enum engine_audit_kind kind, uint64_t referent, uint64_t offset,
                  bool on);
-    /** The id of a frame of the present stack, which stays its id until it is popped for good; 0
-     * the innermost. */
+    /** The id of a frame of the present stack, 0 the innermost; which stays its id until it is
+     * popped for good, where its realm has an auditor, and else until `resume`. */
     int (*frame_id)(struct engine *e, uint32_t frame, uint64_t *ret_frame, uint64_t *ret_realm);
     /** The inverse: the index now of a frame that is on the stack. -ENOENT: it is not. */
     int (*frame_index)(struct engine *e, uint64_t frame, uint32_t *ret_index);
@@ -224,7 +230,7 @@ struct engine_debug_ops {
                      void (*each)(void *userdata, const struct engine_named_value *v),
                      void *userdata);
     /** A variable by name, looked up from a frame's innermost scope out. Runs no guest code.
-     * -ENOENT: there is none. */
+     * -ENOENT: there is none. -EOPNOTSUPP: only guest code could tell, such as a getter. */
     int (*variable)(struct engine *e, uint32_t frame, const char *name, bool with_ref,
                     void (*each)(void *userdata, const struct engine_value *value), void *userdata);
     /** Of the hit that is being reported: what was returned, thrown, or settled. */

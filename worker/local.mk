@@ -43,14 +43,18 @@ stillpoint_worker_fake_LDADD = $(WORKER_LIBS)
 noinst_LIBRARIES += %D%/libmozjs.a
 %C%_libmozjs_a_SOURCES = \
 	%D%/engines/mozjs.cc \
+	%D%/engines/mozjs_audit.cc \
 	%D%/engines/mozjs_compat.h \
 	%D%/engines/mozjs_console.cc \
+	%D%/engines/mozjs_debugger.cc \
+	%D%/engines/mozjs_debugger.h \
 	%D%/engines/mozjs_global.cc \
 	%D%/engines/mozjs_init.cc \
 	%D%/engines/mozjs_internal.h \
 	%D%/engines/mozjs_job.cc \
 	%D%/engines/mozjs_module.cc \
 	%D%/engines/mozjs_module.h \
+	%D%/engines/mozjs_preview.cc \
 	%D%/engines/mozjs_text.cc \
 	%D%/engines/mozjs_wasm.cc
 nodist_%C%_libmozjs_a_SOURCES = %D%/engines/mozjs_prelude_js.h

@@ -3,6 +3,7 @@
  * guest, and how a VM comes to its end.
  */
 
+#include "mozjs_debugger.h"
 #include "mozjs_module.h"
 
 #include <js/GCAPI.h>
@@ -46,10 +47,18 @@ class Guest
     explicit Guest(engine *e) : e(e), realm(e->cx, e->global)
     {
         /* A request that came while no guest code ran may have been consumed unseen. */
-        if (e->guest_depth++ == 0 && e->interrupted)
-            JS_RequestInterruptCallback(e->cx);
+        if (e->guest_depth++ == 0) {
+            audit_tell_gone(e);
+            e->debug->terminated = false;
+            if (e->interrupted || e->debug->terminate_soon)
+                JS_RequestInterruptCallback(e->cx);
+        }
     }
-    ~Guest() { e->guest_depth--; }
+    ~Guest()
+    {
+        if (--e->guest_depth == 0)
+            audit_tell_gone(e);
+    }
     Guest(const Guest &) = delete;
     Guest &operator=(const Guest &) = delete;
 
@@ -73,8 +82,16 @@ bool on_interrupt(JSContext *cx)
         e->at_safe_point = true;
         int outcome = e->ops->safe_point(e->host);
         e->at_safe_point = false;
+        if (outcome != 0 && e->debug->evaluations > 0)
+            return false;
         if (!check_host(e, outcome))
             return false;
+    }
+    e->debug->after_interrupt = true;
+    if (e->debug->terminate_soon && e->debug->evaluations == 0) {
+        e->debug->terminate_soon = false;
+        e->debug->terminated = true;
+        return false;
     }
     return true;
 }
@@ -277,6 +294,11 @@ int vm_new(const engine_config *config, engine **ret_engine)
         JS_ClearPendingException(cx);
         return -ENOMEM;
     }
+    e->debug = std::make_unique<Debug>(e);
+    e->debug->observe_wasm = config->debug;
+    JS::RootedObject global(cx, e->global);
+    if (!debugger_add_realm(e, global, "main"))
+        return -ENOMEM;
     *ret_engine = e;
     return 0;
 }
@@ -378,6 +400,12 @@ int call(engine *e, uint64_t call_id, const char *function, const char *args_jso
     }
 
     if (!JS::Call(cx, JS::UndefinedHandleValue, callee, arguments, &result)) {
+        if (e->debug->terminated && !e->ending) {
+            static const char TEXT[] = "it was terminated by a debugger";
+            e->debug->terminated = false;
+            e->ops->call_done(e->host, call_id, false, TEXT, sizeof(TEXT) - 1);
+            return drain(e);
+        }
         if (e->ending || !JS_IsExceptionPending(cx))
             return fail(e);
         take_exception(cx, &error);
@@ -462,9 +490,20 @@ bool end_vm(engine *e, int outcome, int exit_code)
     return false;
 }
 
+bool host_refused(engine *e)
+{
+    if (e->debug->evaluations == 0)
+        return end_vm(e, ENGINE_TERMINATED, 0);
+    return throw_error(e->cx, "nothing that a debugger evaluates can wait");
+}
+
 int fail(engine *e)
 {
     JSContext *cx = e->cx;
+    if (e->debug->terminated && !e->ending && !JS_IsExceptionPending(cx)) {
+        e->debug->terminated = false;
+        return 0;
+    }
     if (e->ending || !JS_IsExceptionPending(cx)) {
         end_vm(e, ENGINE_TERMINATED, 0);
         return e->ending;
@@ -529,7 +568,7 @@ extern "C" const struct engine_ops *engine_ops_get(void)
         exit_code,  exit_info,
         interrupt,  gc,
         census,     stack,
-        heap_bytes, nullptr,
+        heap_bytes, &DEBUG_OPS,
         vm_free,
     };
     return &OPS;

@@ -156,6 +156,20 @@ inline bool module_requests(JSContext *cx, JS::HandleObject record, Visit visit)
 
 /* Looking into objects */
 
+/** A Debugger.Object, whose class bears the name of plain objects' but has slots. */
+inline bool is_debugger_object(JSObject *object)
+{
+    const JSClass *cls = JS::GetClass(object);
+    return strcmp(cls->name, "Object") == 0 && JSCLASS_RESERVED_SLOTS(cls) != 0;
+}
+
+/** What a Number, String, Boolean or BigInt object holds; the engine exports no way to ask. */
+inline const JS::Value &boxed_value(JSObject *object)
+{
+    constexpr size_t PRIMITIVE_SLOT = 0;
+    return JS::GetReservedSlot(object, PRIMITIVE_SLOT);
+}
+
 /** The handler of a scripted proxy; NULL once it is revoked, as its target then is. */
 inline JSObject *proxy_handler(JSObject *proxy)
 {

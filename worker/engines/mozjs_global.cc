@@ -4,7 +4,7 @@
  * the host must know about (Atomics.wait, and WebAssembly's asynchronous ones).
  */
 
-#include "mozjs_internal.h"
+#include "mozjs_debugger.h"
 
 #include <js/ArrayBuffer.h>
 #include <js/ArrayBufferMaybeShared.h>
@@ -263,8 +263,13 @@ bool create_realm(JSContext *cx, unsigned argc, JS::Value *vp)
     JS::RootedObject global(cx, new_global(cx, e->global, true));
     if (!global)
         return false;
+    JS::AutoFilename file;
+    unsigned line = 0;
+    std::string label = "createRealm";
+    if (JS::DescribeScriptedCaller(cx, &file, &line) && file.get())
+        label = std::string(file.get()) + ":" + std::to_string(line);
     JSAutoRealm realm(cx, global);
-    if (!define_guest_globals(e, global))
+    if (!define_guest_globals(e, global) || !debugger_add_realm(e, global, label))
         return false;
     args.rval().setObject(*global);
     return true;

@@ -9,6 +9,9 @@
  *   mozjs_module.cc  modules and dynamic imports
  *   mozjs_wasm.cc    WebAssembly programs and their WASI imports
  *   mozjs_inspect.cc what a parked VM can be asked: collection, census, stack
+ *   mozjs_debugger.cc Debugger objects, realms: what the next two stand on
+ *   mozjs_audit.cc   auditors: what happens is reported
+ *   mozjs_preview.cc a value in one line
  *   mozjs_text.cc    strings, and errors as text
  *
  * One process has one context and one VM: the engine object exists from `init` on, without a host,
@@ -47,6 +50,7 @@
 namespace mozjs
 {
 
+struct Debug;
 struct Module;
 struct ModuleLoad;
 
@@ -68,6 +72,9 @@ class JobQueue final : public JS::JobQueue
     JSObject *take();
 
   protected:
+    /* Debugger hooks are called with a queue of their own, and run it after. What is in it then is
+     * guest code that a debugger's evaluation has left, which must wait: it goes to the end of the
+     * guest's queue. */
     js::UniquePtr<SavedJobQueue> saveJobQueue(JSContext *cx) override;
 
   private:
@@ -106,6 +113,9 @@ struct engine {
     bool oom_seen = false;
     const char *host_call = nullptr; /**< the host's function that the VM is in, for stacks */
     unsigned inspecting = 0; /**< inspections under way: running out of memory is not the guest's */
+
+    /** Auditors and debugging (mozjs_debugger.h); there from vm_new on. */
+    std::unique_ptr<mozjs::Debug> debug;
 
     /* Realms */
     JS::PersistentRootedObject global;
@@ -178,10 +188,12 @@ class HostCall
 
 /** The VM ends: unwinds everything, uncatchably. Returns false for the native to return. */
 bool end_vm(engine *e, int outcome, int exit_code);
-/** True if the host's answer says to go on; else the VM is ending. */
+/** What it means that the host refuses to go on: the VM ends, or what a debugger evaluates does. */
+bool host_refused(engine *e);
+/** True if the host's answer says to go on. */
 inline bool check_host(engine *e, int outcome)
 {
-    return outcome == 0 || end_vm(e, ENGINE_TERMINATED, 0);
+    return outcome == 0 || host_refused(e);
 }
 /** The outcome of guest code that returned false: reports the exception that nothing caught. */
 int fail(engine *e);

@@ -21,7 +21,11 @@ class JobQueue::Saved final : public JS::JobQueue::SavedJobQueue
     ~Saved() override
     {
         std::swap(jobs.get(), queue->jobs.get());
-        queue->head = head;
+        std::swap(head, queue->head);
+        for (; head < jobs.length(); head++) {
+            if (!queue->jobs.append(jobs[head]))
+                break;
+        }
     }
 
   private:
@@ -41,16 +45,9 @@ bool JobQueue::enqueuePromiseJob(JSContext *cx, JS::HandleObject, JS::HandleObje
     return push(cx, job);
 }
 
-void JobQueue::runJobs(JSContext *cx)
+void JobQueue::runJobs(JSContext *)
 {
-    /* Only debugger hooks come here, with a queue of their own. */
-    JS::RootedValue job(cx), ignored(cx);
-    while (!empty() && !engine_of(cx)->ending) {
-        job.setObject(*take());
-        JSAutoRealm realm(cx, &job.toObject());
-        if (!JS::Call(cx, JS::UndefinedHandleValue, job, JS::HandleValueArray::empty(), &ignored))
-            JS_ClearPendingException(cx);
-    }
+    /* Only debugger hooks come here: see saveJobQueue. */
 }
 
 js::UniquePtr<JS::JobQueue::SavedJobQueue> JobQueue::saveJobQueue(JSContext *cx)

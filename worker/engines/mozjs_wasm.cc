@@ -6,7 +6,7 @@
  * constructors of the guest's realm, which no guest code has touched when this uses them.
  */
 
-#include "mozjs_internal.h"
+#include "mozjs_debugger.h"
 
 #include <js/ArrayBuffer.h>
 #include <js/ArrayBufferMaybeShared.h>
@@ -116,8 +116,8 @@ bool wasi_import(JSContext *cx, unsigned argc, JS::Value *vp)
     int outcome = e->ops->wasi_call(e->host, index, parameters, memory, memory_bytes, &result);
     if (outcome == ENGINE_EXIT)
         return end_vm(e, ENGINE_EXIT, result & 0xff);
-    if (outcome != 0)
-        return end_vm(e, ENGINE_TERMINATED, 0);
+    if (!check_host(e, outcome))
+        return false;
     if (function.returns)
         args.rval().setInt32(static_cast<int32_t>(result));
     else
@@ -156,7 +156,9 @@ bool compile(engine *e, const engine_program *program)
     if (!buffer || !get_namespace_member(e, "Module", &constructor))
         return false;
     JS::RootedObject module(cx);
+    e->debug->suppressed++; /* the line is ours */
     bool ok = construct_module(e, buffer, &module);
+    e->debug->suppressed--;
     {
         JS::AutoSaveExceptionState saved(cx);
         JS::DetachArrayBuffer(cx, buffer);

@@ -18,7 +18,23 @@
  *   --report=FD          where each answer goes, as a line of JSON; without it nowhere
  *   --max-frames=N       of a stack (512)
  *   --gc                 says before the end what a collection leaves
+ *   --debug              what is compiled can be inspected (engine_config.debug)
+ *
+ * Auditors; everything that they report goes to --report as lines of JSON:
+ *
+ *   --audit=KIND[@REALM],…      at all realms or one, later ones too; pop and step at every frame
+ *                               that is entered
+ *   --break=URL:LINE[:COLUMN], --break=URL@OFFSET     in every script that is loaded
+ *   --answer=KIND:FUNCTION:ACTION:EXPRESSION          to the first such hit: return, throw,
+ *                                                     terminate; may be repeated
+ *   --condition=EXPRESSION, --variable=NAME, --arguments, --hit-stack     looked at in each hit
+ *   --off-after=N               clears all after so many hits
+ *   --audit-at-interrupt        sets them at the first safe point, not at the start
+ *   --step-at-interrupt=N       steps the frame that is interrupted first, N times
+ *   --quiet                     reports only how many hits there were
  */
+#include "auditing.h"
+
 #include "worker/engine.h"
 
 #include <errno.h>
@@ -50,6 +66,7 @@ namespace
 struct Options {
     bool fork = true;
     bool gc = false;
+    bool debug = false;
     uint64_t heap_bytes = 0;
     unsigned threads = 2;
     unsigned interrupt_us = 0;
@@ -222,6 +239,7 @@ int on_safe_point(void *data)
 {
     Host *host = host_of(data);
     Inspector(host, "safe_point").ask_all();
+    auditing_at_safe_point();
     return monotonic_ns() >= host->terminate_at ? ENGINE_TERMINATED : 0;
 }
 
@@ -618,10 +636,12 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
     host_ops.wake = on_wake;
     host_ops.wasi_functions = table.data();
     host_ops.wasi_call = on_wasi_call;
+    host_ops.debug = &AUDITING_HOST_OPS;
 
     engine_config config = {};
     config.heap_bytes = options.heap_bytes;
     config.helper_threads = options.threads;
+    config.debug = options.debug;
     config.host_ops = &host_ops;
     config.host = &host;
 
@@ -641,6 +661,8 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
         fprintf(stderr, "engine-host: vm_new: %s\n", strerror(-r));
         return 125;
     }
+    if (auditing_wanted())
+        auditing_start(ops, host.vm, options.report_fd);
     pthread_t thread;
     bool interrupting = options.interrupt_us || options.terminate_ms;
     if (interrupting)
@@ -667,6 +689,8 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
             fprintf(stderr, "gc: %llu -> %llu\n", static_cast<unsigned long long>(before),
                     static_cast<unsigned long long>(after));
         }
+        if (auditing_wanted())
+            auditing_end();
         status = exit_status(&host, outcome);
     }
     if (interrupting) {
@@ -688,6 +712,8 @@ bool parse_option(const char *text, Options *options)
         options->fork = false;
     else if (strcmp(text, "--gc") == 0)
         options->gc = true;
+    else if (strcmp(text, "--debug") == 0)
+        options->debug = true;
     else if (const char *heap = value("--heap="))
         options->heap_bytes = strtoull(heap, nullptr, 10);
     else if (const char *threads = value("--threads="))
@@ -709,7 +735,7 @@ bool parse_option(const char *text, Options *options)
     else if (const char *call = value("--call="))
         options->calls.push_back(call);
     else
-        return false;
+        return auditing_option(text);
     return true;
 }
 

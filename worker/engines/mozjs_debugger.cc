@@ -1,0 +1,623 @@
+/* mozjs_debugger.cc: see mozjs_debugger.h */
+
+#include "mozjs_debugger.h"
+
+#include <js/Debug.h>
+#include <js/GCAPI.h>
+#include <js/GlobalObject.h>
+#include <js/SavedFrameAPI.h>
+#include <js/Stack.h>
+#include <js/Wrapper.h>
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include <algorithm>
+
+namespace mozjs
+{
+
+namespace
+{
+
+/** So many frames are captured for one that is asked for: the engine's own are left out. */
+constexpr size_t FRAMES_BEHIND_ONE = 4;
+constexpr size_t MOST_FRAMES = 1 << 20;
+constexpr const char *ID = "stillpoint id";
+constexpr const char *OWN_SOURCES = "stillpoint:";
+constexpr const char *WASM = "wasm:";
+
+/** Called inside a collection, for each group of zones that is swept. */
+void update_weak(JSTracer *trc, void *data)
+{
+    Debug *debug = static_cast<Debug *>(data);
+    for (auto &[id, realm] : debug->realms) {
+        if (realm->global.unbarrieredGet() && !JS_UpdateWeakPointerAfterGC(trc, &realm->global))
+            debug->something_died = true;
+    }
+    audit_update_weak(debug, trc);
+}
+
+JSObject *new_debugger_global(JSContext *cx)
+{
+    static const JSClass CLASS = {
+        "debugger", JSCLASS_GLOBAL_FLAGS, &JS::DefaultGlobalClassOps, nullptr, nullptr, nullptr};
+    JS::RealmOptions options;
+    options.creationOptions().setNewCompartmentAndZone().setInvisibleToDebugger(true);
+    JS::RootedObject global(
+        cx, JS_NewGlobalObject(cx, &CLASS, nullptr, JS::DontFireOnNewGlobalHook, options));
+    if (!global)
+        return nullptr;
+    JSAutoRealm realm(cx, global);
+    return JS_DefineDebuggerObject(cx, global) ? global.get() : nullptr;
+}
+
+JSObject *new_debugger(engine *e)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject global(cx, e->debug->global), debugger(cx);
+    JS::RootedValue constructor(cx);
+    JS::RootedValue unobserved(cx, JS::BooleanValue(!e->debug->observe_wasm));
+    if (!JS_GetProperty(cx, global, "Debugger", &constructor) ||
+        !JS::Construct(cx, constructor, JS::HandleValueArray::empty(), &debugger) ||
+        !JS_SetProperty(cx, debugger, "allowUnobservedWasm", unobserved) ||
+        !JS_SetProperty(cx, debugger, "allowUnobservedAsmJS", JS::TrueHandleValue))
+        return nullptr;
+    return debugger;
+}
+
+/** addDebuggee or removeDebuggee. */
+bool change_debuggee(engine *e, JS::HandleObject debugger, const char *method, Realm *realm)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject global(cx, realm->global);
+    JS::RootedValue argument(cx), ignored(cx);
+    if (!JS_WrapObject(cx, &global))
+        return false;
+    argument.setObject(*global);
+    return debugger_call(cx, debugger, method, JS::HandleValueArray(argument), &ignored);
+}
+
+bool starts_with(const std::string &text, const char *prefix)
+{
+    return text.compare(0, strlen(prefix), prefix) == 0;
+}
+
+/** What the index of a frame in engine_ops.stack means: mozjs_inspect.cc leaves out the same. */
+struct SavedPlace {
+    std::string url;
+    bool wasm = false;
+    uint32_t offset = 0;
+};
+
+bool read_saved(engine *e, JS::HandleObject saved, SavedPlace *ret)
+{
+    JSContext *cx = e->cx;
+    JS::RootedString string(cx);
+    Text text;
+    uint32_t column = 0, function = 0;
+    JS::GetSavedFrameSource(cx, nullptr, saved, &string);
+    JS::GetSavedFrameLine(cx, nullptr, saved, &ret->offset);
+    JS::GetSavedFrameColumn(cx, nullptr, saved, &column);
+    ret->wasm = compat::is_wasm_frame(column, &function);
+    if (!string || !to_utf8(cx, string, &text))
+        return false;
+    ret->url.assign(text.chars.get(), text.length);
+    return true;
+}
+
+/** True if the Debugger.Frame is where a saved frame is: WebAssembly may be hidden from it. */
+bool is_same_frame(JSContext *cx, JS::HandleObject frame, const SavedPlace &saved, bool *ret_same)
+{
+    std::string type;
+    double offset = 0;
+    if (!debugger_get_text(cx, frame, "type", &type))
+        return false;
+    bool wasm = type == "wasmcall";
+    if (wasm && saved.wasm && !debugger_get_number(cx, frame, "offset", &offset))
+        return false;
+    *ret_same = wasm == saved.wasm && (!wasm || offset == saved.offset);
+    return true;
+}
+
+} // namespace
+
+Debug::Debug(engine *owner)
+    : e(owner), global(owner->cx), stop(owner->cx), hit(owner->cx), refs(owner->cx)
+{
+    JS_AddWeakPointerZonesCallback(e->cx, update_weak, this);
+}
+
+Debug::~Debug()
+{
+    JS_RemoveWeakPointerZonesCallback(e->cx, update_weak);
+}
+
+Debugging::Debugging(engine *owner) : e(owner), exception(e->cx), oom_seen(e->oom_seen)
+{
+    e->inspecting++;
+    if (!e->debug->global)
+        e->debug->global = new_debugger_global(e->cx);
+    if (!e->debug->global)
+        return;
+    realm.emplace(e->cx, e->debug->global);
+    entered = true;
+}
+
+Debugging::~Debugging()
+{
+    JS_ClearPendingException(e->cx);
+    realm.reset();
+    e->oom_seen = oom_seen;
+    e->inspecting--;
+}
+
+Evaluation::Evaluation(engine *owner, bool is_audited)
+    : e(owner), audited(is_audited), at_safe_point(e->at_safe_point), host_call(e->host_call)
+{
+    e->at_safe_point = false;
+    e->host_call = nullptr;
+    e->guest_depth++;
+    e->debug->evaluations++;
+    if (!audited)
+        e->debug->suppressed++;
+}
+
+Evaluation::~Evaluation()
+{
+    if (!audited)
+        e->debug->suppressed--;
+    e->debug->evaluations--;
+    e->guest_depth--;
+    e->host_call = host_call;
+    e->at_safe_point = at_safe_point;
+}
+
+/* Realms */
+
+bool debugger_add_realm(engine *e, JS::HandleObject global, const std::string &label)
+{
+    Debug *debug = e->debug.get();
+    auto realm = std::make_unique<Realm>(e->cx);
+    Realm *added = realm.get();
+    realm->id = ++debug->last_realm;
+    realm->label = label;
+    realm->global = global;
+    debug->realms[realm->id] = std::move(realm);
+    if (debug->observe_wasm) {
+        Debugging debugging(e);
+        if (!debugging.ok() || !debugger_attach(e, added, NEED_WASM))
+            return false;
+    }
+    return audit_realm_added(e, added);
+}
+
+Realm *debugger_realm(engine *e, uint64_t id)
+{
+    auto found = e->debug->realms.find(id == 0 ? 1 : id);
+    return found != e->debug->realms.end() && found->second->global.unbarrieredGet()
+               ? found->second.get()
+               : nullptr;
+}
+
+Realm *debugger_realm_of(engine *e, JSObject *object)
+{
+    JSObject *global = JS::GetNonCCWObjectGlobal(object);
+    for (auto &[id, realm] : e->debug->realms) {
+        if (realm->global.unbarrieredGet() == global)
+            return realm.get();
+    }
+    return nullptr;
+}
+
+bool debugger_attach(engine *e, Realm *realm, Need need)
+{
+    JSContext *cx = e->cx;
+    if (realm->needs == 0) {
+        if (!realm->debugger)
+            realm->debugger = new_debugger(e);
+        JS::RootedObject debugger(cx, realm->debugger);
+        if (!debugger || !change_debuggee(e, debugger, "addDebuggee", realm))
+            return false;
+    }
+    realm->needs |= need;
+    return true;
+}
+
+void debugger_detach(engine *e, Realm *realm, Need need)
+{
+    if (!(realm->needs & need))
+        return;
+    realm->needs &= ~need;
+    if (realm->needs != 0 || !realm->global.unbarrieredGet())
+        return;
+    JS::RootedObject debugger(e->cx, realm->debugger);
+    if (!change_debuggee(e, debugger, "removeDebuggee", realm))
+        JS_ClearPendingException(e->cx);
+    audit_realm_detached(e, realm);
+}
+
+JSObject *debugger_of_stop(engine *e)
+{
+    Debug *debug = e->debug.get();
+    if (!debug->stop)
+        debug->stop = new_debugger(e);
+    if (!debug->stop)
+        return nullptr;
+    if (!debug->stop_attached) {
+        JS::RootedObject debugger(e->cx, debug->stop);
+        debug->stop_attached = true;
+        for (auto &[id, realm] : debug->realms) {
+            if (realm->global.unbarrieredGet() &&
+                !change_debuggee(e, debugger, "addDebuggee", realm.get()))
+                return nullptr;
+        }
+    }
+    return debug->stop;
+}
+
+int debugger_walk(engine *e, size_t most,
+                  const std::function<bool(uint32_t, JS::HandleObject)> &visit)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject debugger(cx, debugger_of_stop(e)), frame(cx), saved(cx);
+    JS::RootedValue value(cx);
+    size_t captured = std::min(most, MOST_FRAMES) * FRAMES_BEHIND_ONE + 1;
+    if (!debugger ||
+        !debugger_call(cx, debugger, "getNewestFrame", JS::HandleValueArray::empty(), &value) ||
+        !JS::CaptureCurrentStack(cx, &saved,
+                                 JS::StackCapture(JS::MaxFrames(static_cast<uint32_t>(captured)))))
+        return -ENOMEM;
+    frame = value.isObject() ? &value.toObject() : nullptr;
+
+    /* Two stacks side by side, which are the same but for what either does not show. */
+    uint32_t index = 0;
+    bool in_prelude = false;
+    if (e->host_call && !visit(index++, nullptr))
+        return 0;
+    for (; saved; JS::GetSavedFrameParent(cx, nullptr, saved, &saved)) {
+        SavedPlace place;
+        if (!read_saved(e, saved, &place))
+            return -ENOMEM;
+        bool self_hosted = place.url == "self-hosted";
+        bool prelude = starts_with(place.url, OWN_SOURCES);
+        if (prelude && !in_prelude && !visit(index++, nullptr))
+            return 0;
+        in_prelude = prelude || (in_prelude && self_hosted);
+        if (prelude || self_hosted)
+            continue;
+        bool same = false;
+        if (frame && !is_same_frame(cx, frame, place, &same))
+            return -ENOMEM;
+        if (!visit(index++, same ? JS::HandleObject(frame) : JS::HandleObject(nullptr)))
+            return 0;
+        if (same && !debugger_get_object(cx, frame, "older", &frame))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int debugger_frame_at(engine *e, uint32_t index, JS::MutableHandleObject ret_frame)
+{
+    if (index == 0 && e->debug->hit.frame && !e->host_call && e->debug->evaluations == 0) {
+        ret_frame.set(e->debug->hit.frame);
+        return 0;
+    }
+    int found = -ENOENT;
+    int r = debugger_walk(e, size_t(index) + 1, [&](uint32_t at, JS::HandleObject frame) {
+        if (at == index) {
+            ret_frame.set(frame);
+            found = frame ? 0 : -EOPNOTSUPP;
+        }
+        return at != index;
+    });
+    return r < 0 ? r : found;
+}
+
+Realm *debugger_realm_of_script(engine *e, JS::HandleObject script)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject global(cx);
+    if (!debugger_get_object(cx, script, "global", &global) || !global)
+        return nullptr;
+    JSObject *referent = debugger_referent(cx, global);
+    return referent ? debugger_realm_of(e, referent) : nullptr;
+}
+
+void debugger_resume(engine *e)
+{
+    Debug *debug = e->debug.get();
+    audit_tell_gone(e);
+    debug->first_ref += debug->refs.length();
+    debug->refs.clear();
+    if (!debug->global)
+        return;
+    Debugging debugging(e);
+    if (debug->stop_attached) {
+        JS::RootedObject debugger(e->cx, debug->stop);
+        JS::RootedValue ignored(e->cx);
+        debug->stop_attached = false;
+        if (!debugger_call(e->cx, debugger, "removeAllDebuggees", JS::HandleValueArray::empty(),
+                           &ignored))
+            JS_ClearPendingException(e->cx);
+    }
+    for (auto &[id, realm] : debug->realms)
+        debugger_detach(e, realm.get(), NEED_STOP);
+}
+
+/* Debugger objects */
+
+bool debugger_get(JSContext *cx, JS::HandleObject object, const char *name,
+                  JS::MutableHandleValue ret_value)
+{
+    return JS_GetProperty(cx, object, name, ret_value);
+}
+
+bool debugger_get_object(JSContext *cx, JS::HandleObject object, const char *name,
+                         JS::MutableHandleObject ret_object)
+{
+    JS::RootedValue value(cx);
+    if (!JS_GetProperty(cx, object, name, &value))
+        return false;
+    ret_object.set(value.isObject() ? &value.toObject() : nullptr);
+    return true;
+}
+
+bool debugger_get_number(JSContext *cx, JS::HandleObject object, const char *name,
+                         double *ret_number)
+{
+    JS::RootedValue value(cx);
+    if (!JS_GetProperty(cx, object, name, &value))
+        return false;
+    *ret_number = value.isNumber() ? value.toNumber() : 0;
+    return true;
+}
+
+bool debugger_get_text(JSContext *cx, JS::HandleObject object, const char *name,
+                       std::string *ret_text)
+{
+    JS::RootedValue value(cx);
+    ret_text->clear();
+    if (!JS_GetProperty(cx, object, name, &value))
+        return false;
+    if (!value.isString())
+        return true;
+    JS::RootedString string(cx, value.toString());
+    Text text;
+    if (!to_utf8(cx, string, &text))
+        return false;
+    ret_text->assign(text.chars.get(), text.length);
+    return true;
+}
+
+bool debugger_call(JSContext *cx, JS::HandleObject object, const char *name,
+                   const JS::HandleValueArray &arguments, JS::MutableHandleValue ret_value)
+{
+    return JS_CallFunctionName(cx, object, name, arguments, ret_value);
+}
+
+bool debugger_script_is_wasm(JSContext *cx, JS::HandleObject script, bool *ret_wasm)
+{
+    JS::RootedValue format(cx);
+    *ret_wasm = false;
+    return JS_GetProperty(cx, script, "format", &format) && format.isString() &&
+           JS_StringEqualsAscii(cx, format.toString(), "wasm", ret_wasm);
+}
+
+bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_url)
+{
+    if (!debugger_get_text(e->cx, source, "url", ret_url))
+        return false;
+    /* "wasm:FILE line 1 > WebAssembly.Module:HASH"; a stack has the middle. */
+    if (starts_with(*ret_url, WASM)) {
+        ret_url->erase(0, strlen(WASM));
+        size_t colon = ret_url->rfind(':');
+        if (colon != std::string::npos)
+            ret_url->resize(colon);
+        /* The program itself, which a line of ours compiled. */
+        if (e->kind == ENGINE_SOURCE_WASM && starts_with(*ret_url, (e->path + " ").c_str()))
+            *ret_url = e->path;
+    }
+    return true;
+}
+
+bool debugger_offset_place(engine *e, JS::HandleObject script, uint64_t offset, bool wasm,
+                           uint32_t *ret_line, uint32_t *ret_column, bool *ret_statement_start)
+{
+    JSContext *cx = e->cx;
+    JS::RootedValue argument(cx, JS::NumberValue(static_cast<double>(offset))), value(cx);
+    *ret_line = *ret_column = 0;
+    *ret_statement_start = false;
+    if (!debugger_call(cx, script, "getOffsetMetadata", JS::HandleValueArray(argument), &value) ||
+        !value.isObject()) {
+        JS_ClearPendingException(cx);
+        return false;
+    }
+    JS::RootedObject metadata(cx, &value.toObject());
+    double line = 0, column = 0;
+    if (!debugger_get_number(cx, metadata, "lineNumber", &line) ||
+        !debugger_get_number(cx, metadata, "columnNumber", &column) ||
+        !JS_GetProperty(cx, metadata, "isStepStart", &value)) {
+        JS_ClearPendingException(cx);
+        return false;
+    }
+    *ret_statement_start = value.isTrue();
+    if (!wasm) {
+        *ret_line = static_cast<uint32_t>(line);
+        *ret_column = static_cast<uint32_t>(column) + 1;
+    }
+    return true;
+}
+
+bool debugger_wasm_function(engine *e, std::string *ret_name)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject saved(cx);
+    JS::RootedString string(cx);
+    uint32_t column = 0, index = 0;
+    Text text;
+    ret_name->clear();
+    if (!JS::CaptureCurrentStack(cx, &saved, JS::StackCapture(JS::MaxFrames(1))) || !saved)
+        return false;
+    JS::GetSavedFrameFunctionDisplayName(cx, nullptr, saved, &string);
+    JS::GetSavedFrameColumn(cx, nullptr, saved, &column);
+    if (string && !to_utf8(cx, string, &text))
+        return false;
+    if (text.length > 0)
+        ret_name->assign(text.chars.get(), text.length);
+    else if (compat::is_wasm_frame(column, &index))
+        *ret_name = "wasm-function[" + std::to_string(index) + "]";
+    return true;
+}
+
+bool debugger_frame_place(engine *e, JS::HandleObject frame, FramePlace *ret)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject script(cx), source(cx);
+    double offset = 0;
+    bool statement_start = false;
+    if (!debugger_get_object(cx, frame, "script", &script) || !script ||
+        !debugger_get_number(cx, frame, "offset", &offset) ||
+        !debugger_script_is_wasm(cx, script, &ret->wasm) ||
+        !debugger_get_object(cx, script, "source", &source) || !source ||
+        !debugger_source_url(e, source, &ret->url))
+        return false;
+    ret->offset = static_cast<uint64_t>(offset);
+    /* In a prologue there is no place yet. */
+    debugger_offset_place(e, script, ret->offset, ret->wasm, &ret->line, &ret->column,
+                          &statement_start);
+    return ret->wasm || debugger_get_text(cx, script, "displayName", &ret->function);
+}
+
+uint64_t debugger_id(JSContext *cx, JS::HandleObject object)
+{
+    JS::RootedValue value(cx);
+    if (!JS_GetProperty(cx, object, ID, &value) || !value.isNumber()) {
+        JS_ClearPendingException(cx);
+        return 0;
+    }
+    return static_cast<uint64_t>(value.toNumber());
+}
+
+bool debugger_set_id(JSContext *cx, JS::HandleObject object, uint64_t id)
+{
+    return JS_DefineProperty(cx, object, ID, static_cast<double>(id), 0);
+}
+
+uint64_t debugger_source_id(engine *e, JS::HandleObject source)
+{
+    uint64_t id = debugger_id(e->cx, source);
+    if (id != 0)
+        return id;
+    if (!debugger_set_id(e->cx, source, e->debug->last_source + 1)) {
+        JS_ClearPendingException(e->cx);
+        return 0;
+    }
+    return ++e->debug->last_source;
+}
+
+bool debugger_url_matches(const std::string &url, const char *wanted)
+{
+    size_t length = strlen(wanted);
+    if (url == wanted || fnmatch(wanted, url.c_str(), 0) == 0)
+        return true;
+    return url.size() > length && url[url.size() - length - 1] == '/' &&
+           url.compare(url.size() - length, length, wanted) == 0;
+}
+
+Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
+                             const char *expression, bool audited, JS::MutableHandleValue ret_value)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject target(cx, frame), global(cx);
+    JS::RootedValue argument(cx), value(cx);
+    JSString *code = from_utf8(cx, expression, strlen(expression));
+    if (!code)
+        return Completion::FAILED;
+    argument.setString(code);
+    if (!target) {
+        JS::RootedObject debugger(cx, realm->debugger);
+        JS::RootedValue wrapped(cx);
+        global = realm->global;
+        if (!JS_WrapObject(cx, &global))
+            return Completion::FAILED;
+        wrapped.setObject(*global);
+        if (!debugger_call(cx, debugger, "makeGlobalObjectReference", JS::HandleValueArray(wrapped),
+                           &value) ||
+            !value.isObject())
+            return Completion::FAILED;
+        target = &value.toObject();
+    }
+    {
+        Evaluation evaluation(e, audited);
+        if (!debugger_call(cx, target, frame ? "eval" : "executeInGlobal",
+                           JS::HandleValueArray(argument), &value))
+            return Completion::FAILED;
+    }
+    if (!value.isObject())
+        return Completion::TERMINATED;
+    JS::RootedObject completion(cx, &value.toObject());
+    bool threw = false;
+    if (!JS_HasProperty(cx, completion, "throw", &threw) ||
+        !JS_GetProperty(cx, completion, threw ? "throw" : "return", ret_value))
+        return Completion::FAILED;
+    return threw ? Completion::THREW : Completion::RETURNED;
+}
+
+/* Refs */
+
+uint64_t debugger_add_ref(engine *e, JS::HandleObject object)
+{
+    Debug *debug = e->debug.get();
+    if (debug->refs.length() >= MOST_REFS || !debug->refs.append(object))
+        return 0;
+    return debug->first_ref + debug->refs.length() - 1;
+}
+
+JSObject *debugger_ref(engine *e, uint64_t ref)
+{
+    Debug *debug = e->debug.get();
+    if (ref < debug->first_ref || ref - debug->first_ref >= debug->refs.length())
+        return nullptr;
+    return debug->refs[ref - debug->first_ref];
+}
+
+JSObject *debugger_referent(JSContext *cx, JS::HandleObject object)
+{
+    JS::RootedValue value(cx);
+    if (!debugger_call(cx, object, "unsafeDereference", JS::HandleValueArray::empty(), &value) ||
+        !value.isObject()) {
+        JS_ClearPendingException(cx);
+        return nullptr;
+    }
+    return js::UncheckedUnwrap(&value.toObject());
+}
+
+const engine_debug_ops DEBUG_OPS = {
+    /* instrumentation */
+    audit_watch_realms,
+    audit_realms,
+    audit_set,
+    audit_frame_id,
+    audit_frame_index,
+    audit_positions,
+    /* looking */
+    nullptr,
+    nullptr,
+    nullptr,
+    audit_arguments,
+    audit_variable,
+    audit_hit_value,
+    /* acting */
+    nullptr,
+    nullptr,
+    audit_condition,
+    /* sources and memory */
+    nullptr,
+    nullptr,
+    nullptr,
+    debugger_resume,
+};
+
+} // namespace mozjs
