@@ -1,0 +1,420 @@
+"""Auditors: the rules A1 to A15 of docs/AUDITORS.md, each by its name, on the real engine and from outside."""
+
+import glob
+import os
+import re
+import time
+
+from api import ApiError
+from debugging import debugging
+from harness import check, equal, thread_cpu_ns, wait_until
+
+# Calls work(n) on each message {n}; f calls g.
+CALLS = """
+function g(x) { return x * 2; }
+function f(x) { const y = g(x); return y + 1; }
+function boom(x) { throw new Error('boom ' + x); }
+function safe(x) { try { boom(x); } catch (e) { return 'caught'; } finally { x++; } }
+globalThis.onmessage = (e) => { const fn = globalThis[e.data.call]; fn(e.data.n); console.log('done ' + e.data.n); };
+"""
+HOT = "globalThis.n = 0; function tick() { globalThis.n++; } for (;;) tick();"
+
+
+def say(t, vm, call, n=1, times=1):
+    """Has the VM call a function, and waits until it has."""
+    for i in range(times):
+        t.ctl("send", vm, f'{{"call": "{call}", "n": {n + i}}}')
+    wait_until(lambda: f"done {n + times - 1}\n" in t.logs(vm), f"{vm} has called {call}")
+
+
+def names(c):
+    return sorted(c.debuggers())
+
+
+def short(c, debugger):
+    return [c.short(h) for h in c.kept(debugger)]
+
+
+
+
+def test_a1_the_engine_names_no_debugger_and_the_worker_no_client(t):
+    words = {"worker/engines/*.cc": r"\b(client|debugger_id|hook_id|struct hook)\b",
+             "worker/*.c": r"\bclient(_id|s)?\b"}
+    for pattern, word in words.items():
+        files = [p for p in glob.glob(os.path.join(t.source, pattern)) if not p.endswith("fake.c")]
+        check(files, f"no files for {pattern}")
+        for path in files:
+            with open(path, encoding="utf-8") as f:
+                code = re.sub(r"/\*.*?\*/|//[^\n]*|\"[^\"\n]*\"", "", f.read(), flags=re.S)
+            found = re.search(word, code)
+            check(not found, f"{path} says {found and found.group(0)}")
+
+
+def test_a2_one_auditor_serves_all_who_are_interested(t):
+    t.spawn("app", CALLS)
+    c = debugging(t)
+    equal(c.auditors(), [])
+    c.open("one"), c.open("two")
+    first = c.add("enter-frame", "app", "one")
+    second = c.add("enter-frame", "app", "two")
+    equal(c.auditors("app"), [("realm", 1, "enter-frame", ["one", "two"])])
+    say(t, "app", "f")
+    equal(short(c, "one"), short(c, "two"))
+    c.remove(*first)
+    equal(c.auditors("app"), [("realm", 1, "enter-frame", ["two"])])
+    before = len(c.kept("two"))
+    say(t, "app", "f", 2)
+    check(len(c.kept("two")) > before, "the one that is left still sees")
+    c.remove(*second)
+    equal(c.auditors(), [])
+    c.close()
+
+
+def test_a2_full_speed_returns_with_the_last_hook(t):
+    t.spawn("hot", "let n = 0; function tick() { n++; } for (let s = performance.now();;) {"
+                   " for (let i = 0; i < 100000; i++) tick();"
+                   " const now = performance.now();"
+                   " if (now - s > 100) { console.log(Math.round(n / (now - s))); n = 0; s = now; } }",
+            ready=False)
+    t.wait_for("hot", "active")
+
+    def rate():
+        """The best of three tenths of a second: what it can do."""
+        start = len(t.logs("hot").split())
+        wait_until(lambda: len(t.logs("hot").split()) >= start + 4, "it counts")
+        return max(map(int, t.logs("hot").split()[start + 1:]))
+
+    c = debugging(t)
+    free = rate()
+    c.open("one"), c.open("two")
+    first = c.add("enter-frame", "hot", "one", budget=c.api.HookBudget(per_second=0, total=10**12),
+                  filter=c.api.HookFilter(function="nobody"))
+    second = c.add("enter-frame", "hot", "two", filter=c.api.HookFilter(function="nobody"))
+    watched = rate()
+    c.remove(*first)
+    still = rate()
+    c.remove(*second)
+    after = rate()
+    check(watched < free / 3, f"an auditor of frames costs: {free} {watched}")
+    check(still < free / 3, f"so does one that is left: {free} {still}")
+    check(after > free / 2, f"and none costs nothing: {free} {after}")
+    c.close()
+
+
+def test_a3_hooks_are_told_in_order_and_filtered_where_they_are(t):
+    t.spawn("app", CALLS)
+    c = debugging(t)
+    for name in ("late", "early"):
+        c.open(name)
+    c.add("enter-frame", "app", "early", filter=c.api.HookFilter(function="[fg]"))
+    c.add("enter-frame", "app", "late", filter=c.api.HookFilter(function="g", condition="x > 2", skip=1, count=2))
+    say(t, "app", "f", 1, times=6)
+    equal(short(c, "early"), ["enter-frame f:3", "enter-frame g:2"] * 6)
+    late = c.kept("late")
+    equal([c.short(h) for h in late], ["enter-frame g:2"] * 2)
+    # x > 2 from the third call on; the first of those is skipped.
+    equal([h.vm_seq for h in c.kept("early") if h.location.function == "g"][3:5],
+          [h.vm_seq - 1 for h in late])
+    spent = c.hooks(debugger="late")
+    check(all(h.spent for h in spent.values()), "its count is used up")
+    c.close()
+
+
+def test_a3_a_budget_is_kept_in_the_worker(t):
+    t.spawn("hot", HOT, ready=False)
+    t.wait_for("hot", "active")
+    c = debugging(t)
+    c.open("probe")
+    c.add("enter-frame", "hot", "probe", budget=c.api.HookBudget(per_second=100))
+    start = time.monotonic()
+    c.until("probe", 250)
+    took = time.monotonic() - start
+    check(took > 1.0, f"250 hits at 100 a second took {took:.2f} s")
+    hook = list(c.hooks(debugger="probe").values())[0]
+    check(hook.hits >= 250, hook)
+    c.remove(debugger="probe")
+    c.close()
+
+
+def test_a4_no_hooks_no_auditors_anywhere(t):
+    t.spawn("app", CALLS)
+    c = debugging(t)
+    c.open("d")
+    kinds = ["new-global", "enter-frame", "debugger-statement", "exception-unwind", "new-script",
+             "new-promise", "promise-settled", "pop", "step"]
+    hooks = c.add(kinds, "app", "d", filter=c.api.HookFilter(function="nobody"))
+    equal(len(hooks), len(kinds))
+    equal({(r, k) for r, _, k, _ in c.auditors("app")},
+          {("runtime" if k == "new-global" else "realm", k) for k in kinds})
+    equal(t.vm("app")["hooks"], len(kinds))
+    for n in range(len(hooks)):
+        c.remove(hooks[n])
+        equal({k for _, _, k, _ in c.auditors("app")}, set(kinds[n + 1:]))
+    equal(c.auditors(), [])
+    equal(t.vm("app")["hooks"], 0)
+    c.close()
+
+
+def test_a7_a_weak_hook_keeps_nobody(t):
+    t.spawn("app", CALLS)
+    c = debugging(t)
+    c.open("weak"), c.open("strong")
+    c.add("new-global", "app", "weak", weak=True)
+    c.add("new-global", "app", "strong")
+    equal(names(c), ["strong", "weak"])
+    equal([s for *_, s in c.auditors("app")], [["weak", "strong"]])
+    c.close()
+    c = debugging(t)
+    wait_until(lambda: names(c) == ["strong"], "the weak one is gone with its client")
+    equal([s for *_, s in c.auditors("app")], [["strong"]])
+    c.remove(debugger="strong")
+    wait_until(lambda: names(c) == [], "so is the strong one with its hook")
+    equal(c.auditors(), [])
+    c.close()
+
+
+def test_a8_a_hook_that_is_set_is_honoured_until_it_is_cleared(t):
+    t.spawn("app", CALLS)
+    c = debugging(t)
+    fields = {f.name for f in c.api.AddHooks.DESCRIPTOR.fields} | {f.name for f in c.api.Hook.DESCRIPTOR.fields}
+    check(not [f for f in fields if "enable" in f or "disable" in f], fields)
+    c.open("d")
+    hook = c.add("debugger-statement", "app", "d")
+    t.ctl("call", "app", "eval", '["debugger; 1"]', code=None)
+    t.spawn("says", "debugger;")
+    c.remove(*hook)
+    equal(c.auditors("app"), [])
+    c.close()
+
+
+def test_a9_a_hook_pauses_only_if_somebody_can_answer(t):
+    t.spawn("app", CALLS)
+    holder, c = debugging(t), debugging(t)
+    holder.open("holder"), c.open("other")
+    holder.request(stop_world=holder.api.StopWorld(world="default", debugger="holder", deadline_us=20_000_000))
+    bp = c.breakpoint("app", "app.js", 2, debugger="other", suspend="world")
+    t.ctl("send", "app", '{"call": "f", "n": 1}')
+    # The holder runs the VM alone: the breakpoint is hit, and its debugger has no lease.
+    holder.go_on("app", only=True)
+    wait_until(lambda: "done 1" in t.logs("app"), "the VM runs on")
+    hits = c.until("other", 1)
+    equal([(h.hook, h.paused) for h in hits], [(bp, "not-controller")])
+    holder.resume()
+    # Now the lease is free: it pauses.
+    t.ctl("send", "app", '{"call": "f", "n": 2}')
+    c.until_paused("app", "breakpoint")
+    equal(c.world().controller.debugger, "other")
+    # Its client goes: nobody is left stranded.
+    c.sock.shutdown(2)
+    c.close()
+    wait_until(lambda: "done 2" in t.logs("app"), "the VM goes on without its controller")
+    equal(holder.mode(), "run-all")
+    # Nobody has it open: what it would pause is only recorded.
+    t.ctl("send", "app", '{"call": "f", "n": 3}')
+    wait_until(lambda: "done 3" in t.logs("app"), "the VM is not paused for nobody")
+    wait_until(lambda: holder.kept("other")[-1].paused == "not-controller", "the hit is recorded")
+    holder.remove(debugger="other")
+    holder.close()
+
+
+def test_a10_a_hook_suspends_nothing_its_vm_or_its_world(t):
+    t.spawn("app", CALLS)
+    t.spawn("other", "let n = 0; setInterval(() => console.log(++n), 5)")
+    c = debugging(t)
+    c.open("d")
+    counts = lambda: len(t.logs("other").split())
+    for suspend in ("none", "vm", "world"):
+        hook = c.breakpoint("app", "app.js", 2, debugger="d", suspend=suspend)
+        n = {"none": 1, "vm": 2, "world": 3}[suspend]
+        t.ctl("send", "app", f'{{"call": "f", "n": {n}}}')
+        if suspend == "none":
+            wait_until(lambda: "done 1" in t.logs("app"), "it does not pause")
+            equal([h.paused for h in c.until("d", 1)], [""])
+        else:
+            wait_until(lambda: c.pause("app").reason == "breakpoint", "it pauses")
+            equal(c.frames("app")[0].function, "g")
+            equal(c.mode(), "stopped" if suspend == "world" else "run-all")
+            before = counts()
+            if suspend == "vm":
+                wait_until(lambda: counts() > before + 3, "others run on")
+                equal([h["debugger"] for h in t.vm("app")["holds"]], ["d"])
+            else:
+                equal(c.world().target, t.vm("app")["id"])
+                time.sleep(0.05)
+                equal(counts(), before)
+            check(f"done {n}" not in t.logs("app"), "it stands")
+            c.go_on("app")
+            wait_until(lambda: f"done {n}" in t.logs("app"), "it goes on")
+            equal(t.vm("app")["holds"], [])
+        c.remove(hook)
+    equal(c.mode(), "run-all")
+    c.close()
+
+
+def test_a11_hooks_come_to_a_running_vm_at_a_safe_point(t):
+    t.spawn("hot", HOT, ready=False)
+    t.wait_for("hot", "active")
+    c = debugging(t)
+    c.open("d")
+    c.add("enter-frame", "hot", "d", filter=c.api.HookFilter(function="tick", count=3))
+    equal([h.location.function for h in c.until("d", 3)], ["tick"] * 3)
+    wait_until(lambda: c.auditors("hot") == [], "its count is used up, and so it is off")
+    c.close()
+
+
+def test_a11_many_vms_take_a_hook_or_none(t):
+    for n in range(4):
+        t.spawn(f"app-{n}", CALLS)
+    t.spawn("plain", CALLS)
+    c = debugging(t)
+    c.open("d")
+    hooks = c.add("enter-frame", None, "d", selector="app-*", filter=c.api.HookFilter(function="f"))
+    equal(len(hooks), 1)
+    equal({vm["name"] for vm in t.list() if vm["hooks"]}, {f"app-{n}" for n in range(4)})
+    for n in range(4):
+        say(t, f"app-{n}", "f")
+    equal(sorted(h.vm_name for h in c.until("d", 4)), [f"app-{n}" for n in range(4)])
+    # One that cannot: a condition that does not compile.
+    try:
+        c.add("enter-frame", None, "d", selector="app-*", filter=c.api.HookFilter(condition="x ==="))
+        check(False, "a condition that is no expression was taken")
+    except ApiError as e:
+        check("condition" in str(e), e)
+    equal(list(c.hooks(debugger="d")), hooks)
+    c.remove(*hooks)
+    equal(c.auditors(), [])
+    c.close()
+
+
+def test_a11_a_selector_covers_later_vms_before_their_first_script(t):
+    c = debugging(t)
+    c.open("d")
+    c.add(["new-script", "enter-frame"], None, "d", selector="late-*")
+    t.spawn("late-1", "function first() {} first();")
+    t.spawn("early", "1")
+    seen = [c.short(h) for h in c.until("d", 3)]
+    check(seen[0].startswith("new-script"), seen)
+    check("enter-frame first:1" in seen, seen)
+    equal({h.vm_name for h in c.kept("d")}, {"late-1"})
+    equal({vm["name"]: vm["hooks"] for vm in t.list()}, {"late-1": 2, "early": 0})
+    # Alive until cleared, whatever becomes of its VMs.
+    t.ctl("kill", "late-1")
+    c.close()
+    c = debugging(t)
+    equal(names(c), ["d"])
+    t.spawn("late-2", "function second() {} second();")
+    wait_until(lambda: any(h.vm_name == "late-2" for h in c.kept("d")), "the next is covered, too")
+    c.remove(debugger="d")
+    wait_until(lambda: names(c) == [], "cleared, it is gone")
+    c.close()
+
+
+def test_a12_what_a_debugger_evaluates_is_not_audited_unless_it_asks(t):
+    t.spawn("app", CALLS)
+    c = debugging(t)
+    c.open("d")
+    c.add(["enter-frame", "pop", "new-script", "exception-unwind"], "app", "d")
+    c.stop()
+    equal(c.evaluate("app", "f(20)").value.preview, "41")
+    check(c.evaluate("app", "boom(1)").threw, "it throws")
+    equal(c.kept("d"), [])
+    equal(c.evaluate("app", "f(20)", audited=True).value.preview, "41")
+    check("enter-frame g:2" in short(c, "d"), short(c, "d"))
+    c.resume()
+    c.remove(debugger="d")
+    c.close()
+
+
+def test_a13_observing_keeps_nothing_alive(t):
+    t.spawn("app", """
+let gone = 0;
+const registry = new FinalizationRegistry(() => gone++);
+function make() { const o = {big: new Array(1000)}; registry.register(o); return o; }
+globalThis.count = () => gone;
+globalThis.work = () => { for (let i = 0; i < 100; i++) make(); return 'worked'; };
+""")
+    c = debugging(t)
+    c.open("d")
+    c.add("pop", "app", "d", filter=c.api.HookFilter(function="make"),
+          capture=c.api.HookCapture(value=True, stack_depth=3, expressions=["o"]))
+    t.ctl("call", "app", "work")
+    hits = c.until("d", 100)
+    check(all(h.value.ref == 0 for h in hits), "hits have no handles")
+    check("big" in hits[0].value.preview, hits[0])
+    t.ctl("world", "gc")
+    wait_until(lambda: int(t.ctl("call", "app", "count").out) >= 99, "what was seen is collected")
+    # Handles live for one stop.
+    c.stop()
+    scope = c.evaluate("app", "({a: 1})").value
+    check(scope.ref != 0, scope)
+    equal(c.children("app", scope.ref)["a"].value.preview, "1")
+    c.resume()
+    c.stop()
+    try:
+        c.children("app", scope.ref)
+        check(False, "a handle outlived its stop")
+    except ApiError as e:
+        equal(c.api.ErrorCode.Name(e.code), "ERROR_NOT_FOUND")
+    c.resume()
+    c.remove(debugger="d")
+    c.close()
+
+
+def test_a14_hits_nest_as_frames_do_and_are_in_order(t):
+    t.spawn("app", """
+function* gen() { yield 1; yield 2; }
+async function wait() { await null; return 3; }
+function boom() { throw new Error('x'); }
+function catches() { try { boom(); } catch { return 1; } }
+globalThis.work = async () => { for (const x of gen()) catches(); return await wait(); };
+""")
+    c = debugging(t)
+    c.open("d")
+    c.add(["enter-frame", "pop"], "app", "d")
+    t.ctl("call", "app", "work")
+    hits = c.kept("d")
+    equal([h.seq for h in hits], list(range(1, len(hits) + 1)))
+    equal([h.vm_seq for h in hits], sorted(h.vm_seq for h in hits))
+    stack = []
+    for h in hits:
+        if c.kind_name(h.kind) == "enter-frame":
+            stack.append(h.frame_id)
+        else:
+            equal(stack.pop() if stack else None, h.frame_id, c.short(h))
+    equal(stack, [])
+    told = [c.short(h) for h in hits]
+    # A generator's frame is entered and left three times, and is one frame.
+    equal(len({h.frame_id for h in hits if h.location.function == "gen"}), 1)
+    equal([x.split()[0] for x in told if " gen:" in x],
+          ["enter-frame", "pop:yield"] * 2 + ["enter-frame", "pop:return"])
+    check("pop:throw boom:4" in told, told)
+    check(any(x.startswith("pop:await wait") for x in told), told)
+    c.remove(debugger="d")
+    c.close()
+
+
+def test_a15_a_pause_is_answered_by_continue_return_throw_or_terminate(t):
+    t.spawn("app", """
+function price(x) { debugger; return x * 2; }
+globalThis.ask = (x) => price(x);
+globalThis.tries = (x) => { try { return price(x); } catch (e) { return 'caught ' + e; } };
+""")
+    c = debugging(t)
+    c.open("d")
+    c.add("debugger-statement", "app", "d", suspend="world")
+    for answer, expression, expected in (("continue", None, "42"), ("return", "x + 1", "22"),
+                                         ("throw", "'no ' + x", '"caught no 21"'), ("continue", None, "42")):
+        call = t.start("call", "app", "tries" if answer == "throw" else "ask", "21")
+        c.until_paused("app", "debugger-statement")
+        equal(c.frames("app")[0].function, "price")
+        c.go_on("app", answer, expression)
+        out, err = call.communicate(timeout=30)
+        equal((out.strip(), call.returncode), (expected, 0), err)
+    call = t.start("call", "app", "tries", "21")
+    c.until_paused("app", "debugger-statement")
+    c.go_on("app", "terminate")
+    out, err = call.communicate(timeout=30)
+    check(call.returncode == 1 and "terminat" in err, (out, err))
+    c.remove(debugger="d")
+    equal(t.ctl("call", "app", "ask", "1").out.strip(), "2")
+    c.close()
