@@ -1,12 +1,13 @@
 # Never in the test run: `make bench` builds BENCHES and runs them, then the scripts, one after the
 # other.
 BENCHES += %D%/gate_cost %D%/stop_latency %D%/freeze
-BENCH_PY = %D%/octane.py
-bench: all $(BENCHES)
+BENCH_PARTS = %D%/native_breakpoint
+BENCH_PY = %D%/octane.py %D%/audit_cost.py
+bench: all $(BENCHES) $(BENCH_PARTS)
 	@for b in $(BENCHES); do echo "== $$b"; ./$$b || exit 1; done
 	@for b in $(BENCH_PY); do echo "== $$b"; $(PYTHON3) -B $(srcdir)/$$b --build . || exit 1; done
-EXTRA_PROGRAMS += $(BENCHES)
-CLEANFILES += $(BENCHES)
+EXTRA_PROGRAMS += $(BENCHES) $(BENCH_PARTS)
+CLEANFILES += $(BENCHES) $(BENCH_PARTS)
 EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_PY)
 
 %C%_gate_cost_SOURCES = %D%/gate_cost.c %D%/measure.c %D%/measure.h
@@ -19,3 +20,8 @@ EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_PY)
 
 %C%_freeze_SOURCES = %D%/freeze.c
 %C%_freeze_LDADD = $(DAEMON_LIBS)
+
+# The engine alone, for audit_cost.py.
+%C%_native_breakpoint_SOURCES = %D%/native_breakpoint.cc
+%C%_native_breakpoint_CPPFLAGS = $(AM_CPPFLAGS) $(MOZJS_CFLAGS)
+%C%_native_breakpoint_LDADD = $(MOZJS_LIBS)
