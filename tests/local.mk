@@ -81,7 +81,7 @@ $(%C%_unit_test_worker_look_OBJECTS): | $(PROTO_GENERATED_H)
 $(%C%_unit_test_worker_wasi_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Plays the daemon for the worker program, with the engine that does what a test wants.
-%C%_component_worker_driver_SOURCES = %D%/component/worker_driver.c
+%C%_component_worker_driver_SOURCES = %D%/component/worker_driver.c %D%/support/story.h
 %C%_component_worker_driver_LDADD = $(WORKER_LIBS)
 EXTRA_%C%_component_worker_driver_DEPENDENCIES = \
 	stillpoint-worker-fake$(EXEEXT) stillpoint-worker-mozjs$(EXEEXT)
