@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	%D%/unit/test_map \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
+	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
 	%D%/unit/test_worker_look \
@@ -59,6 +60,12 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 # The worker's own parts.
 WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
+%C%_unit_test_worker_auditor_SOURCES = %D%/unit/test_worker_auditor.c %D%/support/story.h \
+	%D%/support/unit.h
+%C%_unit_test_worker_auditor_CFLAGS = $(AM_CFLAGS) -pthread
+%C%_unit_test_worker_auditor_LDADD = $(WORKER_TEST_LIBS)
+$(%C%_unit_test_worker_auditor_OBJECTS): | $(PROTO_GENERATED_H)
+
 %C%_unit_test_worker_condition_SOURCES = %D%/unit/test_worker_condition.c %D%/support/unit.h
 %C%_unit_test_worker_condition_LDADD = $(WORKER_TEST_LIBS)
 
@@ -81,7 +88,7 @@ $(%C%_unit_test_worker_look_OBJECTS): | $(PROTO_GENERATED_H)
 $(%C%_unit_test_worker_wasi_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Plays the daemon for the worker program, with the engine that does what a test wants.
-%C%_component_worker_driver_SOURCES = %D%/component/worker_driver.c
+%C%_component_worker_driver_SOURCES = %D%/component/worker_driver.c %D%/support/story.h
 %C%_component_worker_driver_LDADD = $(WORKER_LIBS)
 EXTRA_%C%_component_worker_driver_DEPENDENCIES = \
 	stillpoint-worker-fake$(EXEEXT) stillpoint-worker-mozjs$(EXEEXT)

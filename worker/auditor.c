@@ -141,11 +141,16 @@ static void say_bound(struct auditors *a, struct hook *h)
     _cleanup_free_ struct bound *b = malloc(sizeof *b);
     if (!b)
         safepoint_orphaned();
-    b->n = 0;
-    for (const struct auditor *x = a->table.served; x && b->n < LIMIT_BOUND_PLACES;
+    const struct auditor *at[LIMIT_BOUND_PLACES];
+    size_t n = 0;
+    for (const struct auditor *x = a->table.served; x && n < LIMIT_BOUND_PLACES;
          x = x->served_after)
         if (x->key.kind == ENGINE_AUDIT_BREAKPOINT && audit_table_has_hook(x, h))
-            add_bound(b, x);
+            at[n++] = x;
+    /* The newest come first there. */
+    b->n = 0;
+    while (n > 0)
+        add_bound(b, at[--n]);
     Stillpoint__Worker__BreakpointBound m = STILLPOINT__WORKER__BREAKPOINT_BOUND__INIT;
     m.has_hook = m.has_pending = true;
     m.hook = h->id;

@@ -32,6 +32,7 @@
 #include "proto/worker.pb-c.h"
 #include "shared-mem/futex.h"
 #include "shared-mem/stop.h"
+#include "tests/support/story.h"
 #include "worker/inspect.h"
 #include "worker/seccomp_table.h"
 
@@ -154,6 +155,7 @@ struct vm {
     size_t n_answered;
     struct worker_fact answer; /* the last of them */
     uint32_t cgroup_error;
+    struct story story; /* what was said of auditors */
 };
 
 static void zygote_start(struct zygote *z, const char *mode)
@@ -314,8 +316,12 @@ static void take_fact(struct vm *v, const Fact *f, int fd)
         break;
     case STILLPOINT__WORKER__FACT__BODY_INSPECTED:
         break; /* see through_the_door() */
-    default:
+    case STILLPOINT__WORKER__FACT__BODY__NOT_SET:
         CHECK(!"a known fact");
+        break;
+    default:
+        story_add(&v->story, f);
+        CHECK(!v->story.gap);
     }
 }
 
@@ -1538,6 +1544,715 @@ static void case_births(struct zygote *z, struct stop_world *w)
     print_times("spawn to Born", ns, BIRTHS);
 }
 
+/* ---- auditors */
+
+static void command(struct vm *v, Command *c)
+{
+    vm_send(v, c, -1);
+}
+
+static const struct worker_inspected *asked(struct vm *v, Stillpoint__Worker__Inspect *m,
+                                            unsigned kind)
+{
+    size_t before = v->n_answered;
+    m->has_request = m->has_kind = true;
+    m->request = 77;
+    m->kind = kind;
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_INSPECT;
+    c.inspect = m;
+    command(v, &c);
+    UNTIL(v, v->n_answered > before);
+    CHECK(v->n_answered == before + 1 && v->answered[before] == 77);
+    v->n_answered = 0;
+    return &v->answer.inspected;
+}
+
+static Stillpoint__Worker__Hook a_hook(uint64_t id, unsigned kind)
+{
+    Stillpoint__Worker__Hook h = STILLPOINT__WORKER__HOOK__INIT;
+    h.has_hook = h.has_kind = h.has_suspend = h.has_granularity = h.has_value = true;
+    h.hook = id;
+    h.kind = kind;
+    h.suspend = 1;
+    h.granularity = 1;
+    h.value = true;
+    h.has_per_second = h.has_count = h.has_skip = h.has_frame = h.has_one_frame = true;
+    h.has_realm = h.has_line_from = h.has_line_to = h.has_stack_depth = h.has_arguments = true;
+    return h;
+}
+
+static Stillpoint__Worker__Place a_place(const char *url, unsigned line)
+{
+    Stillpoint__Worker__Place p = STILLPOINT__WORKER__PLACE__INIT;
+    p.url = text_of(url);
+    p.has_line = true;
+    p.line = line;
+    return p;
+}
+
+/* The error, or NULL; a VM that runs has to be stopped. */
+static const char *set_hooks(struct vm *v, Stillpoint__Worker__Hook *add, size_t n_add,
+                             uint64_t *remove, size_t n_remove)
+{
+    Stillpoint__Worker__Hook *rows[300];
+    for (size_t i = 0; i < n_add; i++)
+        rows[i] = &add[i];
+    Stillpoint__Worker__SetHooks m = STILLPOINT__WORKER__SET_HOOKS__INIT;
+    m.add = rows;
+    m.n_add = n_add;
+    m.remove = remove;
+    m.n_remove = n_remove;
+    Stillpoint__Worker__Inspect i = STILLPOINT__WORKER__INSPECT__INIT;
+    i.set_hooks = &m;
+    return asked(v, &i, INSPECT_SET_HOOKS)->error;
+}
+
+static const char *arm_step(struct vm *v, uint64_t number, unsigned how, const char *url,
+                            unsigned line)
+{
+    Stillpoint__Worker__Step m = STILLPOINT__WORKER__STEP__INIT;
+    Stillpoint__Worker__Place at = a_place(url, line);
+    m.has_step = m.has_how = true;
+    m.step = number;
+    m.how = how;
+    m.at = url ? &at : NULL;
+    Stillpoint__Worker__Inspect i = STILLPOINT__WORKER__INSPECT__INIT;
+    i.step = &m;
+    return asked(v, &i, INSPECT_STEP)->error;
+}
+
+static void answer_pause(struct vm *v, uint64_t pause, unsigned answer, const char *expression)
+{
+    Stillpoint__Worker__AnswerPause m = STILLPOINT__WORKER__ANSWER_PAUSE__INIT;
+    m.has_pause = m.has_answer = true;
+    m.pause = pause;
+    m.answer = answer;
+    m.expression = text_of(expression);
+    Command c = STILLPOINT__WORKER__COMMAND__INIT;
+    c.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_PAUSE;
+    c.answer_pause = &m;
+    command(v, &c);
+    stop_answer(&v->gate, pause);
+}
+
+/* Spawns one that can be given hooks before its program. */
+static void vm_with_hooks(struct vm *v, struct zygote *z, struct stop_world *w,
+                          Stillpoint__Worker__Hook *hooks, size_t n, const char *text)
+{
+    vm_spawn(v, z, w, false);
+    UNTIL(v, v->born);
+    CHECK(!set_hooks(v, hooks, n, NULL, 0));
+    vm_load(v, "test.txt", 0, text, strlen(text));
+    UNTIL(v, v->loaded);
+    CHECK(v->last_detail[0] == '\0');
+    stop_admit(&v->gate);
+}
+
+static void expect_text(const char *got, const char *expected)
+{
+    if (strcmp(got, expected) == 0)
+        return;
+    printf("not ok - %s\n# got:\n%s# and not:\n%s", running_case, got, expected);
+    exit(1);
+}
+
+static void expect_story(struct vm *v, const char *expected)
+{
+    expect_text(v->story.text, expected);
+    story_clear(&v->story);
+}
+
+/* Waits until it pauses for this time, and says what came before. */
+static void expect_pause(struct vm *v, uint64_t pause, const char *expected)
+{
+    char wanted[32];
+    snprintf(wanted, sizeof wanted, "paused %llu ", (unsigned long long)pause);
+    UNTIL(v, strstr(v->story.text, wanted) && strchr(strstr(v->story.text, wanted), '\n'));
+    CHECK(stop_is_paused(&v->gate) && stop_state(&v->gate) == SHM_PARKED);
+    expect_story(v, expected);
+}
+
+static void expect_end(struct vm *v, const char *story, const char *console)
+{
+    UNTIL(v, v->exiting);
+    expect_story(v, story);
+    expect_text(v->console, console);
+    CHECK(v->exit_code == 0);
+    vm_reap(v);
+}
+
+static void case_audit_all_kinds(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook hooks[9];
+    for (unsigned i = 0; i < 9; i++)
+        hooks[i] = a_hook(i + 1, i + 1); /* all but breakpoints */
+    vm_with_hooks(&v, z, w, hooks, 9,
+                  "function f\nlet x 1\nthrow 5\nend\ntry f\nrealm\ndebugger\n"
+                  "promise\nsettle 7\nobserved\n");
+    expect_end(&v,
+               "audited runtime 0 global [1]\n"
+               "audited realm 1 enter [2]\naudited realm 1 debugger [3]\n"
+               "audited realm 1 unwind [4]\naudited realm 1 script [5]\n"
+               "audited realm 1 promise [6]\naudited realm 1 settled [7]\n"
+               "audited realm 1 pop [8]\naudited realm 1 step [9]\n"
+               "hit 5 script 1\n"
+               "hit 2 enter 1\nhit 9 step 5\n"
+               "hit 2 enter 2 f\nhit 9 step 2 f\nhit 9 step 3 f\n"
+               "hit 4 unwind 3 f (throw) =5\nhit 8 pop 3 f (throw) =5\n"
+               "hit 9 step 6\n"
+               "audited realm 2 enter [2]\naudited realm 2 debugger [3]\n"
+               "audited realm 2 unwind [4]\naudited realm 2 script [5]\n"
+               "audited realm 2 promise [6]\naudited realm 2 settled [7]\n"
+               "audited realm 2 pop [8]\naudited realm 2 step [9]\n"
+               "hit 1 global 6\n"
+               "hit 9 step 7\nhit 3 debugger 7\nhit 9 step 8\nhit 6 promise 8\n"
+               "hit 9 step 9\nhit 7 settled 9 (fulfilled) =7\nhit 9 step 10\n"
+               "hit 8 pop 11 (return) =undefined\n",
+               "caught 5\nobserved 15 and realms resumed 0\n");
+}
+
+static void case_audit_remove(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook hooks[] = {a_hook(1, 2), a_hook(2, 2), a_hook(3, 8)};
+    vm_run(&v, z, w, false,
+           "function f\nprint in f\nend\nsleep 100\ncall f\nobserved\nsleep 100\ncall f\n"
+           "sleep 100\ncall f\nobserved\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    stop_all(w);
+    CHECK(!set_hooks(&v, hooks, 3, NULL, 0));
+    stop_open(w);
+    UNTIL(&v, strstr(v.console, "observed"));
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    expect_story(&v, "audited realm 1 enter [1 2]\n"
+                     "audited realm 1 pop [3]\n"
+                     "hit 1 enter 2 f\nhit 2 enter 2 f\nhit 3 pop 3 f (return) =undefined\n");
+    uint64_t first[] = {1}, others[] = {2, 3, 99};
+    stop_all(w);
+    CHECK(!set_hooks(&v, NULL, 0, first, 1));
+    stop_open(w);
+    UNTIL(&v, strstr(v.story.text, "pop") && stop_state(&v.gate) == SHM_BLOCKED);
+    expect_story(&v, "audited realm 1 enter [2]\n"
+                     "hit 2 enter 2 f\nhit 3 pop 3 f (return) =undefined\n");
+    stop_all(w);
+    CHECK(!set_hooks(&v, NULL, 0, others, 3));
+    stop_open(w);
+    expect_end(&v, "audited realm 1 enter []\naudited realm 1 pop []\n",
+               "in f\nobserved 1 and realms resumed 0\nin f\nin f\nobserved 0 resumed 0\n");
+}
+
+static void case_audit_filter(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook hooks[8];
+    for (unsigned i = 0; i < 8; i++) {
+        hooks[i] = a_hook(i + 1, 9);
+        hooks[i].function = text_of("f*");
+    }
+    hooks[0].url = text_of("*other*");
+    hooks[1].line_from = 3;
+    hooks[1].line_to = 3;
+    hooks[2].condition = text_of("i === 2");
+    hooks[3].condition = text_of("i < 2"); /* the engine's: it is in the caller */
+    hooks[4].condition = text_of("throw up");
+    hooks[4].skip = 4;
+    hooks[4].has_count = true;
+    hooks[4].count = 1;
+    hooks[5].skip = 5;
+    hooks[6].function = text_of("[!f]*");
+    hooks[7].granularity = 2;
+    hooks[7].line_to = 2;
+    hooks[7].count = 3;
+    vm_with_hooks(&v, z, w, hooks, 8,
+                  "function first\nlet a 1\nlet b 2\nend\nfunction g\nend\n"
+                  "repeat 3 first\nobserved\n");
+    expect_end(&v,
+               "audited realm 1 step [1 2 3 4 5 6 7 8]\n"
+               "hit 4 step 2 first\nhit 8 step 2 first\nhit 8 step 2 first\n"
+               "hit 2 step 3 first\nhit 4 step 3 first\n"
+               "hit 3 step 2 first\nhit 8 step 2 first\nended 8 2\n"
+               "audited realm 1 step [1 2 3 4 5 6 7]\n"
+               "hit 2 step 3 first\nhit 3 step 3 first\n"
+               "hit 5 step 2 first !up\nended 5 2\naudited realm 1 step [1 2 3 4 6 7]\n"
+               "hit 2 step 3 first\nhit 6 step 3 first\n",
+               "observed 2 and realms resumed 0\n");
+
+    /* A count that is reached takes the instrumentation off in the same safe point. */
+    Stillpoint__Worker__Hook once = a_hook(1, 2);
+    once.count = 2;
+    vm_with_hooks(&v, z, w, &once, 1, "observed\ncall f\nobserved\nfunction f\nobserved\nend\n");
+    expect_end(&v,
+               "audited realm 1 enter [1]\nhit 1 enter 1\nhit 1 enter 5 f\nended 1 2\n"
+               "audited realm 1 enter []\n",
+               "observed 1 and realms resumed 0\nobserved 0 resumed 0\nobserved 0 resumed 0\n");
+}
+
+static void case_audit_capture(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 8), a_hook(2, 9)};
+    char *expressions[] = {text_of("x"), text_of("i"), text_of("nobody"), text_of("x < 3")};
+    Stillpoint__Worker__Place at = a_place("test.txt", 3);
+    h[0].function = text_of("f");
+    h[0].stack_depth = 5;
+    h[0].arguments = true;
+    h[0].n_expressions = 4;
+    h[0].expressions = expressions;
+    h[1].kind = 10;
+    h[1].at = &at;
+    h[1].suspend = 3;
+    h[1].log = text_of("x is {x}, {nobody}; {y} {} { {'}'} {x < 3}");
+    vm_with_hooks(&v, z, w, h, 2, "function f\nlet x 2\nlet y text\nreturn 9\nend\nrepeat 1 f\n");
+    expect_end(&v,
+               "audited realm 1 pop [1]\nbound 2 pending\n"
+               "audited script 1 break [2]\nbound 2 test.txt:3\n"
+               "hit 2 break 3 f \"x is 2, ReferenceError: nobody is not defined; "
+               "ReferenceError: y is not defined {} { ReferenceError: '}' is not defined true\"\n"
+               "hit 1 pop 4 f (return) =9 (x:2) (y:text) x=2 i=1 "
+               "nobody=~ReferenceError: nobody is not defined x < 3=true [f:4<:6]\n",
+               "");
+}
+
+static void case_audit_budget(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 2), a_hook(2, 2)};
+    h[0].per_second = 100;
+    h[0].function = h[1].function = text_of("f");
+    /* It calls nothing of the host but at its loop's head, when it is interrupted. */
+    vm_with_hooks(&v, z, w, h, 1, "function f\nend\nprint go\nrepeat 100000000 f\n");
+    UNTIL(&v, strstr(v.story.text, "disarmed"));
+    unsigned hits = 0;
+    for (const char *at = v.story.text; (at = strstr(at, "hit ")); at++)
+        hits++;
+    CHECK(hits == 100);
+    story_clear(&v.story);
+    uint64_t start = shm_now_ns();
+    UNTIL(&v, strstr(v.story.text, "disarmed"));
+    CHECK(shm_now_ns() - start > 500 * MS);
+    CHECK(strncmp(v.story.text, "audited realm 1 enter [1]\nhit 1 enter 2 f\n", 42) == 0);
+    /* One that is not spent keeps the auditor, and the other's are counted. */
+    stop_all(w);
+    h[1].count = 150;
+    CHECK(!set_hooks(&v, &h[1], 1, NULL, 0));
+    story_clear(&v.story);
+    stop_open(w);
+    UNTIL(&v, strstr(v.story.text, "disarmed"));
+    CHECK(strstr(v.story.text, "ended 2 2\naudited realm 1 enter [1]"));
+    vm_kill(&v);
+
+    /* By a host call. */
+    vm_with_hooks(&v, z, w, h, 1,
+                  "function f\nend\nrepeat 150 f\nobserved\nsleep 1100\nobserved\nrepeat 1 f\n");
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, "observed 0 and realms resumed 0\nobserved 1 and realms resumed 0\n") ==
+          0);
+    CHECK(strstr(v.story.text, "audited realm 1 enter [1] disarmed\naudited realm 1 enter [1]\n"
+                               "hit 1 enter 2 f\n"));
+    vm_reap(&v);
+}
+
+static void case_audit_all_or_nothing(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, true, "function f\nend\nobserved\nrefuse 2\nidle\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_IDLE);
+    Stillpoint__Worker__Hook hooks[] = {a_hook(1, 2), a_hook(2, 2), a_hook(3, 3), a_hook(4, 4),
+                                        a_hook(5, 5)};
+    CHECK(strstr(set_hooks(&v, hooks, 5, NULL, 0), "--debug"));
+    CHECK(v.answer.inspected.body->n_failed_hooks == 1 &&
+          v.answer.inspected.body->failed_hooks[0] == 4);
+    expect_story(&v, "");
+    /* Nothing of that is there: neither observed nor known by its number. */
+    CHECK(!set_hooks(&v, hooks, 2, NULL, 0));
+    expect_story(&v, "audited realm 1 enter [1 2]\n");
+    uint64_t one = 1;
+    CHECK(set_hooks(&v, hooks, 1, NULL, 0) && set_hooks(&v, hooks + 3, 2, &one, 1));
+    expect_story(&v, "");
+    Stillpoint__Worker__Hook twice[] = {a_hook(8, 2), a_hook(8, 2)}, none = a_hook(0, 2);
+    CHECK(strstr(set_hooks(&v, twice, 2, NULL, 0), "number"));
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "number"));
+    none = a_hook(9, 11);
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "kind"));
+    none = a_hook(9, 8);
+    none.one_frame = true;
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no such frame"));
+    none = a_hook(9, 2);
+    none.realm = 5;
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no such realm"));
+    static Stillpoint__Worker__Hook many[LIMIT_HOOKS_PER_VM];
+    for (unsigned i = 0; i < LIMIT_HOOKS_PER_VM; i++)
+        many[i] = a_hook(1000 + i, 2);
+    CHECK(strstr(set_hooks(&v, many, LIMIT_HOOKS_PER_VM, NULL, 0), "too many"));
+    CHECK(!set_hooks(&v, many, LIMIT_HOOKS_PER_VM - 2, NULL, 0));
+    story_clear(&v.story);
+    call(&v, "exit", "[]", false);
+    UNTIL(&v, v.exiting);
+    expect_story(&v, "");
+    vm_reap(&v);
+}
+
+static void case_audit_realms(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook hooks[] = {a_hook(1, 2), a_hook(2, 5)};
+    vm_with_hooks(&v, z, w, hooks, 2,
+                  "function f\nend\nrealm\nscript 2 b.txt\nsleep 300\ncall f 2\n"
+                  "gone realm 2\nobserved\nrealm\nscript 3 c.txt\ncall f 3\n");
+    UNTIL(&v, stop_state(&v.gate) == SHM_BLOCKED);
+    expect_story(&v, "audited realm 1 enter [1]\naudited realm 1 script [2]\n"
+                     "hit 2 script 1\nhit 1 enter 1\n"
+                     "audited realm 2 enter [1]\naudited realm 2 script [2]\nhit 2 script 1\n");
+    /* Of one realm: they go with it. */
+    Stillpoint__Worker__Hook one[] = {a_hook(3, 2), a_hook(4, 8), a_hook(5, 10)};
+    Stillpoint__Worker__Place at = a_place("b.txt", 99), at_f = a_place("b.txt", 1);
+    one[0].realm = one[1].realm = one[2].realm = 2;
+    one[2].at = &at;
+    stop_all(w);
+    CHECK(!set_hooks(&v, one, 3, NULL, 0));
+    expect_story(&v, "audited realm 2 enter [1 3]\naudited realm 2 pop [4]\nbound 5 pending\n");
+    one[2].hook = 6;
+    one[2].at = &at_f;
+    CHECK(!set_hooks(&v, one + 2, 1, NULL, 0));
+    expect_story(&v, "audited script 2 break [6]\nbound 6 b.txt:3\n");
+    stop_open(w);
+    expect_end(&v,
+               "hit 1 enter 2 f\nhit 3 enter 2 f\nhit 4 pop 2 f (return) =undefined\n"
+               "audited script 2 break []\nbound 6 pending\n"
+               "ended 3 1\nended 4 1\nended 5 1\nended 6 1\n"
+               "audited realm 2 enter []\naudited realm 2 script []\naudited realm 2 pop []\n"
+               "audited realm 3 enter [1]\naudited realm 3 script [2]\nhit 2 script 1\n"
+               "hit 1 enter 2 f\n",
+               "observed 2 and realms resumed 0\n");
+}
+
+static void case_audit_breakpoints(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 10), a_hook(2, 10), a_hook(3, 10)};
+    Stillpoint__Worker__Place at[] = {a_place("test.txt", 1), a_place("b.txt", 2),
+                                      a_place("*.none", 1)};
+    for (int i = 0; i < 3; i++)
+        h[i].at = &at[i];
+    vm_with_hooks(&v, z, w, h, 3,
+                  "function f\nlet a 1\nend\ncall f\nrealm\nscript 2 lib/b.txt\ncall f 2\n"
+                  "script 1 b.txt\ncall f 3\nscript 2 test.txt\ncall f 4\ngone script 2\n"
+                  "gone script 3\nobserved\n");
+    expect_end(&v,
+               "bound 1 pending\nbound 2 pending\nbound 3 pending\n"
+               "audited script 1 break [1]\nbound 1 test.txt:2\nhit 1 break 2 f\n"
+               "audited script 2 break [2]\nbound 2 lib/b.txt:2\nhit 2 break 2 f\n"
+               "audited script 3 break [2]\nbound 2 lib/b.txt:2 b.txt:2\nhit 2 break 2 f\n"
+               "audited script 4 break [1]\nbound 1 test.txt:2 test.txt:2\nhit 1 break 2 f\n"
+               "audited script 2 break []\nbound 2 b.txt:2\n"
+               "audited script 3 break []\nbound 2 pending\n",
+               "observed 4 and realms resumed 0\n");
+}
+
+static void case_audit_pause(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 3), a_hook(2, 3), a_hook(3, 4), a_hook(4, 2)};
+    h[0].suspend = 3;
+    h[1].suspend = 1;
+    h[2].suspend = 2;
+    vm_with_hooks(&v, z, w, h, 3,
+                  "function f\nlet x 1\ndebugger\nshow x\nreturn 1\nend\n"
+                  "function g\nthrow oops\nend\ncall f\ncall f\ntry f\ntry g\ntimer 1 call f\n"
+                  "timer 1 observed\n");
+    expect_pause(&v, 1,
+                 "audited realm 1 debugger [1 2]\naudited realm 1 unwind [3]\n"
+                 "hit 1 debugger 3 f pause 1\nhit 2 debugger 3 f\n"
+                 "paused 1 debugger [1] step 0 line 3\n");
+    /* It is looked at as in a stop, and stays where it is, whatever the gate says. */
+    const struct worker_inspected *i = inspected(&v, 5, INSPECT_STACK);
+    CHECK(i->n_frames == 2 && i->frames[0].line == 3 && i->frames[1].line == 10);
+    Stillpoint__Worker__Inspect m = STILLPOINT__WORKER__INSPECT__INIT;
+    Stillpoint__Worker__Page page = STILLPOINT__WORKER__PAGE__INIT;
+    m.frames = &page;
+    CHECK(asked(&v, &m, INSPECT_FRAMES)->body->n_frames == 2);
+    stop_all(w);
+    CHECK(stop_is_still(&v.gate));
+    stop_open(w);
+    pump_for(&v, 50);
+    CHECK(stop_state(&v.gate) == SHM_PARKED && v.console_bytes == 0);
+    /* An answer to another pause is none; a hook that is set meanwhile is not hit by what already
+     * was. */
+    CHECK(!set_hooks(&v, &h[3], 1, NULL, 0));
+    h[3].hook = 5;
+    h[3].kind = 3;
+    CHECK(!set_hooks(&v, &h[3], 1, NULL, 0));
+    answer_pause(&v, 9, 4, NULL);
+    stop_all(w);
+    answer_pause(&v, 1, 1, NULL);
+    pump_for(&v, 50);
+    CHECK(stop_state(&v.gate) == SHM_PARKED && v.console_bytes == 0);
+    stop_open(w);
+    /* stop_answer() of 9 was for all before it: this one is told, and not waited for. */
+    UNTIL(&v, v.exiting);
+    CHECK(strstr(v.story.text, "hit 1 debugger 3 f pause 2\nhit 2 debugger 3 f\n"));
+    vm_reap(&v);
+
+    vm_with_hooks(&v, z, w, h, 3,
+                  "function f\nlet x 1\ndebugger\nshow x\nreturn 1\nend\n"
+                  "function g\nthrow oops\nend\ntry f\ntry f\ntry f\ntry g\ntimer 1 call f\n"
+                  "timer 1 observed\n");
+    expect_pause(&v, 1,
+                 "audited realm 1 debugger [1 2]\naudited realm 1 unwind [3]\n"
+                 "hit 1 debugger 3 f pause 1\nhit 2 debugger 3 f\n"
+                 "paused 1 debugger [1] step 0 line 3\n");
+    answer_pause(&v, 1, 1, NULL); /* continue */
+    expect_pause(&v, 2,
+                 "hit 1 debugger 3 f pause 2\nhit 2 debugger 3 f\n"
+                 "paused 2 debugger [1] step 0 line 3\n");
+    answer_pause(&v, 2, 2, "x"); /* return */
+    expect_pause(&v, 3,
+                 "hit 1 debugger 3 f pause 3\nhit 2 debugger 3 f\n"
+                 "paused 3 debugger [1] step 0 line 3\n");
+    expect_text(v.console, "1\n");
+    answer_pause(&v, 3, 3, "x"); /* throw */
+    expect_pause(&v, 4,
+                 "hit 3 unwind 3 f pause 4 (throw) =1\n"
+                 "paused 4 exception [3] step 0 line 3 =1\n");
+    answer_pause(&v, 4, 1, NULL);
+    expect_pause(&v, 5,
+                 "hit 3 unwind 8 g pause 5 (throw) =oops\n"
+                 "paused 5 exception [3] step 0 line 8 =oops\n");
+    answer_pause(&v, 5, 1, NULL);
+    expect_pause(&v, 6,
+                 "hit 1 debugger 3 f pause 6\nhit 2 debugger 3 f\n"
+                 "paused 6 debugger [1] step 0 line 3\n");
+    answer_pause(&v, 6, 4, NULL); /* terminate: this op, not the VM */
+    expect_end(&v, "", "1\ncaught 1\ncaught oops\nobserved 2 and realms resumed 6\n");
+}
+
+static void case_audit_pause_at_start(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 5), a_hook(2, 5), a_hook(3, 2)};
+    h[0].suspend = h[1].suspend = 3;
+    vm_spawn(&v, z, w, false);
+    UNTIL(&v, v.born);
+    CHECK(!set_hooks(&v, h, 3, NULL, 0));
+    vm_load(&v, "test.txt", 0, "print ran\n", 10);
+    UNTIL(&v, v.loaded);
+    pump_for(&v, 30);
+    expect_story(&v, "audited realm 1 script [1 2]\naudited realm 1 enter [3]\n"
+                     "hit 1 script 1 pause 1\nhit 2 script 1 pause 1\n");
+    stop_admit(&v.gate);
+    expect_pause(&v, 1, "paused 1 hook [1 2] step 0 line 1\n");
+    CHECK(v.console_bytes == 0);
+    answer_pause(&v, 1, 1, NULL);
+    expect_end(&v, "hit 3 enter 1\n", "ran\n");
+}
+
+/* Runs, with a pausing hook on a debugger statement, to that. */
+static void vm_at_debugger(struct vm *v, struct zygote *z, struct stop_world *w, const char *text)
+{
+    Stillpoint__Worker__Hook h = a_hook(1, 3);
+    h.suspend = 3;
+    vm_with_hooks(v, z, w, &h, 1, text);
+    UNTIL(v, strstr(v->story.text, "paused 1 debugger"));
+    story_clear(&v->story);
+}
+
+/* Steps, and says where it ends up: "paused N step [] step S line L". */
+static void steps_to(struct vm *v, uint64_t pause, unsigned how, unsigned line)
+{
+    char expected[128];
+    CHECK(!arm_step(v, 100 + pause, how, NULL, 0));
+    answer_pause(v, pause, 1, NULL);
+    snprintf(expected, sizeof expected, "paused %llu step [] step %llu line %u\n",
+             (unsigned long long)pause + 1, (unsigned long long)pause + 100, line);
+    expect_pause(v, pause + 1, expected);
+}
+
+enum { IN = 1, OVER, OUT, TO };
+
+static void case_step(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_at_debugger(&v, z, w,
+                   "function g\nlet y 1\nend\nfunction f\ndebugger\ncall g\nprint f\nend\n"
+                   "call f\nprint main\nobserved\nprint end\n");
+    steps_to(&v, 1, OVER, 6);
+    steps_to(&v, 2, OVER, 7);
+    steps_to(&v, 3, OVER, 10); /* the caller's next */
+    answer_pause(&v, 4, 1, NULL);
+    expect_end(&v, "", "f\nmain\nobserved 1 and realms resumed 4\nend\n");
+
+    vm_at_debugger(&v, z, w,
+                   "function g\nlet y 1\nend\nfunction f\ndebugger\ncall g\nprint f\nend\n"
+                   "call f\nprint main\nobserved\nprint end\n");
+    steps_to(&v, 1, IN, 6);
+    steps_to(&v, 2, IN, 2);
+    steps_to(&v, 3, IN, 7);
+    steps_to(&v, 4, OUT, 10);
+    /* Where there is no caller, and nothing comes any more, it does not end. */
+    CHECK(!arm_step(&v, 7, OUT, NULL, 0));
+    CHECK(strstr(arm_step(&v, 8, TO, "none.txt", 3), "no such place"));
+    CHECK(strstr(arm_step(&v, 8, 5, NULL, 0), "no such step"));
+    CHECK(!arm_step(&v, 0, 0, NULL, 0));
+    answer_pause(&v, 5, 1, NULL);
+    expect_end(&v, "", "f\nmain\nobserved 1 and realms resumed 5\nend\n");
+}
+
+static void case_step_recursion(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    /* `call f` in itself: the frame counts, not its lines. The inner one throws. */
+    vm_at_debugger(&v, z, w,
+                   "function f\ndebugger\ntry g\nprint a\nend\n"
+                   "function g\ncall h\nprint never\nend\nfunction h\nthrow up\nend\n"
+                   "call f\nprint main\n");
+    steps_to(&v, 1, OVER, 3);
+    steps_to(&v, 2, OVER, 4);
+    answer_pause(&v, 3, 1, NULL);
+    expect_end(&v, "", "caught up\na\nmain\n");
+
+    vm_at_debugger(&v, z, w,
+                   "function f\ntry g\nprint a\nend\n"
+                   "function g\ncall h\nprint never\nend\nfunction h\ndebugger\nthrow up\nend\n"
+                   "call f\nprint main\n");
+    steps_to(&v, 1, IN, 11);
+    steps_to(&v, 2, IN, 3); /* where it is caught */
+    answer_pause(&v, 3, 1, NULL);
+    expect_end(&v, "", "caught up\na\nmain\n");
+
+    vm_at_debugger(&v, z, w,
+                   "function f\nprint in\ncall g\nprint out\nend\n"
+                   "function g\nrepeat 1 h\nend\nfunction h\nrepeat 1 k\nend\nfunction k\n"
+                   "debugger\nrepeat 3 l\nend\nfunction l\nlet a 1\nend\ncall f\n");
+    steps_to(&v, 1, OVER, 14);
+    steps_to(&v, 2, IN, 17);
+    steps_to(&v, 3, OUT, 4); /* past what its callers still do in their last statements */
+    vm_kill(&v);
+}
+
+static void case_step_generator(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_at_debugger(&v, z, w,
+                   "function g\ndebugger\nyield\nprint again\nawait\nprint last\nend\n"
+                   "call g\nprint main\nnext\nprint between\nnext\nprint end\n");
+    steps_to(&v, 1, OVER, 3);
+    steps_to(&v, 2, OVER, 4); /* where it goes on */
+    steps_to(&v, 3, OVER, 5);
+    steps_to(&v, 4, OVER, 6);
+    steps_to(&v, 5, OVER, 13);
+    answer_pause(&v, 6, 1, NULL);
+    expect_end(&v, "", "main\nagain\nbetween\nlast\nend\n");
+
+    vm_at_debugger(&v, z, w,
+                   "function g\ndebugger\nyield\nprint again\nend\n"
+                   "call g\ncall f\nnext\nprint end\nfunction f\nprint f\nend\n");
+    steps_to(&v, 1, IN, 3);
+    steps_to(&v, 2, IN, 4); /* what is entered meanwhile is not from here */
+    steps_to(&v, 3, OUT, 9);
+    vm_kill(&v);
+
+    vm_at_debugger(&v, z, w,
+                   "function g\ndebugger\nyield\nprint again\nend\ncall g\nprint main\nnext\n");
+    steps_to(&v, 1, OUT, 7); /* out of a generator at its yield */
+    answer_pause(&v, 2, 1, NULL);
+    expect_end(&v, "", "main\nagain\n");
+}
+
+static void case_step_idle(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    vm_run(&v, z, w, false, "function f\nprint f\nend\ntimer 300 call f\ntimer 600 observed\n");
+    UNTIL(&v, v.ready && stop_state(&v.gate) == SHM_IDLE);
+    stop_all(w);
+    CHECK(strstr(arm_step(&v, 1, OUT, NULL, 0), "no frame"));
+    CHECK(!arm_step(&v, 1, OVER, NULL, 0));
+    stop_open(w);
+    expect_pause(&v, 1, "paused 1 step [] step 1 line 2\n");
+    /* To a place in a frame that is left before: its caller's next, here nobody's. */
+    CHECK(!arm_step(&v, 2, TO, "test.txt", 4));
+    CHECK(!arm_step(&v, 0, 0, NULL, 0));
+    answer_pause(&v, 1, 1, NULL);
+    expect_end(&v, "", "f\nobserved 0 resumed 1\n");
+}
+
+static void case_step_to_breakpoint(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(2, 10), a_hook(3, 10)};
+    Stillpoint__Worker__Place at[] = {a_place("test.txt", 3), a_place("test.txt", 4)};
+    h[0].at = &at[0];
+    h[1].at = &at[1];
+    h[0].suspend = h[1].suspend = 3;
+    h[1].condition = text_of("false");
+    vm_at_debugger(&v, z, w,
+                   "function f\ndebugger\nprint a\nprint b\nprint c\nprint d\nend\ncall f\n"
+                   "print main\n");
+    CHECK(!set_hooks(&v, h, 2, NULL, 0));
+    story_clear(&v.story);
+    /* One pause for both. */
+    CHECK(!arm_step(&v, 5, OVER, NULL, 0));
+    answer_pause(&v, 1, 1, NULL);
+    expect_pause(&v, 2, "hit 2 break 3 f pause 2\npaused 2 breakpoint [2] step 5 line 3\n");
+    /* The breakpoint's condition is false: the step ends all the same. */
+    steps_to(&v, 2, OVER, 4);
+    steps_to(&v, 3, OVER, 5);
+    CHECK(!arm_step(&v, 9, TO, "test.txt", 6));
+    answer_pause(&v, 4, 1, NULL);
+    expect_pause(&v, 5, "paused 5 step [] step 9 line 6\n");
+    CHECK(!arm_step(&v, 10, TO, "test.txt", 3));
+    answer_pause(&v, 5, 1, NULL);
+    expect_pause(&v, 6, "paused 6 step [] step 10 line 9\n");
+    answer_pause(&v, 6, 1, NULL);
+    expect_end(&v, "", "a\nb\nc\nd\nmain\n");
+
+    /* A step outlives the pauses of others. */
+    vm_at_debugger(&v, z, w, "function f\ndebugger\nprint a\nend\ndebugger\ncall f\nprint main\n");
+    steps_to(&v, 1, OVER, 6);
+    CHECK(!arm_step(&v, 3, OVER, NULL, 0));
+    answer_pause(&v, 2, 1, NULL);
+    expect_pause(&v, 3, "hit 1 debugger 2 f pause 3\npaused 3 debugger [1] step 0 line 2\n");
+    answer_pause(&v, 3, 1, NULL);
+    expect_pause(&v, 4, "paused 4 step [] step 3 line 7\n");
+    vm_kill(&v);
+}
+
+static const struct worker_inspected *evaluate(struct vm *v, const char *expression, bool audited)
+{
+    static uint64_t number;
+    Stillpoint__Worker__Inspect i = STILLPOINT__WORKER__INSPECT__INIT;
+    Stillpoint__Worker__Evaluate m = STILLPOINT__WORKER__EVALUATE__INIT;
+    m.has_evaluation = m.has_audited = m.has_frame = true;
+    m.evaluation = ++number;
+    m.expression = text_of(expression);
+    m.audited = audited;
+    i.evaluate = &m;
+    stop_allow(&v->gate, number);
+    return asked(v, &i, INSPECT_EVALUATE);
+}
+
+static void case_audit_evaluation(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(2, 2), a_hook(3, 3), a_hook(4, 9)};
+    h[0].suspend = h[1].suspend = 3;
+    vm_at_debugger(&v, z, w, "function f\ndebugger\nend\ndebugger\nprint end\nobserved\n");
+    CHECK(!set_hooks(&v, h, 3, NULL, 0) && !arm_step(&v, 5, IN, NULL, 0));
+    story_clear(&v.story);
+    /* Of its own work a debugger sees nothing, unless it asks; and nothing pauses in it. */
+    CHECK(!evaluate(&v, "call f", false)->error);
+    expect_story(&v, "");
+    CHECK(!evaluate(&v, "call f", true)->error);
+    expect_story(&v, "hit 2 enter 2 f\nhit 4 step 2 f\nhit 1 debugger 2 f\nhit 3 debugger 2 f\n");
+    CHECK(stop_state(&v.gate) == SHM_PARKED);
+    answer_pause(&v, 1, 1, NULL);
+    expect_pause(&v, 2, "paused 2 step [] step 5 line 5\n");
+    answer_pause(&v, 2, 1, NULL);
+    expect_end(&v, "", "end\nobserved 2 and realms resumed 2\n");
+}
+
+/*AUDIT*/
 struct driver_case {
     const char *name;
     void (*run)(struct zygote *z, struct stop_world *w);
@@ -1562,6 +2277,22 @@ static const struct driver_case fake_cases[] = {
     {"inspect_slow", case_inspect_slow},
     {"inspect_large", case_inspect_large},
     {"inspect_many", case_inspect_many},
+    {"audit_all_kinds", case_audit_all_kinds},
+    {"audit_remove", case_audit_remove},
+    {"audit_filter", case_audit_filter},
+    {"audit_capture", case_audit_capture},
+    {"audit_budget", case_audit_budget},
+    {"audit_all_or_nothing", case_audit_all_or_nothing},
+    {"audit_realms", case_audit_realms},
+    {"audit_breakpoints", case_audit_breakpoints},
+    {"audit_pause", case_audit_pause},
+    {"audit_pause_at_start", case_audit_pause_at_start},
+    {"audit_evaluation", case_audit_evaluation},
+    {"step", case_step},
+    {"step_recursion", case_step_recursion},
+    {"step_generator", case_step_generator},
+    {"step_idle", case_step_idle},
+    {"step_to_breakpoint", case_step_to_breakpoint},
     {"lie", case_lie},
     {"thread", case_thread},
     {"lockdown", case_lockdown},

@@ -28,6 +28,7 @@
 enum guest {
     GUEST_SPINS,  /* runs, and comes to a safe point at each step */
     GUEST_IDLES,  /* makes one step for each message */
+    GUEST_PAUSES, /* pauses after each step */
     GUEST_BLOCKS, /* sleeps block_ns of its world clock, makes one step, and again */
 };
 
@@ -47,6 +48,11 @@ struct worker {
 
     _Atomic bool quit, is_held, ask;
     _Atomic uint64_t served, served_unparked;
+    /* GUEST_PAUSES; serve() evaluates `wanted`, as long as it may. */
+    _Atomic uint64_t pauses, announced_unparked, answer_seen, early_leaves;
+    _Atomic uint64_t answer_sent; /* on the channel, before stop_answer() */
+    _Atomic uint64_t wanted, evaluated, refused;
+    _Atomic bool evaluates; /* guest code runs behind the gate */
     _Atomic uint64_t steps, escapes, clock_back, early;
     uint64_t last_clock_ns;
 };
@@ -65,6 +71,7 @@ static int drain(void *userdata)
     struct worker *k = userdata;
     if (atomic_exchange(&k->ask, false))
         k->gate.asked = true;
+    atomic_store(&k->answer_seen, atomic_load(&k->answer_sent));
     return atomic_load(&k->quit) ? 1 : 0;
 }
 
@@ -74,6 +81,19 @@ static int serve(void *userdata)
     if (shm_status_state(SHM_LOAD(&k->status->word)) != SHM_PARKED)
         atomic_fetch_add(&k->served_unparked, 1);
     atomic_fetch_add(&k->served, 1);
+    uint64_t wanted = atomic_exchange(&k->wanted, 0);
+    if (wanted == 0)
+        return 0;
+    if (gate_evaluate(&k->gate, wanted) < 0) {
+        atomic_fetch_add(&k->refused, 1);
+        return 0;
+    }
+    atomic_store(&k->evaluates, true);
+    while (gate_may_evaluate(&k->gate))
+        sched_yield();
+    atomic_store(&k->evaluates, false);
+    atomic_fetch_add(&k->evaluated, 1);
+    gate_evaluated(&k->gate);
     return 0;
 }
 
@@ -96,6 +116,30 @@ static void guest_spins(struct worker *k)
         guest_step(k);
         if (gate_poll(&k->gate) != 0)
             return;
+    }
+}
+
+static int announce(void *userdata, uint64_t pause)
+{
+    struct worker *k = userdata;
+    if (shm_status_state(SHM_LOAD(&k->status->word)) != SHM_PARKED)
+        atomic_fetch_add(&k->announced_unparked, 1);
+    atomic_store(&k->pauses, pause);
+    return 0;
+}
+
+static void guest_pauses(struct worker *k)
+{
+    if (gate_enter(&k->gate) != 0)
+        return;
+    while (!atomic_load(&k->quit)) {
+        guest_step(k);
+        if (gate_pause(&k->gate, announce, k) != 0)
+            return;
+        /* The answer is there when it goes on. */
+        uint64_t pause = atomic_load(&k->pauses);
+        if (SHM_LOAD(&k->command->answered) < pause || atomic_load(&k->answer_seen) < pause)
+            atomic_fetch_add(&k->early_leaves, 1);
     }
 }
 
@@ -133,8 +177,10 @@ static void guest_blocks(struct worker *k)
 static void *worker_main(void *userdata)
 {
     struct worker *k = userdata;
-    static void (*const guests[])(struct worker *) = {
-        [GUEST_SPINS] = guest_spins, [GUEST_IDLES] = guest_idles, [GUEST_BLOCKS] = guest_blocks};
+    static void (*const guests[])(struct worker *) = {[GUEST_SPINS] = guest_spins,
+                                                      [GUEST_IDLES] = guest_idles,
+                                                      [GUEST_PAUSES] = guest_pauses,
+                                                      [GUEST_BLOCKS] = guest_blocks};
     guests[k->guest](k);
     gate_leave(&k->gate, SHM_IDLE);
     return NULL;
@@ -184,6 +230,12 @@ static struct worker *cast_start(struct cast *c, enum guest guest)
     return k;
 }
 
+static void answer(struct worker *k, uint64_t pause)
+{
+    atomic_store(&k->answer_sent, pause);
+    stop_answer(&k->daemon_half, pause);
+}
+
 static void worker_message(struct worker *k)
 {
     uint64_t one = 1;
@@ -210,7 +262,7 @@ static int cast_teardown(void **state)
             stop_ring(&k->daemon_half);
             pthread_join(k->thread, NULL);
         }
-        assert_int_equal(k->served_unparked, 0);
+        assert_int_equal(k->served_unparked + k->announced_unparked + k->early_leaves, 0);
         if (k->escapes || k->clock_back || k->early || SHM_LOAD(&k->status->lost_wakes)) {
             print_error(
                 "worker %zu: %lu steps behind a closed gate, clock back %lu times, %lu early "
@@ -625,8 +677,9 @@ static void what_drain_says_ends_a_park(void **state)
 static void what_is_asked_of_a_still_vm_is_served_parked(void **state)
 {
     struct cast *c = *state;
-    for (enum guest g = GUEST_SPINS; g <= GUEST_BLOCKS; g++)
-        worker_message(cast_start(c, g));
+    static const enum guest guests[] = {GUEST_SPINS, GUEST_IDLES, GUEST_BLOCKS};
+    for (size_t i = 0; i < 3; i++)
+        worker_message(cast_start(c, guests[i]));
     for (size_t i = 0; i < c->n; i++)
         AWAIT(c->workers[i].steps > 0);
     for (uint64_t round = 1; round <= 200; round++) {
@@ -694,6 +747,194 @@ static void a_worker_that_goes_away_is_not_missing(void **state)
     assert_int_equal(stop_scan(&c->w), 0);
 }
 
+static void a_pause_holds_whatever_the_gate_says_until_it_is_answered(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_PAUSES);
+    AWAIT(k->pauses == 1);
+    assert_true(stop_is_paused(&k->daemon_half));
+    for (int i = 0; i < 100; i++)
+        rounds_pass(c, 1);
+    stop_hold(&k->daemon_half);
+    stop_release(&k->daemon_half);
+    assert_int_equal(k->steps, 1);
+    assert_int_equal(stop_state(&k->daemon_half), SHM_PARKED);
+    answer(k, 1);
+    assert_false(stop_is_paused(&k->daemon_half));
+    AWAIT(k->pauses == 2);
+    assert_true(stop_is_paused(&k->daemon_half));
+    assert_int_equal(k->steps, 2);
+    /* An answer from before is none. */
+    answer(k, 1);
+    sleep_ms(20);
+    assert_int_equal(k->steps, 2);
+    answer(k, 2);
+    AWAIT(k->pauses == 3);
+}
+
+static void a_pause_that_is_answered_behind_a_closed_gate_waits_for_it(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_PAUSES);
+    AWAIT(k->pauses == 1);
+    world_stop(c);
+    assert_true(stop_is_still(&k->daemon_half));
+    answer(k, 1);
+    sleep_ms(20);
+    assert_int_equal(k->steps, 1);
+    world_resume(c);
+    AWAIT(k->pauses == 2);
+}
+
+static void no_answer_is_lost_in_many_pauses_and_stops(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_PAUSES), *other = cast_start(c, GUEST_PAUSES);
+    for (uint64_t i = 1; i <= 2000; i++) {
+        AWAIT(k->pauses == i && other->pauses == i);
+        if (i % 3 == 0)
+            world_stop(c);
+        answer(k, i);
+        if (i % 3 == 0)
+            world_resume(c);
+        else if (i % 5 == 0)
+            rounds_pass(c, 1);
+        answer(other, i);
+    }
+    AWAIT(k->steps == 2001 && other->steps == 2001);
+}
+
+static void what_is_asked_of_a_vm_that_pauses_is_served_parked(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_PAUSES);
+    for (uint64_t i = 1; i <= 200; i++) {
+        AWAIT(k->pauses == i);
+        worker_ask(k);
+        AWAIT(k->served == i);
+        assert_int_equal(stop_state(&k->daemon_half), SHM_PARKED);
+        assert_int_equal(k->steps, i);
+        answer(k, i);
+    }
+}
+
+static void an_evaluation_runs_behind_the_closed_gate_until_it_is_withdrawn(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_SPINS);
+    AWAIT(k->steps > 0);
+    for (uint64_t n = 1; n <= 200; n++) {
+        world_stop(c);
+        stop_allow(&k->daemon_half, n);
+        atomic_store(&k->wanted, n);
+        worker_ask(k);
+        AWAIT(k->evaluates);
+        /* It counts as arrived all the time. */
+        assert_int_equal(stop_state(&k->daemon_half), SHM_EVALUATING);
+        assert_int_equal(stop_scan(&c->w), 0);
+        while (stop_withdraw(&k->daemon_half))
+            sched_yield();
+        assert_false(k->evaluates);
+        assert_int_equal(k->evaluated, n);
+        world_resume(c);
+    }
+    assert_int_equal(k->refused, 0);
+}
+
+static void an_evaluation_that_is_not_named_does_not_run(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_SPINS);
+    AWAIT(k->steps > 0);
+    world_stop(c);
+    atomic_store(&k->wanted, 7);
+    worker_ask(k);
+    AWAIT(k->refused == 1);
+    stop_allow(&k->daemon_half, 8);
+    atomic_store(&k->wanted, 7);
+    worker_ask(k);
+    AWAIT(k->refused == 2);
+    /* Withdrawn before it came. */
+    assert_false(stop_withdraw(&k->daemon_half));
+    atomic_store(&k->wanted, 8);
+    worker_ask(k);
+    AWAIT(k->refused == 3);
+    assert_int_equal(k->evaluated, 0);
+}
+
+/* Whichever comes first: once it is withdrawn and none runs, none will. */
+static void a_withdrawal_and_an_evaluation_that_begins_see_each_other(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_start(c, GUEST_SPINS);
+    AWAIT(k->steps > 0);
+    for (uint64_t n = 1; n <= 2000; n++) {
+        world_stop(c);
+        stop_allow(&k->daemon_half, n);
+        atomic_store(&k->wanted, n);
+        worker_ask(k);
+        for (uint64_t spin = 0; spin < n % 7 * 100; spin++)
+            atomic_signal_fence(memory_order_seq_cst);
+        while (stop_withdraw(&k->daemon_half))
+            sched_yield();
+        assert_false(k->evaluates);
+        AWAIT(k->evaluated + k->refused == n);
+        world_resume(c);
+    }
+}
+
+static void a_watcher_is_told_of_an_evaluation_that_is_late(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_add(c, GUEST_SPINS);
+    uint32_t seen = 0;
+    stop_admit(&k->daemon_half);
+    gate_leave(&k->gate, SHM_PARKED);
+    stop_close(&c->w);
+    stop_settle(&c->w);
+    stop_allow(&k->daemon_half, 3);
+    assert_int_equal(gate_evaluate(&k->gate, 3), 0);
+    assert_false(gate_is_late(&k->gate));
+    assert_true(stop_withdraw(&k->daemon_half));
+    assert_true(gate_wait_poke(&k->gate, &seen, UINT64_MAX));
+    assert_true(gate_is_late(&k->gate) && !gate_may_evaluate(&k->gate));
+    gate_evaluated(&k->gate);
+    assert_false(gate_is_late(&k->gate) || stop_withdraw(&k->daemon_half));
+}
+
+struct watching {
+    struct gate *gate;
+    _Atomic uint64_t returns;
+    _Atomic bool quit;
+};
+
+static void *watch(void *userdata)
+{
+    struct watching *x = userdata;
+    uint32_t seen = 0;
+    while (!atomic_load(&x->quit)) {
+        (void)gate_wait_poke(x->gate, &seen, UINT64_MAX);
+        atomic_fetch_add(&x->returns, 1);
+    }
+    return NULL;
+}
+
+static void a_watcher_that_is_woken_returns_for_each_time(void **state)
+{
+    struct cast *c = *state;
+    struct worker *k = cast_add(c, GUEST_SPINS);
+    struct watching x = {.gate = &k->gate};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, watch, &x), 0);
+    for (uint64_t i = 1; i <= 5000; i++) {
+        gate_wake_watcher(&k->gate);
+        AWAIT(x.returns >= i);
+    }
+    atomic_store(&x.quit, true);
+    gate_wake_watcher(&k->gate);
+    pthread_join(thread, NULL);
+}
+
 #define CAST_TEST(f) cmocka_unit_test_setup_teardown(f, cast_setup, cast_teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -721,6 +962,15 @@ static const struct CMUnitTest tests[] = {
     CAST_TEST(what_is_asked_of_a_vm_that_waits_is_served_although_its_gate_is_open),
     CAST_TEST(a_vm_that_is_asked_on_its_way_through_an_open_gate_parks_for_it),
     CAST_TEST(a_worker_that_goes_away_is_not_missing),
+    CAST_TEST(a_pause_holds_whatever_the_gate_says_until_it_is_answered),
+    CAST_TEST(a_pause_that_is_answered_behind_a_closed_gate_waits_for_it),
+    CAST_TEST(no_answer_is_lost_in_many_pauses_and_stops),
+    CAST_TEST(what_is_asked_of_a_vm_that_pauses_is_served_parked),
+    CAST_TEST(an_evaluation_runs_behind_the_closed_gate_until_it_is_withdrawn),
+    CAST_TEST(an_evaluation_that_is_not_named_does_not_run),
+    CAST_TEST(a_withdrawal_and_an_evaluation_that_begins_see_each_other),
+    CAST_TEST(a_watcher_is_told_of_an_evaluation_that_is_late),
+    CAST_TEST(a_watcher_that_is_woken_returns_for_each_time),
 };
 
 UNIT_MAIN(tests)

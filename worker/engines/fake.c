@@ -35,7 +35,7 @@
  *   realm · script REALM PATH    makes one; a script has the program's lines
  *   gone realm ID · gone script ID      is no more
  *   observed                     prints how much is observed, and how often the engine was resumed
- *   refuse COUNT                 from now on only so many more things can be observed
+ *   refuse COUNT                 from now on no more than that can be observed
  *
  * As functions a caller finds `echo` (returns its arguments), `throw`, `exit` and `busy`; a message
  * is printed. Lines are checked when loaded, so that a wrong one is a SyntaxError.

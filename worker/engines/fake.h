@@ -60,7 +60,8 @@ struct fake_debug {
     bool has_value;
     char error[FAKE_TEXT_BYTES + 32]; /* of a condition */
     char forced[FAKE_TEXT_BYTES];
-    unsigned refuse; /* so many more things can be observed, then none; 0: all */
+    bool refuses; /* to observe more than `most` */
+    size_t most;
     unsigned resumes;
 };
 

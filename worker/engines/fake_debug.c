@@ -317,10 +317,11 @@ static int run_frame(struct engine *e, struct fake_frame *f)
 {
     struct fake_debug *d = &e->debug;
     d->stack[d->depth++] = f;
-    set_text(d->value, "undefined", 9);
     int r = happens(e, ENGINE_AUDIT_ENTER_FRAME, ENGINE_COMPLETION_NONE, false);
     if (r == 0)
         r = run_block(e, f);
+    if (r == 0)
+        set_text(d->value, "undefined", 9);
     if (r == FAKE_THROW) {
         int unwound = happens(e, ENGINE_AUDIT_EXCEPTION_UNWIND, ENGINE_COMPLETION_THROW, true);
         r = unwound != 0 ? unwound : r;
@@ -554,10 +555,10 @@ static int do_observed(struct engine *e, const char *rest)
     return fake_say(e, text);
 }
 
-/* COUNT: only so many more things can be observed. */
 static int do_refuse(struct engine *e, const char *rest)
 {
-    e->debug.refuse = 1 + (unsigned)strtoul(rest, NULL, 10);
+    e->debug.refuses = true;
+    e->debug.most = strtoul(rest, NULL, 10);
     return 0;
 }
 
@@ -622,9 +623,8 @@ static int debug_audit(struct engine *e, enum engine_audit_kind kind, uint64_t i
         }
     if (!on)
         return 0;
-    if (d->refuse == 1)
+    if (d->refuses && d->n_observed >= d->most)
         return -EOPNOTSUPP;
-    d->refuse -= d->refuse > 1;
     if (d->n_observed == FAKE_OBSERVED)
         return -ENOMEM;
     d->observed[d->n_observed++] = (struct fake_observed){kind, id, offset};
