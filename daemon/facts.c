@@ -202,6 +202,8 @@ static const char *on_fact(void *userdata, struct worker *w, const struct worker
     static char why[128];
     const struct row *row = &rows[fact->kind];
     const char *wrong = NULL;
+    if (!row->handle)
+        return "a fact of a kind that this daemon does not expect";
     /* What it was asked to evaluate may be something that hooks are to be told of. */
     bool evaluates = fact->kind == FACT_HIT && w->n_inspects > 0;
     if (!(row->phases & 1u << w->phase) || (w->said_exit.reason != 0 && fact->kind != FACT_EXITING))
