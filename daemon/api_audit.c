@@ -94,10 +94,28 @@ static struct world *world_of(const struct operation_stop *s)
 
 /* ---- which VMs have to stand */
 
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each once, in order. */
+static void sort_hooks(struct audit_operation *o)
+{
+    size_t n = 0;
+    qsort(o->hooks, o->n_hooks, sizeof *o->hooks, by_number);
+    for (size_t i = 0; i < o->n_hooks; i++)
+        if (n == 0 || o->hooks[n - 1] != o->hooks[i])
+            o->hooks[n++] = o->hooks[i];
+    o->n_hooks = n;
+}
+
 static bool has_a_part(const struct audit_operation *o, uint64_t vm)
 {
-    for (size_t i = 0; i < o->n_hooks; i++)
-        if (audit_find_part(o->api->audit, vm, o->hooks[i]))
+    const struct audit_part *part = audit_of_vm(o->api->audit, vm, NULL);
+    for (; part; part = audit_of_vm(o->api->audit, vm, part))
+        if (bsearch(&part->hook_id, o->hooks, o->n_hooks, sizeof *o->hooks, by_number))
             return true;
     return false;
 }
@@ -114,7 +132,7 @@ static bool concerns(const struct audit_operation *o, const struct worker *w)
     case OPERATION_REMOVE:
         return has_a_part(o, w->id);
     case OPERATION_SWEEP:
-        return audit_orphaned_vm(o->api->audit, w->id - 1) == w->id;
+        return audit_has_orphans(o->api->audit, w->id);
     }
     return false;
 }
@@ -327,6 +345,7 @@ static void send_all(struct audit_operation *o)
         o->open += audit_orphans(o->api->audit, o);
         break;
     }
+    audit_flush(o->api->audit);
 }
 
 /* What was set is taken out again, wherever it is. */
@@ -339,6 +358,7 @@ static void take_back(struct audit_operation *o)
     audit_forget(o->api->audit, o);
     for (size_t i = 0; i < o->n_hooks; i++)
         o->open += audit_drop(o->api->audit, o->hooks[i], o);
+    audit_flush(o->api->audit);
     arm_timeout(o);
 }
 
@@ -630,6 +650,7 @@ static void add_all(struct audit_operation *o, const struct api_hook *hook,
             set_error(o, API_ERROR(INTERNAL), NULL, "out of memory for a hook");
         }
     }
+    audit_flush(o->api->audit);
 }
 
 void api_audit_add_hooks(struct api_call *call)
@@ -711,6 +732,7 @@ void api_audit_remove_hooks(struct api_call *call)
     while (r->remove_hooks.n == 0 && (h = audit_of_debugger(call->api->audit, d->id, h)) != NULL)
         if (h->state == AUDIT_SET)
             o->hooks[o->n_hooks++] = h->id;
+    sort_hooks(o);
     begin(o);
 }
 

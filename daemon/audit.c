@@ -229,10 +229,7 @@ int audit_set(struct audit *a, uint64_t hook, struct worker *w, void *waiter)
     struct audit_vm *v = h ? audit_vm_get(a, w->id) : NULL;
     if (!v)
         return h ? -ENOMEM : -EALREADY;
-    int r = audit_vm_add(a, v, h, waiter);
-    if (r == 0)
-        audit_vm_pump(a, v);
-    return r;
+    return audit_vm_add(v, h, waiter);
 }
 
 void audit_commit(struct audit *a, uint64_t hook)
@@ -255,15 +252,6 @@ void audit_hook_release(struct audit *a, struct audit_hook *h)
     debuggers_count_holding(a->debuggers, h->debugger, -1);
 }
 
-static void pump_parts(struct audit *a, struct audit_hook *h)
-{
-    struct audit_part *part, *next;
-    for (part = h->parts; part; part = next) {
-        next = part->next_of_hook;
-        audit_vm_pump(a, part->vm);
-    }
-}
-
 size_t audit_remove(struct audit *a, uint64_t hook, void *waiter)
 {
     struct audit_hook *h = audit_hook(a, hook);
@@ -276,7 +264,6 @@ size_t audit_remove(struct audit *a, uint64_t hook, void *waiter)
         next = part->next_of_hook;
         n += audit_vm_take_out(a, part, waiter);
     }
-    pump_parts(a, h);
     return n;
 }
 
@@ -306,7 +293,6 @@ size_t audit_drop(struct audit *a, uint64_t hook, void *waiter)
     unlink_hook(a, h);
     while (h->parts) {
         struct audit_part *part = h->parts;
-        struct audit_vm *v = part->vm;
         DL_DELETE2(h->parts, part, prev_of_hook, next_of_hook);
         h->n_parts--;
         part->hook = NULL;
@@ -314,7 +300,6 @@ size_t audit_drop(struct audit *a, uint64_t hook, void *waiter)
             n++;
             orphans |= part->state == AUDIT_PART_ORPHAN;
         }
-        audit_vm_pump(a, v);
     }
     keep_world(a, h, -1);
     free_hook(h);
@@ -361,13 +346,17 @@ void audit_forget(struct audit *a, const void *waiter)
 
 /* ---- what is left over */
 
-uint64_t audit_orphaned_vm(const struct audit *a, uint64_t after)
+bool audit_has_orphans(struct audit *a, uint64_t vm)
 {
-    uint64_t best = 0;
-    for (const struct audit_vm *v = a->vms; v; v = v->hh.next)
-        if (v->n_orphans > 0 && v->id > after && (best == 0 || v->id < best))
-            best = v->id;
-    return best;
+    const struct audit_vm *v = audit_vm_find(a, vm);
+    return v && v->n_orphans > 0;
+}
+
+void audit_flush(struct audit *a)
+{
+    for (struct audit_vm *v = a->vms; v; v = v->hh.next)
+        if (v->unsent)
+            audit_vm_pump(a, v);
 }
 
 size_t audit_orphans(struct audit *a, void *waiter)
@@ -380,7 +369,6 @@ size_t audit_orphans(struct audit *a, void *waiter)
             if (part->state == AUDIT_PART_ORPHAN)
                 n += audit_vm_take_out(a, part, waiter);
         }
-        audit_vm_pump(a, v);
     }
     return n;
 }

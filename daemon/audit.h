@@ -185,8 +185,9 @@ void audit_clear(struct audit *a, uint64_t debugger);
 
 /** Tells the orphans in VMs that stand to leave; `waiter` is told. Returns how many. */
 size_t audit_orphans(struct audit *a, void *waiter);
-/** The VM with the smallest id > after that has orphans, 0: none. */
-uint64_t audit_orphaned_vm(const struct audit *a, uint64_t after);
+bool audit_has_orphans(struct audit *a, uint64_t vm);
+/** Sends what the calls above have left to be sent. */
+void audit_flush(struct audit *a);
 /** Drops worlds that only a hook kept. */
 void audit_tidy_worlds(struct audit *a);
 

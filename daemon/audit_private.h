@@ -34,6 +34,7 @@ struct audit_vm {
     struct audit_part *parts; /**< in the order in which they were set */
     size_t n_sent;            /**< those that its worker has or may have */
     size_t n_orphans;
+    bool unsent;            /**< perhaps some wait to be sent */
     struct audit_hook *own; /**< hooks for this VM alone */
     uint64_t requests[WORKER_MAX_INSPECTS];
     size_t n_requests; /**< sent and not answered */
@@ -72,7 +73,7 @@ struct audit_vm *audit_vm_find(struct audit *a, uint64_t id);
 struct audit_vm *audit_vm_get(struct audit *a, uint64_t id);
 void audit_vm_free(struct audit *a, struct audit_vm *v);
 /** A new part, waiting to be sent. -EMFILE, -EALREADY, -ENOMEM. */
-int audit_vm_add(struct audit *a, struct audit_vm *v, struct audit_hook *h, void *waiter);
+int audit_vm_add(struct audit_vm *v, struct audit_hook *h, void *waiter);
 /** Tells a part to leave; `waiter` is told when it has, or it is an orphan without one. The part
  *  may be gone at once: false, and nobody will be told. */
 bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter);

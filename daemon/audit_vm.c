@@ -156,12 +156,12 @@ static struct audit_part *make_part(struct audit_vm *v, struct audit_hook *h, vo
     DL_APPEND2(h->parts, part, prev_of_hook, next_of_hook);
     h->n_parts++;
     v->n_sent++;
+    v->unsent = true;
     return part;
 }
 
-int audit_vm_add(struct audit *a, struct audit_vm *v, struct audit_hook *h, void *waiter)
+int audit_vm_add(struct audit_vm *v, struct audit_hook *h, void *waiter)
 {
-    (void)a;
     if (find_part(v, h->id))
         return -EALREADY;
     if (v->n_sent >= LIMIT_HOOKS_PER_VM)
@@ -193,6 +193,7 @@ bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter)
         break;
     }
     part->waiter = waiter;
+    v->unsent = true;
     count_there(a, v);
     return true;
 }
@@ -278,6 +279,7 @@ void audit_vm_pump(struct audit *a, struct audit_vm *v)
 {
     struct worker *w = registry_find(a->registry, v->id);
     int r;
+    v->unsent = false;
     if (!w || w->phase == WORKER_GONE)
         return;
     do
@@ -293,7 +295,7 @@ void audit_vm_pump(struct audit *a, struct audit_vm *v)
 /* A VM whose hooks cannot be set starts all the same. */
 static void born_with(struct audit *a, struct audit_vm *v, struct audit_hook *h)
 {
-    int r = audit_vm_add(a, v, h, NULL);
+    int r = audit_vm_add(v, h, NULL);
     struct audit_part *part = r == -EMFILE ? make_part(v, h, NULL) : NULL;
     if (part)
         fail(a, part, "the VM has too many hooks");
@@ -381,7 +383,7 @@ static void answered(struct audit *a, struct audit_part *part, const char *error
         free_part(part);
     } else if (part->state == AUDIT_PART_SETTING && error && together) {
         set_state(part, AUDIT_PART_WAITING);
-        part->alone = true;
+        part->alone = part->vm->unsent = true;
     } else if (part->state == AUDIT_PART_SETTING && error) {
         fail(a, part, error);
     } else if (part->state == AUDIT_PART_SETTING) {

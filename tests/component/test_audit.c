@@ -629,6 +629,15 @@ static void stopped_by(uint64_t debugger)
     assert_int_equal(world_mode(world_named("default")), WORLD_STOPPED);
 }
 
+static size_t hooks_kept(void)
+{
+    struct state_image image;
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    size_t n = image.n_hooks;
+    state_image_done(&image);
+    return n;
+}
+
 static bool was_published(enum event_kind kind, const char *detail)
 {
     uint64_t cursor = 0, dropped;
@@ -670,10 +679,7 @@ static void a_hook_is_set_in_a_stop_of_its_own_which_is_over_then(void **test_st
     assert_int_equal(p->w->n_hooks, 1);
     assert_int_equal(world_mode(world_named("default")), WORLD_RUN_ALL);
     assert_true(was_published(EVENT_HOOKS_CHANGED, "added 1"));
-    struct state_image image;
-    assert_int_equal(state_read(state_fd(kept), &image), 0);
-    assert_int_equal(image.n_hooks, 1);
-    state_image_done(&image);
+    assert_int_equal(hooks_kept(), 1);
 }
 
 static void a_vm_that_runs_is_brought_to_stand_first(void **test_state)
@@ -993,6 +999,7 @@ static void what_one_vm_and_one_debugger_may_have_is_bounded(void **test_state)
             audit_add(api.audit, d->id, &where, &wire, false, NULL, NULL, &hook, &waits), 0);
         p->n_hooks = 0;
         assert_int_equal(audit_set(api.audit, hook, p->w, NULL), 0);
+        audit_flush(api.audit);
         audit_commit(api.audit, hook);
         turn();
     }
@@ -1033,6 +1040,7 @@ static void live_through(const enum end order[ENDS])
     }
     assert_false(lives(d));
     assert_null(audit_after(api.audit, 0));
+    assert_int_equal(hooks_kept(), 0);
     assert_int_equal(b->w->n_hooks, 0);
     dies(b);
     assert_int_equal(n_players, first + 2);
@@ -1300,8 +1308,6 @@ static void who_waits_for_hits_is_answered_by_the_next(void **test_state)
     open_debugger(1, "d");
     uint64_t early = ask_for_hits(1, "d", 0, true);
     uint64_t hook = add_to_vm(1, "d", "app");
-    uint64_t gone = ask_for_hits(2, "d", 0, true);
-    client_leaves(2);
     assert_null(reply_to(early));
     assert_null(hits_script(p, hook));
     const Stillpoint__Api__HitPage *page = page_of(early);
@@ -1313,13 +1319,17 @@ static void who_waits_for_hits_is_answered_by_the_next(void **test_state)
     assert_int_equal(page->hits[0]->location->line, 3);
     assert_int_equal(page->hits[0]->hits, 1);
     assert_int_equal(page->next_seq, 2);
+    uint64_t gone = ask_for_hits(2, "d", 2, true);
+    client_leaves(2);
+    assert_null(hits_script(p, hook));
     assert_null(reply_to(gone));
-    uint64_t last = ask_for_hits(3, "d", 2, true);
+    assert_int_equal(page_of(ask_for_hits(1, "d", 2, true))->n_hits, 1);
+    uint64_t last = ask_for_hits(3, "d", 3, true);
     assert_null(reply_to(last));
     cleared(1, hook);
     client_leaves(1);
     assert_true(page_of(last)->ended);
-    assert_int_equal(page_of(last)->next_seq, 2);
+    assert_int_equal(page_of(last)->next_seq, 3);
 }
 
 static void what_a_ring_has_lost_is_said_exactly(void **test_state)
