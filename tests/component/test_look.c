@@ -1505,6 +1505,256 @@ static void a_client_that_goes_in_any_phase_of_its_step_leaves_none_behind(void 
     assert_true(LIST_EMPTY(&api.pendings));
 }
 
+/* ---- whatever happens. VMs are honest; what they and their clients do is random.
+ * STILLPOINT_RANDOM_SEED repeats one run; STILLPOINT_RANDOM_MS is for how long new ones are begun.
+ */
+
+static uint64_t seed;
+static unsigned long n_pauses, n_steps, n_evaluations;
+
+/* xorshift64* */
+static unsigned chance(unsigned n)
+{
+    seed ^= seed >> 12;
+    seed ^= seed << 25;
+    seed ^= seed >> 27;
+    return (unsigned)((seed * 2685821657736338717ull) >> 33) % n;
+}
+
+static struct mind {
+    uint64_t pause, armed;
+    Command *evaluates;
+} minds[3];
+
+static void comes_to_its_gate(struct player *p)
+{
+    if (stop_state(&p->worker->gate) != SHM_PARKED)
+        shows(p, SHM_PARKED);
+}
+
+static void obeys(struct player *p, struct mind *m, Command *c)
+{
+    if (c->body_case != WORKER_COMMAND(INSPECT)) {
+        stillpoint__worker__command__free_unpacked(c, NULL);
+        return;
+    }
+    comes_to_its_gate(p);
+    switch (c->inspect->kind) {
+    case WORKER_INSPECT_STEP:
+        m->armed = c->inspect->step->how != 0 ? c->inspect->step->step : 0;
+        answer_inspect(p, c, NULL, NULL);
+        break;
+    case WORKER_INSPECT_EVALUATE:
+        assert_null(m->evaluates);
+        assert_false(may_run(p));
+        m->evaluates = c;
+        shows(p, SHM_EVALUATING);
+        n_evaluations++;
+        break;
+    default:
+        answer_inspect(p, c, NULL, NULL);
+        break;
+    }
+}
+
+static void ends_evaluation(struct player *p, struct mind *m)
+{
+    Command *c = m->evaluates;
+    bool may = allowed(p) == c->inspect->evaluate->evaluation;
+    assert_false(may_run(p)); /* no gate opens under one */
+    if (may && chance(3) != 0)
+        return;
+    m->evaluates = NULL;
+    shows(p, SHM_PARKED);
+    answer_inspect(p, c, may ? NULL : "it took too long and was ended", NULL);
+}
+
+static void pauses_by_chance(struct player *p, struct mind *m)
+{
+    bool done = m->armed != 0 && chance(2) == 0;
+    uint64_t step = done ? m->armed : 0;
+    if (done)
+        m->armed = 0;
+    n_pauses++;
+    n_steps += done;
+    pauses_for(p, ++m->pause, done ? PAUSE_STEP : PAUSE_BREAKPOINT + chance(3),
+               done ? 0 : 1 + chance(6), step);
+}
+
+/* What the VM does next, if it may. */
+static void lives(struct player *p, struct mind *m)
+{
+    Command *c;
+    if (!m->evaluates && (c = hear(p)) != NULL) {
+        obeys(p, m, c);
+        return;
+    }
+    if (m->evaluates) {
+        ends_evaluation(p, m);
+        return;
+    }
+    switch (stop_state(&p->worker->gate)) {
+    case SHM_RUNNING:
+        if (chance(3) == 0)
+            pauses_by_chance(p, m); /* also when it is to come to its gate */
+        else if (!may_run(p))
+            shows(p, SHM_PARKED);
+        else if (chance(4) == 0)
+            shows(p, chance(2) == 0 ? SHM_IDLE : SHM_BLOCKED);
+        break;
+    case SHM_PARKED:
+        if (may_run(p) && answered(p) >= m->pause)
+            shows(p, SHM_RUNNING);
+        break;
+    default:
+        if (may_run(p))
+            shows(p, SHM_RUNNING);
+        break;
+    }
+}
+
+static void forget_replies(void)
+{
+    while (n_replies > 0)
+        stillpoint__api__envelope__free_unpacked(replies[--n_replies].envelope, NULL);
+}
+
+static const char *const names[] = {"ide", "other", NULL};
+
+static void opens(void)
+{
+    const struct debugger *d;
+    for (uint64_t i = 0; i < 2; i++) {
+        bool hold = chance(3) == 0;
+        (void)debuggers_open(debuggers, CLIENT + i, 1000, names[i], NULL, &hold, &d);
+        const struct debugger *own = debuggers_find_ref(debuggers, names[i]);
+        for (uint64_t k = 0; k < 3; k++)
+            hook(1 + 3 * i + k, own->id, k == 0 ? PAUSE_SUSPEND_VM : PAUSE_SUSPEND_WORLD);
+    }
+}
+
+static void acts(struct player *p)
+{
+    uint64_t client = CLIENT + chance(2);
+    struct api_request r = {.id = 0};
+    switch (chance(12)) {
+    case 0:
+        stop_world(client == CLIENT ? "ide" : NULL);
+        break;
+    case 1:
+    case 2:
+        resume_world();
+        break;
+    case 3:
+        continue_vm(p, true, chance(2) == 0, PAUSE_CONTINUE, NULL);
+        break;
+    case 4:
+        continue_vm(p, false, false, PAUSE_CONTINUE + chance(4), "42");
+        break;
+    case 5:
+    case 6:
+        evaluate(p, "x");
+        break;
+    case 7:
+    case 8:
+        step_vm(p, chance(2) == 0, chance(2) == 0 ? 0 : 300, 1 + chance(3));
+        break;
+    case 9:
+        list_frames(p);
+        break;
+    case 10:
+        r = (struct api_request){.kind = API_RELEASE_VM, .hold = {ref(p), NULL}};
+        r.hold.debugger = names[client - CLIENT];
+        ask_as(client, 1000, &r);
+        break;
+    default:
+        if (chance(3) == 0) {
+            r = (struct api_request){.kind = API_CLOSE_DEBUGGER};
+            r.debugger.name = names[client - CLIENT];
+            ask(&r);
+        } else {
+            api_vm_on_client_gone(&api, client);
+            debuggers_on_client_gone(debuggers, client);
+        }
+        opens();
+        break;
+    }
+    if (p->worker->evaluation.number != 0 && !p->worker->evaluation.withdrawn && chance(8) == 0)
+        event_active(p->worker->evaluation.timer, EV_TIMEOUT, 0);
+}
+
+static void holds_at_every_moment(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct worker *w = players[i].worker;
+        assert_int_equal(w->phase, WORKER_ADMITTED); /* nobody was taken for a liar */
+        if (w->pause.number != 0)
+            assert_int_equal(answered(&players[i]), w->pause.number - 1);
+        if (w->pause.number != 0 || w->evaluation.number != 0)
+            assert_false(may_run(&players[i]));
+    }
+}
+
+/* All who could want something are gone: everybody runs. */
+static void comes_to_an_end(void)
+{
+    static const char *const all[] = {"ide", "other", "cli:1000"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct debugger *d = debuggers_find_ref(debuggers, all[i]);
+        api_vm_on_client_gone(&api, CLIENT + i);
+        if (d)
+            debuggers_close(debuggers, d->id);
+    }
+    memset(hooks, 0, sizeof hooks);
+    for (uint64_t i = 1; i < 8; i++)
+        hook(i, 0, PAUSE_SUSPEND_WORLD);
+    for (int n = 0; n < 60; n++)
+        for (int i = 0; i < 3; i++)
+            lives(&players[i], &minds[i]);
+    for (int i = 0; i < 3; i++)
+        while (minds[i].evaluates || stop_state(&players[i].worker->gate) != SHM_RUNNING)
+            lives(&players[i], &minds[i]);
+    assert_int_equal(world_mode(world), WORLD_RUN_ALL);
+    assert_true(LIST_EMPTY(&api.pendings));
+    for (int i = 0; i < 3; i++) {
+        const struct worker *w = players[i].worker;
+        assert_true(may_run(&players[i]));
+        assert_int_equal(w->pause.number + w->evaluation.number + w->n_holds, 0);
+        assert_int_equal(answered(&players[i]), minds[i].pause);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_null(debuggers_find_ref(debuggers, all[i]));
+}
+
+static void whatever_happens_nobody_is_left_in_a_pause(void **state)
+{
+    (void)state;
+    const char *given = getenv("STILLPOINT_RANDOM_SEED"), *ms = getenv("STILLPOINT_RANDOM_MS");
+    uint64_t end_ns = shm_now_ns() + (ms ? strtoull(ms, NULL, 10) : 500) * 1000000;
+    uint64_t first = given ? strtoull(given, NULL, 10) : shm_now_ns() | 1;
+    memset(minds, 0, sizeof minds);
+    for (int i = 0; i < 3; i++)
+        born(i, SHM_RUNNING);
+    for (unsigned long n = 0; n == 0 || (!given && shm_now_ns() < end_ns); n++) {
+        seed = first + 2 * n;
+        print_message("# seed %llu\n", (unsigned long long)seed);
+        opens();
+        for (int step = 0; step < 300; step++) {
+            int i = (int)chance(3);
+            if (chance(3) == 0)
+                acts(&players[i]);
+            else
+                lives(&players[i], &minds[i]);
+            turn();
+            holds_at_every_moment();
+            forget_replies();
+        }
+        comes_to_an_end();
+    }
+    print_message("# %lu pauses, %lu ends of steps, %lu evaluations\n", n_pauses, n_steps,
+                  n_evaluations);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(a_breakpoint_stops_the_world_and_its_vm_is_the_target),
@@ -1541,6 +1791,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_step_whose_world_another_debugger_has_taken_ends),
     TEST(a_vm_that_is_held_alone_steps_and_is_held_again),
     TEST(a_client_that_goes_in_any_phase_of_its_step_leaves_none_behind),
+    TEST(whatever_happens_nobody_is_left_in_a_pause),
 };
 
 UNIT_MAIN(tests)
