@@ -535,7 +535,7 @@ const struct verb verb_audit_add = {
         "      --realm N          only this realm of the VM\n"
         "      --frame N          pop, step: only this frame of the stopped VM\n"
         "      --weak             new-global: does not keep the debugger\n"
-        "      --wait DURATION    for other stops to end first (0)\n"
+        "      --wait DURATION    for other stops to end first (10s)\n"
         "      --deadline DURATION  for the stop in which they are set (200ms)\n"
         "Without --keep, -o json is one hit on a line.\n",
     .shorts = "",

@@ -109,7 +109,7 @@ const struct verb verb_break_add = {
         "      --note TEXT        what it is for\n"
         "      --world W          with a glob: only in this world; without VM: all of it\n"
         "      --debugger NAME    on behalf of this debugger (cli:UID)\n"
-        "      --wait DURATION    for other stops to end first (0)\n"
+        "      --wait DURATION    for other stops to end first (10s)\n"
         "      --deadline DURATION  for the stop in which it is set (200ms)\n",
     .shorts = "",
     .longs = (const struct option[]){{"if", required_argument, NULL, 'i'},

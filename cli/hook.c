@@ -230,13 +230,20 @@ int hook_remove(struct cli *cli, const uint64_t *hooks, size_t n, const char *de
     return CLI_OK;
 }
 
+/* That of the command line is made on demand: where there is none yet, it has no hooks. */
+static bool is_none_yet(const struct cli *cli, int r, const char *debugger)
+{
+    return r == STILLPOINT_REFUSED && parse_is_cli_debugger(debugger) &&
+           stillpoint_error(cli->sp)->code == STILLPOINT_ERROR_NOT_FOUND;
+}
+
 /* All of one kind that a debugger has. */
 static int remove_kind(struct cli *cli, const char *debugger, enum stillpoint_hook_kind kind)
 {
-    struct stillpoint_hooks hooks;
+    struct stillpoint_hooks hooks = {0};
     const struct stillpoint_hook_query query = {.debugger = debugger};
     int r = stillpoint_hook_list(cli->sp, &query, &hooks);
-    if (r != 0)
+    if (r != 0 && !is_none_yet(cli, r, debugger))
         return cli_fail_call(cli, r, "list the hooks of %s", debugger);
     uint64_t *numbers = calloc(hooks.n + 1, sizeof *numbers);
     size_t n = 0;

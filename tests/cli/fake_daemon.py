@@ -351,6 +351,8 @@ class Daemon:
 
     def on_list_hooks(self, _, m):
         with self.lock:
+            if m.debugger.startswith("cli:") and not self.hooks:
+                raise Refused("NOT_FOUND", f"no debugger named '{m.debugger}'")
             if m.hook and m.hook not in self.hooks:
                 raise Refused("NOT_FOUND", f"there is no hook {m.hook}")
             return "hook_list", self.api.HookList(hooks=[
