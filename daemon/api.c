@@ -130,14 +130,14 @@ static const struct row {
 void api_handle(struct api_call *call)
 {
     const struct row *row = &rows[call->request->kind];
-    const char *name = api_kind_name(call->request->kind);
     if (row->role != 0 && !(call->peer->roles & row->role)) {
+        const char *name = api_kind_name(call->request->kind);
         log_notice("uid %u was denied %s", (unsigned)call->peer->uid, name);
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "uid %u may not %s",
                  (unsigned)call->peer->uid, name);
         return;
     }
     if (row->privileged)
-        log_debug("uid %u: %s", (unsigned)call->peer->uid, name);
+        log_debug("uid %u: %s", (unsigned)call->peer->uid, api_kind_name(call->request->kind));
     row->handle(call);
 }

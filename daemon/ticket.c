@@ -35,14 +35,16 @@ void ticket_queue_init(struct ticket_queue *q, struct event_base *base,
 
 struct ticket *ticket_new(uint64_t id, const struct ticket_request *request)
 {
-    struct ticket *t = calloc(1, sizeof *t);
+    struct ticket *t = malloc(sizeof *t);
     if (!t)
         return NULL;
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
-    t->id = id;
-    t->request = *request;
-    t->since_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+    *t = (struct ticket){
+        .id = id,
+        .request = *request,
+        .since_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u,
+    };
     return t;
 }
 

@@ -63,6 +63,7 @@ struct worlds {
     struct event_base *base;
     struct event_bus *bus;
     struct world *by_name;
+    struct world *found; /**< the last that was asked for: mostly the next, too; or NULL */
     uint64_t next_ticket;
     struct worlds_events events;
 };

@@ -37,6 +37,8 @@ struct worlds *worlds_free(struct worlds *all)
 void worlds_drop(struct world *w)
 {
     HASH_DEL(w->all->by_name, w);
+    if (w->all->found == w)
+        w->all->found = NULL;
     world_free(w);
 }
 
@@ -61,12 +63,17 @@ static struct world *make_world(struct worlds *all, const char *name)
 
 struct world *worlds_get(struct worlds *all, const char *name, bool make)
 {
-    struct world *w;
+    struct world *w = all->found;
+    if (w && strcmp(w->name, name) == 0)
+        return w;
     HASH_FIND_STR(all->by_name, name, w);
-    if (w || make)
-        return w ? w : make_world(all, name);
-    errno = ENOENT;
-    return NULL;
+    if (!w && make)
+        w = make_world(all, name);
+    if (w)
+        all->found = w;
+    else if (!make)
+        errno = ENOENT;
+    return w;
 }
 
 struct world *worlds_after(struct worlds *all, const char *after)
