@@ -7,6 +7,7 @@
 #include "cli/parse.h"
 #include "cli/print.h"
 #include "cli/select.h"
+#include "cli/world.h"
 
 /*
  * A negative number is JSON, and looks like an option. A space before it changes neither what it is
@@ -73,10 +74,20 @@ static char *json_array_of(int n, char **items)
     return text;
 }
 
+static void tell_stopped(struct cli *cli, const char *vm)
+{
+    struct stillpoint_vms found;
+    if (stillpoint_vm_get(cli->sp, vm, &found) != 0)
+        return; /* the call will say why */
+    world_tell_stopped(cli, found.items[0].world, found.items[0].id);
+    stillpoint_vms_free(&found);
+}
+
 static int call_function(struct cli *cli, const char *vm, const char *function, const char *args,
                          uint64_t timeout_us)
 {
     struct stillpoint_result result;
+    tell_stopped(cli, vm);
     int r = stillpoint_vm_call(cli->sp, vm, function, args, timeout_us, &result);
     if (r != 0)
         return cli_fail_call(cli, r, "call %s of %s", function, vm);

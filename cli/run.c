@@ -12,6 +12,7 @@
 #include "cli/parse.h"
 #include "cli/print.h"
 #include "cli/session.h"
+#include "cli/world.h"
 
 enum {
     OPTION_READY = OPTIONS_OWN,
@@ -210,6 +211,8 @@ static int run_session(struct cli *cli, struct run *run, int memfd, int folder,
     struct session s;
     int r = session_init(&s, cli, run->request.program, folder, !run->detached);
     int code = r < 0 ? cli_fail(cli, CLI_FAILED, "take signals: %s", strerror(-r)) : 0;
+    if (code == 0 && (!run->detached || run->request.wait_ready))
+        world_tell_stopped(cli, run->request.world ? run->request.world : WORLD_DEFAULT, 0);
     if (code == 0)
         code = session_start(&s, &run->request, memfd, files);
     if (code == 0)

@@ -9,6 +9,20 @@
 #include "cli/print.h"
 #include "cli/world.h"
 
+void world_tell_stopped(struct cli *cli, const char *world, uint64_t vm)
+{
+    struct stillpoint_worlds found;
+    if (stillpoint_world_get(cli->sp, world, &found) != 0)
+        return;
+    const struct stillpoint_world *w = &found.items[0];
+    bool runs = w->mode == STILLPOINT_MODE_RUN_ALL || (vm != 0 && w->runner == vm);
+    /* Without a controller it is an operation, which ends by itself. */
+    if (!runs && w->has_controller)
+        cli_say("world %s is stopped by %s: waiting (see 'stillctl world resume')", w->name,
+                w->controller.debugger);
+    stillpoint_worlds_free(&found);
+}
+
 int world_argument(const struct cli *cli, int argc, char **argv, const char **ret)
 {
     if (argc - optind > 1)

@@ -85,14 +85,24 @@ def test_a_message_to_a_stopped_vm_waits_for_the_resume(t):
     wait_until(lambda: t.logs("app") == "got it\n", "the message arrives")
 
 
+def status_of(t):
+    return t.json("world", "status", "default", schema="world-status")
+
+
 def test_a_call_to_a_stopped_vm_waits_or_times_out(t):
     t.spawn("app", "let n = 0; function f() { return ++n }")
     stop(t)
     t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
-    waits = t.start("call", "app", "f")
+    waits = [t.start("call", "app", "f"), t.start("run", t.file("b.js", "console.log('ran')"))]
+    by = status_of(t)["controller"]["debugger"]
+    for p in waits:
+        equal(p.stderr.readline(),
+              f"stillctl: world default is stopped by {by}: waiting (see 'stillctl world resume')\n")
     t.ctl("world", "resume")
-    out, _ = waits.communicate(timeout=30)
-    equal(json.loads(out), 1)  # the one that nobody waited for has not been made
+    out, err = waits[0].communicate(timeout=30)
+    equal((json.loads(out), err), (1, ""))  # the one that nobody waited for has not been made
+    out, err = waits[1].communicate(timeout=30)
+    equal((out, err), ("ran\n", ""))
     equal(t.ctl("call", "app", "f").json, 2)
 
 

@@ -74,12 +74,23 @@ static void ask_input(struct fake *f)
     fake_send(f, NULL, &e);
 }
 
+/* It looks whether a program or a call will have to wait: nothing is known here. */
+static bool say_hello(struct fake *f, const fake_envelope *request)
+{
+    if (request->body_case != STILLPOINT__API__ENVELOPE__BODY_GET_WORLD &&
+        request->body_case != STILLPOINT__API__ENVELOPE__BODY_GET_VM)
+        return fake_hello(f, request);
+    fake_send_error(f, request, STILLPOINT__API__ERROR_CODE__ERROR_NOT_FOUND, "there is none",
+                    NULL);
+    return true;
+}
+
 /* Prints the program and its arguments, then ends with `code`. */
 static bool scene_echo(struct fake *f, const fake_envelope *request)
 {
     char text[4096];
     if (request->body_case != STILLPOINT__API__ENVELOPE__BODY_RUN_VM)
-        return fake_hello(f, request);
+        return say_hello(f, request);
     ssize_t n = pread(f->fd, text, sizeof text, 0);
     send_vm(f, request->request_id, request->run_vm);
     send_console(f, STILLPOINT__API__STREAM__STREAM_STDOUT, text, n > 0 ? (size_t)n : 0);
@@ -94,7 +105,7 @@ static bool scene_echo(struct fake *f, const fake_envelope *request)
 static bool scene_end(struct fake *f, const fake_envelope *request)
 {
     if (request->body_case != STILLPOINT__API__ENVELOPE__BODY_RUN_VM)
-        return fake_hello(f, request);
+        return say_hello(f, request);
     send_vm(f, request->request_id, request->run_vm);
     send_ended(f, atoi(getenv("REASON")), (uint32_t)atoi(getenv("CODE")),
                (uint32_t)atoi(getenv("SIGNAL")));
@@ -104,7 +115,7 @@ static bool scene_end(struct fake *f, const fake_envelope *request)
 /* $CODE is the error that a run is refused with. */
 static bool scene_refuse(struct fake *f, const fake_envelope *request)
 {
-    if (fake_hello(f, request))
+    if (say_hello(f, request))
         return true;
     fake_send_error(f, request, atoi(getenv("CODE")), "no\nluck\x1b[31m", "try \"again\"");
     return true;
@@ -129,7 +140,7 @@ static bool scene_cat(struct fake *f, const fake_envelope *request)
             send_ended(f, STILLPOINT__API__EXIT_REASON__EXIT_EXITED, 0, 0);
         return true;
     default:
-        return fake_hello(f, request);
+        return say_hello(f, request);
     }
 }
 
@@ -147,7 +158,7 @@ static bool scene_spin(struct fake *f, const fake_envelope *request)
         send_ended(f, STILLPOINT__API__EXIT_REASON__EXIT_KILLED, 137, 9);
         return true;
     default:
-        return fake_hello(f, request);
+        return say_hello(f, request);
     }
 }
 
@@ -155,7 +166,7 @@ static bool scene_spin(struct fake *f, const fake_envelope *request)
 static bool scene_vanish(struct fake *f, const fake_envelope *request)
 {
     if (request->body_case != STILLPOINT__API__ENVELOPE__BODY_RUN_VM)
-        return fake_hello(f, request);
+        return say_hello(f, request);
     send_vm(f, request->request_id, request->run_vm);
     return false;
 }
@@ -181,7 +192,7 @@ static bool scene_files(struct fake *f, const fake_envelope *request)
         send_ended(f, STILLPOINT__API__EXIT_REASON__EXIT_EXITED, 0, 0);
         return true;
     default:
-        return fake_hello(f, request);
+        return say_hello(f, request);
     }
 }
 
@@ -215,7 +226,7 @@ static bool scene_import(struct fake *f, const fake_envelope *request)
         send_ended(f, STILLPOINT__API__EXIT_REASON__EXIT_EXITED, 0, 0);
         return true;
     default:
-        return fake_hello(f, request);
+        return say_hello(f, request);
     }
 }
 
@@ -223,7 +234,7 @@ static bool scene_import(struct fake *f, const fake_envelope *request)
 static bool scene_broken(struct fake *f, const fake_envelope *request)
 {
     if (request->body_case != STILLPOINT__API__ENVELOPE__BODY_RUN_VM)
-        return fake_hello(f, request);
+        return say_hello(f, request);
     send_ended(f, STILLPOINT__API__EXIT_REASON__EXIT_ERROR, 1, 0);
     fake_send_error(f, request, STILLPOINT__API__ERROR_CODE__ERROR_PROGRAM_FAILED,
                     "SyntaxError: app.js:1:1", NULL);
@@ -290,7 +301,7 @@ static bool scene_daemon(struct fake *f, const fake_envelope *request)
         fake_send(f, request, &c);
         return true;
     default:
-        return fake_hello(f, request);
+        return say_hello(f, request);
     }
 }
 
@@ -597,7 +608,7 @@ static bool scene_world(struct fake *f, const fake_envelope *request)
                             "no such debugger", NULL);
         return true;
     default:
-        return fake_hello(f, request);
+        return say_hello(f, request);
     }
 }
 
