@@ -305,14 +305,17 @@ void audit_table_unhook(struct audit_table *t, struct auditor *a, struct hook *h
     (void)settle(t, a);
 }
 
-void audit_table_arm(struct audit_table *t, struct auditor *a, bool armed)
+int audit_table_arm(struct audit_table *t, struct auditor *a, bool armed)
 {
     if (a->armed == armed)
-        return;
+        return 0;
     set_armed(t, a, armed);
-    if (settle(t, a) < 0)
+    int r = settle(t, a);
+    if (r < 0)
         set_armed(t, a, !armed);
-    mark_changed(t, a);
+    else
+        mark_changed(t, a);
+    return r;
 }
 
 /* ---- every frame */
@@ -370,9 +373,18 @@ static void observe(struct audit_table *t, struct walked *w, enum engine_audit_k
 static void walk_set(struct audit_table *t, struct audit_key key, bool on)
 {
     for (size_t i = 0; i < t->n_walked_buckets; i++)
-        for (struct walked *w = t->walked[i]; w; w = w->next)
+        for (struct walked **at = &t->walked[i], *w; (w = *at);) {
             if (w->realm == key.id)
                 observe(t, w, key.kind, key.kind == ENGINE_AUDIT_POP ? &w->pop : &w->step, on);
+            /* One that has ended while nothing was observed at it is not said to be gone. */
+            if (on && w->realm == key.id && !w->pop && !w->step) {
+                *at = w->next;
+                t->n_walked--;
+                free(w);
+            } else {
+                at = &w->next;
+            }
+        }
 }
 
 static int walk_on(struct audit_table *t, struct audit_key key)

@@ -105,8 +105,9 @@ int audit_table_hook(struct audit_table *t, struct audit_key key, struct hook *h
 /** Takes a hook off an auditor. */
 void audit_table_unhook(struct audit_table *t, struct auditor *a, struct hook *h);
 bool audit_table_has_hook(const struct auditor *a, const struct hook *h);
-/** A spent auditor is disarmed. Arming may fail: then it stays as it is. */
-void audit_table_arm(struct audit_table *t, struct auditor *a, bool armed);
+/** A spent auditor is disarmed. Arming may fail, with what the engine says: then it stays as it
+ * is. */
+int audit_table_arm(struct audit_table *t, struct auditor *a, bool armed);
 
 /** Keeps the list of realms. */
 int audit_table_watch(struct audit_table *t);

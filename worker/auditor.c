@@ -98,6 +98,8 @@ static void tell_auditor(void *userdata, const struct auditor *x)
     m.referent = x->key.referent;
     m.referent_id = x->key.id;
     m.kind = x->key.kind;
+    m.has_offset = x->key.kind == ENGINE_AUDIT_BREAKPOINT;
+    m.offset = x->key.offset;
     m.armed = x->armed;
     m.n_hooks = x->n_hooks;
     m.hooks = hooks;
@@ -577,7 +579,7 @@ static void disarm_if_spent(struct auditors *a, struct audit_key key, uint64_t n
     if (!x || !x->armed || !all_spent(x, now_ns, &due_ns))
         return;
     bool first = a->table.n_disarmed == 0;
-    audit_table_arm(&a->table, x, false);
+    (void)audit_table_arm(&a->table, x, false);
     if (first || due_ns < a->due_ns)
         meet_at(a, due_ns);
 }
@@ -589,16 +591,21 @@ void auditors_look_at_budgets(struct auditors *a)
     uint64_t now_ns = shm_now_ns(), due_ns, next_ns = UINT64_MAX;
     if (a->table.n_disarmed > 0 && now_ns < a->due_ns)
         return;
+    struct audit_key gone = {0};
     for (struct auditor *x = a->table.served; x; x = x->served_after) {
         if (x->armed)
             continue;
         if (all_spent(x, now_ns, &due_ns))
             next_ns = due_ns < next_ns ? due_ns : next_ns;
-        else
-            audit_table_arm(&a->table, x, true);
+        else if (audit_table_arm(&a->table, x, true) == -ENOENT)
+            gone = x->key;
     }
-    meet_at(a, next_ns == UINT64_MAX ? 0 : next_ns);
+    meet_at(a, gone.id != 0 ? now_ns : next_ns == UINT64_MAX ? 0 : next_ns);
     tell(a);
+    /* An engine does not say that a frame has ended at which nothing was observed. One at a time:
+     * that takes auditors off, and the next look finds the next. */
+    if (gone.id != 0)
+        auditors_on_gone(a, gone.referent, gone.id);
 }
 
 /* ---- hits */
@@ -637,24 +644,25 @@ static bool is_frames(enum engine_audit_kind kind)
     return kind == ENGINE_AUDIT_POP || kind == ENGINE_AUDIT_STEP;
 }
 
-/* One breakpoint after the other of the script, at the place of the hit. An engine says at which
- * place it stands, not at which offset: several are one. */
-static struct auditor *next_at(const struct auditors *a, const struct engine_hit *hit,
-                               const struct auditor *before)
-{
-    struct auditor *x = audit_table_next_breakpoint(&a->table, hit->script, before);
-    while (x && (x->line != hit->place.line || x->column != hit->place.column ||
-                 x->place_offset != hit->place.offset))
-        x = audit_table_next_breakpoint(&a->table, hit->script, x);
-    return x;
-}
-
 /* The auditor of the referent at which this kind is observed. */
 static struct audit_key key_of(const struct engine_hit *hit)
 {
-    enum engine_referent referent = audit_table_referent(hit->kind);
-    uint64_t id = referent == ENGINE_REALM ? hit->realm : referent == ENGINE_FRAME ? hit->frame : 0;
-    return (struct audit_key){referent, hit->kind, id, 0};
+    struct audit_key key = {audit_table_referent(hit->kind), hit->kind, 0, 0};
+    switch (key.referent) {
+    case ENGINE_REALM:
+        key.id = hit->realm;
+        break;
+    case ENGINE_FRAME:
+        key.id = hit->frame;
+        break;
+    case ENGINE_SCRIPT:
+        key.id = hit->script;
+        key.offset = hit->offset;
+        break;
+    default:
+        break;
+    }
+    return key;
 }
 
 static struct audit_key key_of_every_frame(const struct engine_hit *hit)
@@ -665,11 +673,6 @@ static struct audit_key key_of_every_frame(const struct engine_hit *hit)
 static void collect(struct auditors *a, struct round *r)
 {
     const struct engine_hit *hit = r->hit;
-    if (hit->kind == ENGINE_AUDIT_BREAKPOINT) {
-        for (const struct auditor *x = NULL; (x = next_at(a, hit, x));)
-            collect_from(r, x);
-        return;
-    }
     collect_from(r, audit_table_find(&a->table, key_of(hit)));
     if (!is_frames(hit->kind))
         return;
@@ -752,14 +755,9 @@ static void serve_hook(struct auditors *a, struct hook *h, struct round *r)
 static void disarm_spent(struct auditors *a, const struct engine_hit *hit)
 {
     uint64_t now_ns = shm_now_ns();
-    if (hit->kind == ENGINE_AUDIT_BREAKPOINT) {
-        for (const struct auditor *x = NULL; (x = next_at(a, hit, x));)
-            disarm_if_spent(a, x->key, now_ns);
-    } else {
-        disarm_if_spent(a, key_of(hit), now_ns);
-        if (is_frames(hit->kind))
-            disarm_if_spent(a, key_of_every_frame(hit), now_ns);
-    }
+    disarm_if_spent(a, key_of(hit), now_ns);
+    if (is_frames(hit->kind))
+        disarm_if_spent(a, key_of_every_frame(hit), now_ns);
     tell(a);
 }
 
@@ -779,12 +777,15 @@ static enum pause_reason reason_of(enum engine_audit_kind kind)
     }
 }
 
-/* An engine reports a step before a breakpoint at the same place: whether one comes that may
- * pause. */
+/* Whether a breakpoint comes that may pause: an engine reports a step before one at the same place.
+ * Of a step it says the place, not the offset. */
 static bool breakpoint_follows(const struct auditors *a, const struct engine_hit *hit)
 {
-    for (const struct auditor *x = NULL; (x = next_at(a, hit, x));)
-        for (size_t i = 0; x->on && i < x->n_hooks; i++)
+    for (const struct auditor *x = NULL;
+         (x = audit_table_next_breakpoint(&a->table, hit->script, x));)
+        for (size_t i = 0; x->on && x->line == hit->place.line && x->column == hit->place.column &&
+                           x->place_offset == hit->place.offset && i < x->n_hooks;
+             i++)
             if (x->hooks[i]->suspend != HOOK_SUSPEND_NONE)
                 return true;
     return false;

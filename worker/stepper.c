@@ -25,8 +25,7 @@ static struct step_need *find(const struct stepper *s, enum engine_audit_kind ki
     return NULL;
 }
 
-static int need_place(struct stepper *s, enum engine_audit_kind kind, uint64_t id, uint64_t offset,
-                      const struct engine_place *place)
+static int need_at(struct stepper *s, enum engine_audit_kind kind, uint64_t id, uint64_t offset)
 {
     if (find(s, kind, id, offset))
         return 0;
@@ -40,18 +39,13 @@ static int need_place(struct stepper *s, enum engine_audit_kind kind, uint64_t i
     }
     int r = audit_table_need(s->table, kind, id, offset);
     if (r == 0)
-        s->needs[s->n_needs++] = (struct step_need){.kind = kind,
-                                                    .id = id,
-                                                    .offset = offset,
-                                                    .line = place ? place->line : 0,
-                                                    .column = place ? place->column : 0,
-                                                    .place_offset = place ? place->offset : 0};
+        s->needs[s->n_needs++] = (struct step_need){.kind = kind, .id = id, .offset = offset};
     return r;
 }
 
 static int need(struct stepper *s, enum engine_audit_kind kind, uint64_t id)
 {
-    return need_place(s, kind, id, 0, NULL);
+    return need_at(s, kind, id, 0);
 }
 
 static void unneed(struct stepper *s, enum engine_audit_kind kind, uint64_t id)
@@ -168,8 +162,8 @@ static void take_position(void *userdata, uint64_t realm, uint64_t script, uint6
                           const struct engine_place *place, const char *function)
 {
     struct places *p = userdata;
-    (void)realm, (void)function;
-    int r = need_place(p->stepper, ENGINE_AUDIT_BREAKPOINT, script, script_offset, place);
+    (void)realm, (void)function, (void)place;
+    int r = need_at(p->stepper, ENGINE_AUDIT_BREAKPOINT, script, script_offset);
     p->error = r < 0 ? r : p->error;
 }
 
@@ -268,18 +262,6 @@ static bool entered(struct stepper *s, const struct engine_hit *hit)
     return false;
 }
 
-static bool at_place(const struct stepper *s, const struct engine_hit *hit)
-{
-    for (size_t i = 0; i < s->n_needs; i++) {
-        const struct step_need *n = &s->needs[i];
-        if (n->kind == ENGINE_AUDIT_BREAKPOINT && n->id == hit->script &&
-            n->line == hit->place.line && n->column == hit->place.column &&
-            n->place_offset == hit->place.offset)
-            return true;
-    }
-    return false;
-}
-
 bool stepper_ends(struct stepper *s, const struct engine_hit *hit)
 {
     if (s->number == 0)
@@ -293,7 +275,7 @@ bool stepper_ends(struct stepper *s, const struct engine_hit *hit)
     case ENGINE_AUDIT_ENTER_FRAME:
         return entered(s, hit);
     case ENGINE_AUDIT_BREAKPOINT:
-        return at_place(s, hit);
+        return find(s, ENGINE_AUDIT_BREAKPOINT, hit->script, hit->offset) != NULL;
     default:
         return false;
     }

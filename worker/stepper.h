@@ -38,8 +38,6 @@ struct stepper {
     struct step_need {
         enum engine_audit_kind kind;
         uint64_t id, offset;
-        uint32_t line, column; /**< of a place */
-        uint64_t place_offset;
     } * needs;
     size_t n_needs, size_needs;
 };

@@ -38,6 +38,7 @@ struct engine {
     void (*on_guest)(void); /* guest code runs: a condition, an expression */
     bool is_true;
     unsigned resumed;
+    bool gone; /* every frame is */
 };
 
 static struct world {
@@ -83,6 +84,8 @@ static int mock_audit(struct engine *e, enum engine_audit_kind kind, uint64_t id
         i++;
     /* It is told only what changes. */
     assert_true(on == (i == e->n_on));
+    if (on && e->gone && kind >= ENGINE_AUDIT_POP)
+        return -ENOENT;
     if ((int)++e->calls == e->refuse_at)
         return -EOPNOTSUPP;
     if (!on) {
@@ -862,7 +865,33 @@ static void every_frame_is_one_that_is_entered_since_the_hook(void **state)
     assert_int_equal(w.auditors.table.n_walked, 0);
 }
 
-static void breakpoints_at_several_offsets_of_one_place_hit_once(void **state)
+/* An engine does not say that a frame has ended at which nothing was observed. */
+static void a_frame_that_ends_while_its_auditor_is_spent_ends_its_hooks(void **state)
+{
+    (void)state;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 9), a_hook(2, 9)};
+    h[0].one_frame = true;
+    h[0].per_second = h[1].per_second = 1;
+    w.engine.depth = 1;
+    w.engine.stack[0] = 5;
+    set(h, 2);
+    enters(6);
+    at_step(5, 1);
+    at_step(6, 1);
+    assert_int_equal(w.engine.n_on, 0);
+    skip_story();
+    for (struct hook *x = w.auditors.hooks; x; x = x->next)
+        x->second.start_ns -= SECOND_NS;
+    w.auditors.due_ns = 1;
+    w.engine.gone = true;
+    auditors_look_at_budgets(&w.auditors);
+    auditors_look_at_budgets(&w.auditors);
+    expect("audited realm 1 step [2]\nended 1 1\naudited frame 5 step []\n");
+    assert_int_equal(w.auditors.table.n_walked, 0);
+    assert_int_equal(w.auditors.due_ns, 0);
+}
+
+static void breakpoints_follow_scripts_and_hit_at_their_offsets(void **state)
 {
     (void)state;
     Stillpoint__Worker__Place at = STILLPOINT__WORKER__PLACE__INIT;
@@ -881,11 +910,13 @@ static void breakpoints_at_several_offsets_of_one_place_hit_once(void **state)
     hits((struct engine_hit){
         .kind = ENGINE_AUDIT_NEW_SCRIPT, .script = 1, .place = {.url = "lib/a.js"}});
     expect("audited script 1 break [1]\naudited script 1 break [1]\nbound 1 a.js:3 a.js:3\n");
-    hits((struct engine_hit){
-        .kind = ENGINE_AUDIT_BREAKPOINT, .frame = 5, .script = 1, .place = {"a.js", 3, 1, 0}});
-    hits((struct engine_hit){
-        .kind = ENGINE_AUDIT_BREAKPOINT, .frame = 5, .script = 1, .place = {"a.js", 4, 1, 0}});
-    expect("hit 1 break 3\n");
+    for (uint64_t offset = 30; offset < 33; offset++)
+        hits((struct engine_hit){.kind = ENGINE_AUDIT_BREAKPOINT,
+                                 .frame = 5,
+                                 .script = 1,
+                                 .offset = offset,
+                                 .place = {"a.js", 3, 1, 0}});
+    expect("hit 1 break 3\nhit 1 break 3\n");
     w.engine.n_scripts = 2;
     w.engine.refuse_at = (int)w.engine.calls + 2;
     hits((struct engine_hit){
@@ -977,7 +1008,8 @@ static const struct CMUnitTest tests[] = {
     AUDITOR_TEST(a_step_is_handed_over_frames_of_the_host),
     AUDITOR_TEST(a_step_and_hooks_share_what_is_observed),
     AUDITOR_TEST(every_frame_is_one_that_is_entered_since_the_hook),
-    AUDITOR_TEST(breakpoints_at_several_offsets_of_one_place_hit_once),
+    AUDITOR_TEST(a_frame_that_ends_while_its_auditor_is_spent_ends_its_hooks),
+    AUDITOR_TEST(breakpoints_follow_scripts_and_hit_at_their_offsets),
     AUDITOR_TEST(a_hit_is_never_larger_than_its_limit),
     AUDITOR_TEST(an_engine_that_cannot_be_debugged_says_so),
     AUDITOR_TEST(what_is_wrong_with_a_hook_is_said),

@@ -211,7 +211,7 @@ static int breaks(struct engine *e)
     struct fake_frame *f = top(e);
     if (e->debug.quiet > 0 || !observed(e, ENGINE_AUDIT_BREAKPOINT, f->script, f->line))
         return 0;
-    return report(e, &(struct engine_hit){.kind = ENGINE_AUDIT_BREAKPOINT});
+    return report(e, &(struct engine_hit){.kind = ENGINE_AUDIT_BREAKPOINT, .offset = f->line});
 }
 
 static void forget(struct engine *e, enum engine_audit_kind kind, uint64_t id)
