@@ -23,8 +23,8 @@ MUTANTS = {
     # ---- the worker's half
     "leaves a park at a safe point without looking again": (
         GATE, "two-stops-back-to-back",
-        "    return r != 0 ? r : gate_enter(g);",
-        "    SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n    return r;"),
+        "    int r = gate_park(g);\n    return r != 0 ? r : gate_enter(g);",
+        "    int r = gate_park(g);\n    SHM_XCHG(&g->status->word, shm_status_word(gate_epoch(g), SHM_RUNNING));\n    return r;"),
     "leaves a park at an entry without looking again": (
         GATE, "enters-between-two-stops",
         "        int r = gate_park(g);\n        if (r != 0)\n            return r;\n    }\n}\n\nvoid gate_leave",
@@ -51,8 +51,8 @@ MUTANTS = {
         "    uint32_t kick = SHM_LOAD(&g->command->kick);\n    SHM_XCHG(&g->status->word, shm_status_word(epoch, state));"),
     "reads the bell after the words": (
         GATE, "hold-and-release,hold-crosses-an-entry",
-        "            if (gate_is_open(g))\n                return 0;\n            if (gate_epoch(g) != epoch)",
-        "            if (gate_is_open(g))\n                return 0;\n            bell = SHM_LOAD(&g->command->bell);\n            if (gate_epoch(g) != epoch)"),
+        "            if (gate_may_leave(g))\n                return 0;\n            if (gate_epoch(g) != epoch)",
+        "            if (gate_may_leave(g))\n                return 0;\n            bell = SHM_LOAD(&g->command->bell);\n            if (gate_epoch(g) != epoch)"),
     "drains the channel before it reads the bell": (
         GATE, "blocked-takes-messages,all-blocked",
         "    uint32_t bell = SHM_LOAD(&g->command->bell);\n    if (gate_drain(g, bell) > 0)\n        return -ECANCELED;",
@@ -202,7 +202,7 @@ MUTANTS = {
         WORLD, "next-one-after-a-freeze-that-failed,made-up-with-liars-that-cannot-be-frozen world",
         "    bool taken_over = t && t->deadline_ns == 0;", "    bool taken_over = false;"),
     "begins a run-one inside another": (
-        WORLD, "run-one-is-asked-for-twice world", "    if (w->operation || w->run.one)", "    if (w->operation)"),
+        WORLD, "run-one-is-asked-for-twice world", "    if (w->operation || w->run.one ||", "    if (w->operation ||"),
     # ---- the daemon's loop
     "drains the eventfd after the scan": (
         CAST, "old-kick-is-heard-in-a-stop",
