@@ -53,10 +53,17 @@ void show_frame(const struct stillpoint_frame *f)
 
 /* ---- values */
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
 void show_add_value(struct print_text *t, const struct stillpoint_value *v)
 {
+    bool cut = v->truncated && !ends_with(v->preview, "…");
     if (v->preview[0])
-        print_add(t, "%s%s", v->preview, v->truncated ? "…" : "");
+        print_add(t, "%s%s", v->preview, cut ? "…" : "");
     else
         print_add(t, "<%s>", stillpoint_value_type_text(v->type));
     if (v->ref != 0)

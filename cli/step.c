@@ -93,14 +93,14 @@ static int go(struct cli *cli, struct stillpoint_step *step, const struct target
     step->vm = t->id;
     int r = stillpoint_vm_step(cli->sp, step, &s);
     if (r != 0)
-        return cli_fail_call(cli, r, "%s %s", cli->verb->name, t->vm->name);
+        return cli_fail_call(cli, r, "step %s", t->vm->name);
     step_print(cli, t->vm, &s);
     bool late = strcmp(s.reason, "deadline") == 0;
     stillpoint_stepped_free(&s);
     if (!late)
         return CLI_OK;
-    return cli_fail(cli, CLI_TIMED_OUT, "%s %s: its time ran out; it is stopped where it was",
-                    cli->verb->name, t->vm->name);
+    return cli_fail(cli, CLI_TIMED_OUT, "step %s: its time ran out; it is stopped where it was",
+                    t->vm->name);
 }
 
 static int run_how(struct cli *cli, int argc, char **argv, enum stillpoint_step_how how)
