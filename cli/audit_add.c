@@ -503,7 +503,7 @@ static int run_add(struct cli *cli, int argc, char **argv)
     if (code == 0)
         code = cli_connect(cli);
     if (code == 0)
-        code = debugger_use(cli, a.interest.debugger);
+        code = debugger_use_or_make(cli, a.interest.debugger);
     if (code == 0)
         code = add_hooks(cli, &a, optind < argc ? argv[optind] : "that");
     free(a.expressions);
@@ -528,7 +528,7 @@ const struct verb verb_audit_add = {
         "      --stop WHAT        the world, vm, or none (the default)\n"
         "      --keep             print the hooks' ids and leave them there\n"
         "      --note TEXT        what they are for\n"
-        "      --debugger NAME    on behalf of this debugger (cli:UID)\n"
+        "      --debugger NAME    on behalf of this debugger, made if there is none (cli:UID)\n"
         "      --world W          with a glob: only in this world; without SELECTOR: all of it\n"
         "      --engine ENGINE    the same for an engine\n"
         "      --granularity WHAT of steps: statement (the default) or op: each operation\n"

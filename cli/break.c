@@ -89,7 +89,7 @@ static int run_add(struct cli *cli, int argc, char **argv)
     if (code == 0)
         code = cli_connect(cli);
     if (code == 0)
-        code = debugger_use(cli, i.debugger);
+        code = debugger_use_or_make(cli, i.debugger);
     return code != 0 ? code : add(cli, &i);
 }
 
@@ -108,7 +108,7 @@ const struct verb verb_break_add = {
         "      --count N          no more than N hits\n"
         "      --note TEXT        what it is for\n"
         "      --world W          with a glob: only in this world; without VM: all of it\n"
-        "      --debugger NAME    on behalf of this debugger (cli:UID)\n"
+        "      --debugger NAME    on behalf of this debugger, made if there is none (cli:UID)\n"
         "      --wait DURATION    for other stops to end first (10s)\n"
         "      --deadline DURATION  for the stop in which it is set (200ms)\n",
     .shorts = "",

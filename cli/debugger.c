@@ -27,7 +27,7 @@ static const struct stillpoint_debugger *find(const struct stillpoint_debuggers 
     return NULL;
 }
 
-int debugger_use(struct cli *cli, const char *debugger)
+static int use(struct cli *cli, const char *debugger, bool make)
 {
     struct stillpoint_debuggers list, opened;
     if (!debugger || parse_is_cli_debugger(debugger))
@@ -36,7 +36,13 @@ int debugger_use(struct cli *cli, const char *debugger)
     if (r != 0)
         return cli_fail_call(cli, r, "use debugger %s", debugger);
     const struct stillpoint_debugger *found = find(&list, debugger);
-    if (!found)
+    if (!found && make && stillpoint_is_name(debugger)) {
+        r = stillpoint_debugger_open(cli->sp, debugger, NULL, NULL, &opened);
+        if (r != 0)
+            code = cli_fail_call(cli, r, "make debugger %s", debugger);
+        else
+            stillpoint_debuggers_free(&opened);
+    } else if (!found)
         code = cli_fail(cli, CLI_NO_OBJECT, "use debugger %s: there is none (%s)", debugger,
                         "see 'stillctl debugger list'");
     else if (parse_is_cli_debugger(found->name))
@@ -48,6 +54,16 @@ int debugger_use(struct cli *cli, const char *debugger)
         stillpoint_debuggers_free(&opened);
     stillpoint_debuggers_free(&list);
     return code;
+}
+
+int debugger_use(struct cli *cli, const char *debugger)
+{
+    return use(cli, debugger, false);
+}
+
+int debugger_use_or_make(struct cli *cli, const char *debugger)
+{
+    return use(cli, debugger, true);
 }
 
 /* ---- list */

@@ -11,3 +11,5 @@
  * way. Returns 0 or the exit code of a failure that was told.
  */
 int debugger_use(struct cli *cli, const char *debugger);
+/** The same; one that is not there is made, and lives on by what is done in its name. */
+int debugger_use_or_make(struct cli *cli, const char *debugger);

@@ -24,9 +24,9 @@ static void print_fields(char *line, size_t size, const struct stillpoint_event 
     if ((condition) && at < size)                                                                  \
     at += (size_t)snprintf(line + at, size - at, __VA_ARGS__)
     FIELD(e->vm != 0, " vm=%" PRIu64, e->vm);
-    bool of_debugger =
-        e->kind == STILLPOINT_EVENT_LEASE_CHANGED || e->kind == STILLPOINT_EVENT_HOOKS_CHANGED ||
-        e->kind == STILLPOINT_EVENT_DEBUGGER_CLOSED;
+    bool of_debugger = e->kind == STILLPOINT_EVENT_LEASE_CHANGED ||
+                       e->kind == STILLPOINT_EVENT_HOOKS_CHANGED ||
+                       e->kind == STILLPOINT_EVENT_DEBUGGER_CLOSED;
     FIELD(e->name, " %s=%s", of_debugger ? "debugger" : "name", e->name);
     FIELD(e->world, " world=%s", e->world);
     FIELD(e->ticket != 0, " ticket=%" PRIu64, e->ticket);
