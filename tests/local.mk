@@ -157,7 +157,7 @@ TESTS += $(SOURCE_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS)
 
 # The SpiderMonkey adapter alone. A sanitizer and the engine both want the same faults.
-ENGINE_TESTS = %D%/engine/test_inspect.py
+ENGINE_TESTS = %D%/differential/differential.py %D%/engine/test_audit.py %D%/engine/test_inspect.py
 dist_check_SCRIPTS += $(ENGINE_TESTS)
 if !SANITIZE
 check_PROGRAMS += $(ENGINE_HOST)
@@ -186,7 +186,7 @@ EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/system/test_operations.py %D%/system/test_run.py %D%/system/test_sandbox.py \
 	%D%/system/test_storm.py %D%/system/test_vms.py %D%/system/test_wasi.py \
 	%D%/system/test_world.py \
-	%D%/conformance shared-mem/model
+	%D%/conformance %D%/differential/programs %D%/differential/record_js102.js shared-mem/model
 
 # check.py reports by TAP; its exit status is for those who call it by hand.
 PY_LOG_DRIVER_FLAGS = --ignore-exit

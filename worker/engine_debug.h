@@ -123,7 +123,6 @@ enum engine_completion {
 /** Something happened at a referent where it is observed. */
 struct engine_hit {
     enum engine_audit_kind kind;
-    uint64_t offset; /**< breakpoint: as in `audit` */
     uint64_t realm;  /**< in which it happened; new-global: the new one */
     uint64_t frame;  /**< 0: none */
     uint64_t script; /**< that runs, or the new one */
@@ -135,6 +134,7 @@ struct engine_hit {
     enum engine_completion completion;
     bool has_value; /**< pop, unwind: what engine_debug_ops.hit_value gives */
     const char *source_map;
+    uint64_t offset; /**< of the frame in its script, as `audit` has it for breakpoints */
 };
 
 /** How guest code goes on after a hit. */

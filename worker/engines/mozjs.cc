@@ -82,8 +82,6 @@ bool on_interrupt(JSContext *cx)
         e->at_safe_point = true;
         int outcome = e->ops->safe_point(e->host);
         e->at_safe_point = false;
-        if (outcome != 0 && e->debug->evaluations > 0)
-            return false;
         if (!check_host(e, outcome))
             return false;
     }
@@ -490,11 +488,11 @@ bool end_vm(engine *e, int outcome, int exit_code)
     return false;
 }
 
-bool host_refused(engine *e)
+bool host_refused(engine *e, int outcome)
 {
-    if (e->debug->evaluations == 0)
-        return end_vm(e, ENGINE_TERMINATED, 0);
-    return throw_error(e->cx, "nothing that a debugger evaluates can wait");
+    if (outcome == -EWOULDBLOCK)
+        return throw_error(e->cx, "what a debugger evaluates cannot wait");
+    return e->debug->evaluations == 0 && end_vm(e, ENGINE_TERMINATED, 0);
 }
 
 int fail(engine *e)

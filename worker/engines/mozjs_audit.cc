@@ -9,6 +9,7 @@
 #include "mozjs_debugger.h"
 
 #include <js/Conversions.h>
+#include <js/Equality.h>
 #include <js/Id.h>
 #include <js/Interrupt.h>
 #include <js/Wrapper.h>
@@ -52,6 +53,22 @@ JSString *atom(engine *e, const char *text)
     return string;
 }
 
+/** A property that every hit needs, and a method that it calls. */
+bool get_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                JS::MutableHandleValue ret_value)
+{
+    JS::RootedId id(cx, name);
+    return JS_GetPropertyById(cx, object, id, ret_value);
+}
+
+bool call_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                 JS::HandleValue argument, JS::MutableHandleValue ret_value)
+{
+    JS::RootedValue method(cx), receiver(cx, JS::ObjectValue(*object));
+    return get_by_key(cx, object, name, &method) &&
+           JS::Call(cx, receiver, method, JS::HandleValueArray(argument), ret_value);
+}
+
 /* Scripts and frames */
 
 /** Its Script, which is made at the first question; NULL without memory. */
@@ -59,7 +76,7 @@ Script *script_of(engine *e, Realm *realm, JS::HandleObject object)
 {
     JSContext *cx = e->cx;
     Debug *debug = e->debug.get();
-    if (uint64_t id = debugger_id(cx, object)) {
+    if (uint64_t id = debugger_id(e, object)) {
         auto found = debug->scripts.find(id);
         return found != debug->scripts.end() ? found->second.get() : nullptr;
     }
@@ -69,7 +86,7 @@ Script *script_of(engine *e, Realm *realm, JS::HandleObject object)
         !debugger_get_object(cx, object, "source", &source) || !source ||
         !debugger_source_url(e, source, &script->url) ||
         (!script->wasm && !debugger_get_text(cx, object, "displayName", &script->function)) ||
-        !debugger_set_id(cx, object, debug->last_script + 1)) {
+        !debugger_set_id(e, object, debug->last_script + 1)) {
         JS_ClearPendingException(cx);
         return nullptr;
     }
@@ -105,9 +122,9 @@ const OffsetPlace &place_of(engine *e, Script *script, uint64_t offset)
 /** The number of a Debugger.Frame of a realm's Debugger, given at the first question; or 0. */
 uint64_t id_of_frame(engine *e, JS::HandleObject frame)
 {
-    if (uint64_t id = debugger_id(e->cx, frame))
+    if (uint64_t id = debugger_id(e, frame))
         return id;
-    if (!debugger_set_id(e->cx, frame, e->debug->last_frame + 1)) {
+    if (!debugger_set_id(e, frame, e->debug->last_frame + 1)) {
         JS_ClearPendingException(e->cx);
         return 0;
     }
@@ -181,19 +198,21 @@ bool describe(engine *e, Realm *realm, JS::HandleObject frame, engine_hit *hit, 
               std::string *wasm_function)
 {
     JSContext *cx = e->cx;
+    const DebuggerKeys &keys = e->debug->keys;
     JS::RootedObject object(cx);
-    double offset = 0;
-    if (!debugger_get_object(cx, frame, "script", &object) || !object ||
-        !debugger_get_number(cx, frame, "offset", &offset)) {
+    JS::RootedValue value(cx), offset(cx);
+    if (!get_by_key(cx, frame, keys.script, &value) || !value.isObject() ||
+        !get_by_key(cx, frame, keys.offset, &offset) || !offset.isNumber()) {
         JS_ClearPendingException(cx);
         return false;
     }
+    object = &value.toObject();
     Script *script = script_of(e, realm, object);
     if (!script)
         return false;
     hit->frame = id_of_frame(e, frame);
     hit->script = script->id;
-    hit->offset = static_cast<uint64_t>(offset);
+    hit->offset = static_cast<uint64_t>(offset.toNumber());
     hit->wasm = script->wasm;
     const OffsetPlace &place = place_of(e, script, hit->offset);
     hit->statement_start = place.statement_start;
@@ -237,6 +256,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     JS::RootedValue outer_value(cx, state.value);
     bool outer_reporting = state.reporting, outer_has = state.has_value;
     uint64_t outer_realm = state.realm, outer_id = state.frame_id;
+    uint64_t outer_script = state.script, outer_offset = state.offset;
 
     state.reporting = true;
     state.frame = frame;
@@ -244,6 +264,8 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.has_value = hit.has_value;
     state.realm = realm->id;
     state.frame_id = hit.frame;
+    state.script = hit.script;
+    state.offset = hit.offset;
     uint64_t realm_id = realm->id;
     struct engine_answer answer = {ENGINE_GO_ON, nullptr};
     int outcome = e->ops->debug->on_hit(e->host, &hit, &answer);
@@ -263,6 +285,8 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.has_value = outer_has;
     state.realm = outer_realm;
     state.frame_id = outer_id;
+    state.script = outer_script;
+    state.offset = outer_offset;
 
     if (e->ending) {
         terminate(e, can_resume, rval);
@@ -408,18 +432,19 @@ bool on_step(JSContext *cx, unsigned argc, JS::Value *vp)
     if (!call.begin(cx, args) || !args.thisv().isObject())
         return true;
     JS::RootedObject object(cx, &args.thisv().toObject());
-    Frame *frame = find_frame(call.e, debugger_id(cx, object));
-    double offset = 0;
-    if (!debugger_get_number(cx, object, "offset", &offset)) {
+    Frame *frame = find_frame(call.e, debugger_id(call.e, object));
+    JS::RootedValue value(cx);
+    if (!get_by_key(cx, object, call.e->debug->keys.offset, &value) || !value.isNumber()) {
         JS_ClearPendingException(cx);
         return true;
     }
+    uint64_t offset = static_cast<uint64_t>(value.toNumber());
     /* After an interrupt the engine calls for the operation that the frame stands at anyway. */
     bool repeated = call.e->debug->after_interrupt && frame && frame->last_offset == offset;
     call.e->debug->after_interrupt = false;
     if (!frame || repeated)
         return true;
-    frame->last_offset = static_cast<uint64_t>(offset);
+    frame->last_offset = offset;
     report_frame(call, ENGINE_AUDIT_STEP, object, JS::UndefinedHandleValue, false,
                  ENGINE_COMPLETION_NONE, args.rval());
     return true;
@@ -461,7 +486,7 @@ bool on_pop(JSContext *cx, unsigned argc, JS::Value *vp)
     JS::RootedObject object(cx, &args.thisv().toObject());
     JS::RootedValue value(cx);
     engine_completion completion = ENGINE_COMPLETION_NONE;
-    uint64_t id = debugger_id(cx, object);
+    uint64_t id = debugger_id(e, object);
     if (!read_completion(cx, args.get(0), &completion, &value))
         JS_ClearPendingException(cx);
     Frame *frame = find_frame(e, id);
@@ -472,6 +497,7 @@ bool on_pop(JSContext *cx, unsigned argc, JS::Value *vp)
     bool goes_on = completion == ENGINE_COMPLETION_YIELD || completion == ENGINE_COMPLETION_AWAIT;
     if (!goes_on || !args.rval().isUndefined())
         end_frame(e, debugger_realm(e, realm_id), id);
+    audit_tell_gone(e);
     return true;
 }
 
@@ -561,7 +587,7 @@ bool find_on_stack(engine *e, uint64_t id, JS::MutableHandleObject ret_frame, Re
             return false;
         frame = value.isObject() ? &value.toObject() : nullptr;
         while (frame) {
-            if (debugger_id(cx, frame) == id) {
+            if (debugger_id(e, frame) == id) {
                 ret_frame.set(frame);
                 *ret_realm = realm.get();
                 return true;
@@ -908,7 +934,7 @@ bool find_source(engine *e, uint64_t id, JS::MutableHandleObject ret_source)
         return false;
     for (size_t i = 0; i < sources.length(); i++) {
         source = sources[i];
-        if (debugger_id(cx, source) == id)
+        if (debugger_id(e, source) == id)
             ret_source.set(source);
     }
     return true;
@@ -924,6 +950,105 @@ JSObject *adopt_frame(engine *e, Realm *realm, JS::HandleObject frame)
                    value.isObject()
                ? &value.toObject()
                : nullptr;
+}
+
+/* Variables */
+
+/**
+ * The index of a parameter, where a name that was found in `holder` means one: in the scope of the
+ * frame's function, with nothing between that could come to have the name later. Else -1.
+ */
+bool find_parameter(engine *e, JS::HandleObject frame, JS::HandleObject innermost,
+                    JS::HandleObject holder, JS::HandleValue name, int *ret_index)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject environment(cx, innermost), script(cx), callee(cx), names(cx);
+    JS::RootedValue value(cx);
+    std::string type;
+    double count = 0;
+    *ret_index = -1;
+    for (;;) {
+        if (!debugger_get_text(cx, environment, "type", &type))
+            return false;
+        if (type != "declarative")
+            return true;
+        if (environment == holder)
+            break;
+        if (!debugger_get_object(cx, environment, "parent", &environment))
+            return false;
+        if (!environment)
+            return true;
+    }
+    if (!debugger_get_object(cx, frame, "script", &script) ||
+        !debugger_get_object(cx, holder, "calleeScript", &callee))
+        return false;
+    if (!callee || callee != script)
+        return true;
+    if (!debugger_get_object(cx, frame, "callee", &callee) || !callee ||
+        !debugger_get_object(cx, callee, "parameterNames", &names) || !names ||
+        !debugger_get_number(cx, names, "length", &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        bool same = false;
+        if (!JS_GetElement(cx, names, i, &value))
+            return false;
+        /* Of two with one name the last counts. */
+        if (value.isString() && !JS::StrictlyEqual(cx, value, name, &same))
+            return false;
+        if (same)
+            *ret_index = static_cast<int>(i);
+    }
+    return true;
+}
+
+/** An argument as it is now; false: it was not given. Many times as fast as a look-up, for which
+ * the engine makes an environment for a frame that has none. */
+bool read_argument(engine *e, JS::HandleObject frame, uint32_t index,
+                   JS::MutableHandleValue ret_value)
+{
+    JSContext *cx = e->cx;
+    JS::RootedValue value(cx);
+    JS::RootedObject arguments(cx);
+    double count = 0;
+    bool ok = get_by_key(cx, frame, e->debug->keys.arguments, &value) && value.isObject() &&
+              (arguments = &value.toObject()) &&
+              debugger_get_number(cx, arguments, "length", &count) && index < count &&
+              JS_GetElement(cx, arguments, index, ret_value);
+    JS_ClearPendingException(cx);
+    return ok;
+}
+
+/** Looks a name up; *ret_parameter, if wanted, as find_parameter has it. */
+int look_up(engine *e, JS::HandleObject frame, const char *name, int *ret_parameter,
+            JS::MutableHandleValue ret_value)
+{
+    JSContext *cx = e->cx;
+    const DebuggerKeys &keys = e->debug->keys;
+    JS::RootedObject innermost(cx), holder(cx);
+    JS::RootedValue argument(cx), value(cx);
+    JSString *string = atom(e, name);
+    if (!string)
+        return -ENOMEM;
+    argument.setString(string);
+    /* Guest code, which a proxy or a getter of the global would run, fails: the engine sees to it
+     * for debuggees, and what a frame can name is one. */
+    e->debug->suppressed++;
+    bool there = false, ok = get_by_key(cx, frame, keys.environment, &value) && value.isObject();
+    if (ok) {
+        innermost = &value.toObject();
+        ok = call_by_key(cx, innermost, keys.find, argument, &value);
+        there = ok && value.isObject();
+    }
+    if (there) {
+        holder = &value.toObject();
+        ok = call_by_key(cx, holder, keys.get_variable, argument, ret_value) &&
+             (!ret_parameter ||
+              find_parameter(e, frame, innermost, holder, argument, ret_parameter));
+    }
+    e->debug->suppressed--;
+    if (!ok)
+        return JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EOPNOTSUPP;
+    return there ? 0 : -ENOENT;
 }
 
 /** "x threw y" of a debuggee value. */
@@ -1074,18 +1199,16 @@ int audit_frame_id(engine *e, uint32_t frame, uint64_t *ret_frame, uint64_t *ret
     Debugging debugging(e);
     if (!debugging.ok())
         return -ENOMEM;
-    JS::RootedObject object(cx), script(cx);
+    JS::RootedObject object(cx), adopted(cx);
     int r = debugger_frame_at(e, frame, &object);
     if (r < 0)
         return r;
-    if (!debugger_get_object(cx, object, "script", &script) || !script)
-        return -ENOMEM;
-    Realm *realm = debugger_realm_of_script(e, script);
+    Realm *realm = debugger_realm_of_frame(e, object);
     if (!realm)
-        return -EOPNOTSUPP;
-    if (!debugger_attach(e, realm, NEED_STOP) || !(object = adopt_frame(e, realm, object)))
+        return -ENOENT;
+    if (!debugger_attach(e, realm, NEED_STOP) || !(adopted = adopt_frame(e, realm, object)))
         return -ENOMEM;
-    uint64_t id = id_of_frame(e, object);
+    uint64_t id = id_of_frame(e, adopted);
     if (id == 0)
         return -ENOMEM;
     *ret_frame = id;
@@ -1230,30 +1353,28 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
     Debugging debugging(e);
     if (!debugging.ok())
         return -ENOMEM;
-    JS::RootedObject object(cx), environment(cx);
-    JS::RootedValue argument(cx), value(cx);
+    JS::RootedObject object(cx);
+    JS::RootedValue value(cx);
     int r = debugger_frame_at(e, frame, &object);
     if (r < 0)
         return r;
-    JSString *string = atom(e, name);
-    if (!string)
-        return -ENOMEM;
-    argument.setString(string);
-    /* Guest code, which a proxy or a getter of the global would run, fails: the engine sees to it
-     * for debuggees, and what a frame can name is one. */
-    e->debug->suppressed++;
-    bool ok = debugger_get_object(cx, object, "environment", &environment) && environment &&
-              debugger_call(cx, environment, "find", JS::HandleValueArray(argument), &value);
-    bool there = ok && value.isObject();
-    if (there) {
-        environment = &value.toObject();
-        ok = debugger_call(cx, environment, "getVariable", JS::HandleValueArray(argument), &value);
+    HitState &hit = e->debug->hit;
+    Script *script = object == hit.frame ? find_script(e, hit.script) : nullptr;
+    int parameter = -1;
+    auto known = std::map<std::pair<uint64_t, std::string>, int>::iterator();
+    if (script) {
+        known = script->parameters.find({hit.offset, name});
+        if (known != script->parameters.end())
+            parameter = known->second;
     }
-    e->debug->suppressed--;
-    if (!ok)
-        return JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EOPNOTSUPP;
-    if (!there)
-        return -ENOENT;
+    if (parameter < 0 || !read_argument(e, object, static_cast<uint32_t>(parameter), &value)) {
+        bool remember = script && known == script->parameters.end();
+        r = look_up(e, object, name, remember ? &parameter : nullptr, &value);
+        if (r < 0)
+            return r;
+        if (remember)
+            script->parameters[{hit.offset, name}] = parameter;
+    }
     Shown shown;
     if (!debugger_show(e, value, with_ref, &shown))
         return -ENOMEM;

@@ -9,8 +9,10 @@
 #include <js/Stack.h>
 #include <js/Wrapper.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <algorithm>
@@ -24,7 +26,6 @@ namespace
 /** So many frames are captured for one that is asked for: the engine's own are left out. */
 constexpr size_t FRAMES_BEHIND_ONE = 4;
 constexpr size_t MOST_FRAMES = 1 << 20;
-constexpr const char *ID = "stillpoint id";
 constexpr const char *OWN_SOURCES = "stillpoint:";
 constexpr const char *WASM = "wasm:";
 
@@ -84,11 +85,28 @@ bool starts_with(const std::string &text, const char *prefix)
     return text.compare(0, strlen(prefix), prefix) == 0;
 }
 
+/** Text of a URL without its escapes. */
+std::string without_escapes(const std::string &url)
+{
+    std::string text;
+    for (size_t i = 0; i < url.size(); i++) {
+        unsigned byte = 0;
+        if (url[i] == '%' && i + 2 < url.size() &&
+            isxdigit(static_cast<unsigned char>(url[i + 1])) &&
+            sscanf(url.c_str() + i + 1, "%2x", &byte) == 1) {
+            text += static_cast<char>(byte);
+            i += 2;
+        } else {
+            text += url[i];
+        }
+    }
+    return text;
+}
+
 /** What the index of a frame in engine_ops.stack means: mozjs_inspect.cc leaves out the same. */
 struct SavedPlace {
     std::string url;
     bool wasm = false;
-    uint32_t offset = 0;
 };
 
 bool read_saved(engine *e, JS::HandleObject saved, SavedPlace *ret)
@@ -98,7 +116,6 @@ bool read_saved(engine *e, JS::HandleObject saved, SavedPlace *ret)
     Text text;
     uint32_t column = 0, function = 0;
     JS::GetSavedFrameSource(cx, nullptr, saved, &string);
-    JS::GetSavedFrameLine(cx, nullptr, saved, &ret->offset);
     JS::GetSavedFrameColumn(cx, nullptr, saved, &column);
     ret->wasm = compat::is_wasm_frame(column, &function);
     if (!string || !to_utf8(cx, string, &text))
@@ -107,24 +124,38 @@ bool read_saved(engine *e, JS::HandleObject saved, SavedPlace *ret)
     return true;
 }
 
-/** True if the Debugger.Frame is where a saved frame is: WebAssembly may be hidden from it. */
-bool is_same_frame(JSContext *cx, JS::HandleObject frame, const SavedPlace &saved, bool *ret_same)
+/** True if the Debugger.Frame is what a saved frame is: WebAssembly is hidden from it where it was
+ * not compiled to be inspected, which in one VM all of it is, or none. */
+bool is_same_frame(engine *e, JS::HandleObject frame, const SavedPlace &saved, bool *ret_same)
 {
     std::string type;
-    double offset = 0;
-    if (!debugger_get_text(cx, frame, "type", &type))
+    if (!debugger_get_text(e->cx, frame, "type", &type))
         return false;
-    bool wasm = type == "wasmcall";
-    if (wasm && saved.wasm && !debugger_get_number(cx, frame, "offset", &offset))
-        return false;
-    *ret_same = wasm == saved.wasm && (!wasm || offset == saved.offset);
+    *ret_same = (type == "wasmcall") == saved.wasm;
     return true;
 }
 
 } // namespace
 
+DebuggerKeys::DebuggerKeys(JSContext *cx)
+{
+    /* Pinned: they need no root. There is memory for them, or for no VM. */
+    auto key = [cx](const char *name) {
+        JSString *string = JS_AtomizeAndPinString(cx, name);
+        MOZ_RELEASE_ASSERT(string);
+        return JS::PropertyKey::fromPinnedString(string);
+    };
+    id = key("stillpoint id");
+    script = key("script");
+    offset = key("offset");
+    environment = key("environment");
+    arguments = key("arguments");
+    find = key("find");
+    get_variable = key("getVariable");
+}
+
 Debug::Debug(engine *owner)
-    : e(owner), global(owner->cx), stop(owner->cx), hit(owner->cx), refs(owner->cx)
+    : e(owner), keys(owner->cx), global(owner->cx), stop(owner->cx), hit(owner->cx), refs(owner->cx)
 {
     JS_AddWeakPointerZonesCallback(e->cx, update_weak, this);
 }
@@ -288,7 +319,7 @@ int debugger_walk(engine *e, size_t most,
         if (prelude || self_hosted)
             continue;
         bool same = false;
-        if (frame && !is_same_frame(cx, frame, place, &same))
+        if (frame && !is_same_frame(e, frame, place, &same))
             return -ENOMEM;
         if (!visit(index++, same ? JS::HandleObject(frame) : JS::HandleObject(nullptr)))
             return 0;
@@ -315,11 +346,22 @@ int debugger_frame_at(engine *e, uint32_t index, JS::MutableHandleObject ret_fra
     return r < 0 ? r : found;
 }
 
-Realm *debugger_realm_of_script(engine *e, JS::HandleObject script)
+Realm *debugger_realm_of_frame(engine *e, JS::HandleObject frame)
 {
     JSContext *cx = e->cx;
-    JS::RootedObject global(cx);
-    if (!debugger_get_object(cx, script, "global", &global) || !global)
+    if (e->debug->hit.frame == frame)
+        return debugger_realm(e, e->debug->hit.realm);
+    JS::RootedObject environment(cx), parent(cx, frame), global(cx);
+    std::string type;
+    /* The outermost scope is the global object's. */
+    if (!debugger_get_object(cx, frame, "environment", &parent))
+        return nullptr;
+    while (parent) {
+        environment = parent;
+        if (!debugger_get_object(cx, environment, "parent", &parent))
+            return nullptr;
+    }
+    if (!environment || !debugger_get_object(cx, environment, "object", &global) || !global)
         return nullptr;
     JSObject *referent = debugger_referent(cx, global);
     return referent ? debugger_realm_of(e, referent) : nullptr;
@@ -409,12 +451,13 @@ bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_ur
 {
     if (!debugger_get_text(e->cx, source, "url", ret_url))
         return false;
-    /* "wasm:FILE line 1 > WebAssembly.Module:HASH"; a stack has the middle. */
+    /* "wasm:FILE%20line%201 > WebAssembly.Module:HASH", as a URL; a stack has the middle. */
     if (starts_with(*ret_url, WASM)) {
         ret_url->erase(0, strlen(WASM));
         size_t colon = ret_url->rfind(':');
         if (colon != std::string::npos)
             ret_url->resize(colon);
+        *ret_url = without_escapes(*ret_url);
         /* The program itself, which a line of ours compiled. */
         if (e->kind == ENGINE_SOURCE_WASM && starts_with(*ret_url, (e->path + " ").c_str()))
             *ret_url = e->path;
@@ -490,27 +533,30 @@ bool debugger_frame_place(engine *e, JS::HandleObject frame, FramePlace *ret)
     return ret->wasm || debugger_get_text(cx, script, "displayName", &ret->function);
 }
 
-uint64_t debugger_id(JSContext *cx, JS::HandleObject object)
+uint64_t debugger_id(engine *e, JS::HandleObject object)
 {
-    JS::RootedValue value(cx);
-    if (!JS_GetProperty(cx, object, ID, &value) || !value.isNumber()) {
-        JS_ClearPendingException(cx);
+    JS::RootedValue value(e->cx);
+    JS::RootedId key(e->cx, e->debug->keys.id);
+    if (!JS_GetPropertyById(e->cx, object, key, &value) || !value.isNumber()) {
+        JS_ClearPendingException(e->cx);
         return 0;
     }
     return static_cast<uint64_t>(value.toNumber());
 }
 
-bool debugger_set_id(JSContext *cx, JS::HandleObject object, uint64_t id)
+bool debugger_set_id(engine *e, JS::HandleObject object, uint64_t id)
 {
-    return JS_DefineProperty(cx, object, ID, static_cast<double>(id), 0);
+    JS::RootedValue value(e->cx, JS::NumberValue(static_cast<double>(id)));
+    JS::RootedId key(e->cx, e->debug->keys.id);
+    return JS_DefinePropertyById(e->cx, object, key, value, 0);
 }
 
 uint64_t debugger_source_id(engine *e, JS::HandleObject source)
 {
-    uint64_t id = debugger_id(e->cx, source);
+    uint64_t id = debugger_id(e, source);
     if (id != 0)
         return id;
-    if (!debugger_set_id(e->cx, source, e->debug->last_source + 1)) {
+    if (!debugger_set_id(e, source, e->debug->last_source + 1)) {
         JS_ClearPendingException(e->cx);
         return 0;
     }

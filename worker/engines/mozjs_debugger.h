@@ -59,6 +59,13 @@ struct Realm {
     JS::PersistentRootedObject on_pop, on_step, breakpoint_handler; /**< NULL until needed */
 };
 
+/** Names of properties that are read in every hit. */
+struct DebuggerKeys {
+    explicit DebuggerKeys(JSContext *cx);
+
+    JS::PropertyKey id, script, offset, environment, arguments, find, get_variable;
+};
+
 /** Where an offset is, from 1. */
 struct OffsetPlace {
     uint32_t line = 0, column = 0;
@@ -72,6 +79,8 @@ struct Script {
     std::string url, function;
     bool wasm = false;
     std::unordered_map<uint64_t, OffsetPlace> places; /**< of offsets that were asked for */
+    /** What names mean at an offset: the index of a parameter, or -1 for anything else. */
+    std::map<std::pair<uint64_t, std::string>, int> parameters;
     std::set<uint64_t> breakpoints;
 };
 
@@ -89,7 +98,7 @@ struct HitState {
 
     bool reporting = false;
     bool has_value = false;
-    uint64_t realm = 0, frame_id = 0;
+    uint64_t realm = 0, frame_id = 0, script = 0, offset = 0;
     JS::PersistentRootedObject frame; /**< innermost of the stack; NULL: there is none */
     JS::PersistentRootedValue value;  /**< a debuggee value */
 };
@@ -101,6 +110,7 @@ struct Debug {
     Debug &operator=(const Debug &) = delete;
 
     engine *const e;
+    const DebuggerKeys keys;
     /** Hooks report nothing while this is not 0: what runs is a debugger's own doing. */
     unsigned suppressed = 0;
     /** Evaluations under way: safe_point ends them, not the VM, and nothing may block. */
@@ -200,8 +210,8 @@ int debugger_frame_at(engine *e, uint32_t index, JS::MutableHandleObject ret_fra
  */
 int debugger_walk(engine *e, size_t most,
                   const std::function<bool(uint32_t index, JS::HandleObject frame)> &visit);
-/** The realm of a Debugger.Frame or Debugger.Script; NULL with or without an exception. */
-Realm *debugger_realm_of_script(engine *e, JS::HandleObject script);
+/** The realm of a Debugger.Frame; NULL, maybe with an exception, if that is not the guest's. */
+Realm *debugger_realm_of_frame(engine *e, JS::HandleObject frame);
 /** Lets go of what a stop alone needed. */
 void debugger_resume(engine *e);
 
@@ -241,8 +251,8 @@ bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_ur
 bool debugger_wasm_function(engine *e, std::string *ret_name);
 bool debugger_script_is_wasm(JSContext *cx, JS::HandleObject script, bool *ret_wasm);
 /** An id that a Debugger object bears as a property; 0: it has none. */
-uint64_t debugger_id(JSContext *cx, JS::HandleObject object);
-bool debugger_set_id(JSContext *cx, JS::HandleObject object, uint64_t id);
+uint64_t debugger_id(engine *e, JS::HandleObject object);
+bool debugger_set_id(engine *e, JS::HandleObject object, uint64_t id);
 /** Id of a Debugger.Source of the stop's Debugger; given at the first question. 0: no memory. */
 uint64_t debugger_source_id(engine *e, JS::HandleObject source);
 /** True where a source's url is what a client means: exactly, its end after "/", or a glob. */

@@ -188,12 +188,13 @@ class HostCall
 
 /** The VM ends: unwinds everything, uncatchably. Returns false for the native to return. */
 bool end_vm(engine *e, int outcome, int exit_code);
-/** What it means that the host refuses to go on: the VM ends, or what a debugger evaluates does. */
-bool host_refused(engine *e);
+/** What another answer of the host's than 0 means: the VM ends, or what a debugger evaluates does;
+ * or that would have to wait, and there is an exception. */
+bool host_refused(engine *e, int outcome);
 /** True if the host's answer says to go on. */
 inline bool check_host(engine *e, int outcome)
 {
-    return outcome == 0 || host_refused(e);
+    return outcome == 0 || host_refused(e, outcome);
 }
 /** The outcome of guest code that returned false: reports the exception that nothing caught. */
 int fail(engine *e);

@@ -224,11 +224,15 @@ class Previewer
 
     bool function(JS::HandleObject object, std::string *out)
     {
-        JS::RootedFunction function(cx, JS_GetObjectFunction(object));
-        JS::RootedString name(cx, JS_GetFunctionDisplayId(function));
+        JS::Rooted<mozilla::Maybe<JS::PropertyDescriptor>> descriptor(cx);
         std::string text;
-        if (name && !text_of(cx, name, PREVIEW_BYTES, &text, &truncated))
+        if (!JS_GetOwnPropertyDescriptor(cx, object, "name", &descriptor))
             return false;
+        if (descriptor.isSome() && descriptor->hasValue() && descriptor->value().isString()) {
+            JS::RootedString name(cx, descriptor->value().toString());
+            if (!text_of(cx, name, PREVIEW_BYTES, &text, &truncated))
+                return false;
+        }
         *out += text.empty() ? "[Function (anonymous)]" : "[Function: " + text + "]";
         return true;
     }

@@ -55,6 +55,7 @@ struct Auditing {
     std::vector<Answer> answers;
     std::vector<std::string> conditions, variables;
     bool arguments = false, stack = false, quiet = false, at_interrupt = false;
+    bool steps = false;
     size_t off_after = SIZE_MAX, step_at_interrupt = 0;
 
     const engine_ops *ops = nullptr;
@@ -282,9 +283,9 @@ int on_hit(void *, const engine_hit *hit, engine_answer *ret_answer)
         print("{\"late\":true}");
     if (hit->kind == ENGINE_AUDIT_NEW_SCRIPT)
         bind_breaks(hit->place.url);
-    bool report = hit->kind == ENGINE_AUDIT_BREAKPOINT || wants(hit->kind, hit->realm) ||
-                  (state.step_at_interrupt > 0 &&
-                   (hit->kind == ENGINE_AUDIT_STEP || hit->kind == ENGINE_AUDIT_POP));
+    bool report =
+        hit->kind == ENGINE_AUDIT_BREAKPOINT || wants(hit->kind, hit->realm) ||
+        (state.steps && (hit->kind == ENGINE_AUDIT_STEP || hit->kind == ENGINE_AUDIT_POP));
     if (hit->kind == ENGINE_AUDIT_ENTER_FRAME && hit->frame != 0) {
         for (engine_audit_kind kind : {ENGINE_AUDIT_POP, ENGINE_AUDIT_STEP}) {
             if (wants(kind, hit->realm))
@@ -310,8 +311,7 @@ int on_hit(void *, const engine_hit *hit, engine_answer *ret_answer)
               field("source_map", quoted(hit->source_map)) + look(hit) + "}");
     else
         look(hit);
-    if (state.step_at_interrupt > 0 && hit->kind == ENGINE_AUDIT_STEP &&
-        --state.step_at_interrupt == 0)
+    if (state.steps && hit->kind == ENGINE_AUDIT_STEP && --state.step_at_interrupt == 0)
         clear_all();
     for (Answer &answer : state.answers) {
         if (answer.used || answer.kind != hit->kind ||
@@ -419,7 +419,7 @@ bool auditing_option(const char *text)
     else if (const char *hits = value("--off-after="))
         state.off_after = strtoull(hits, nullptr, 10);
     else if (const char *steps = value("--step-at-interrupt="))
-        state.step_at_interrupt = strtoull(steps, nullptr, 10);
+        state.steps = (state.step_at_interrupt = strtoull(steps, nullptr, 10)) > 0;
     else if (strcmp(text, "--arguments") == 0)
         state.arguments = true;
     else if (strcmp(text, "--hit-stack") == 0)
@@ -435,7 +435,7 @@ bool auditing_option(const char *text)
 
 bool auditing_wanted()
 {
-    return !state.hooks.empty() || !state.breaks.empty() || state.step_at_interrupt > 0;
+    return !state.hooks.empty() || !state.breaks.empty() || state.steps;
 }
 
 void auditing_start(const engine_ops *ops, engine *vm, int report_fd)
@@ -443,7 +443,7 @@ void auditing_start(const engine_ops *ops, engine *vm, int report_fd)
     state.ops = ops;
     state.vm = vm;
     state.fd = report_fd;
-    if (!state.at_interrupt && state.step_at_interrupt == 0)
+    if (!state.at_interrupt && !state.steps)
         install();
 }
 
@@ -451,7 +451,7 @@ void auditing_at_safe_point()
 {
     if (!auditing_wanted() || state.started)
         return;
-    if (state.step_at_interrupt == 0) {
+    if (!state.steps) {
         install();
         return;
     }

@@ -1,0 +1,3 @@
+function inner() { throw new Error("nobody"); }
+function outer() { try { inner(); } finally { debugger; } }
+outer();
