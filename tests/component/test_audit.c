@@ -598,18 +598,25 @@ static const char *ends(struct player *p, uint64_t hook, unsigned why)
     return tell(p, &f);
 }
 
-static const char *audits(struct player *p, uint32_t kind, uint64_t *hooks, size_t n)
+static const char *audits_at(struct player *p, uint32_t kind, uint64_t offset, uint64_t *hooks,
+                             size_t n)
 {
     Stillpoint__Worker__Audited m = STILLPOINT__WORKER__AUDITED__INIT;
     struct worker_fact f = fact_of(p, FACT_AUDITED);
     API_SET(&m, referent, STILLPOINT__API__REFERENT_KIND__REFERENT_REALM);
     API_SET(&m, referent_id, 1);
     API_SET(&m, kind, kind);
+    API_SET(&m, offset, offset);
     API_SET(&m, armed, 1);
     m.hooks = hooks;
     m.n_hooks = n;
     f.audited = &m;
     return tell(p, &f);
+}
+
+static const char *audits(struct player *p, uint32_t kind, uint64_t *hooks, size_t n)
+{
+    return audits_at(p, kind, 0, hooks, n);
 }
 
 static struct world *world_named(const char *name)
@@ -1299,6 +1306,20 @@ static void a_breakpoint_says_where_it_is_in_each_vm(void **test_state)
     assert_non_null(tell(p, &f));
 }
 
+static void breakpoints_at_two_places_of_a_script_are_two_auditors(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    uint64_t a = add_to_vm(1, "d", "app"), b = add_to_vm(1, "d", "app");
+    assert_null(audits_at(p, KIND(NEW_SCRIPT), 7, &a, 1));
+    assert_null(audits_at(p, KIND(NEW_SCRIPT), 9, &b, 1));
+    assert_int_equal(auditors()->n_auditors, 2);
+    assert_null(audits_at(p, KIND(NEW_SCRIPT), 7, NULL, 0));
+    assert_int_equal(auditors()->n_auditors, 1);
+    assert_int_equal(auditors()->auditors[0]->serves[0]->hook, b);
+}
+
 /* ---- hits */
 
 static void who_waits_for_hits_is_answered_by_the_next(void **test_state)
@@ -1465,6 +1486,7 @@ static const struct CMUnitTest tests[] = {
     TEST(two_hooks_of_one_kind_are_removed_one_by_one),
     TEST(a_worker_cannot_speak_for_hooks_that_it_does_not_have),
     TEST(a_breakpoint_says_where_it_is_in_each_vm),
+    TEST(breakpoints_at_two_places_of_a_script_are_two_auditors),
     TEST(who_waits_for_hits_is_answered_by_the_next),
     TEST(what_a_ring_has_lost_is_said_exactly),
     TEST(a_ring_keeps_as_many_as_it_may_and_the_newest),
