@@ -6,6 +6,7 @@
  * the census walks the heap, the stack is the one that errors get.
  */
 
+#include "mozjs_debugger.h"
 #include "mozjs_internal.h"
 
 #include <js/GCAPI.h>
@@ -430,13 +431,18 @@ bool list_frames(engine *e, JS::HandleObject newest, FrameSink *sink, bool *ret_
 
 int gc(engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
 {
-    JSContext *cx = e->cx;
-    Inspection inspection(e);
-    JS::RootedObject info(cx, js::gc::NewMemoryInfoObject(cx));
-    *ret_before_bytes = all_bytes(e, info);
-    JS::PrepareForFullGC(cx);
-    JS::NonIncrementalGC(cx, JS::GCOptions::Shrink, JS::GCReason::API);
-    *ret_after_bytes = all_bytes(e, info);
+    {
+        JSContext *cx = e->cx;
+        Inspection inspection(e);
+        JS::RootedObject info(cx, js::gc::NewMemoryInfoObject(cx));
+        *ret_before_bytes = all_bytes(e, info);
+        JS::PrepareForFullGC(cx);
+        JS::NonIncrementalGC(cx, JS::GCOptions::Shrink, JS::GCReason::API);
+        *ret_after_bytes = all_bytes(e, info);
+    }
+    /* A VM that is idle has no other time to say it. Within a hit there is one, after it. */
+    if (!e->debug->hit.reporting)
+        audit_tell_gone(e);
     return 0;
 }
 
