@@ -2261,6 +2261,35 @@ static void case_audit_evaluation(struct zygote *z, struct stop_world *w)
 }
 
 /*AUDIT*/
+/* The same auditors with a real engine, in the real sandbox. */
+static void case_mozjs_audit(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 3), a_hook(2, 10), a_hook(3, 8)};
+    Stillpoint__Worker__Place at = a_place("test.txt", 4);
+    h[0].suspend = 3;
+    h[1].at = &at;
+    h[1].suspend = 3;
+    h[2].function = text_of("f*");
+    h[2].per_second = 50;
+    vm_with_hooks(&v, z, w, h, 3,
+                  "function f(a) {\n  if (a === 1)\n    debugger;\n  const b = a + 1;\n"
+                  "  return b;\n}\nf(1);\nf(2);\nconsole.log('end');\n");
+    UNTIL(&v, strstr(v.story.text, "paused 1 debugger [1] step 0 line 3"));
+    CHECK(strstr(v.story.text, "bound 2 test.txt:4\n"));
+    story_clear(&v.story);
+    answer_pause(&v, 1, 1, NULL);
+    expect_pause(&v, 2, "hit 2 break 4 f pause 2\npaused 2 breakpoint [2] step 0 line 4\n");
+    answer_pause(&v, 2, 1, NULL);
+    UNTIL(&v, strstr(v.story.text, "paused 3 breakpoint [2] step 0 line 4"));
+    CHECK(strstr(v.story.text, "f (return) =2\nhit 2 break 4 f pause 3\n"));
+    uint64_t all[] = {1, 2, 3};
+    CHECK(!set_hooks(&v, NULL, 0, all, 3));
+    story_clear(&v.story);
+    answer_pause(&v, 3, 1, NULL);
+    expect_end(&v, "", "end\n");
+}
+
 struct driver_case {
     const char *name;
     void (*run)(struct zygote *z, struct stop_world *w);
@@ -2317,6 +2346,7 @@ static const struct driver_case fake_cases[] = {
 static const struct driver_case mozjs_cases[] = {
     {"mozjs_hot", case_mozjs_hot},
     {"mozjs_waits", case_mozjs_waits},
+    {"mozjs_audit", case_mozjs_audit},
     {NULL, NULL},
 };
 
