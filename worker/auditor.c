@@ -101,8 +101,6 @@ static void tell_auditor(void *userdata, const struct auditor *x)
     m.has_offset = x->key.kind == ENGINE_AUDIT_BREAKPOINT;
     m.offset = x->key.offset;
     m.armed = x->armed;
-    m.has_offset = x->key.referent == ENGINE_SCRIPT;
-    m.offset = x->key.offset;
     m.n_hooks = x->n_hooks;
     m.hooks = hooks;
     for (size_t i = 0; i < x->n_hooks; i++)

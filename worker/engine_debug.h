@@ -159,13 +159,14 @@ struct engine_answer {
 /** What the worker offers for this; `host` as in engine_host_ops. VM thread. */
 struct engine_debug_host_ops {
     /**
-     * Guest code stands at the hit until this returns. *ret_answer is ENGINE_GO_ON before the call.
+     * Guest code stands at the hit until this returns. At one place a step is told before a
+     * breakpoint. *ret_answer is ENGINE_GO_ON before the call.
      * Returns 0 or ENGINE_TERMINATED as every host callback. Not called for what an op of this
      * header did (evaluations that are not `audited`, conditions, getters).
      */
     int (*on_hit)(void *host, const struct engine_hit *hit, struct engine_answer *ret_answer);
     /** A realm or script that has been reported, or a frame that has an auditor, is no more. Its
-     * auditors are off. */
+     * auditors are off. Ops may be called, so never in the middle of a collection. */
     void (*on_gone)(void *host, enum engine_referent referent, uint64_t id);
     /** A realm has been made, before any of its code. Only while `debug_watch_realms` is on. */
     void (*on_realm)(void *host, uint64_t realm);

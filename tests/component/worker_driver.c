@@ -1622,7 +1622,7 @@ static const char *arm_step(struct vm *v, uint64_t number, unsigned how, const c
     return asked(v, &i, INSPECT_STEP)->error;
 }
 
-static void answer_pause(struct vm *v, uint64_t pause, unsigned answer, const char *expression)
+static void send_answer(struct vm *v, uint64_t pause, unsigned answer, const char *expression)
 {
     Stillpoint__Worker__AnswerPause m = STILLPOINT__WORKER__ANSWER_PAUSE__INIT;
     m.has_pause = m.has_answer = true;
@@ -1633,6 +1633,11 @@ static void answer_pause(struct vm *v, uint64_t pause, unsigned answer, const ch
     c.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_PAUSE;
     c.answer_pause = &m;
     command(v, &c);
+}
+
+static void answer_pause(struct vm *v, uint64_t pause, unsigned answer, const char *expression)
+{
+    send_answer(v, pause, answer, expression);
     stop_answer(&v->gate, pause);
 }
 
@@ -1984,17 +1989,20 @@ static void case_audit_pause(struct zygote *z, struct stop_world *w)
     h[3].hook = 5;
     h[3].kind = 3;
     CHECK(!set_hooks(&v, &h[3], 1, NULL, 0));
-    answer_pause(&v, 9, 4, NULL);
+    send_answer(&v, 9, 4, NULL);
     stop_all(w);
     answer_pause(&v, 1, 1, NULL);
     pump_for(&v, 50);
     CHECK(stop_state(&v.gate) == SHM_PARKED && v.console_bytes == 0);
     stop_open(w);
-    /* stop_answer() of 9 was for all before it: this one is told, and not waited for. */
-    UNTIL(&v, v.exiting);
-    CHECK(strstr(v.story.text, "hit 1 debugger 3 f pause 2\nhit 2 debugger 3 f\n"));
-    vm_reap(&v);
+    expect_pause(&v, 2,
+                 "audited realm 1 enter [4]\naudited realm 1 debugger [1 2 5]\n"
+                 "hit 4 enter 2 f\nhit 1 debugger 3 f pause 2\nhit 2 debugger 3 f\n"
+                 "hit 5 debugger 3 f\npaused 2 debugger [1] step 0 line 3\n");
+    expect_text(v.console, "1\n");
+    vm_kill(&v);
 
+    h[3] = a_hook(4, 2);
     vm_with_hooks(&v, z, w, h, 3,
                   "function f\nlet x 1\ndebugger\nshow x\nreturn 1\nend\n"
                   "function g\nthrow oops\nend\ntry f\ntry f\ntry f\ntry g\ntimer 1 call f\n"
@@ -2253,6 +2261,35 @@ static void case_audit_evaluation(struct zygote *z, struct stop_world *w)
 }
 
 /*AUDIT*/
+/* The same auditors with a real engine, in the real sandbox. */
+static void case_mozjs_audit(struct zygote *z, struct stop_world *w)
+{
+    struct vm v;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 3), a_hook(2, 10), a_hook(3, 8)};
+    Stillpoint__Worker__Place at = a_place("test.txt", 4);
+    h[0].suspend = 3;
+    h[1].at = &at;
+    h[1].suspend = 3;
+    h[2].function = text_of("f*");
+    h[2].per_second = 50;
+    vm_with_hooks(&v, z, w, h, 3,
+                  "function f(a) {\n  if (a === 1)\n    debugger;\n  const b = a + 1;\n"
+                  "  return b;\n}\nf(1);\nf(2);\nconsole.log('end');\n");
+    UNTIL(&v, strstr(v.story.text, "paused 1 debugger [1] step 0 line 3"));
+    CHECK(strstr(v.story.text, "bound 2 test.txt:4\n"));
+    story_clear(&v.story);
+    answer_pause(&v, 1, 1, NULL);
+    expect_pause(&v, 2, "hit 2 break 4 f pause 2\npaused 2 breakpoint [2] step 0 line 4\n");
+    answer_pause(&v, 2, 1, NULL);
+    UNTIL(&v, strstr(v.story.text, "paused 3 breakpoint [2] step 0 line 4"));
+    CHECK(strstr(v.story.text, "f (return) =2\nhit 2 break 4 f pause 3\n"));
+    uint64_t all[] = {1, 2, 3};
+    CHECK(!set_hooks(&v, NULL, 0, all, 3));
+    story_clear(&v.story);
+    answer_pause(&v, 3, 1, NULL);
+    expect_end(&v, "", "end\n");
+}
+
 struct driver_case {
     const char *name;
     void (*run)(struct zygote *z, struct stop_world *w);
@@ -2309,6 +2346,7 @@ static const struct driver_case fake_cases[] = {
 static const struct driver_case mozjs_cases[] = {
     {"mozjs_hot", case_mozjs_hot},
     {"mozjs_waits", case_mozjs_waits},
+    {"mozjs_audit", case_mozjs_audit},
     {NULL, NULL},
 };
 
