@@ -292,9 +292,29 @@ int debug_show_place(struct debug *d)
     return CLI_OK;
 }
 
+/* One that is held, idle or blocked, has to be brought to its gate first: looking at it does that.
+ * One that does not come there is talked about all the same. */
+static int make_target(struct debug *d)
+{
+    struct stillpoint *sp = d->cli->sp;
+    struct stillpoint_worlds worlds;
+    struct stillpoint_frames frames;
+    int r = stillpoint_world_target(sp, d->target.id, &worlds);
+    if (r == STILLPOINT_REFUSED && stillpoint_error(sp)->code == STILLPOINT_ERROR_WRONG_STATE) {
+        if (stillpoint_vm_frames(sp, d->target.id, 0, 1, &frames) == 0)
+            stillpoint_frames_free(&frames);
+        r = stillpoint_world_target(sp, d->target.id, &worlds);
+        if (r == STILLPOINT_REFUSED && stillpoint_error(sp)->code == STILLPOINT_ERROR_WRONG_STATE)
+            return 0;
+    }
+    if (r != 0)
+        return cli_fail_call(d->cli, r, "make %s the target", d->target.vm->name);
+    stillpoint_worlds_free(&worlds);
+    return 0;
+}
+
 int debug_switch(struct debug *d, const char *vm)
 {
-    struct stillpoint_worlds worlds;
     int code = set_vm(d, vm);
     if (code != 0)
         return code;
@@ -304,12 +324,7 @@ int debug_switch(struct debug *d, const char *vm)
         forget_vm(d);
         return code;
     }
-    int r = d->stopped ? stillpoint_world_target(d->cli->sp, d->target.id, &worlds) : 0;
-    if (r != 0)
-        return cli_fail_call(d->cli, r, "make %s the target", d->target.vm->name);
-    if (d->stopped)
-        stillpoint_worlds_free(&worlds);
-    return CLI_OK;
+    return d->stopped ? make_target(d) : CLI_OK;
 }
 
 /* ---- the session */

@@ -495,6 +495,7 @@ def test_commands_may_come_from_a_pipe(api):
             "no breakpoint\n", "script   file:///srv/app.js\n", "db (8) waits for something to do\n")
         equal((s.daemon.last("evaluate").frame, s.daemon.last("set_variable").frame), (1, 1))
         equal(s.daemon.last("stop_world").debugger, s.daemon.last("open_debugger").name)
+        equal([m.vm for b, m in s.daemon.asked if b == "set_target"], ["7", "8", "8", "7"])
         s.wait_for(lambda: s.daemon.mode == "RUN_ALL")
 
 
