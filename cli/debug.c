@@ -404,6 +404,8 @@ static void end_session(struct debug *d)
     if (d->own && stillpoint_hook_remove(d->cli->sp, NULL, 0, d->debugger, &removed) == 0)
         stillpoint_hooks_free(&removed);
     debug_line_free(d->line);
+    /* A step that is still waited for ends with the connection, and looks for `d` then. */
+    d->cli->sp = stillpoint_free(d->cli->sp);
     if (d->signal_fd >= 0)
         close(d->signal_fd);
 }

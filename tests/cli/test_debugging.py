@@ -420,8 +420,8 @@ def test_an_audit_ends_by_itself_when_its_hooks_have(api):
         with s.daemon.lock:
             s.daemon.hooks.clear()
         s.daemon.event("VM_ENDED", vm=7)
-        p.communicate(timeout=PATIENCE)
-        equal(p.returncode, 0)
+        out, err = p.communicate(timeout=PATIENCE)
+        equal((p.returncode, out, err), (0, "", ""))
 
 
 def test_a_ring_is_read_from_its_oldest_from_a_number_and_from_now(api):
@@ -572,13 +572,14 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def end(self):
+        """Its exit code, and what else it has printed."""
         try:
-            while os.read(self.fd, 4096):
-                pass
+            while more := os.read(self.fd, 4096):
+                self.seen += more.decode("utf-8", "replace")
         except OSError:
             pass
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.seen
 
 
 def test_a_terminal_has_completion_history_and_ctrl_c(api):
@@ -608,7 +609,8 @@ def test_a_terminal_has_completion_history_and_ctrl_c(api):
         t.until("#0 add")
         t.until("(app) ")
         t.type("\x04")  # the end of input
-        equal(t.end(), 0)
+        code, seen = t.end()
+        assert code == 0, seen
 
 
 # ---- completion
