@@ -150,7 +150,7 @@ def test_bad_breakpoints_are_usage_or_3(api):
         s.refused("break", "rm", "x", code=2)
         s.refused("break", "rm", code=2)
         s.refused("break", "rm", "--all", "1", code=2)
-        s.refused("break", "add", "app", "app.js:3", "--debugger", "ide", code=3)
+        s.refused("break", "rm", "--all", "--debugger", "ide", code=3)
 
 
 # ---- stepping
@@ -456,6 +456,8 @@ def test_debuggers_show_their_ring(api):
         s.ctl("break", "add", "app", "app.js:3", "--debugger", "ide")
         equal(s.daemon.last("add_hooks").debugger, "ide")
         assert any("ide" == m.name for b, m in s.daemon.asked if b == "open_debugger")
+        s.ctl("break", "add", "app", "app.js:3", "--debugger", "new")
+        equal(s.daemon.last("open_debugger").name, "new")
 
 
 def test_top_prints_plain_tables_for_scripts(api):
