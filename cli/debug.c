@@ -270,11 +270,14 @@ int debug_show_place(struct debug *d)
 {
     struct stillpoint_frames frames;
     struct show_source source;
-    if (!d->target.vm)
+    if (!d->target.vm || d->ended)
         return CLI_OK;
     if (d->frame == 0)
         show_pause(d);
     if (!debug_frame(d, &frames)) {
+        debug_take_events(d);
+        if (d->ended)
+            return CLI_NO_OBJECT;
         print_line("%s (%" PRIu64 ") waits for something to do", d->target.vm->name,
                    d->target.vm->id);
         return CLI_OK;
