@@ -417,6 +417,8 @@ static int watch(struct cli *cli, const struct add *a, const struct stillpoint_h
         remove_ours(cli, hooks);
         drain(&w);
     }
+    /* A page that is still waited for ends with the connection, and looks for `w` then. */
+    cli->sp = stillpoint_free(cli->sp);
     return code;
 }
 

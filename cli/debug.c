@@ -270,11 +270,14 @@ int debug_show_place(struct debug *d)
 {
     struct stillpoint_frames frames;
     struct show_source source;
-    if (!d->target.vm)
+    if (!d->target.vm || d->ended)
         return CLI_OK;
     if (d->frame == 0)
         show_pause(d);
     if (!debug_frame(d, &frames)) {
+        debug_take_events(d);
+        if (d->ended)
+            return CLI_NO_OBJECT;
         print_line("%s (%" PRIu64 ") waits for something to do", d->target.vm->name,
                    d->target.vm->id);
         return CLI_OK;
@@ -292,9 +295,29 @@ int debug_show_place(struct debug *d)
     return CLI_OK;
 }
 
+/* One that is held, idle or blocked, has to be brought to its gate first: looking at it does that.
+ * One that does not come there is talked about all the same. */
+static int make_target(struct debug *d)
+{
+    struct stillpoint *sp = d->cli->sp;
+    struct stillpoint_worlds worlds;
+    struct stillpoint_frames frames;
+    int r = stillpoint_world_target(sp, d->target.id, &worlds);
+    if (r == STILLPOINT_REFUSED && stillpoint_error(sp)->code == STILLPOINT_ERROR_WRONG_STATE) {
+        if (stillpoint_vm_frames(sp, d->target.id, 0, 1, &frames) == 0)
+            stillpoint_frames_free(&frames);
+        r = stillpoint_world_target(sp, d->target.id, &worlds);
+        if (r == STILLPOINT_REFUSED && stillpoint_error(sp)->code == STILLPOINT_ERROR_WRONG_STATE)
+            return 0;
+    }
+    if (r != 0)
+        return cli_fail_call(d->cli, r, "make %s the target", d->target.vm->name);
+    stillpoint_worlds_free(&worlds);
+    return 0;
+}
+
 int debug_switch(struct debug *d, const char *vm)
 {
-    struct stillpoint_worlds worlds;
     int code = set_vm(d, vm);
     if (code != 0)
         return code;
@@ -304,12 +327,7 @@ int debug_switch(struct debug *d, const char *vm)
         forget_vm(d);
         return code;
     }
-    int r = d->stopped ? stillpoint_world_target(d->cli->sp, d->target.id, &worlds) : 0;
-    if (r != 0)
-        return cli_fail_call(d->cli, r, "make %s the target", d->target.vm->name);
-    if (d->stopped)
-        stillpoint_worlds_free(&worlds);
-    return CLI_OK;
+    return d->stopped ? make_target(d) : CLI_OK;
 }
 
 /* ---- the session */
@@ -389,6 +407,8 @@ static void end_session(struct debug *d)
     if (d->own && stillpoint_hook_remove(d->cli->sp, NULL, 0, d->debugger, &removed) == 0)
         stillpoint_hooks_free(&removed);
     debug_line_free(d->line);
+    /* A step that is still waited for ends with the connection, and looks for `d` then. */
+    d->cli->sp = stillpoint_free(d->cli->sp);
     if (d->signal_fd >= 0)
         close(d->signal_fd);
 }

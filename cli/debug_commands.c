@@ -678,7 +678,7 @@ char **debug_complete(struct debug *d, const char *line, size_t *ret_word)
     const char *start = line + strspn(line, " \t");
     size_t n = strcspn(start, " \t");
     enum complete what = COMMANDS;
-    if (start[n] != '\0' && n < sizeof first) {
+    if (n < sizeof first && start[n] != '\0') {
         snprintf(first, sizeof first, "%.*s", (int)n, start);
         const struct command *c = n > 0 ? find(first) : NULL;
         what = c ? c->complete : NOTHING;

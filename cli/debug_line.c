@@ -150,7 +150,8 @@ static void use_terminal(struct debug_line *l)
     el_set(l->edit, EL_CLIENTDATA, l);
     el_set(l->edit, EL_PROMPT, get_prompt);
     el_set(l->edit, EL_EDITOR, "emacs");
-    el_set(l->edit, EL_ADDFN, "complete", "complete the word", complete);
+    /* With wide texts, of which it keeps the pointers: it would copy narrow ones, and lose them. */
+    el_wset(l->edit, EL_ADDFN, L"complete", L"complete the word", complete);
     el_set(l->edit, EL_BIND, "\t", "complete", NULL);
     el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(l->edit, EL_GETCFN, get_char);

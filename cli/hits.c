@@ -62,14 +62,14 @@ static void print_hit_line(const struct stillpoint_hit *h)
         show_frame(&h->frames[i]);
 }
 
-void hits_print(const struct hits *hits, const struct stillpoint_hit *h)
+void hits_print(const struct hits *hits, const struct stillpoint_hit *hit)
 {
     if (hits->list)
-        json_array_append_new(hits->list, json_of_hit(h, hits->debugger));
+        json_array_append_new(hits->list, json_of_hit(hit, hits->debugger));
     else if (hits->cli->format == CLI_TABLE)
-        print_hit_line(h);
+        print_hit_line(hit);
     else if (hits->cli->format != CLI_NAME)
-        print_json_line(json_of_hit(h, hits->debugger));
-    else if (h->dropped == 0)
-        print_line("%s", stillpoint_hook_kind_text(h->kind));
+        print_json_line(json_of_hit(hit, hits->debugger));
+    else if (hit->dropped == 0)
+        print_line("%s", stillpoint_hook_kind_text(hit->kind));
 }

@@ -13,4 +13,4 @@ struct hits {
     json_t *list; /**< they are collected here rather than printed; NULL: a line each */
 };
 
-void hits_print(const struct hits *h, const struct stillpoint_hit *hit);
+void hits_print(const struct hits *hits, const struct stillpoint_hit *hit);

@@ -54,6 +54,7 @@ class Daemon:
         self.controller = None if running else "cli:1000"
         self.target = 7
         self.vms = {7: "app", 8: "db"}
+        self.parked = {7}  # those that were brought to their gate
         self.line, self.pause = 2, ""
         self.sum = None
         self.hooks, self.last_hook = {}, 4
@@ -235,7 +236,10 @@ class Daemon:
 
     def on_set_target(self, _, m):
         with self.lock:
-            self.target = self.find(m.vm)
+            vm = self.find(m.vm)
+            if vm not in self.parked:
+                raise Refused("WRONG_STATE", f"VM '{self.vms[vm]}' is held, and not parked")
+            self.target = vm
             return "world_reply", self.api.WorldReply(world=self.world())
 
     def on_take_lease(self, _, m):
@@ -387,7 +391,9 @@ class Daemon:
 
     def on_list_frames(self, _, m):
         with self.lock:
-            frames = self.frames(self.standing(m.vm))
+            vm = self.standing(m.vm)
+            self.parked.add(vm)
+            frames = self.frames(vm)
             most = min(m.max or 2, 2)
             page = frames[m.first:m.first + most]
             more = m.first + most < len(frames)

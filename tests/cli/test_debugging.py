@@ -150,7 +150,7 @@ def test_bad_breakpoints_are_usage_or_3(api):
         s.refused("break", "rm", "x", code=2)
         s.refused("break", "rm", code=2)
         s.refused("break", "rm", "--all", "1", code=2)
-        s.refused("break", "add", "app", "app.js:3", "--debugger", "ide", code=3)
+        s.refused("break", "rm", "--all", "--debugger", "ide", code=3)
 
 
 # ---- stepping
@@ -420,8 +420,8 @@ def test_an_audit_ends_by_itself_when_its_hooks_have(api):
         with s.daemon.lock:
             s.daemon.hooks.clear()
         s.daemon.event("VM_ENDED", vm=7)
-        p.communicate(timeout=PATIENCE)
-        equal(p.returncode, 0)
+        out, err = p.communicate(timeout=PATIENCE)
+        equal((p.returncode, out, err), (0, "", ""))
 
 
 def test_a_ring_is_read_from_its_oldest_from_a_number_and_from_now(api):
@@ -456,6 +456,8 @@ def test_debuggers_show_their_ring(api):
         s.ctl("break", "add", "app", "app.js:3", "--debugger", "ide")
         equal(s.daemon.last("add_hooks").debugger, "ide")
         assert any("ide" == m.name for b, m in s.daemon.asked if b == "open_debugger")
+        s.ctl("break", "add", "app", "app.js:3", "--debugger", "new")
+        equal(s.daemon.last("open_debugger").name, "new")
 
 
 def test_top_prints_plain_tables_for_scripts(api):
@@ -495,6 +497,7 @@ def test_commands_may_come_from_a_pipe(api):
             "no breakpoint\n", "script   file:///srv/app.js\n", "db (8) waits for something to do\n")
         equal((s.daemon.last("evaluate").frame, s.daemon.last("set_variable").frame), (1, 1))
         equal(s.daemon.last("stop_world").debugger, s.daemon.last("open_debugger").name)
+        equal([m.vm for b, m in s.daemon.asked if b == "set_target"], ["7", "8", "8", "7"])
         s.wait_for(lambda: s.daemon.mode == "RUN_ALL")
 
 
@@ -571,13 +574,14 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def end(self):
+        """Its exit code, and what else it has printed."""
         try:
-            while os.read(self.fd, 4096):
-                pass
+            while more := os.read(self.fd, 4096):
+                self.seen += more.decode("utf-8", "replace")
         except OSError:
             pass
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.seen
 
 
 def test_a_terminal_has_completion_history_and_ctrl_c(api):
@@ -607,7 +611,8 @@ def test_a_terminal_has_completion_history_and_ctrl_c(api):
         t.until("#0 add")
         t.until("(app) ")
         t.type("\x04")  # the end of input
-        equal(t.end(), 0)
+        code, seen = t.end()
+        assert code == 0, seen
 
 
 # ---- completion
