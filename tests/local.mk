@@ -96,8 +96,10 @@ $(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Plays the worker for the SpiderMonkey adapter; the tests in engine/ run programs with it.
 ENGINE_HOST = %D%/support/engine_host/engine-host
-%C%_support_engine_host_engine_host_SOURCES = %D%/support/engine_host/auditing.cc \
-	%D%/support/engine_host/auditing.h %D%/support/engine_host/host_main.cc
+%C%_support_engine_host_engine_host_SOURCES = \
+	%D%/support/engine_host/auditing.cc %D%/support/engine_host/auditing.h \
+	%D%/support/engine_host/host_main.cc \
+	%D%/support/engine_host/look.cc %D%/support/engine_host/look.h
 %C%_support_engine_host_engine_host_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
 %C%_support_engine_host_engine_host_LDADD = $(ENGINE_MOZJS_LIBS)
 
@@ -157,7 +159,8 @@ TESTS += $(SOURCE_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS)
 
 # The SpiderMonkey adapter alone. A sanitizer and the engine both want the same faults.
-ENGINE_TESTS = %D%/differential/differential.py %D%/engine/test_audit.py %D%/engine/test_inspect.py
+ENGINE_TESTS = %D%/differential/differential.py %D%/engine/test_audit.py %D%/engine/test_inspect.py \
+	%D%/engine/test_look.py
 dist_check_SCRIPTS += $(ENGINE_TESTS)
 if !SANITIZE
 check_PROGRAMS += $(ENGINE_HOST)

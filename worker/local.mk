@@ -52,10 +52,14 @@ noinst_LIBRARIES += %D%/libmozjs.a
 	%D%/engines/mozjs_init.cc \
 	%D%/engines/mozjs_internal.h \
 	%D%/engines/mozjs_job.cc \
+	%D%/engines/mozjs_look.cc \
+	%D%/engines/mozjs_look.h \
 	%D%/engines/mozjs_module.cc \
 	%D%/engines/mozjs_module.h \
 	%D%/engines/mozjs_preview.cc \
+	%D%/engines/mozjs_source.cc \
 	%D%/engines/mozjs_text.cc \
+	%D%/engines/mozjs_value.cc \
 	%D%/engines/mozjs_wasm.cc
 nodist_%C%_libmozjs_a_SOURCES = %D%/engines/mozjs_prelude_js.h
 %C%_libmozjs_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/%D%/engines

@@ -78,6 +78,9 @@ bool on_interrupt(JSContext *cx)
     /* While the host holds this thread it may use ops that come here again. */
     if (e->guest_depth == 0 || e->at_safe_point)
         return true;
+    /* Of the code that answers a question: see ~Debugging(). */
+    if (e->inspecting > 0 && e->debug->evaluations == 0)
+        return true;
     while (e->interrupted.exchange(false)) {
         e->at_safe_point = true;
         int outcome = e->ops->safe_point(e->host);
@@ -480,6 +483,8 @@ engine *vm_free(engine *e)
 
 bool end_vm(engine *e, int outcome, int exit_code)
 {
+    if (e->debug && e->debug->evaluations > 0)
+        return throw_error(e->cx, "nothing that a debugger evaluates can end the program");
     if (!e->ending) {
         e->ending = outcome;
         e->exit_code = exit_code;

@@ -181,7 +181,9 @@ Debugging::~Debugging()
     JS_ClearPendingException(e->cx);
     realm.reset();
     e->oom_seen = oom_seen;
-    e->inspecting--;
+    /* A request that came meanwhile has been consumed unseen. */
+    if (--e->inspecting == 0 && e->interrupted)
+        JS_RequestInterruptCallback(e->cx);
 }
 
 Evaluation::Evaluation(engine *owner, bool is_audited)
@@ -301,6 +303,7 @@ int debugger_walk(engine *e, size_t most,
                                  JS::StackCapture(JS::MaxFrames(static_cast<uint32_t>(captured)))))
         return -ENOMEM;
     frame = value.isObject() ? &value.toObject() : nullptr;
+    e->debug->frames_seen = e->debug->frames_seen || frame;
 
     /* Two stacks side by side, which are the same but for what either does not show. */
     uint32_t index = 0;
@@ -376,10 +379,11 @@ void debugger_resume(engine *e)
     if (!debug->global)
         return;
     Debugging debugging(e);
-    if (debug->stop_attached) {
+    bool frames_seen = debug->frames_seen;
+    debug->stop_attached = debug->frames_seen = false;
+    if (frames_seen) {
         JS::RootedObject debugger(e->cx, debug->stop);
         JS::RootedValue ignored(e->cx);
-        debug->stop_attached = false;
         if (!debugger_call(e->cx, debugger, "removeAllDebuggees", JS::HandleValueArray::empty(),
                            &ignored))
             JS_ClearPendingException(e->cx);
@@ -649,21 +653,21 @@ const engine_debug_ops DEBUG_OPS = {
     audit_frame_index,
     audit_positions,
     /* looking */
-    nullptr,
-    nullptr,
-    nullptr,
+    look_frames,
+    look_scopes,
+    look_variables,
     audit_arguments,
     audit_variable,
     audit_hit_value,
     /* acting */
-    nullptr,
-    nullptr,
+    look_evaluate,
+    look_assign,
     audit_condition,
     /* sources and memory */
-    nullptr,
-    nullptr,
-    nullptr,
-    debugger_resume,
+    look_sources,
+    look_source_text,
+    look_memory,
+    look_resume,
 };
 
 } // namespace mozjs

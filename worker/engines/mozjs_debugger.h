@@ -92,6 +92,17 @@ struct Frame {
     uint64_t last_offset = UINT64_MAX; /**< of the operation that it was last seen at */
 };
 
+/** mozjs_source.cc: the text that was asked for last, for its next page. */
+struct SourceText {
+    uint64_t source = 0; /**< 0: none */
+    std::string text;
+};
+
+struct SourceSize {
+    uint64_t bytes;
+    uint32_t lines;
+};
+
 /** The hit that is being reported. */
 struct HitState {
     explicit HitState(JSContext *cx) : frame(cx), value(cx) {}
@@ -118,7 +129,13 @@ struct Debug {
 
     JS::PersistentRootedObject global; /**< where Debugger objects live; NULL until needed */
     JS::PersistentRootedObject stop;   /**< the stop's Debugger; NULL until needed */
-    bool stop_attached = false;
+    bool stop_attached = false;        /**< it has all realms */
+    /**
+     * In this stop the stop's Debugger was asked for frames, which are slow from then on: only when
+     * the last Debugger leaves a realm does the engine let go of them, and throws away all compiled
+     * code with them. Where no frame was looked at, the Debugger stays, idle, and costs nothing.
+     */
+    bool frames_seen = false;
     bool observe_wasm = false; /**< the VM was started with --debug */
 
     std::map<uint64_t, std::unique_ptr<Realm>> realms; /**< by id; those that live */
@@ -137,6 +154,12 @@ struct Debug {
     HitState hit;
     std::string condition_error;
     std::unordered_map<std::string, JS::PersistentRootedString> names; /**< texts as atoms */
+
+    bool ran_out_of_memory = false; /**< since an evaluation began */
+
+    /* mozjs_source.cc */
+    SourceText text;
+    std::unordered_map<uint64_t, SourceSize> source_sizes;
 
     JS::PersistentRootedObjectVector refs; /**< Debugger.Object or Debugger.Environment */
     uint64_t first_ref = 1;                /**< number of refs[0] */
@@ -336,5 +359,36 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
 int audit_hit_value(engine *e, bool with_ref,
                     void (*each)(void *userdata, const struct engine_value *value), void *userdata);
 int audit_condition(engine *e, const char *expression, bool *ret_true, const char **ret_error);
+
+/* mozjs_look.cc, mozjs_value.cc, mozjs_source.cc: rows likewise */
+
+int look_frames(engine *e, uint32_t first, uint32_t max,
+                void (*each)(void *userdata, const struct engine_frame *frame), void *userdata,
+                uint32_t *ret_next);
+int look_scopes(engine *e, uint32_t frame,
+                void (*each)(void *userdata, const struct engine_scope *scope), void *userdata);
+int look_variables(engine *e, uint64_t ref, uint32_t first, uint32_t max, bool run_getters,
+                   void (*each)(void *userdata, const struct engine_named_value *v), void *userdata,
+                   uint32_t *ret_next, uint32_t *ret_total);
+int look_evaluate(engine *e, uint32_t frame, uint64_t realm, const char *expression, bool audited,
+                  bool with_ref,
+                  void (*each)(void *userdata, bool threw, const struct engine_value *value,
+                               const char *json),
+                  void *userdata);
+int look_assign(engine *e, uint32_t frame, const char *name, const char *expression,
+                void (*each)(void *userdata, bool threw, const struct engine_value *value,
+                             const char *json),
+                void *userdata, const char **ret_why);
+int look_sources(engine *e, uint32_t first, uint32_t max,
+                 void (*each)(void *userdata, const struct engine_source *source), void *userdata,
+                 uint32_t *ret_next);
+int look_source_text(engine *e, uint64_t source, const char *url, uint64_t first_byte,
+                     uint32_t max_bytes,
+                     void (*each)(void *userdata, const struct engine_source *source,
+                                  const void *bytes, size_t len),
+                     void *userdata);
+int look_memory(engine *e, uint32_t frame, uint32_t memory, uint64_t address, void *read,
+                const void *write, size_t len, uint64_t *ret_memory_bytes);
+void look_resume(engine *e);
 
 } // namespace mozjs

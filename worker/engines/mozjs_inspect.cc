@@ -369,18 +369,22 @@ bool is_prelude(const Frame &frame)
     return frame.url.compare(0, strlen(OWN_SOURCES), OWN_SOURCES) == 0;
 }
 
-/** Hands frames over, as many as were asked for. */
+/** Hands frames over, as many as were asked for, from the first that was. */
 class FrameSink
 {
   public:
-    FrameSink(size_t room, void (*each)(void *, const engine_frame *), void *userdata)
-        : room(room), each(each), userdata(userdata)
+    FrameSink(size_t skip, size_t room, void (*each)(void *, const engine_frame *), void *userdata)
+        : skip(skip), room(room), each(each), userdata(userdata)
     {
     }
 
     /** False if there was no room for it. */
     bool add(const Frame &frame)
     {
+        if (skip > 0) {
+            skip--;
+            return true;
+        }
         if (room == 0)
             return false;
         room--;
@@ -399,7 +403,7 @@ class FrameSink
     }
 
   private:
-    size_t room;
+    size_t skip, room;
     void (*each)(void *, const engine_frame *);
     void *userdata;
 };
@@ -462,15 +466,21 @@ int census(engine *e, void (*each)(void *, const engine_class *), void *userdata
 int stack(engine *e, size_t max_frames, void (*each)(void *, const engine_frame *), void *userdata,
           bool *ret_truncated)
 {
+    return stack_from(e, 0, max_frames, each, userdata, ret_truncated);
+}
+
+int stack_from(engine *e, size_t first, size_t max_frames,
+               void (*each)(void *, const engine_frame *), void *userdata, bool *ret_truncated)
+{
     JSContext *cx = e->cx;
     Inspection inspection(e);
     /* One more, to know whether there are more. */
-    size_t captured = max_frames * FRAMES_BEHIND_ONE + 1;
+    size_t captured = (first + max_frames) * FRAMES_BEHIND_ONE + 1;
     JS::RootedObject newest(cx), oldest(cx);
     if (!JS::CaptureCurrentStack(cx, &newest,
                                  JS::StackCapture(JS::MaxFrames(static_cast<uint32_t>(captured)))))
         return -ENOMEM;
-    FrameSink sink(max_frames, each, userdata);
+    FrameSink sink(first, max_frames, each, userdata);
     bool complete = false;
     if (!list_frames(e, newest, &sink, &complete))
         return -ENOMEM;

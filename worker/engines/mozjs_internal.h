@@ -12,6 +12,9 @@
  *   mozjs_debugger.cc Debugger objects, realms: what the next two stand on
  *   mozjs_audit.cc   auditors: what happens is reported
  *   mozjs_preview.cc a value in one line
+ *   mozjs_look.cc    frames, scopes, evaluations, memory
+ *   mozjs_value.cc   what scopes and objects have
+ *   mozjs_source.cc  sources
  *   mozjs_text.cc    strings, and errors as text
  *
  * One process has one context and one VM: the engine object exists from `init` on, without a host,
@@ -151,6 +154,8 @@ struct engine {
     JS::PersistentRootedObject main_record;  /**< of a module */
     JS::PersistentRootedObject main_promise; /**< of a module that has been started */
     JS::PersistentRootedObject wasm_module;  /**< of a WebAssembly program */
+    const uint8_t *wasm_text = nullptr;      /**< the caller's; NULL: it is none */
+    size_t wasm_text_bytes = 0;
     JS::PersistentRootedObject wasm_exports;
     JS::PersistentRootedObject wasm_memory;
 
@@ -183,6 +188,9 @@ class HostCall
   private:
     engine *e;
 };
+
+/** What sources of ours say of where they come from. */
+constexpr const char *OWN_INTRODUCTION = "stillpoint";
 
 /* mozjs.cc */
 
@@ -277,6 +285,10 @@ int gc(engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes);
 int census(engine *e, void (*each)(void *userdata, const engine_class *row), void *userdata);
 int stack(engine *e, size_t max_frames, void (*each)(void *userdata, const engine_frame *frame),
           void *userdata, bool *ret_truncated);
+/** The same from a frame on that is not the innermost. */
+int stack_from(engine *e, size_t first, size_t max_frames,
+               void (*each)(void *userdata, const engine_frame *frame), void *userdata,
+               bool *ret_truncated);
 
 /* mozjs_text.cc */
 

@@ -1,6 +1,6 @@
 /* mozjs_job.cc: microtasks, unhandled rejections, and work that comes back from helper threads. */
 
-#include "mozjs_internal.h"
+#include "mozjs_debugger.h"
 
 #include <js/GCAPI.h>
 #include <js/Interrupt.h>
@@ -86,6 +86,9 @@ void on_rejection(JSContext *cx, bool, JS::HandleObject promise,
                   JS::PromiseRejectionHandlingState state, void *data)
 {
     engine *e = static_cast<engine *>(data);
+    /* Nobody but a debugger could handle what it has evaluated: no program may fail by that. */
+    if (e->debug && e->debug->evaluations > 0)
+        return;
     /* Whether it has been handled since is asked when the queue is empty. */
     if (state == JS::PromiseRejectionHandlingState::Unhandled && !e->unhandled.append(promise))
         JS_ClearPendingException(cx);
@@ -115,8 +118,11 @@ void on_finalization(JSFunction *cleanup, JSObject *, void *data)
 void on_out_of_memory(JSContext *, void *data)
 {
     engine *e = static_cast<engine *>(data);
-    if (e->inspecting)
+    if (e->inspecting) {
+        if (e->debug)
+            e->debug->ran_out_of_memory = true;
         return;
+    }
     e->oom_seen = true;
     if (e->ops)
         e->ops->oom(e->host);

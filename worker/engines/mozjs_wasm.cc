@@ -134,7 +134,9 @@ bool construct_module(engine *e, JS::HandleObject buffer, JS::MutableHandleObjec
     static const char CODE[] = "bytes => new WebAssembly.Module(bytes)";
     JSContext *cx = e->cx;
     JS::CompileOptions options(cx);
-    options.setFileAndLine(e->path.c_str(), 1).setHideScriptFromDebugger();
+    options.setFileAndLine(e->path.c_str(), 1)
+        .setIntroductionType(OWN_INTRODUCTION)
+        .setHideScriptFromDebugger();
     JS::SourceText<mozilla::Utf8Unit> source;
     JS::RootedValue function(cx), argument(cx, JS::ObjectValue(*buffer)), module(cx);
     if (!source.init(cx, CODE, sizeof(CODE) - 1, JS::SourceOwnership::Borrowed) ||
@@ -260,6 +262,8 @@ int load_wasm(engine *e, const engine_program *program)
     JSContext *cx = e->cx;
     JSAutoRealm realm(cx, e->global);
     e->path = program->path;
+    e->wasm_text = program->text;
+    e->wasm_text_bytes = program->text_bytes;
     if (compile(e, program)) {
         e->ops->loaded(e->host, nullptr);
         return 0;
