@@ -89,8 +89,10 @@ $(%C%_component_worker_driver_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Plays the worker for the SpiderMonkey adapter; the tests in engine/ run programs with it.
 ENGINE_HOST = %D%/support/engine_host/engine-host
-%C%_support_engine_host_engine_host_SOURCES = %D%/support/engine_host/auditing.cc \
-	%D%/support/engine_host/auditing.h %D%/support/engine_host/host_main.cc
+%C%_support_engine_host_engine_host_SOURCES = \
+	%D%/support/engine_host/auditing.cc %D%/support/engine_host/auditing.h \
+	%D%/support/engine_host/host_main.cc \
+	%D%/support/engine_host/look.cc %D%/support/engine_host/look.h
 %C%_support_engine_host_engine_host_CXXFLAGS = $(AM_CXXFLAGS) $(MOZJS_CFLAGS) -pthread
 %C%_support_engine_host_engine_host_LDADD = $(ENGINE_MOZJS_LIBS)
 
@@ -150,7 +152,8 @@ TESTS += $(SOURCE_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS)
 
 # The SpiderMonkey adapter alone. A sanitizer and the engine both want the same faults.
-ENGINE_TESTS = %D%/differential/differential.py %D%/engine/test_audit.py %D%/engine/test_inspect.py
+ENGINE_TESTS = %D%/differential/differential.py %D%/engine/test_audit.py %D%/engine/test_inspect.py \
+	%D%/engine/test_look.py
 dist_check_SCRIPTS += $(ENGINE_TESTS)
 if !SANITIZE
 check_PROGRAMS += $(ENGINE_HOST)
@@ -172,7 +175,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/support/api.py %D%/support/harness.py %D%/support/model.py %D%/support/storm.py \
+	%D%/support/api.py %D%/support/harness.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py \
 	%D%/support/wasm.py %D%/support/wire.py \
 	%D%/system/run.py %D%/system/test_bad_peers.py %D%/system/test_control.py \
 	%D%/system/test_enforce.py %D%/system/test_freezer.py %D%/system/test_limits.py \

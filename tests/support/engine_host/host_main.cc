@@ -19,6 +19,9 @@
  *   --max-frames=N       of a stack (512)
  *   --gc                 says before the end what a collection leaves
  *   --debug              what is compiled can be inspected (engine_config.debug)
+ *   --look=FD            where the VM stands, questions are read from there, and answered to the
+ *                        report (look.h)
+ *   --look-at=PLACES     only there: safe_point, sleep, write, wasi, idle; separated by commas
  *
  * Auditors; everything that they report goes to --report as lines of JSON:
  *
@@ -34,6 +37,7 @@
  *   --quiet                     reports only how many hits there were
  */
 #include "auditing.h"
+#include "look.h"
 
 #include "worker/engine.h"
 
@@ -56,6 +60,7 @@
 #include <atomic>
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -75,6 +80,8 @@ struct Options {
     std::string inspect;
     int report_fd = -1;
     size_t max_frames = 512;
+    int look_fd = -1;
+    std::string look_at = "safe_point,sleep,write,wasi,idle";
     std::vector<std::string> messages;
     std::vector<std::string> calls;
 };
@@ -99,6 +106,7 @@ struct Host {
     std::atomic<bool> stop_interrupter{false};
     uint64_t terminate_at = UINT64_MAX;
     const Options *options;
+    std::unique_ptr<Look> look;
 };
 
 uint64_t monotonic_ns()
@@ -235,18 +243,44 @@ class Inspector
     }
 };
 
+/** In an evaluation nothing may wait. */
+bool refuse_to_wait(Host *host)
+{
+    return host->look && host->look->evaluating();
+}
+
+/** The VM is in a host callback, and whoever looks at it does that now. */
+int stand(Host *host, const char *where)
+{
+    if (!host->look || ("," + host->options->look_at + ",").find("," + std::string(where) + ",") ==
+                           std::string::npos)
+        return 0;
+    return host->look->stand(where);
+}
+
 int on_safe_point(void *data)
 {
     Host *host = host_of(data);
+    if (host->look && host->look->evaluating())
+        return host->look->evaluation_safe_point();
     Inspector(host, "safe_point").ask_all();
     auditing_at_safe_point();
+    if (stand(host, "safe_point") != 0)
+        return ENGINE_TERMINATED;
     return monotonic_ns() >= host->terminate_at ? ENGINE_TERMINATED : 0;
 }
 
 int on_write(void *data, engine_stream stream, engine_level level, const char *text, size_t length)
 {
+    Host *host = host_of(data);
     std::string line(text, length);
-    Inspector(host_of(data), "write").ask_all();
+    if (!refuse_to_wait(host)) {
+        Inspector(host, "write").ask_all();
+        if (stand(host, "write") != 0)
+            return ENGINE_TERMINATED;
+    } else if (line.find("wait") != std::string::npos) {
+        return -EWOULDBLOCK; /* a test wants its reader to be slow */
+    }
     if (level != ENGINE_LEVEL_RAW)
         line += '\n';
     write_all(stream == ENGINE_STDERR ? STDERR_FILENO : STDOUT_FILENO, line.data(), line.size());
@@ -278,7 +312,11 @@ void on_timer_cancel(void *data, uint64_t id)
 int on_sleep_until(void *data, uint64_t deadline_ns)
 {
     Host *host = host_of(data);
+    if (refuse_to_wait(host))
+        return -EWOULDBLOCK;
     Inspector(host, "sleep").ask_all();
+    if (stand(host, "sleep") != 0)
+        return ENGINE_TERMINATED;
     for (;;) {
         uint64_t now = monotonic_ns();
         if (now >= host->terminate_at)
@@ -470,6 +508,8 @@ int on_wasi_call(void *data, unsigned index, const uint64_t *args, uint8_t *memo
         return ENGINE_EXIT;
     }
     Inspector(host_of(data), "wasi").ask_all();
+    if (stand(host_of(data), "wasi") != 0)
+        return ENGINE_TERMINATED;
     *ret_value = row.call(host_of(data), args, {memory, memory_bytes});
     return 0;
 }
@@ -532,6 +572,8 @@ int loop(Host *host)
         if (!waits && host->timers.empty())
             return 0;
         Inspector(host, "idle").ask_all();
+        if (stand(host, "idle") != 0)
+            return ENGINE_TERMINATED;
         struct pollfd wake = {host->wake_fd, POLLIN, 0};
         if (poll(&wake, 1, poll_timeout(host)) > 0) {
             uint64_t count;
@@ -661,6 +703,10 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
         fprintf(stderr, "engine-host: vm_new: %s\n", strerror(-r));
         return 125;
     }
+    if (options.look_fd >= 0) {
+        host.look = std::make_unique<Look>(ops, options.look_fd, options.report_fd);
+        host.look->vm = host.vm;
+    }
     if (auditing_wanted())
         auditing_start(ops, host.vm, options.report_fd);
     pthread_t thread;
@@ -728,6 +774,10 @@ bool parse_option(const char *text, Options *options)
         options->report_fd = atoi(fd);
     else if (const char *frames = value("--max-frames="))
         options->max_frames = strtoull(frames, nullptr, 10);
+    else if (const char *look = value("--look="))
+        options->look_fd = atoi(look);
+    else if (const char *places = value("--look-at="))
+        options->look_at = places;
     else if (const char *terminate = value("--terminate="))
         options->terminate_ms = static_cast<unsigned>(atoi(terminate));
     else if (const char *message = value("--message="))
