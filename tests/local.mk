@@ -182,7 +182,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
 EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/support/api.py %D%/support/harness.py %D%/support/model.py %D%/support/storm.py \
+	%D%/support/api.py %D%/support/harness.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py \
 	%D%/support/wasm.py %D%/support/wire.py \
 	%D%/system/run.py %D%/system/test_bad_peers.py %D%/system/test_control.py \
 	%D%/system/test_enforce.py %D%/system/test_freezer.py %D%/system/test_limits.py \

@@ -222,7 +222,7 @@ struct engine_debug_ops {
                   uint32_t *ret_next);
     int (*scopes)(struct engine *e, uint32_t frame,
                   void (*each)(void *userdata, const struct engine_scope *scope), void *userdata);
-    /** What a ref has. [guest] if run_getters. */
+    /** What a ref has. [guest] if run_getters, and then -ECANCELED if safe_point ended one. */
     int (*variables)(struct engine *e, uint64_t ref, uint32_t first, uint32_t max, bool run_getters,
                      void (*each)(void *userdata, const struct engine_named_value *v),
                      void *userdata, uint32_t *ret_next, uint32_t *ret_total);
