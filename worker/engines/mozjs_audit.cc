@@ -267,6 +267,10 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.script = hit.script;
     state.offset = hit.offset;
     uint64_t realm_id = realm->id;
+    /* Without a Debugger nothing of it is to be kept: a realm that is being made. */
+    bool keeps = realm->needs != 0 && !(realm->needs & NEED_HIT);
+    if (keeps)
+        realm->needs |= NEED_HIT;
     struct engine_answer answer = {ENGINE_GO_ON, nullptr};
     int outcome = e->ops->debug->on_hit(e->host, &hit, &answer);
 
@@ -287,6 +291,8 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.frame_id = outer_id;
     state.script = outer_script;
     state.offset = outer_offset;
+    if (keeps && realm)
+        debugger_detach(e, realm, NEED_HIT);
 
     if (e->ending) {
         terminate(e, can_resume, rval);

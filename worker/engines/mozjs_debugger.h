@@ -41,6 +41,7 @@ enum Need : unsigned {
     NEED_STOP = 2,    /**< until `resume` */
     NEED_WASM = 4,    /**< the VM was started with --debug: what it compiles must be observable */
     NEED_ANSWER = 8,  /**< while an expression is evaluated in its global */
+    NEED_HIT = 16,    /**< while a hit in it is reported: its frame has to stay one */
 };
 
 /** A global of the guest: the main one, or what createRealm() returned. */
