@@ -153,7 +153,7 @@ def test_an_exception_stops_where_it_is_thrown(t):
     call = t.start("call", "app", "work", '"big"')
     pause = c.until_paused("app", "exception")
     check("RangeError: too big" in pause.value.preview, pause)
-    equal((c.frames("app")[0].function, c.locals("app")["x"]), ("boom", '"big"'))
+    equal((c.frames("app")[0].function, c.locals("app")["x"]), ("boom", "'big'"))
     check("message" in c.children("app", pause.value.ref), "the exception can be looked into")
     c.resume()
     equal(call.communicate(timeout=30)[0].strip(), '"too big"')

@@ -465,8 +465,13 @@ bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_ur
         /* The program itself, which a line of ours compiled. */
         if (e->kind == ENGINE_SOURCE_WASM && starts_with(*ret_url, (e->path + " ").c_str()))
             *ret_url = e->path;
+        return true;
     }
-    return true;
+    /* What a source calls itself (sourceURL), as stacks do. */
+    JS::RootedValue name(e->cx);
+    if (!JS_GetProperty(e->cx, source, "displayURL", &name))
+        return false;
+    return !name.isString() || debugger_get_text(e->cx, source, "displayURL", ret_url);
 }
 
 bool debugger_offset_place(engine *e, JS::HandleObject script, uint64_t offset, bool wasm,
@@ -599,10 +604,19 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
             return Completion::FAILED;
         target = &value.toObject();
     }
+    return debugger_run(e, target, frame ? "eval" : "executeInGlobal",
+                        JS::HandleValueArray(argument), audited, ret_value);
+}
+
+Completion debugger_run(engine *e, JS::HandleObject object, const char *method,
+                        const JS::HandleValueArray &arguments, bool audited,
+                        JS::MutableHandleValue ret_value)
+{
+    JSContext *cx = e->cx;
+    JS::RootedValue value(cx);
     {
         Evaluation evaluation(e, audited);
-        if (!debugger_call(cx, target, frame ? "eval" : "executeInGlobal",
-                           JS::HandleValueArray(argument), &value))
+        if (!debugger_call(cx, object, method, arguments, &value))
             return Completion::FAILED;
     }
     if (!value.isObject())

@@ -291,6 +291,14 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
                              const char *expression, bool audited,
                              JS::MutableHandleValue ret_value);
 
+/**
+ * Calls a method of a Debugger.Frame or Debugger.Object that runs guest code, in a hook too: there
+ * the engine lets none be called directly.
+ */
+Completion debugger_run(engine *e, JS::HandleObject object, const char *method,
+                        const JS::HandleValueArray &arguments, bool audited,
+                        JS::MutableHandleValue ret_value);
+
 /* Refs */
 
 /** Number of a Debugger.Object or Debugger.Environment until `resume`; 0: there are too many. */

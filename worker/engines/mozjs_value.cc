@@ -659,13 +659,15 @@ class Page
             if (!part->row(index, &row, &value))
                 return -ENOMEM;
         }
+        bool raw = part->raw();
         if (row.getter && run_getters) {
             JS::RootedObject receiver(cx, part->receiver());
-            if (!run_getter(receiver, &row, &value))
-                return -ECANCELED;
+            if (int r = run_getter(receiver, &row, &value))
+                return r;
+            raw = false;
         }
         Shown shown;
-        if (!show(part->raw(), row, &value, &shown))
+        if (!show(raw, row, &value, &shown))
             return -ENOMEM;
         const engine_named_value line = {row.name.c_str(), *shown.value(), row.writable,
                                          row.getter && !row.available, row.threw};
@@ -679,20 +681,28 @@ class Page
     void (*each)(void *, const engine_named_value *);
     void *userdata;
 
-    /** False if it was ended. */
-    bool run_getter(JS::HandleObject receiver, Row *row, JS::MutableHandleValue value)
+    /** `value` is a debuggee value after it. 0, -ENOMEM, or -ECANCELED if it was ended. */
+    int run_getter(JS::HandleObject receiver, Row *row, JS::MutableHandleValue value)
     {
         JSContext *cx = e->cx;
-        JS::RootedValue getter(cx, value), self(cx, JS::ObjectOrNullValue(receiver));
-        Evaluation evaluation(e, false);
-        JSAutoRealm realm(cx, receiver);
+        JSAutoRealm realm(cx, e->debug->global);
+        JS::RootedValue raw(cx, JS::ObjectOrNullValue(receiver)), self(cx), getter(cx);
+        if (!look_wrap(e, raw, &self) || !look_wrap(e, value, &getter) || !getter.isObject())
+            return -ENOMEM;
+        JS::RootedObject object(cx, &getter.toObject());
+        switch (debugger_run(e, object, "call", JS::HandleValueArray(self), false, value)) {
+        case Completion::THREW:
+            row->threw = true;
+            break;
+        case Completion::RETURNED:
+            break;
+        case Completion::TERMINATED:
+            return -ECANCELED;
+        default:
+            return -ENOMEM;
+        }
         row->available = true;
-        if (JS::Call(cx, self, getter, JS::HandleValueArray::empty(), value))
-            return true;
-        row->threw = JS_IsExceptionPending(cx);
-        if (row->threw)
-            take_exception(cx, value);
-        return row->threw;
+        return 0;
     }
 
     bool show(bool raw, const Row &row, JS::MutableHandleValue value, Shown *ret)
