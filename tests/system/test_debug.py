@@ -304,3 +304,20 @@ def test_sources_can_be_listed_and_read(t):
     check({2, 3, 4} <= {p.line for p in positions.positions}, positions)
     c.resume()
     c.close()
+
+
+def test_what_an_evaluation_changes_is_seen_by_a_hot_loop(t):
+    """An optimised loop may have read it before, and keep it in a register: nobody looked at its frame."""
+    t.spawn("app", "globalThis.work = () => { let n = 0; while (!globalThis.leave) { n++; } return n > 0; };")
+    call = t.start("call", "app", "work")
+    t.wait_for("app", "active")
+    pid = t.vm("app")["pid"]
+    start = thread_cpu_ns(pid)
+    wait_until(lambda: thread_cpu_ns(pid) > start + 100e6, "its loop has been compiled")
+    c = debugging(t)
+    c.stop()
+    equal(c.evaluate("app", "globalThis.leave = true").value.preview, "true")
+    c.resume()
+    out, err = call.communicate(timeout=30)
+    equal((out.strip(), call.returncode), ("true", 0), err)
+    c.close()

@@ -608,12 +608,33 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
                         JS::HandleValueArray(argument), audited, ret_value);
 }
 
+/**
+ * To the optimising compiler an interrupt has no effect: a loop that was interrupted may keep what
+ * it has read of the heap in registers, and never see what a debugger changes there. A frame that
+ * a Debugger has seen goes on in code that reads anew. Outer frames are in calls, which it takes
+ * to have any effect.
+ */
+static bool leave_optimised_code(engine *e)
+{
+    if (e->debug->hit.frame)
+        return true;
+    JS::RootedObject debugger(e->cx, debugger_of_stop(e));
+    JS::RootedValue newest(e->cx);
+    if (!debugger || !debugger_call(e->cx, debugger, "getNewestFrame",
+                                    JS::HandleValueArray::empty(), &newest))
+        return false;
+    e->debug->frames_seen = e->debug->frames_seen || newest.isObject();
+    return true;
+}
+
 Completion debugger_run(engine *e, JS::HandleObject object, const char *method,
                         const JS::HandleValueArray &arguments, bool audited,
                         JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
     JS::RootedValue value(cx);
+    if (!leave_optimised_code(e))
+        return Completion::FAILED;
     {
         Evaluation evaluation(e, audited);
         if (!debugger_call(cx, object, method, arguments, &value))
