@@ -342,25 +342,31 @@ static void free_auditor(struct audit *a, struct audit_vm *v, struct audit_audit
     free(auditor);
 }
 
-static void free_withheld(struct audit_vm *v, struct audit_withheld *e)
+/* The end of what was withheld may be that of its debugger, and so of hooks: nobody may be in the
+ * middle of a list of theirs. */
+static void free_withheld(struct audit *a, struct audit_withheld *list)
 {
-    DL_DELETE(v->withheld, e);
-    v->n_withheld--;
-    free(e->packed);
-    free(e->paused);
-    free(e);
+    while (list) {
+        struct audit_withheld *e = list;
+        uint64_t debugger = e->debugger;
+        DL_DELETE(list, e);
+        free(e->packed);
+        free(e->paused);
+        free(e);
+        debuggers_count_holding(a->debuggers, debugger, -1);
+    }
 }
 
 void audit_vm_free(struct audit *a, struct audit_vm *v)
 {
     while (v->auditors)
         free_auditor(a, v, v->auditors);
-    while (v->withheld)
-        free_withheld(v, v->withheld);
     while (v->parts)
         free_part(v->parts);
+    struct audit_withheld *withheld = v->withheld;
     HASH_DEL(a->vms, v);
     free(v);
+    free_withheld(a, withheld);
 }
 
 /* ---- answers */
@@ -585,13 +591,18 @@ static void put_withheld(struct audit *a, const struct audit_withheld *e)
 
 static void release_withheld(struct audit *a, struct audit_vm *v)
 {
+    struct audit_withheld *done = NULL;
     while (v->withheld && v->withheld->pause == 0) {
-        put_withheld(a, v->withheld);
-        free_withheld(v, v->withheld);
+        struct audit_withheld *e = v->withheld;
+        put_withheld(a, e);
+        DL_DELETE(v->withheld, e);
+        v->n_withheld--;
+        DL_APPEND(done, e);
     }
+    free_withheld(a, done);
 }
 
-static int withhold(struct audit_vm *v, const struct audit_hook *h, uint64_t pause,
+static int withhold(struct audit *a, struct audit_vm *v, const struct audit_hook *h, uint64_t pause,
                     const Stillpoint__Api__Hit *m)
 {
     struct audit_withheld *e = calloc(1, sizeof *e);
@@ -606,6 +617,8 @@ static int withhold(struct audit_vm *v, const struct audit_hook *h, uint64_t pau
     e->bytes = stillpoint__api__hit__pack(m, packed);
     DL_APPEND(v->withheld, e);
     v->n_withheld++;
+    /* Its hook may be spent by this very hit: the debugger lives until the pause is decided. */
+    debuggers_count_holding(a->debuggers, h->debugger, 1);
     return 0;
 }
 
@@ -637,8 +650,8 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     /* All that a VM says between a hit that wants a pause and that pause are hits of one place. */
     if (v->n_withheld >= LIMIT_HOOKS_PER_VM)
         return "reports hits and does not pause";
-    return withhold(v, h, m->pause, &hit.m) < 0 ? "reports a hit that there is no memory for"
-                                                : NULL;
+    return withhold(a, v, h, m->pause, &hit.m) < 0 ? "reports a hit that there is no memory for"
+                                                   : NULL;
 }
 
 void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause,

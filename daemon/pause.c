@@ -179,6 +179,14 @@ static void note(struct decision *d, enum outcome o, uint64_t debugger, uint64_t
     }
 }
 
+static void count_holding(const struct decision *d, const uint64_t *holders, size_t n, int change)
+{
+    for (size_t i = 0; i < n; i++)
+        debuggers_count_holding(d->p->debuggers, holders[i], change);
+    if (d->stopper != 0)
+        debuggers_count_holding(d->p->debuggers, d->stopper, change);
+}
+
 static void decide(struct decision *d)
 {
     const Stillpoint__Worker__Paused *said = d->w->pause.said;
@@ -196,6 +204,8 @@ static void decide(struct decision *d)
         note(d, judge(d, &h, true), h.debugger, holders, &n_holders);
         *step = (struct worker_step){0}; /* it is over */
     }
+    /* Nobody else may keep them: a hook that has used up its count does not. */
+    count_holding(d, holders, n_holders, 1);
     if (events->on_decided)
         events->on_decided(events->userdata, d->w, said->pause, verdict, d);
     if (d->shown || d->stopper != 0 || n_holders > 0)
@@ -206,6 +216,7 @@ static void decide(struct decision *d)
         d->w->pause.in_stop = true;
     else if (!d->shown && d->stopper != 0)
         stop_for(d);
+    count_holding(d, holders, n_holders, -1);
     world_settle_pause(d->world, d->w);
 }
 

@@ -620,8 +620,8 @@ static bool leave_optimised_code(engine *e)
         return true;
     JS::RootedObject debugger(e->cx, debugger_of_stop(e));
     JS::RootedValue newest(e->cx);
-    if (!debugger || !debugger_call(e->cx, debugger, "getNewestFrame",
-                                    JS::HandleValueArray::empty(), &newest))
+    if (!debugger ||
+        !debugger_call(e->cx, debugger, "getNewestFrame", JS::HandleValueArray::empty(), &newest))
         return false;
     e->debug->frames_seen = e->debug->frames_seen || newest.isObject();
     return true;
