@@ -417,7 +417,17 @@ struct setting {
     const char *why;
 };
 
-static int make_hooks(struct setting *s, const Stillpoint__Worker__SetHooks *m)
+/* What is no expression would only be found out with the first hit. */
+static int check_expressions(struct auditors *a, const struct hook *h, const char **ret_why)
+{
+    const struct engine_debug_ops *ops = a->ops->debug;
+    int r = h->condition ? ops->check_expression(a->engine, h->condition, ret_why) : 0;
+    for (size_t i = 0; i < h->n_expressions && r == 0; i++)
+        r = ops->check_expression(a->engine, h->expressions[i], ret_why);
+    return r;
+}
+
+static int make_hooks(struct auditors *a, struct setting *s, const Stillpoint__Worker__SetHooks *m)
 {
     s->hooks = calloc(m->n_add + 1, sizeof *s->hooks);
     if (!s->hooks)
@@ -425,8 +435,12 @@ static int make_hooks(struct setting *s, const Stillpoint__Worker__SetHooks *m)
     for (; s->n < m->n_add; s->n++) {
         s->failed = m->add[s->n]->hook;
         int r = hook_new(m->add[s->n], &s->hooks[s->n], &s->why);
-        if (r < 0)
+        if (r == 0)
+            r = check_expressions(a, s->hooks[s->n], &s->why);
+        if (r < 0) {
+            s->hooks[s->n] = hook_free(s->hooks[s->n]);
             return r;
+        }
     }
     s->failed = 0;
     return 0;
@@ -470,7 +484,7 @@ static const char *no_such(const struct hook *h)
 
 static int set_all(struct auditors *a, struct setting *s, const Stillpoint__Worker__SetHooks *m)
 {
-    int r = make_hooks(s, m);
+    int r = make_hooks(a, s, m);
     if (r == 0)
         r = check_numbers(a, s, m);
     for (size_t i = 0; r == 0 && i < s->n; i++) {

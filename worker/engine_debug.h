@@ -263,6 +263,11 @@ struct engine_debug_ops {
      */
     int (*condition)(struct engine *e, const char *expression, bool *ret_true,
                      const char **ret_error);
+    /**
+     * Whether a text is an expression of the guest's language at all; runs nothing. 0, or -EINVAL
+     * and *ret_error, one line, until the next call.
+     */
+    int (*check_expression)(struct engine *e, const char *expression, const char **ret_error);
 
     /* ---- sources and memory */
 

@@ -210,6 +210,15 @@ static uint64_t mock_heap_bytes(struct engine *e)
     return 0;
 }
 
+static int mock_check_expression(struct engine *e, const char *expression, const char **ret_error)
+{
+    (void)e;
+    if (strcmp(expression, "x ===") != 0)
+        return 0;
+    *ret_error = "not an expression";
+    return -EINVAL;
+}
+
 static const struct engine_debug_ops mock_debug = {
     .watch_realms = mock_watch,
     .realms = mock_realms,
@@ -222,6 +231,7 @@ static const struct engine_debug_ops mock_debug = {
     .hit_value = mock_hit_value,
     .evaluate = mock_evaluate,
     .condition = mock_condition,
+    .check_expression = mock_check_expression,
     .resume = mock_resume,
 };
 

@@ -899,6 +899,17 @@ static void debug_resume(struct engine *e)
     e->debug.resumes++;
 }
 
+/* What ends with an operator is no expression. */
+static int debug_check_expression(struct engine *e, const char *expression, const char **ret_error)
+{
+    (void)e;
+    size_t len = strlen(expression);
+    if (len == 0 || !strchr("=<>+-*", expression[len - 1]))
+        return 0;
+    *ret_error = "not a condition or expression: something is missing at its end";
+    return -EINVAL;
+}
+
 const struct engine_debug_ops fake_debug_ops = {
     .watch_realms = debug_watch_realms,
     .realms = debug_realms,
@@ -915,6 +926,7 @@ const struct engine_debug_ops fake_debug_ops = {
     .evaluate = debug_evaluate,
     .assign = debug_assign,
     .condition = debug_condition,
+    .check_expression = debug_check_expression,
     .sources = debug_sources,
     .source_text = debug_source_text,
     .memory = debug_memory,

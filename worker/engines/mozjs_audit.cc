@@ -1436,4 +1436,26 @@ int audit_condition(engine *e, const char *expression, bool *ret_true, const cha
     return 0;
 }
 
+int audit_check_expression(engine *e, const char *expression, const char **ret_error)
+{
+    JSContext *cx = e->cx;
+    /* Of a private name only its class could say whether it is one. */
+    if (strchr(expression, '#'))
+        return 0;
+    Debugging debugging(e);
+    if (!debugging.ok())
+        return -ENOMEM;
+    JS::CompileOptions options(cx);
+    JS::SourceText<mozilla::Utf8Unit> source;
+    if (!source.init(cx, expression, strlen(expression), JS::SourceOwnership::Borrowed))
+        return -ENOMEM;
+    if (JS::Compile(cx, options, source))
+        return 0;
+    JS::RootedValue error(cx);
+    take_exception(cx, &error);
+    e->debug->condition_error = "not a condition or expression: " + describe_error(cx, error);
+    *ret_error = e->debug->condition_error.c_str();
+    return -EINVAL;
+}
+
 } // namespace mozjs

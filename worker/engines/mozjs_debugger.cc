@@ -698,6 +698,7 @@ const engine_debug_ops DEBUG_OPS = {
     look_evaluate,
     look_assign,
     audit_condition,
+    audit_check_expression,
     /* sources and memory */
     look_sources,
     look_source_text,

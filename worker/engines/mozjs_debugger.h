@@ -368,6 +368,7 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
 int audit_hit_value(engine *e, bool with_ref,
                     void (*each)(void *userdata, const struct engine_value *value), void *userdata);
 int audit_condition(engine *e, const char *expression, bool *ret_true, const char **ret_error);
+int audit_check_expression(engine *e, const char *expression, const char **ret_error);
 
 /* mozjs_look.cc, mozjs_value.cc, mozjs_source.cc: rows likewise */
 
