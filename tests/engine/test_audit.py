@@ -434,7 +434,7 @@ f(1);
     equal([(h["url"], h["line"]) for h in r.hits("breakpoint")], [("a.mjs", 2), ("b.mjs", 2)])
     r = Run("""const r = createRealm();
 for (const e of [eval, r.eval]) e("(function () {\\n return 1;\\n})()//# sourceURL=x");
-""", "--break=*eval:2")
+""", "--break=x:2")
     equal([h["realm"] for h in r.hits("breakpoint")], [1, 2])
 
 

@@ -612,11 +612,11 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
  * To the optimising compiler an interrupt has no effect: a loop that was interrupted may keep what
  * it has read of the heap in registers, and never see what a debugger changes there. A frame that
  * a Debugger has seen goes on in code that reads anew. Outer frames are in calls, which it takes
- * to have any effect.
+ * to have any effect; so is what a hit comes from.
  */
 static bool leave_optimised_code(engine *e)
 {
-    if (e->debug->hit.frame)
+    if (e->debug->hit.reporting)
         return true;
     JS::RootedObject debugger(e->cx, debugger_of_stop(e));
     JS::RootedValue newest(e->cx);
