@@ -675,24 +675,24 @@ int audit_at_script(engine *e, uint64_t id, uint64_t offset, bool on)
         return 0;
     if (on && !add_auditor(e, realm))
         return -ENOMEM;
-    JS::RootedObject object(cx, script->object);
-    if (!realm->breakpoint_handler) {
-        JS::RootedObject handler(cx, JS_NewPlainObject(cx)),
-            hook(cx, make_hook(e, realm, on_frame<ENGINE_AUDIT_BREAKPOINT>, "hit"));
-        if (handler && hook && JS_DefineProperty(cx, handler, "hit", hook, 0))
-            realm->breakpoint_handler = handler;
-    }
+    JS::RootedObject object(cx, script->object), handler(cx);
     JS::RootedValueArray<2> arguments(cx);
     JS::RootedValue ignored(cx);
     JS::Value number = JS::NumberValue(static_cast<double>(offset));
-    JS::Value handler = JS::ObjectOrNullValue(realm->breakpoint_handler);
-    arguments[0].set(on ? number : handler);
-    arguments[1].set(on ? handler : number);
-    bool ok =
-        realm->breakpoint_handler &&
-        debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint", arguments, &ignored);
+    if (on) {
+        JS::RootedObject hook(cx, make_hook(e, realm, on_frame<ENGINE_AUDIT_BREAKPOINT>, "hit"));
+        handler = JS_NewPlainObject(cx);
+        if (!hook || !handler || !JS_DefineProperty(cx, handler, "hit", hook, 0))
+            handler = nullptr;
+    } else {
+        handler = script->breakpoints.at(offset);
+    }
+    arguments[0].set(on ? number : JS::ObjectValue(*handler));
+    arguments[1].set(on ? JS::ObjectOrNullValue(handler) : number);
+    bool ok = handler && debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint",
+                                       arguments, &ignored);
     if (on && ok) {
-        script->breakpoints.insert(offset);
+        script->breakpoints.try_emplace(offset, cx, handler);
     } else {
         script->breakpoints.erase(offset);
         remove_auditor(e, realm);
