@@ -751,7 +751,8 @@ bool add_positions(engine *e, Realm *realm, JS::HandleObject object, const Wante
     if (!script || !query ||
         !JS_DefineProperty(cx, query, "minLine", wanted.line, JSPROP_ENUMERATE))
         return false;
-    if (wanted.all &&
+    /* The engine takes no larger number there than the last line that there can be. */
+    if (wanted.all && wanted.line_to < UINT32_MAX &&
         !JS_DefineProperty(cx, query, "maxLine", wanted.line_to + 1.0, JSPROP_ENUMERATE))
         return false;
     argument.setObject(*query);
@@ -1282,8 +1283,8 @@ int audit_positions(engine *e, uint64_t source, const char *url, uint32_t line, 
         return -ENOENT;
     Query query = {url ? url : "*", by_id, {line, std::max(line, line_to), column, all}, wasm};
     if (wasm)
-        query.wanted = {static_cast<uint32_t>(offset),
-                        line_to ? line_to : static_cast<uint32_t>(offset), 0, all};
+        query.wanted = {static_cast<uint32_t>(std::min<uint64_t>(offset, UINT32_MAX)), line_to, 0,
+                        all};
 
     int count = 0;
     for (auto &[id, realm] : e->debug->realms) {
