@@ -76,8 +76,8 @@ static int follow_target(struct debug *d, uint64_t target)
 static int ask_world(struct debug *d, uint64_t *ret_target)
 {
     struct stillpoint_worlds worlds;
+    d->look = false; /* before: what happens after the answer may come with it */
     int r = stillpoint_world_get(d->cli->sp, d->world, &worlds);
-    d->look = false;
     if (r != 0) {
         d->stopped = false;
         return cli_fail_call(d->cli, r, "look at world %s", d->world);

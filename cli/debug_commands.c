@@ -65,24 +65,44 @@ static bool is_there(struct debug *d)
     return false;
 }
 
-/* "FILE:LINE", or "LINE" of the source in which the frame is; `url` has room for its name. */
+/* What stands before " if ", cut off: the names of WebAssembly modules have spaces in them. */
+static char *next_place(char **text)
+{
+    char *place = skip_spaces(*text);
+    size_t n = strlen(place);
+    for (char *at = strstr(place, " if"); at; at = strstr(at + 1, " if")) {
+        if (at[3] != '\0' && !isspace((unsigned char)at[3]))
+            continue;
+        n = (size_t)(at - place);
+        break;
+    }
+    *text = place[n] ? place + n + 1 : place + n;
+    place[n] = '\0';
+    cut_end(place);
+    return place;
+}
+
+/* "FILE:LINE", or "LINE" of the source in which the frame is, which in WebAssembly is an offset;
+ * `url` has room for its name. */
 static int take_position(struct debug *d, char *text, char *url, size_t size,
                          struct stillpoint_position *ret)
 {
     struct stillpoint_frames frames;
     uint64_t line;
-    if (!parse_u64(text, &line)) {
+    if (!parse_address(text, &line)) {
         if (!parse_position(text, ret))
             return fail(d, "understand that place: FILE:LINE, or LINE");
         return 0;
     }
-    if (line == 0 || line > UINT32_MAX)
-        return fail(d, "understand that place: lines count from 1");
     if (!debug_frame(d, &frames))
         return fail(d, "understand that place: in which FILE? there is no frame");
     snprintf(url, size, "%s", frames.items[0].url);
-    stillpoint_frames_free(&frames);
     *ret = (struct stillpoint_position){.url = url, .line = (uint32_t)line};
+    if (frames.items[0].has_offset)
+        *ret = (struct stillpoint_position){.url = url, .has_offset = true, .offset = line};
+    stillpoint_frames_free(&frames);
+    if (!ret->has_offset && (line == 0 || line > UINT32_MAX))
+        return fail(d, "understand that place: lines count from 1");
     return 0;
 }
 
@@ -96,20 +116,20 @@ static int do_break(struct debug *d, char *args)
         .debugger = d->debugger, .kinds = breakpoint, .n_kinds = 1, .at = &at};
     struct stillpoint_hooks hooks;
     char url[1024];
-    char *place = next_word(&args);
+    char *place = next_place(&args);
     if (!*place)
         return fail(d, "break: where? [FILE:]LINE [if EXPR]");
     if (!is_there(d))
         return CLI_NO_OBJECT;
     if (strncmp(args, "if", 2) == 0 && isspace((unsigned char)args[2]))
         i.filter.condition = skip_spaces(args + 3);
-    else if (*args)
-        return fail(d, "break: after the place only 'if EXPR' can stand");
     int code = take_position(d, place, url, sizeof url, &at);
     if (code != 0)
         return code;
     i.vm = d->target.id;
     int r = stillpoint_hook_add(d->cli->sp, &i, &hooks);
+    if (r != 0 && at.has_offset)
+        return cli_fail_call(d->cli, r, "break at %s:0x%" PRIx64, at.url, at.offset);
     if (r != 0)
         return cli_fail_call(d->cli, r, "break at %s:%" PRIu32, at.url, at.line);
     hook_print_added(d->cli, &hooks);
@@ -160,7 +180,7 @@ static int do_until(struct debug *d, char *args)
     struct stillpoint_position to;
     struct stillpoint_step what = {.how = STILLPOINT_STEP_TO, .to = &to};
     char url[1024];
-    char *place = next_word(&args);
+    char *place = skip_spaces(args);
     if (!*place)
         return fail(d, "until: where? [FILE:]LINE");
     if (!is_there(d))
@@ -340,6 +360,8 @@ static int do_list(struct debug *d, char *args)
     int r = show_source_read(d->cli->sp, d->target.id, d->list_url, &source);
     if (r != 0)
         code = cli_fail_call(d->cli, r, "read %s", d->list_url);
+    else if (strcmp(source.head.source.kind, "wasm") == 0)
+        code = cli_fail(d->cli, CLI_FAILED, "list %s: it is WebAssembly", d->list_url);
     else if (show_source_lines(d->cli, &source, from, from + LIST_LINES - 1,
                                current_line(d, source.head.source.url)) == 0)
         print_line("%s has no line %" PRIu32, d->list_url, from);

@@ -154,8 +154,13 @@ int stillpoint_vm_positions(struct stillpoint *sp, const struct stillpoint_posit
         CONN_SET(m, source, query->source);
     else
         m.url = conn_text(query->url);
-    CONN_SET(m, line_from, query->line_from);
-    CONN_SET(m, line_to, query->line_to);
+    if (query->in_offsets) {
+        CONN_SET(m, offset_from, query->offset_from);
+        CONN_SET(m, offset_to, query->offset_to);
+    } else {
+        CONN_SET(m, line_from, query->line_from);
+        CONN_SET(m, line_to, query->line_to);
+    }
     if (!memory)
         return -ENOMEM;
     int r = conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_POSITION_LIST, &reply);

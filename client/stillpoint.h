@@ -1197,12 +1197,14 @@ struct stillpoint_source_query {
 };
 int stillpoint_vm_source_text(struct stillpoint *sp, const struct stillpoint_source_query *query,
                               struct stillpoint_source_text *ret_text);
-/** Places that can take a breakpoint; `line_from` and `line_to` 0: no bound. */
+/** Places that can take a breakpoint; `line_from`, `line_to` and `offset_to` 0: no bound. */
 struct stillpoint_positions_query {
     const char *vm;
     uint64_t source;
     const char *url;
     uint32_t line_from, line_to;
+    bool in_offsets; /**< of WebAssembly, instead of lines */
+    uint64_t offset_from, offset_to;
 };
 int stillpoint_vm_positions(struct stillpoint *sp, const struct stillpoint_positions_query *query,
                             struct stillpoint_positions *ret_positions);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/api_stand.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/hook_message.h"
@@ -277,8 +278,10 @@ static void end_stops(struct audit_operation *o)
 static void fail_vm(struct audit_operation *o, const struct worker *w, uint64_t hook,
                     const char *why)
 {
-    set_error(o, API_ERROR(CANCELLED), NULL, "hook %llu cannot be set in VM '%s': %s",
-              (unsigned long long)hook, w ? w->name : "?", why);
+    int code = api_stand_error_code(why);
+    set_error(o, code == API_ERROR(WRONG_STATE) ? API_ERROR(CANCELLED) : code, NULL,
+              "hook %llu cannot be set in VM '%s': %s", (unsigned long long)hook, w ? w->name : "?",
+              why);
 }
 
 static void send_to(struct audit_operation *o, struct worker *w)

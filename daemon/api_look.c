@@ -252,6 +252,9 @@ void api_look_list_positions(struct api_call *call)
     v.url = API_TEXT(r->list_positions.url);
     API_SET(&v, line_from, r->list_positions.line_from);
     API_SET(&v, line_to, r->list_positions.line_to);
+    API_SET(&v, wasm, r->list_positions.wasm);
+    API_SET(&v, offset_from, r->list_positions.offset_from);
+    API_SET(&v, offset_to, r->list_positions.offset_to);
     inspect.positions = &v;
     struct look *l = ask(call, w, &inspect, WORKER_INSPECT_POSITIONS, 0);
     if (l)

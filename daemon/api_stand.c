@@ -94,5 +94,7 @@ int api_stand_error_code(const char *said)
         return API_ERROR(NOT_FOUND);
     if (strstr(said, "not started with --debug") || strstr(said, "cannot be"))
         return API_ERROR(UNSUPPORTED);
+    if (strstr(said, "is beyond the memory"))
+        return API_ERROR(INVALID_ARGUMENT);
     return API_ERROR(WRONG_STATE);
 }

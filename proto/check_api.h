@@ -321,6 +321,8 @@ struct api_request {
             uint64_t source; /**< 0: by url */
             const char *url;
             uint32_t line_from, line_to;
+            bool wasm; /**< by offsets instead */
+            uint64_t offset_from, offset_to;
         } list_positions;
         struct {
             struct api_vm_ref vm;

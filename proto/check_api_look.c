@@ -173,6 +173,13 @@ int check_api_list_positions(const Envelope *m, struct api_request *r, struct ap
     r->list_positions.source = p->source;
     r->list_positions.line_from = p->line_from;
     r->list_positions.line_to = p->line_to;
+    r->list_positions.wasm = p->has_offset_from || p->has_offset_to;
+    r->list_positions.offset_from = p->offset_from;
+    r->list_positions.offset_to = p->offset_to;
+    if (r->list_positions.wasm && (p->line_from != 0 || p->line_to != 0))
+        return api_error_set(e, INVALID, NULL, "a place has a line or an offset, not both");
+    if (p->offset_to != 0 && p->offset_to < p->offset_from)
+        return api_error_set(e, INVALID, NULL, "offset_to is before offset_from");
     if (p->line_to != 0 && p->line_to < p->line_from)
         return api_error_set(e, INVALID, NULL, "line_to is before line_from");
     int c = check_api_vm_ref(p->vm, &r->list_positions.vm, e);

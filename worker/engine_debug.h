@@ -201,8 +201,9 @@ struct engine_debug_ops {
      * Where a breakpoint can be at or after line:column of the source `url` (a glob, or the end of
      * a path after "/"), in every script loaded now: the first valid position of that line, or of
      * the next line that has one, within the innermost function there is; or, `exact_lines`, all
-     * positions from line to line_to. Wasm: `offset` likewise. Calls `each` with script and offset
-     * for `audit`. Returns how many, or negative errno.
+     * positions from line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
+     * likewise. Calls `each` with script and offset for `audit`. Returns how many, or negative
+     * errno.
      */
     int (*positions)(struct engine *e, uint64_t source, const char *url, uint32_t line,
                      uint32_t line_to, uint32_t column, uint64_t offset, bool all,

@@ -330,9 +330,12 @@ static int serve_positions(struct looking *x, const Inspect *m)
     body->positions = shown_array(&x->a->shown, LIMIT_PAGE_POSITIONS, sizeof *body->positions);
     if (!body->positions)
         return -ENOMEM;
-    int r = x->look->debug->positions(
-        x->look->engine, v->source, v->url, v->line_from > 0 ? v->line_from : 1,
-        v->line_to > 0 ? v->line_to : UINT32_MAX, 0, 0, true, on_position, x);
+    uint32_t from = v->wasm ? 0 : v->line_from > 0 ? v->line_from : 1, to = v->line_to;
+    if (v->wasm)
+        to = (uint32_t)(v->offset_to < UINT32_MAX ? v->offset_to : UINT32_MAX);
+    int r = x->look->debug->positions(x->look->engine, v->source, v->url, from,
+                                      to > 0 ? to : UINT32_MAX, 0, v->offset_from, true,
+                                      on_position, x);
     body->has_truncated = true;
     body->truncated = x->a->shown.full;
     return explain(x, r < 0 ? r : 0, NO_FRAME, no_source);

@@ -35,6 +35,12 @@ class Debugging(api_client.Client):
             if not token:
                 return found
 
+    def place(self, at):
+        """at: (url, line), (url, line, column), or {"url": …, "offset": …}."""
+        if isinstance(at, dict):
+            return self.api.BreakpointAt(**at)
+        return self.api.BreakpointAt(**dict(zip(("url", "line", "column"), at)))
+
     def add(self, kinds, vm=None, debugger=None, suspend=None, at=None, **more):
         """Ids of the hooks, in the order of the kinds."""
         fields = {"kinds": [self.kind(k) for k in ([kinds] if isinstance(kinds, str) else kinds)],
@@ -44,13 +50,12 @@ class Debugging(api_client.Client):
         if suspend:
             fields["suspend"] = self.api.Suspend.Value("SUSPEND_" + suspend.upper())
         if at:
-            url, line, *column = at
-            fields["at"] = self.api.BreakpointAt(url=url, line=line, column=column[0] if column else 0)
+            fields["at"] = self.place(at)
         reply = self.request(add_hooks=self.api.AddHooks(**fields)).hook_list
         return [h.hook for h in reply.hooks]
 
     def breakpoint(self, vm, *at, **more):
-        return self.add("breakpoint", vm, at=at, **more)[0]
+        return self.add("breakpoint", vm, at=at if at[1:] else at[0], **more)[0]
 
     def remove(self, *hooks, debugger=None):
         self.request(remove_hooks=self.api.RemoveHooks(hooks=hooks, debugger=debugger))
@@ -155,9 +160,42 @@ class Debugging(api_client.Client):
                                      timeout_us=LONG)
         return self.request(set_variable=query).value_reply
 
+    def sources(self, vm):
+        """{url: Source}"""
+        found, at = {}, 0
+        while True:
+            page = self.request(list_sources=self.api.ListSources(vm=str(vm), first=at)).source_list
+            found.update((s.url, s) for s in page.sources)
+            at = page.next
+            if not at:
+                return found
+
+    def source_text(self, vm, max_bytes=0, **which):
+        text, more = b"", True
+        while more:
+            query = self.api.ReadSource(vm=str(vm), first_byte=len(text), max_bytes=max_bytes, **which)
+            page = self.request(read_source=query).source_text
+            text += page.text
+            more = page.more
+        return text
+
+    def positions(self, vm, **which):
+        query = self.api.ListPositions(vm=str(vm), **which)
+        return self.request(list_positions=query).position_list.positions
+
+    def read_memory(self, vm, address, length, frame=None, memory=0):
+        fields = {} if frame is None else {"frame": frame, "in_frame": True}
+        query = self.api.AccessMemory(vm=str(vm), address=address, length=length, memory=memory, **fields)
+        return self.request(access_memory=query).memory_reply
+
+    def write_memory(self, vm, address, data, frame=None, memory=0):
+        fields = {} if frame is None else {"frame": frame, "in_frame": True}
+        query = self.api.AccessMemory(vm=str(vm), address=address, write=data, memory=memory, **fields)
+        return self.request(access_memory=query).memory_reply
+
     def step(self, vm, how="over", at=None, **more):
         if at:
-            more["at"] = self.api.BreakpointAt(url=at[0], line=at[1])
+            more["at"] = self.place(at)
         how = self.api.StepHow.Value("STEP_" + how.upper())
         query = self.api.StepVm(vm=str(vm), how=how, **more)
         return self.request(step_vm=query).step_reply

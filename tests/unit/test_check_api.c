@@ -586,6 +586,16 @@ static void sources_are_named_by_number_or_url(void **state)
     l.line_from = 3;
     l.line_to = 2;
     IS_REFUSED(LIST_POSITIONS, list_positions, &l, "before line_from");
+    l.has_offset_from = 1;
+    IS_REFUSED(LIST_POSITIONS, list_positions, &l, "not both");
+    l.line_from = l.line_to = 0;
+    l.offset_from = 9;
+    assert_int_equal(PASS(LIST_POSITIONS, list_positions, &l), 0);
+    assert_true(request.list_positions.wasm);
+    check_api_done(&request);
+    l.has_offset_to = 1;
+    l.offset_to = 8;
+    IS_REFUSED(LIST_POSITIONS, list_positions, &l, "before offset_from");
 }
 
 static void memory_is_read_or_written(void **state)

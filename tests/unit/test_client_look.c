@@ -222,8 +222,12 @@ static bool answers(struct fake *fake, const fake_envelope *q)
         send_text(fake, q);
         return true;
     case STILLPOINT__API__ENVELOPE__BODY_LIST_POSITIONS:
-        ASKED(p, "%s %u-%u", q->list_positions->url, q->list_positions->line_from,
-              q->list_positions->line_to);
+        if (q->list_positions->has_offset_from)
+            ASKED(p, "%s @%d-%d", q->list_positions->url, (int)q->list_positions->offset_from,
+                  (int)q->list_positions->offset_to);
+        else
+            ASKED(p, "%s %u-%u", q->list_positions->url, q->list_positions->line_from,
+                  q->list_positions->line_to);
         send_positions(fake, q);
         return true;
     case STILLPOINT__API__ENVELOPE__BODY_ACCESS_MEMORY:
@@ -396,6 +400,11 @@ static void sources_are_bytes_in_parts(void **state)
     assert_string_equal(p.asked, "app.js 3-4");
     assert_int_equal(positions.items[0].column, 5);
     assert_true(positions.truncated);
+    stillpoint_positions_free(&positions);
+    const struct stillpoint_positions_query offsets = {
+        .vm = "app", .url = "a.wasm", .in_offsets = true, .offset_to = 70};
+    assert_int_equal(stillpoint_vm_positions(p.sp, &offsets, &positions), 0);
+    assert_string_equal(p.asked, "a.wasm @0-70");
     stillpoint_positions_free(&positions);
     stop(&p);
 }

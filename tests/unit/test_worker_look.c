@@ -29,7 +29,7 @@ struct engine {
     /* seen */
     unsigned calls, resumes;
     uint32_t frame, first, max, line, line_to;
-    uint64_t realm, ref, source;
+    uint64_t realm, ref, source, offset;
     bool run_getters, audited, with_ref;
     char expression[64], name[64];
     uint8_t written[16];
@@ -194,8 +194,9 @@ static int mock_positions(struct engine *e, uint64_t source, const char *url, ui
                                        const struct engine_place *, const char *),
                           void *userdata)
 {
-    (void)url, (void)column, (void)offset;
+    (void)url, (void)column;
     e->source = source;
+    e->offset = offset;
     e->line = line;
     e->line_to = line_to;
     assert_true(all);
@@ -561,6 +562,16 @@ static void a_position_is_told_once(void **state)
     assert_int_equal(b->positions[0]->line, 7);
     assert_int_equal(f->engine.line_to, 9);
     assert_true(b->truncated);
+    SET(v, wasm, true);
+    SET(v, offset_from, 40);
+    SET(v, offset_to, 50);
+    served(f, &m);
+    assert_int_equal(f->engine.line, 0);
+    assert_int_equal(f->engine.offset, 40);
+    assert_int_equal(f->engine.line_to, 50);
+    SET(v, offset_to, 0);
+    served(f, &m);
+    assert_int_equal(f->engine.line_to, UINT32_MAX);
 }
 
 static void memory_is_read_up_to_its_end(void **state)

@@ -675,24 +675,24 @@ int audit_at_script(engine *e, uint64_t id, uint64_t offset, bool on)
         return 0;
     if (on && !add_auditor(e, realm))
         return -ENOMEM;
-    JS::RootedObject object(cx, script->object);
-    if (!realm->breakpoint_handler) {
-        JS::RootedObject handler(cx, JS_NewPlainObject(cx)),
-            hook(cx, make_hook(e, realm, on_frame<ENGINE_AUDIT_BREAKPOINT>, "hit"));
-        if (handler && hook && JS_DefineProperty(cx, handler, "hit", hook, 0))
-            realm->breakpoint_handler = handler;
-    }
+    JS::RootedObject object(cx, script->object), handler(cx);
     JS::RootedValueArray<2> arguments(cx);
     JS::RootedValue ignored(cx);
     JS::Value number = JS::NumberValue(static_cast<double>(offset));
-    JS::Value handler = JS::ObjectOrNullValue(realm->breakpoint_handler);
-    arguments[0].set(on ? number : handler);
-    arguments[1].set(on ? handler : number);
-    bool ok =
-        realm->breakpoint_handler &&
-        debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint", arguments, &ignored);
+    if (on) {
+        JS::RootedObject hook(cx, make_hook(e, realm, on_frame<ENGINE_AUDIT_BREAKPOINT>, "hit"));
+        handler = JS_NewPlainObject(cx);
+        if (!hook || !handler || !JS_DefineProperty(cx, handler, "hit", hook, 0))
+            handler = nullptr;
+    } else {
+        handler = script->breakpoints.at(offset);
+    }
+    arguments[0].set(on ? number : JS::ObjectValue(*handler));
+    arguments[1].set(on ? JS::ObjectOrNullValue(handler) : number);
+    bool ok = handler && debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint",
+                                       arguments, &ignored);
     if (on && ok) {
-        script->breakpoints.insert(offset);
+        script->breakpoints.try_emplace(offset, cx, handler);
     } else {
         script->breakpoints.erase(offset);
         remove_auditor(e, realm);
@@ -751,7 +751,8 @@ bool add_positions(engine *e, Realm *realm, JS::HandleObject object, const Wante
     if (!script || !query ||
         !JS_DefineProperty(cx, query, "minLine", wanted.line, JSPROP_ENUMERATE))
         return false;
-    if (wanted.all &&
+    /* The engine takes no larger number there than the last line that there can be. */
+    if (wanted.all && wanted.line_to < UINT32_MAX &&
         !JS_DefineProperty(cx, query, "maxLine", wanted.line_to + 1.0, JSPROP_ENUMERATE))
         return false;
     argument.setObject(*query);
@@ -1282,8 +1283,8 @@ int audit_positions(engine *e, uint64_t source, const char *url, uint32_t line, 
         return -ENOENT;
     Query query = {url ? url : "*", by_id, {line, std::max(line, line_to), column, all}, wasm};
     if (wasm)
-        query.wanted = {static_cast<uint32_t>(offset),
-                        line_to ? line_to : static_cast<uint32_t>(offset), 0, all};
+        query.wanted = {static_cast<uint32_t>(std::min<uint64_t>(offset, UINT32_MAX)), line_to, 0,
+                        all};
 
     int count = 0;
     for (auto &[id, realm] : e->debug->realms) {

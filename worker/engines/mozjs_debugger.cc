@@ -581,16 +581,64 @@ bool debugger_url_matches(const std::string &url, const char *wanted)
            url.compare(url.size() - length, length, wanted) == 0;
 }
 
+/**
+ * The names of a frame of WebAssembly, for expressions: the engine evaluates those in the global,
+ * where none of them is. NULL for JavaScript. False with an exception.
+ */
+static bool wasm_bindings(JSContext *cx, JS::HandleObject frame,
+                          JS::MutableHandleObject ret_bindings)
+{
+    std::string type, kind;
+    JS::RootedObject environment(cx), names(cx);
+    JS::RootedValue list(cx), name(cx), value(cx);
+    JS::RootedId id(cx);
+    if (!debugger_get_text(cx, frame, "type", &type))
+        return false;
+    if (type != "wasmcall")
+        return true;
+    ret_bindings.set(JS_NewPlainObject(cx));
+    if (!ret_bindings || !debugger_get_object(cx, frame, "environment", &environment))
+        return false;
+    while (environment) {
+        uint32_t count = 0;
+        if (!debugger_get_text(cx, environment, "scopeKind", &kind))
+            return false;
+        if (!starts_with(kind, "wasm"))
+            break;
+        if (!debugger_call(cx, environment, "names", JS::HandleValueArray::empty(), &list) ||
+            !list.isObject())
+            return false;
+        names = &list.toObject();
+        if (!JS::GetArrayLength(cx, names, &count))
+            return false;
+        for (uint32_t i = 0; i < count; i++) {
+            if (!JS_GetElement(cx, names, i, &name) ||
+                !debugger_call(cx, environment, "getVariable", JS::HandleValueArray(name),
+                               &value) ||
+                !JS_ValueToId(cx, name, &id) ||
+                !JS_DefinePropertyById(cx, ret_bindings, id, value, JSPROP_ENUMERATE))
+                return false;
+        }
+        if (!debugger_get_object(cx, environment, "parent", &environment))
+            return false;
+    }
+    return true;
+}
+
 Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
                              const char *expression, bool audited, JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
-    JS::RootedObject target(cx, frame), global(cx);
-    JS::RootedValue argument(cx), value(cx);
+    JS::RootedObject target(cx, frame), global(cx), bindings(cx);
+    JS::RootedValue value(cx);
+    JS::RootedValueArray<2> arguments(cx);
     JSString *code = from_utf8(cx, expression, strlen(expression));
     if (!code)
         return Completion::FAILED;
-    argument.setString(code);
+    arguments[0].setString(code);
+    if (frame && !wasm_bindings(cx, frame, &bindings))
+        return Completion::FAILED;
+    arguments[1].setObjectOrNull(bindings);
     if (!target) {
         JS::RootedObject debugger(cx, realm->debugger);
         JS::RootedValue wrapped(cx);
@@ -604,8 +652,13 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
             return Completion::FAILED;
         target = &value.toObject();
     }
-    return debugger_run(e, target, frame ? "eval" : "executeInGlobal",
-                        JS::HandleValueArray(argument), audited, ret_value);
+    JS::HandleValueArray both(arguments);
+    return debugger_run(e, target,
+                        bindings ? "evalWithBindings"
+                        : frame  ? "eval"
+                                 : "executeInGlobal",
+                        JS::HandleValueArray::subarray(both, 0, bindings ? 2 : 1), audited,
+                        ret_value);
 }
 
 /**

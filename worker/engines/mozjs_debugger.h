@@ -22,7 +22,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -46,7 +45,7 @@ enum Need : unsigned {
 
 /** A global of the guest: the main one, or what createRealm() returned. */
 struct Realm {
-    explicit Realm(JSContext *cx) : debugger(cx), on_pop(cx), on_step(cx), breakpoint_handler(cx) {}
+    explicit Realm(JSContext *cx) : debugger(cx), on_pop(cx), on_step(cx) {}
 
     uint64_t id = 0;
     std::string label;
@@ -55,9 +54,9 @@ struct Realm {
     JS::PersistentRootedObject debugger; /**< NULL until it is needed */
 
     /* mozjs_audit.cc */
-    unsigned kinds = 0;  /**< bits: kinds that are observed at the realm */
-    size_t auditors = 0; /**< at it, its scripts and its frames */
-    JS::PersistentRootedObject on_pop, on_step, breakpoint_handler; /**< NULL until needed */
+    unsigned kinds = 0;                         /**< bits: kinds that are observed at the realm */
+    size_t auditors = 0;                        /**< at it, its scripts and its frames */
+    JS::PersistentRootedObject on_pop, on_step; /**< NULL until needed */
 };
 
 /** Names of properties that are read in every hit. */
@@ -82,7 +81,9 @@ struct Script {
     std::unordered_map<uint64_t, OffsetPlace> places; /**< of offsets that were asked for */
     /** What names mean at an offset: the index of a parameter, or -1 for anything else. */
     std::map<std::pair<uint64_t, std::string>, int> parameters;
-    std::set<uint64_t> breakpoints;
+    /** What the engine calls at an offset. Each has its own: in WebAssembly the engine clears all
+     * that have the same, wherever they are. */
+    std::map<uint64_t, JS::PersistentRootedObject> breakpoints;
 };
 
 /** A frame that has an auditor, until it is popped for good. */
