@@ -1222,6 +1222,40 @@ static void hits_that_are_on_their_way_when_a_hook_is_removed_are_kept(void **te
     assert_non_null(strstr(hits_script(p, hook), "does not have"));
 }
 
+static const char *only_the_first(void *userdata, uint64_t hook)
+{
+    return hook == *(const uint64_t *)userdata ? "world" : "not-controller";
+}
+
+/* Between a hit and the pause that it announces a VM may stand, and be asked for something. */
+static void a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    AddHooks m = add_of("d");
+    m.vm = API_TEXT("app");
+    API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_WORLD);
+    uint64_t before = added(1, &m), meanwhile = added(1, &m), other = added(1, &m);
+    assert_null(hits(p, before, KIND(NEW_SCRIPT), 1));
+    cleared(1, before);
+    p->mute = true;
+    uint64_t request = ask_to_remove(1, meanwhile);
+    turn();
+    atomic_store(&p->status->last_fact, p->seq + 1); /* sent before it arrived */
+    assert_null(hits(p, meanwhile, KIND(NEW_SCRIPT), 1));
+    say_late(p, NULL);
+    assert_non_null(reply_to(request)->hook_list);
+    assert_null(audit_find_part(api.audit, p->w->id, before));
+    assert_null(audit_find_part(api.audit, p->w->id, meanwhile));
+    assert_true(audit_awaits_pause(api.audit, p->w->id, before));
+    assert_true(audit_awaits_pause(api.audit, p->w->id, meanwhile));
+    assert_false(audit_awaits_pause(api.audit, p->w->id, other));
+    audit_pause_decided(api.audit, p->w, 1, only_the_first, &before);
+    assert_false(audit_awaits_pause(api.audit, p->w->id, before));
+    assert_false(audit_awaits_pause(api.audit, p->w->id, meanwhile));
+}
+
 static void two_hooks_of_one_kind_are_removed_one_by_one(void **test_state)
 {
     (void)test_state;
@@ -1416,11 +1450,6 @@ static void a_ring_keeps_as_many_as_it_may_and_the_newest(void **test_state)
     hit_ring_done(&ring);
 }
 
-static const char *only_the_first(void *userdata, uint64_t hook)
-{
-    return hook == *(const uint64_t *)userdata ? "world" : "not-controller";
-}
-
 static void hits_that_want_a_pause_wait_for_what_becomes_of_it(void **test_state)
 {
     (void)test_state;
@@ -1483,6 +1512,7 @@ static const struct CMUnitTest tests[] = {
     TEST(closing_a_debugger_ends_its_hooks),
     TEST(a_debugger_that_goes_while_its_hooks_are_being_set_takes_them_back),
     TEST(hits_that_are_on_their_way_when_a_hook_is_removed_are_kept),
+    TEST(a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that),
     TEST(two_hooks_of_one_kind_are_removed_one_by_one),
     TEST(a_worker_cannot_speak_for_hooks_that_it_does_not_have),
     TEST(a_breakpoint_says_where_it_is_in_each_vm),
