@@ -443,7 +443,7 @@ static void finish(struct audit_operation *o)
     for (struct worker *w = registry_after(api->registry, 0); w;
          w = registry_after(api->registry, w->id)) {
         struct world *world = w->serving ? worlds_get(api->worlds, w->world, false) : NULL;
-        if (world && w->n_inspects == 0)
+        if (world)
             world_serve_end(world, w);
     }
     end_stops(o);
