@@ -1302,6 +1302,42 @@ static void a_worker_cannot_speak_for_hooks_that_it_does_not_have(void **test_st
     assert_non_null(strstr(hits_script(p, hook), "while it is held"));
 }
 
+static void what_a_worker_says_without_end_is_bounded(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    AddHooks m = add_of("d");
+    m.vm = API_TEXT("app");
+    API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_VM);
+    uint64_t hook = add_to_vm(1, "d", "app"), pausing = added(1, &m);
+    /* Auditors: so many are shown; the others cost nothing, and are no violation. */
+    for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
+        assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, &hook, 1));
+    size_t n = 0;
+    const struct audit_auditor *auditor = NULL;
+    while ((auditor = audit_auditor_after(api.audit, auditor ? auditor->number : 0)) != NULL)
+        n++;
+    assert_int_equal(n, LIMIT_AUDITORS_PER_VM);
+    for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
+        assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, NULL, 0));
+    assert_null(audit_auditor_after(api.audit, 0));
+    /* Ends of the same hook, and of hooks that were never there. */
+    for (int i = 0; i < 100; i++)
+        assert_null(ends(p, hook, 2));
+    assert_non_null(strstr(ends(p, UINT64_MAX, 2), "does not have"));
+    assert_int_equal(listed(hook)->spent, true);
+    /* Hits that announce a pause, be it that one or any other, without one. */
+    const char *why = NULL;
+    for (n = 0; !why && n < 2 * LIMIT_HOOKS_PER_VM; n++)
+        why = hits(p, pausing, KIND(NEW_SCRIPT), 1 + n % 3);
+    assert_int_equal(n, LIMIT_HOOKS_PER_VM + 1);
+    assert_string_equal(why, "reports hits and does not pause");
+    /* Its end gives them to whom they were for. */
+    dies(p);
+    assert_int_equal(page_of(ask_for_hits(1, "d", 0, false))->n_hits, LIMIT_HOOKS_PER_VM);
+}
+
 static void a_breakpoint_says_where_it_is_in_each_vm(void **test_state)
 {
     (void)test_state;
@@ -1515,6 +1551,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that),
     TEST(two_hooks_of_one_kind_are_removed_one_by_one),
     TEST(a_worker_cannot_speak_for_hooks_that_it_does_not_have),
+    TEST(what_a_worker_says_without_end_is_bounded),
     TEST(a_breakpoint_says_where_it_is_in_each_vm),
     TEST(breakpoints_at_two_places_of_a_script_are_two_auditors),
     TEST(who_waits_for_hits_is_answered_by_the_next),
