@@ -1182,6 +1182,32 @@ static void closing_a_debugger_ends_its_hooks(void **test_state)
     assert_non_null(hits_script(p, hook));
 }
 
+static void
+what_a_debugger_has_left_is_taken_out_though_somebody_resumes_the_world(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    uint64_t hook = add_to_vm(1, "d", "app");
+    shows(p, SHM_RUNNING);
+    audit_clear(api.audit, debuggers_find_ref(api.debuggers, "d")->id);
+    turn();
+    struct world *w = world_named("default");
+    assert_int_equal(world_mode(w), WORLD_STOPPING);
+    struct world_resumption done;
+    assert_int_equal(world_resume(w, &done), 0);
+    turn();
+    assert_int_equal(world_mode(w), WORLD_RUN_ALL);
+    assert_true(has(p, hook));
+    while (world_mode(w) == WORLD_RUN_ALL)
+        event_base_loop(base, EVLOOP_ONCE);
+    shows(p, SHM_PARKED);
+    turn();
+    assert_false(has(p, hook));
+    assert_int_equal(world_mode(w), WORLD_RUN_ALL);
+    assert_true(LIST_EMPTY(&api.audit_operations));
+}
+
 static void a_debugger_that_goes_while_its_hooks_are_being_set_takes_them_back(void **test_state)
 {
     (void)test_state;
@@ -1546,6 +1572,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_weak_hook_alone_keeps_nobody_and_is_taken_along),
     TEST(a_hook_that_is_spent_is_shown_and_keeps_nobody),
     TEST(closing_a_debugger_ends_its_hooks),
+    TEST(what_a_debugger_has_left_is_taken_out_though_somebody_resumes_the_world),
     TEST(a_debugger_that_goes_while_its_hooks_are_being_set_takes_them_back),
     TEST(hits_that_are_on_their_way_when_a_hook_is_removed_are_kept),
     TEST(a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that),
