@@ -25,6 +25,9 @@ typedef Stillpoint__Api__Envelope Envelope;
  * frame may have LIMIT_UNPACK_ELEMENTS. */
 #define PAGE_BYTES (64u * 1024)
 
+/* After somebody has resumed the world that was being stopped to take out what is left. */
+#define SWEEP_AGAIN_US 100000
+
 enum operation_kind {
     OPERATION_ADD,
     OPERATION_REMOVE,
@@ -51,7 +54,7 @@ struct audit_operation {
     struct operation_stop *stops; /* by name: two operations never wait for each other */
     size_t n_stops;
     size_t open; /* parts of hooks that have not been settled */
-    bool sent, failed, taken_back, late;
+    bool looked, sent, failed, taken_back, late;
     int code;
     const char *hint;
     char error[512];
@@ -175,6 +178,13 @@ static int find_stops(struct audit_operation *o)
         o->n_stops++;
     }
     return 0;
+}
+
+static void look_for_stops(struct audit_operation *o)
+{
+    o->looked = true;
+    if (find_stops(o) < 0)
+        set_error(o, API_ERROR(INTERNAL), NULL, "out of memory");
 }
 
 /* ---- bringing them to stand */
@@ -437,16 +447,19 @@ static void keep_changes(struct audit_operation *o)
     publish_change(o, o->n_hooks);
 }
 
+static void sweep(struct api *api, suseconds_t after_us);
+
 static void finish(struct audit_operation *o)
 {
     struct api *api = o->api;
     uint64_t debugger = o->request.debugger;
+    bool again = o->failed && o->kind == OPERATION_SWEEP;
     audit_forget(api->audit, o);
     keep_changes(o);
     for (struct worker *w = registry_after(api->registry, 0); w;
          w = registry_after(api->registry, w->id)) {
         struct world *world = w->serving ? worlds_get(api->worlds, w->world, false) : NULL;
-        if (world && w->n_inspects == 0)
+        if (world)
             world_serve_end(world, w);
     }
     end_stops(o);
@@ -458,6 +471,8 @@ static void finish(struct audit_operation *o)
     }
     free_operation(o);
     debuggers_count_holding(api->debuggers, debugger, -1);
+    if (again)
+        sweep(api, SWEEP_AGAIN_US);
 }
 
 /* Looks at everything anew, from the loop. */
@@ -465,6 +480,8 @@ static void on_wake(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct audit_operation *o = userdata;
+    if (!o->looked)
+        look_for_stops(o);
     if (!o->failed && !o->sent && all_stand(o))
         send_all(o);
     if (!o->failed && (!o->sent || o->kind == OPERATION_ADD))
@@ -524,15 +541,19 @@ static struct audit_operation *operation_new(struct api *api, enum operation_kin
 }
 
 /* Its tickets, as its request has them. */
-static void begin(struct audit_operation *o)
+static void prepare(struct audit_operation *o)
 {
     o->request.reason = TICKET_AUDIT;
     o->request.operation = o->request.inside = true;
     o->request.on_served = on_served;
     o->request.on_ended = on_ticket_ended;
     debuggers_count_holding(o->api->debuggers, o->request.debugger, 1);
-    if (find_stops(o) < 0)
-        set_error(o, API_ERROR(INTERNAL), NULL, "out of memory");
+}
+
+static void begin(struct audit_operation *o)
+{
+    prepare(o);
+    look_for_stops(o);
     wake(o);
 }
 
@@ -741,8 +762,10 @@ void api_audit_remove_hooks(struct api_call *call)
 
 /* ---- sweeping */
 
-void api_audit_on_orphans(struct api *api)
+/* Perhaps from inside a world: which have to stop is looked at when that is over. */
+static void sweep(struct api *api, suseconds_t after_us)
 {
+    struct timeval after = {.tv_usec = after_us};
     struct audit_operation *o;
     LIST_FOREACH(o, &api->audit_operations, link)
     if (o->kind == OPERATION_SWEEP && !o->sent)
@@ -755,9 +778,16 @@ void api_audit_on_orphans(struct api *api)
     o->request =
         (struct ticket_request){.deadline_us = DEFAULT_DEADLINE_US, .wait_us = DEFAULT_HOLD_US};
     snprintf(o->request.debugger_name, sizeof o->request.debugger_name, "stillpointd");
-    /* Perhaps from inside a world: which have to stop is looked at when that is over. */
-    o->request.reason = TICKET_AUDIT;
-    begin(o);
+    prepare(o);
+    if (after_us > 0)
+        event_add(o->wake, &after);
+    else
+        wake(o);
+}
+
+void api_audit_on_orphans(struct api *api)
+{
+    sweep(api, 0);
 }
 
 /* ---- lists */

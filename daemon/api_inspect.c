@@ -245,8 +245,10 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
         if (item->request == 0)
             continue;
         (void)put_error(item, worker ? worker->name : "", "did not answer in time");
-        if (worker)
+        if (worker) {
+            worker_give_up(worker, item->request);
             world_serve_end(w, worker);
+        }
     }
     abandon(i);
     finish(p);
@@ -271,8 +273,7 @@ static void ask(struct pending *p, struct world *w, struct item *item, struct wo
             i->open++;
             return;
         }
-        if (worker->n_inspects == 0)
-            world_serve_end(w, worker);
+        world_serve_end(w, worker);
         why = r == -EBUSY                       ? "has not answered earlier requests"
               : r == -EPIPE || r == -ECONNRESET ? ended_early
                                                 : strerror(-r);

@@ -42,6 +42,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct pending *p = userdata;
     struct worker *w = registry_find(p->api->registry, p->vm);
+    if (w)
+        worker_give_up(w, p->number);
     if (w && w->phase == WORKER_ADMITTED)
         world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
     drop(p);
@@ -113,8 +115,7 @@ static struct look *ask(const struct api_call *call, struct worker *w, Inspect *
     }
     if (r == 0)
         return l;
-    if (w->n_inspects == 0)
-        world_serve_end(world, w);
+    world_serve_end(world, w);
     drop(p);
     api_pending_free(p);
     api_stand_fail_sent(call, w, r);

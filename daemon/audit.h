@@ -221,6 +221,9 @@ const char *audit_on_breakpoint_bound(struct audit *a, struct worker *w,
 void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause,
                          const char *(*paused)(void *userdata, uint64_t hook), void *userdata);
 
+/** Whether a hit of that hook is withheld for a pause: that names it although it was removed. */
+bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook);
+
 /** The part of a hook in a VM, or NULL. */
 const struct audit_part *audit_find_part(struct audit *a, uint64_t vm, uint64_t hook);
 /** The next hook in this VM (NULL: the first), or NULL. */

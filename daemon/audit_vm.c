@@ -602,8 +602,9 @@ static void release_withheld(struct audit *a, struct audit_vm *v)
     free_withheld(a, done);
 }
 
-static int withhold(struct audit *a, struct audit_vm *v, const struct audit_hook *h, uint64_t pause,
-                    const Stillpoint__Api__Hit *m)
+/* `h` NULL: it was removed meanwhile. Then the hit is nobody's, and kept for its pause alone. */
+static int withhold(struct audit *a, struct audit_vm *v, uint64_t hook, const struct audit_hook *h,
+                    uint64_t pause, const Stillpoint__Api__Hit *m)
 {
     struct audit_withheld *e = calloc(1, sizeof *e);
     uint8_t *packed = malloc(stillpoint__api__hit__get_packed_size(m) + 1);
@@ -613,24 +614,19 @@ static int withhold(struct audit *a, struct audit_vm *v, const struct audit_hook
         return -ENOMEM;
     }
     *e = (struct audit_withheld){
-        .hook = h->id, .debugger = h->debugger, .pause = pause, .packed = packed};
+        .hook = hook, .debugger = h ? h->debugger : 0, .pause = pause, .packed = packed};
     e->bytes = stillpoint__api__hit__pack(m, packed);
     DL_APPEND(v->withheld, e);
     v->n_withheld++;
     /* Its hook may be spent by this very hit: the debugger lives until the pause is decided. */
-    debuggers_count_holding(a->debuggers, h->debugger, 1);
+    debuggers_count_holding(a->debuggers, e->debugger, 1);
     return 0;
 }
 
-const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Worker__Hit *m)
+/* Of a hook that is still its debugger's. */
+static const char *count_hit(struct audit_part *part, const Stillpoint__Worker__Hit *m)
 {
-    struct audit_vm *v = audit_vm_find(a, w->id);
-    struct audit_part *part = find_part(v, m->hook);
-    if (!part || part->state == AUDIT_PART_FAILED || part->state == AUDIT_PART_WAITING)
-        return "reports a hit of a hook that it does not have";
     struct audit_hook *h = part->hook;
-    if (!h)
-        return NULL; /* it was removed while that was on its way */
     if (h->wire->kind != m->kind)
         return "reports a hit of another kind than its hook's";
     if (m->pause != 0 && h->wire->suspend < 2)
@@ -641,6 +637,22 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
         h->dropped += m->dropped - part->dropped;
         part->dropped = m->dropped;
     }
+    return NULL;
+}
+
+const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Worker__Hit *m)
+{
+    struct audit_vm *v = audit_vm_find(a, w->id);
+    struct audit_part *part = find_part(v, m->hook);
+    if (!part || part->state == AUDIT_PART_FAILED || part->state == AUDIT_PART_WAITING)
+        return "reports a hit of a hook that it does not have";
+    struct audit_hook *h = part->hook;
+    /* It was removed while that was on its way; but the pause that it may announce comes. */
+    if (!h && m->pause == 0)
+        return NULL;
+    const char *why = h ? count_hit(part, m) : NULL;
+    if (why)
+        return why;
     struct hit_message hit;
     hit_message_fill(&hit, w, m, part->hits);
     if (m->pause == 0 && !v->withheld) {
@@ -650,8 +662,18 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     /* All that a VM says between a hit that wants a pause and that pause are hits of one place. */
     if (v->n_withheld >= LIMIT_HOOKS_PER_VM)
         return "reports hits and does not pause";
-    return withhold(a, v, h, m->pause, &hit.m) < 0 ? "reports a hit that there is no memory for"
-                                                   : NULL;
+    return withhold(a, v, m->hook, h, m->pause, &hit.m) < 0
+               ? "reports a hit that there is no memory for"
+               : NULL;
+}
+
+bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook)
+{
+    const struct audit_vm *v = audit_vm_find(a, vm);
+    const struct audit_withheld *e = v ? v->withheld : NULL;
+    while (e && (e->hook != hook || e->pause == 0))
+        e = e->next;
+    return e != NULL;
 }
 
 void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause,

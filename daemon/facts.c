@@ -137,8 +137,7 @@ static const char *on_inspected(struct api *api, struct worker *w, const struct 
         return "answers a request that nobody made";
     const char *withdrawn = worker_evaluation_answered(w, answer->request);
     struct world *world = worlds_get(api->worlds, w->world, false);
-    if (w->n_inspects == 0)
-        world_serve_end(world, w);
+    world_serve_end(world, w);
     if (audit_on_inspected(api->audit, w, answer->request, answer->error))
         api_birth_load(api, w);
     else if (!api_look_on_inspected(api, w, answer, withdrawn) &&

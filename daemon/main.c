@@ -398,9 +398,9 @@ static int find_hook(void *userdata, uint64_t vm, uint64_t hook, struct pause_ho
 {
     struct daemon *d = userdata;
     const struct audit_part *part = audit_find_part(d->audit, vm, hook);
-    if (!part)
-        return -ENOENT;
     *ret = (struct pause_hook){0};
+    if (!part)
+        return audit_awaits_pause(d->audit, vm, hook) ? 0 : -ENOENT;
     if (part->hook)
         *ret = (struct pause_hook){part->hook->debugger,
                                    (enum pause_suspend)part->hook->wire->suspend};

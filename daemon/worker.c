@@ -611,7 +611,17 @@ bool worker_inspected(struct worker *w, uint64_t request)
     w->inspects[i] = w->inspects[--w->n_inspects];
     if (w->park_request == request)
         w->park_request = 0;
+    for (i = 0; i < w->n_given_up; i++)
+        if (w->given_up[i] == request)
+            w->given_up[i] = w->given_up[--w->n_given_up];
     return true;
+}
+
+void worker_give_up(struct worker *w, uint64_t request)
+{
+    for (size_t i = 0; i < w->n_inspects; i++)
+        if (w->inspects[i] == request)
+            w->given_up[w->n_given_up++] = request;
 }
 
 void worker_hear(struct worker *w)

@@ -191,7 +191,8 @@ struct worker {
     uint64_t commands_sent; /**< on its channel: each is a reason to run for a moment */
     /** Requests that it was asked to serve behind its gate, and has not answered. */
     uint64_t inspects[WORKER_MAX_INSPECTS], last_inspect;
-    size_t n_inspects;
+    uint64_t given_up[WORKER_MAX_INSPECTS]; /**< those of them for which nobody waits any more */
+    size_t n_inspects, n_given_up;
     unsigned n_hooks;      /**< that it has; audit counts them */
     uint64_t park_request; /**< the one that only asks it to come to its gate; 0: none */
     struct worker_pause pause;
@@ -255,6 +256,8 @@ int worker_send_answer(struct worker *w, uint64_t pause, unsigned answer, const 
 void worker_ask_to_park(struct worker *w);
 /** An answer has come: false if nobody asked that. */
 bool worker_inspected(struct worker *w, uint64_t request);
+/** Nobody waits for this answer any more: it is not thawed for its sake. */
+void worker_give_up(struct worker *w, uint64_t request);
 /** Reads what has come on its channel now, rather than with the next turn of the loop. */
 void worker_hear(struct worker *w);
 /** While on, the worker's console window is not opened again: it will wait. */

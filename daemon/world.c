@@ -623,10 +623,11 @@ void world_serve_begin(struct world *w, struct worker *worker)
 
 void world_serve_end(struct world *w, struct worker *worker)
 {
-    if (!worker->serving)
+    if (!worker->serving || worker->n_inspects > worker->n_given_up)
         return;
     worker->serving = false;
-    if (w->mode == WORLD_STOPPED)
+    bool stands = w->mode == WORLD_RUN_ONE && world_is_enforced(w) && world_runner(w) != worker->id;
+    if (w->mode == WORLD_STOPPED || stands)
         enforcer_freeze(w->enforcer, worker, true);
 }
 

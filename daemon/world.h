@@ -139,9 +139,9 @@ int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t
  *  operation ends. No callback comes for them any more. */
 void world_forget(struct world *w, const void *userdata);
 
-/** A frozen VM is thawed, alone, to serve requests behind its closed gate; and frozen again when it
- * has answered them all, or does not. */
+/** A frozen VM is thawed, alone, to serve requests behind its closed gate. */
 void world_serve_begin(struct world *w, struct worker *worker);
+/** One of them is over: it is frozen again if it has answered all that somebody waits for. */
 void world_serve_end(struct world *w, struct worker *worker);
 
 /** One hook more (+1) or less (-1) is for this world, and keeps it. */

@@ -1182,6 +1182,32 @@ static void closing_a_debugger_ends_its_hooks(void **test_state)
     assert_non_null(hits_script(p, hook));
 }
 
+static void
+what_a_debugger_has_left_is_taken_out_though_somebody_resumes_the_world(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    uint64_t hook = add_to_vm(1, "d", "app");
+    shows(p, SHM_RUNNING);
+    audit_clear(api.audit, debuggers_find_ref(api.debuggers, "d")->id);
+    turn();
+    struct world *w = world_named("default");
+    assert_int_equal(world_mode(w), WORLD_STOPPING);
+    struct world_resumption done;
+    assert_int_equal(world_resume(w, &done), 0);
+    turn();
+    assert_int_equal(world_mode(w), WORLD_RUN_ALL);
+    assert_true(has(p, hook));
+    while (world_mode(w) == WORLD_RUN_ALL)
+        event_base_loop(base, EVLOOP_ONCE);
+    shows(p, SHM_PARKED);
+    turn();
+    assert_false(has(p, hook));
+    assert_int_equal(world_mode(w), WORLD_RUN_ALL);
+    assert_true(LIST_EMPTY(&api.audit_operations));
+}
+
 static void a_debugger_that_goes_while_its_hooks_are_being_set_takes_them_back(void **test_state)
 {
     (void)test_state;
@@ -1220,6 +1246,40 @@ static void hits_that_are_on_their_way_when_a_hook_is_removed_are_kept(void **te
     const Stillpoint__Api__HitPage *page = page_of(ask_for_hits(1, "d", 0, false));
     assert_int_equal(page->n_hits, 2);
     assert_non_null(strstr(hits_script(p, hook), "does not have"));
+}
+
+static const char *only_the_first(void *userdata, uint64_t hook)
+{
+    return hook == *(const uint64_t *)userdata ? "world" : "not-controller";
+}
+
+/* Between a hit and the pause that it announces a VM may stand, and be asked for something. */
+static void a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    AddHooks m = add_of("d");
+    m.vm = API_TEXT("app");
+    API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_WORLD);
+    uint64_t before = added(1, &m), meanwhile = added(1, &m), other = added(1, &m);
+    assert_null(hits(p, before, KIND(NEW_SCRIPT), 1));
+    cleared(1, before);
+    p->mute = true;
+    uint64_t request = ask_to_remove(1, meanwhile);
+    turn();
+    atomic_store(&p->status->last_fact, p->seq + 1); /* sent before it arrived */
+    assert_null(hits(p, meanwhile, KIND(NEW_SCRIPT), 1));
+    say_late(p, NULL);
+    assert_non_null(reply_to(request)->hook_list);
+    assert_null(audit_find_part(api.audit, p->w->id, before));
+    assert_null(audit_find_part(api.audit, p->w->id, meanwhile));
+    assert_true(audit_awaits_pause(api.audit, p->w->id, before));
+    assert_true(audit_awaits_pause(api.audit, p->w->id, meanwhile));
+    assert_false(audit_awaits_pause(api.audit, p->w->id, other));
+    audit_pause_decided(api.audit, p->w, 1, only_the_first, &before);
+    assert_false(audit_awaits_pause(api.audit, p->w->id, before));
+    assert_false(audit_awaits_pause(api.audit, p->w->id, meanwhile));
 }
 
 static void two_hooks_of_one_kind_are_removed_one_by_one(void **test_state)
@@ -1266,6 +1326,42 @@ static void a_worker_cannot_speak_for_hooks_that_it_does_not_have(void **test_st
     /* A VM that is held runs nothing, so that nothing can be hit. */
     stopped_by(debuggers_find_ref(api.debuggers, "d")->id);
     assert_non_null(strstr(hits_script(p, hook), "while it is held"));
+}
+
+static void what_a_worker_says_without_end_is_bounded(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    AddHooks m = add_of("d");
+    m.vm = API_TEXT("app");
+    API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_VM);
+    uint64_t hook = add_to_vm(1, "d", "app"), pausing = added(1, &m);
+    /* Auditors: so many are shown; the others cost nothing, and are no violation. */
+    for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
+        assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, &hook, 1));
+    size_t n = 0;
+    const struct audit_auditor *auditor = NULL;
+    while ((auditor = audit_auditor_after(api.audit, auditor ? auditor->number : 0)) != NULL)
+        n++;
+    assert_int_equal(n, LIMIT_AUDITORS_PER_VM);
+    for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
+        assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, NULL, 0));
+    assert_null(audit_auditor_after(api.audit, 0));
+    /* Ends of the same hook, and of hooks that were never there. */
+    for (int i = 0; i < 100; i++)
+        assert_null(ends(p, hook, 2));
+    assert_non_null(strstr(ends(p, UINT64_MAX, 2), "does not have"));
+    assert_int_equal(listed(hook)->spent, true);
+    /* Hits that announce a pause, be it that one or any other, without one. */
+    const char *why = NULL;
+    for (n = 0; !why && n < 2 * LIMIT_HOOKS_PER_VM; n++)
+        why = hits(p, pausing, KIND(NEW_SCRIPT), 1 + n % 3);
+    assert_int_equal(n, LIMIT_HOOKS_PER_VM + 1);
+    assert_string_equal(why, "reports hits and does not pause");
+    /* Its end gives them to whom they were for. */
+    dies(p);
+    assert_int_equal(page_of(ask_for_hits(1, "d", 0, false))->n_hits, LIMIT_HOOKS_PER_VM);
 }
 
 static void a_breakpoint_says_where_it_is_in_each_vm(void **test_state)
@@ -1416,11 +1512,6 @@ static void a_ring_keeps_as_many_as_it_may_and_the_newest(void **test_state)
     hit_ring_done(&ring);
 }
 
-static const char *only_the_first(void *userdata, uint64_t hook)
-{
-    return hook == *(const uint64_t *)userdata ? "world" : "not-controller";
-}
-
 static void hits_that_want_a_pause_wait_for_what_becomes_of_it(void **test_state)
 {
     (void)test_state;
@@ -1481,10 +1572,13 @@ static const struct CMUnitTest tests[] = {
     TEST(a_weak_hook_alone_keeps_nobody_and_is_taken_along),
     TEST(a_hook_that_is_spent_is_shown_and_keeps_nobody),
     TEST(closing_a_debugger_ends_its_hooks),
+    TEST(what_a_debugger_has_left_is_taken_out_though_somebody_resumes_the_world),
     TEST(a_debugger_that_goes_while_its_hooks_are_being_set_takes_them_back),
     TEST(hits_that_are_on_their_way_when_a_hook_is_removed_are_kept),
+    TEST(a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that),
     TEST(two_hooks_of_one_kind_are_removed_one_by_one),
     TEST(a_worker_cannot_speak_for_hooks_that_it_does_not_have),
+    TEST(what_a_worker_says_without_end_is_bounded),
     TEST(a_breakpoint_says_where_it_is_in_each_vm),
     TEST(breakpoints_at_two_places_of_a_script_are_two_auditors),
     TEST(who_waits_for_hits_is_answered_by_the_next),

@@ -1077,6 +1077,81 @@ static void answer_value(struct player *p, Command *c, const char *preview)
     answer_inspect(p, c, NULL, &body);
 }
 
+static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
+{
+    (void)b;
+    if (event_get_callback_arg(e) != userdata)
+        return 0;
+    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
+    return 1;
+}
+
+/* Stopped, and frozen; and another one. */
+static struct player *frozen_vm(struct player **ret_other)
+{
+    struct player *p = born(0, SHM_RUNNING), *other = born(1, SHM_RUNNING);
+    struct api_request r = {
+        .kind = API_STOP_WORLD,
+        .stop_world = {
+            .world = "default", .deadline_us = 1000000, .hold_us = 3600000000u, .enforce = true}};
+    ask(&r);
+    shows(p, SHM_PARKED);
+    shows(other, SHM_PARKED);
+    *ret_other = other;
+    for (int i = 0; i < 100000 && world_mode(world) != WORLD_STOPPED; i++)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(p->worker->freeze.state, WORKER_FROZEN);
+    return p;
+}
+
+static void one_whose_time_is_over_freezes_no_vm_that_serves_another(void **state)
+{
+    (void)state;
+    struct player *other, *p = frozen_vm(&other);
+    uint64_t value = evaluate(p, "long()");
+    Command *evaluation = hear_inspect(p, WORKER_INSPECT_EVALUATE);
+    assert_int_equal(p->worker->freeze.state, WORKER_THAWED);
+    uint64_t frames = list_frames(p);
+    Command *c = hear_inspect(p, WORKER_INSPECT_FRAMES);
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.pendings));
+    turn();
+    assert_int_equal(error_of(frames), API_ERROR(TIMED_OUT));
+    assert_true(p->worker->serving);
+    assert_int_equal(p->worker->freeze.state, WORKER_THAWED);
+    answer_value(p, evaluation, "2");
+    assert_non_null(reply_to(value));
+    /* Nobody waits for what it still owes. */
+    assert_false(p->worker->serving);
+    assert_int_not_equal(p->worker->freeze.state, WORKER_THAWED);
+    /* The next request finds it as it is, and both are answered in the end. */
+    frames = list_frames(p);
+    Command *next = hear_inspect(p, WORKER_INSPECT_FRAMES);
+    assert_int_equal(p->worker->freeze.state, WORKER_THAWED);
+    answer_inspect(p, c, "late", NULL);
+    assert_null(reply_to(frames));
+    assert_true(p->worker->serving);
+    answer_inspect(p, next, "no such frame", NULL);
+    assert_int_equal(error_of(frames), API_ERROR(NOT_FOUND));
+    assert_false(p->worker->serving);
+    assert_int_equal(p->worker->n_given_up, 0);
+}
+
+static void one_that_has_served_is_frozen_again_though_another_runs_alone(void **state)
+{
+    (void)state;
+    struct player *runner, *p = frozen_vm(&runner);
+    uint64_t frames = list_frames(p);
+    Command *c = hear_inspect(p, WORKER_INSPECT_FRAMES);
+    assert_int_equal(p->worker->freeze.state, WORKER_THAWED);
+    continue_vm(runner, true, false, PAUSE_CONTINUE, NULL);
+    assert_int_equal(world_mode(world), WORLD_RUN_ONE);
+    answer_inspect(p, c, "no such frame", NULL);
+    assert_int_equal(error_of(frames), API_ERROR(NOT_FOUND));
+    assert_false(p->worker->serving);
+    assert_int_not_equal(p->worker->freeze.state, WORKER_THAWED);
+    assert_int_equal(runner->worker->freeze.state, WORKER_THAWED);
+}
+
 static void one_evaluation_runs_at_a_time_and_by_leave_of_the_controller(void **state)
 {
     (void)state;
@@ -1776,6 +1851,8 @@ static const struct CMUnitTest tests[] = {
     TEST(pauses_out_of_turn_and_of_no_hook_are_violations),
     TEST(the_target_is_the_one_that_has_the_most_to_say),
     TEST(who_runs_cannot_be_looked_into),
+    TEST(one_whose_time_is_over_freezes_no_vm_that_serves_another),
+    TEST(one_that_has_served_is_frozen_again_though_another_runs_alone),
     TEST(one_evaluation_runs_at_a_time_and_by_leave_of_the_controller),
     TEST(an_evaluation_that_takes_too_long_is_ended_and_a_runaway_killed),
     TEST(a_resume_ends_the_evaluation_and_waits_for_that),

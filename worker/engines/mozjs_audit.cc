@@ -186,6 +186,10 @@ struct Call {
         realm = debugger_realm(e, id);
         if (!realm || e->debug->suppressed > 0)
             return false;
+        /* The code that looks at a VM can be interrupted, and the engine reports a step then of a
+         * frame that stands. */
+        if (e->inspecting > 0 && e->debug->evaluations == 0)
+            return false;
         /* The VM is ending: nothing of the guest's runs on, not even for this hook's sake. */
         if (e->ending)
             args.rval().setNull();
