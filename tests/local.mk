@@ -184,7 +184,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/support/api.py %D%/support/harness.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py \
 	%D%/support/wasm.py %D%/support/wire.py \
-	%D%/system/run.py %D%/system/test_bad_peers.py %D%/system/test_control.py \
+	%D%/protocol/client.py %D%/system/run.py %D%/system/test_bad_peers.py %D%/system/test_control.py \
 	%D%/system/test_enforce.py %D%/system/test_freezer.py %D%/system/test_limits.py \
 	%D%/system/test_operations.py %D%/system/test_run.py %D%/system/test_sandbox.py \
 	%D%/system/test_storm.py %D%/system/test_vms.py %D%/system/test_wasi.py \
