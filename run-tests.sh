@@ -129,7 +129,7 @@ as_nobody() {
         cp "$top/build/$program" "$copy/build/"
     done
     cp "$top"/build/stillpoint-worker-* "$copy/build/"
-    cp -r "$top/tests/system" "$top/tests/support" "$copy/tests/"
+    cp -r "$top/tests/system" "$top/tests/support" "$top/tests/protocol" "$copy/tests/"
     cp "$top"/proto/*.proto "$copy/proto/"
     [ ! -d "$top/docs/schemas" ] || cp -r "$top/docs/schemas" "$copy/docs/"
     [ ! -d "$top/examples" ] || cp -r "$top/examples" "$copy/"

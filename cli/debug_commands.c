@@ -519,7 +519,10 @@ static int do_help(struct debug *d, char *args)
     for (size_t i = 0; i < N_COMMANDS; i++) {
         char usage[64];
         snprintf(usage, sizeof usage, "%s %s", commands[i].name, commands[i].args);
-        print_line("  %-28s %s", usage, commands[i].help);
+        int width = 28;
+        for (const char *c = usage; *c; c++)
+            width += (*c & 0xc0) == 0x80;
+        print_line("  %-*s %s", width, usage, commands[i].help);
     }
     print_line("Commands can be cut short; an empty line repeats step, next and list.");
     return CLI_OK;

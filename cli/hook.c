@@ -76,8 +76,8 @@ static void add_bound(struct print_text *text, const struct stillpoint_hook *h)
     if (first && first->function[0])
         print_add(text, " in %s", first->function);
     if (set == 0)
-        print_add(text, pending || h->vms > 0 ? " (pending: no such source is loaded)"
-                                              : " (pending: in no VM)");
+        print_add(text, pending || h->vms > 0 ? " (pending: no loaded source has this place)"
+                                              : " (in no VM yet)");
     else if (set > 1)
         print_add(text, " and %zu more", set - 1);
 }
@@ -98,7 +98,7 @@ void hook_print_added(const struct cli *cli, const struct stillpoint_hooks *hook
         if (h->at)
             add_bound(&text, h);
         print_line("hook %" PRIu64 ": %s of %s%s%s", h->id, stillpoint_hook_kind_text(h->kind),
-                   h->target, h->at ? " at " : "", text.text);
+                   h->target, h->at ? " at " : h->vms == 0 ? ", in no VM yet" : "", text.text);
     }
 }
 
@@ -172,7 +172,7 @@ static void print_bound(const struct stillpoint_bound *b)
     show_add_place(&text, &place, "?");
     print_line("%10s: VM %" PRIu64 ": %s", "Place", b->vm,
                b->error     ? b->error
-               : b->pending ? "no such source is loaded"
+               : b->pending ? "no loaded source has this place"
                             : text.text);
 }
 

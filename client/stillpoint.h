@@ -495,7 +495,7 @@ struct stillpoint_bound {
     uint32_t line, column;
     bool has_offset;
     uint64_t offset;
-    bool pending;      /**< no source of this url is loaded */
+    bool pending;      /**< no loaded source has it */
     const char *error; /**< it could not be set; NULL: it is */
 };
 

@@ -706,7 +706,7 @@ static const struct audit_hook *find_hook(const struct api_call *call, uint64_t 
     const struct audit_hook *h = audit_find(call->api->audit, id);
     const struct debugger *d = h ? debuggers_find(call->api->debuggers, h->debugger) : NULL;
     if (!h || !d || h->state != AUDIT_SET)
-        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit list'", "no hook %llu",
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit show'", "no hook %llu",
                  (unsigned long long)id);
     else if (!api_may_act_for(call, d->owner))
         api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
@@ -807,7 +807,7 @@ void api_audit_list_hooks(struct api_call *call)
         return;
     }
     if (r->list_hooks.hook != 0 && !audit_find(api->audit, r->list_hooks.hook)) {
-        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit list'", "no hook %llu",
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit show'", "no hook %llu",
                  (unsigned long long)r->list_hooks.hook);
         return;
     }

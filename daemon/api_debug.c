@@ -211,7 +211,7 @@ void api_debug_take_lease(struct api_call *call)
     uint64_t id = to->id;
     const struct debugger *from = debuggers_find(call->api->debuggers, t->request.debugger);
     if (from && from->n_opens > 0 && from->id != id && !r->lease.steal)
-        api_fail(call, API_ERROR(WRONG_STATE), "take it with --steal",
+        api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world take --steal'",
                  "world %s is controlled by debugger %s, which is open", world_name(w), from->name);
     else if (world_move_lease(w, id, to->name, to->owner, to->hold_policy, r->lease.hold_us,
                               r->lease.steal ? "stolen" : "taken") == 0)

@@ -1,0 +1,318 @@
+"""A client of stillpointd in Python, written from docs/PROTOCOL.md and proto/api.proto alone.
+
+It shares nothing with stillctl, libstillpoint or the other tests: the messages are made by protoc from the .proto
+file, and what is done with them is what the page says. Run by itself it plays through one session:
+
+    python3 client.py SOCKET PATH-TO-api.proto
+"""
+
+import array
+import fcntl
+import importlib
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+
+MAX_FRAME = 1048576
+
+
+def generate(proto):
+    """The module that protoc makes of api.proto."""
+    folder = tempfile.mkdtemp()
+    try:
+        subprocess.run(["protoc", "-I", os.path.dirname(os.path.abspath(proto)), "--python_out", folder,
+                        os.path.abspath(proto)], check=True)
+        sys.path.insert(0, folder)
+        try:
+            return importlib.import_module("api_pb2")
+        finally:
+            sys.path.remove(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def sealed(data):
+    fd = os.memfd_create("program", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return fd
+
+
+class Refused(Exception):
+    def __init__(self, error, name):
+        super().__init__(f"{name}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        self.code, self.message, self.hint = name, error.message, error.hint
+
+
+class Client:
+    def __init__(self, api, path, timeout=20):
+        self.api = api
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        self.socket.connect(path)
+        self.buffer, self.fds = b"", []
+        self.last_id, self.replies, self.events = 0, {}, []
+        self.hello = self.ask(api.Hello(version=1, client="protocol test"))
+
+    def close(self):
+        self.socket.close()
+
+    # ---- frames
+
+    def send(self, envelope, fd=None):
+        body = envelope.SerializeToString()
+        frame = struct.pack(">I", len(body)) + body
+        sent = 0
+        if fd is not None:
+            sent = self.socket.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+        self.socket.sendall(frame[sent:])
+
+    def fill(self, size):
+        while len(self.buffer) < size:
+            data, ancillary, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(4))
+            if not data:
+                raise ConnectionError("the daemon has closed the connection")
+            for level, kind, payload in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    self.fds.extend(array.array("i", payload))
+            self.buffer += data
+
+    def receive(self):
+        self.fill(4)
+        size, = struct.unpack(">I", self.buffer[:4])
+        if not 1 <= size <= MAX_FRAME:
+            raise ConnectionError(f"a frame of {size} bytes")
+        self.fill(4 + size)
+        envelope = self.api.Envelope.FromString(self.buffer[4:4 + size])
+        self.buffer = self.buffer[4 + size:]
+        return envelope
+
+    # ---- requests and events
+
+    def begin(self, request, fd=None):
+        """Sends a request; returns its id, for `end`."""
+        self.last_id += 1
+        envelope = self.api.Envelope(request_id=self.last_id)
+        for field in envelope.DESCRIPTOR.oneofs_by_name["body"].fields:
+            if field.message_type is request.DESCRIPTOR:
+                getattr(envelope, field.name).CopyFrom(request)
+        if fd is not None:
+            envelope.fd_count = 1
+        self.send(envelope, fd)
+        return self.last_id
+
+    def take(self):
+        envelope = self.receive()
+        body = getattr(envelope, envelope.WhichOneof("body"))
+        if envelope.request_id:
+            self.replies[envelope.request_id] = body
+        else:
+            self.events.append(body)
+
+    def end(self, request_id):
+        while request_id not in self.replies:
+            self.take()
+        reply = self.replies.pop(request_id)
+        if isinstance(reply, self.api.Error):
+            raise Refused(reply, self.api.ErrorCode.Name(reply.code))
+        return reply
+
+    def ask(self, request, fd=None):
+        return self.end(self.begin(request, fd))
+
+    def event(self, matches):
+        """Waits for the first event for which `matches` holds; those before it are kept."""
+        looked_at = 0
+        while True:
+            while looked_at < len(self.events):
+                if matches(self.events[looked_at]):
+                    return self.events.pop(looked_at)
+                looked_at += 1
+            self.take()
+
+    # ---- what one does with it
+
+    def run(self, source, **fields):
+        fd = sealed(source.encode())
+        try:
+            return self.ask(self.api.RunVm(**fields), fd).vm
+        finally:
+            os.close(fd)
+
+    def wait_paused(self, vm):
+        api = self.api
+        return self.event(lambda e: isinstance(e, api.Event) and e.kind == api.EVENT_VM_PAUSED and e.vm == vm)
+
+    def go_on(self, **fields):
+        """ContinueVm; the pauses before it are over."""
+        self.events = [e for e in self.events if not (isinstance(e, self.api.Event)
+                                                      and e.kind == self.api.EVENT_VM_PAUSED)]
+        return self.ask(self.api.ContinueVm(**fields))
+
+    def variables(self, vm, ref):
+        """All pages of ListVariables, by name."""
+        found, first = {}, 0
+        while True:
+            page = self.ask(self.api.ListVariables(vm=vm, ref=ref, first=first, max=32))
+            found.update((v.name, v) for v in page.variables)
+            first = page.next
+            if not first:
+                return found
+
+
+PROGRAM = """\
+const box = { size: 3, inner: { deep: 'yes' } };
+function add(a, b) {
+    const sum = a + b;
+    return sum;
+}
+function tick(n) {
+    let doubled = add(n, n);
+    doubled += 1;
+    return doubled;
+}
+let n = 0;
+onmessage = () => {};
+setInterval(() => { n++; tick(n); }, 5);
+"""
+
+
+def expect(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def same(got, wanted):
+    expect(got == wanted, f"got {got!r}, not {wanted!r}")
+
+
+def session(api, path):
+    client = Client(api, path)
+    same(client.hello.version, 1)
+    expect({"observe", "run", "debug"} <= set(client.hello.roles), client.hello)
+    client.ask(api.Subscribe())
+
+    # A program, its world stopped and let go.
+    vm = client.run(PROGRAM, name="proto", program="proto.js", keep_idle=True, wait_ready=True)
+    same((vm.name, vm.world), ("proto", "default"))
+    report = client.ask(api.StopWorld(world="default"))
+    same(report.mode, api.MODE_STOPPED)
+    same([a.vm for a in report.arrivals], [vm.id])
+    same(list(report.missing), [])
+    world = client.ask(api.GetWorld(world="default")).world
+    same(world.controller.debugger, f"cli:{client.hello.uid}")
+    same(client.ask(api.ResumeWorld(world="default")).mode, api.MODE_RUN_ALL)
+
+    # An auditor on a selector, with a filter and a budget; hits from a cursor.
+    debugger = client.ask(api.OpenDebugger(name="prober", note="protocol test")).debugger
+    hooks = client.ask(api.AddHooks(
+        debugger="prober", selector="prot*", kinds=[api.HOOK_ENTER_FRAME],
+        filter=api.HookFilter(url="*proto.js", function="tick", condition="n > 0"),
+        budget=api.HookBudget(per_second=20), capture=api.HookCapture(stack_depth=2, arguments=True,
+                                                                       expressions=["n * 2"]))).hooks
+    same([(h.kind, h.debugger, h.debugger_name, h.vms) for h in hooks],
+         [(api.HOOK_ENTER_FRAME, debugger.id, "prober", 1)])
+    hits, cursor = [], 0
+    while len(hits) < 30:
+        page = client.ask(api.ReadHits(debugger="prober", from_seq=cursor, max_hits=10, wait=True))
+        hits += page.hits
+        cursor = page.next_seq
+    same([h.seq for h in hits], list(range(1, len(hits) + 1)))
+    for hit in hits:
+        same((hit.hook, hit.vm, hit.vm_name, hit.kind, hit.location.function),
+             (hooks[0].hook, vm.id, "proto", api.HOOK_ENTER_FRAME, "tick"))
+        expect(hit.frames and hit.frames[0].function == "tick", hit)
+        same(hit.arguments[0].name, "n")
+        same(int(hit.expressions[0].value.preview), 2 * int(hit.arguments[0].value.preview))
+    auditors = client.ask(api.ListAuditors(vm="proto")).auditors
+    expect([(s.name, s.hook) for a in auditors if a.kind == api.HOOK_ENTER_FRAME for s in a.serves]
+           == [("prober", hooks[0].hook)], auditors)
+    same([d.name for d in client.ask(api.ListDebuggers()).debuggers if d.open], ["prober"])
+    removed = client.ask(api.RemoveHooks(hooks=[hooks[0].hook])).hooks
+    expect(len(removed) == 1 and removed[0].hits >= 30, removed)
+    same(list(client.ask(api.ListAuditors(vm="proto")).auditors), [])
+
+    # A breakpoint with a condition. It stops the world.
+    point = client.ask(api.AddHooks(
+        debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT], at=api.BreakpointAt(url="proto.js", line=3),
+        filter=api.HookFilter(condition="a % 10 === 0"))).hooks[0]
+    same([(b.line, b.function, b.pending) for b in point.bound], [(3, "add", False)])
+    same(client.wait_paused(vm.id).detail, "breakpoint")
+    world = client.ask(api.GetWorld(world="default")).world
+    same((world.mode, world.ticket.reason, world.target, world.controller.debugger),
+         (api.MODE_STOPPED, "debugger", vm.id, "prober"))
+    pause = client.ask(api.GetPause(vm="proto"))
+    same((pause.reason, list(pause.hooks), pause.location.line), ("breakpoint", [point.hook], 3))
+
+    # Where it stands, and what it has.
+    frames = client.ask(api.ListFrames(vm="proto")).frames
+    same([(f.function, f.line) for f in frames[:2]], [("add", 3), ("tick", 7)])
+    scopes = client.ask(api.ListScopes(vm="proto", frame=0)).scopes
+    seen = {}
+    for scope in scopes:
+        for name, variable in client.variables("proto", scope.ref).items():
+            seen.setdefault(name, variable)
+    a = int(seen["a"].value.preview)
+    same(a % 10, 0)
+    inner = client.variables("proto", client.variables("proto", seen["box"].value.ref)["inner"].value.ref)
+    same((inner["deep"].value.type, inner["deep"].value.preview), (api.VALUE_STRING, "'yes'"))
+    value = client.ask(api.Evaluate(vm="proto", frame=1, expression="[n, box.size]"))
+    same((value.threw, value.json), (False, f"[{a},3]"))
+    value = client.ask(api.Evaluate(vm="proto", expression="nowhere"))
+    expect(value.threw and "nowhere" in value.value.preview, value)
+    client.ask(api.SetVariable(vm="proto", frame=0, name="b", expression="a + 1000"))
+
+    # Steps. `sum` is what was set makes of it.
+    step = client.ask(api.StepVm(vm="proto", how=api.STEP_OVER))
+    same((step.reason, step.frame.function, step.frame.line), ("step", "add", 4))
+    same(client.ask(api.Evaluate(vm="proto", expression="sum")).json, str(2 * a + 1000))
+    step = client.ask(api.StepVm(vm="proto", how=api.STEP_OUT))
+    same((step.reason, step.frame.function), ("step", "tick"))
+    client.ask(api.RemoveHooks(hooks=[point.hook]))
+    call = client.ask(api.AddHooks(debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT],
+                                   at=api.BreakpointAt(url="proto.js", line=7))).hooks[0]
+    client.go_on(vm="proto")
+    client.wait_paused(vm.id)
+    step = client.ask(api.StepVm(vm="proto", how=api.STEP_IN))
+    same((step.reason, step.frame.function, step.frame.line), ("step", "add", 3))
+
+    # The source that it stands in.
+    sources = client.ask(api.ListSources(vm="proto")).sources
+    source = [s for s in sources if s.url.endswith("proto.js")][0]
+    text = client.ask(api.ReadSource(vm="proto", source=source.source))
+    same((text.text.decode(), text.more), (PROGRAM, False))
+    same(client.ask(api.ReadSource(vm="proto", url="proto.js", first_byte=6, max_bytes=3)).text, b"box")
+
+    # A pause that is answered with another value: `add` returns it to `tick`.
+    client.ask(api.RemoveHooks(hooks=[call.hook]))
+    back = client.ask(api.AddHooks(debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT],
+                                   at=api.BreakpointAt(url="proto.js", line=4))).hooks[0]
+    after = client.ask(api.AddHooks(debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT],
+                                    at=api.BreakpointAt(url="proto.js", line=8))).hooks[0]
+    same(client.ask(api.StepVm(vm="proto", how=api.STEP_OVER)).reason, "breakpoint")
+    client.go_on(vm="proto", answer=api.ANSWER_RETURN, answer_expression="'mine ' + a")
+    client.wait_paused(vm.id)
+    same(client.ask(api.GetPause(vm="proto")).hooks, [after.hook])
+    value = client.ask(api.Evaluate(vm="proto", expression="doubled"))
+    expect(value.json.startswith('"mine '), value)
+
+    # All of it away again.
+    client.ask(api.RemoveHooks(hooks=[back.hook, after.hook]))
+    client.go_on(vm="proto")
+    same(client.ask(api.GetWorld(world="default")).world.mode, api.MODE_RUN_ALL)
+    client.ask(api.CloseDebugger(debugger="prober"))
+    same([d.name for d in client.ask(api.ListDebuggers()).debuggers if d.name == "prober"], [])
+    client.ask(api.KillVm(vm="proto"))
+    vm = client.ask(api.WaitVm(vm="proto", **{"for": api.WAIT_FOR_EXITED})).vm
+    same((vm.state, vm.exit.reason), (api.VM_STATE_EXITED, api.EXIT_KILLED))
+    client.close()
+
+
+if __name__ == "__main__":
+    session(generate(sys.argv[2]), sys.argv[1])
+    print("ok")

@@ -1,0 +1,200 @@
+"""stillctl as debugger and auditor, by its verbs alone, on the real daemon and engine: what they print as JSON
+(the schemas are checked by the harness), their exit codes, and their one line where they cannot."""
+
+import json
+import os
+import pty
+import signal
+
+from harness import check, equal, wait_until
+
+APP = """\
+const box = { size: 3, get twice() { return this.size * 2; } };
+function add(a, b) {
+    const sum = a + b;
+    return sum;
+}
+
+function tick(n) {
+    let doubled = add(n, n);
+    doubled += 1;
+    return doubled;
+}
+function fail(n) { throw new RangeError('n is ' + n); }
+let n = 0;
+onmessage = () => {};
+setInterval(() => {
+    n++;
+    tick(n);
+    try { fail(n); } catch (e) {}
+    n += 0;
+}, 5);
+"""
+
+
+def shown(t, *args, code=0):
+    """-o json, valid by the schema of the verb."""
+    words = [w for w in args[:2] if isinstance(w, str)]
+    verb = "-".join(words) if words[0] in ("world", "break", "audit", "debugger") else words[0]
+    return t.json(*args, code=code, schema=verb)
+
+
+def app(t):
+    t.file("app.js", APP)
+    t.ctl("run", "-d", "--ready", "--name", "app", "app.js")
+
+
+def paused(t):
+    """The app, at a breakpoint in `add`."""
+    app(t)
+    r = shown(t, "break", "add", "app", "app.js:3", "--if", "a % 10 === 0")
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    return r["hooks"][0]["hook"]
+
+
+def test_a_vm_that_runs_cannot_be_looked_at_and_the_hint_says_what_to_do(t):
+    app(t)
+    for verb in (["bt", "app"], ["locals", "app"], ["eval", "app", "1"], ["set", "app", "n", "1"], ["next", "app"],
+                 ["source", "app"]):
+        t.refused(*verb, code=3, says=("stillctl ",))
+    t.refused("bt", "nobody", code=3, says=("nobody",))
+    t.refused("continue", "app", code=3, says=("not stopped",))
+
+
+def test_break_add_list_and_rm(t):
+    app(t)
+    t.ctl("world", "stop")
+    added = shown(t, "break", "add", "app", "app.js:6")["hooks"][0]  # between two functions: to the top level's next
+    equal((added["kind"], added["target"], added["location"]["line"]), ("breakpoint", "vm app", 13))
+    for line in ("app.js:500", "later.js:1"):
+        r = t.ctl("break", "add", "app", line)
+        check("pending: no loaded source has this place" in r.out, r)
+    r = t.ctl("break", "add", "later-*", "app.js:3")
+    check("in no VM yet" in r.out, r)
+    equal([h["location"]["line"] for h in shown(t, "break", "list")], [13, 500, 1, 3])
+    t.ctl("break", "rm", added["hook"])
+    t.refused("break", "rm", added["hook"], code=3, says=("audit show",))
+    for wrong in (["app"], ["app", "app.js"], ["app", "app.js:x"], ["app", "app.js:3", "--stop", "all"]):
+        t.refused("break", "add", *wrong, code=2)
+    equal(len(shown(t, "break", "rm", "--all")["hooks"]), 3)
+    equal(shown(t, "break", "list"), [])
+
+
+def test_what_is_seen_at_a_breakpoint(t):
+    hook = paused(t)
+    world = shown(t, "world", "status")
+    equal((world["mode"], world["ticket"]["reason"], world["target"]), ("stopped", "debugger", 1))
+    frames = shown(t, "bt", "app")["frames"]
+    equal([(f["frame"], f["kind"], f["function"], f["line"]) for f in frames[:2]],
+          [(0, "js", "add", 3), (1, "js", "tick", 8)])
+    scopes = shown(t, "locals", "app", "-n", "100")["scopes"]
+    seen = {v["name"]: v for s in reversed(scopes) for v in s["variables"]}
+    a = int(seen["a"]["preview"])
+    equal((a % 10, seen["a"]["type"], seen["box"]["type"]), (0, "number", "object"))
+    inside = {v["name"]: v for v in shown(t, "inspect", "app", seen["box"]["ref"])["variables"]}
+    equal((inside["size"]["preview"], inside["twice"]["getter"]), ("3", True))
+    t.refused("inspect", "app", 9999, code=3)
+    equal(shown(t, "eval", "app", "a + b + 1")["result"]["value"], 2 * a + 1)
+    equal(shown(t, "eval", "app", "nowhere", code=1)["threw"], True)
+    t.refused("eval", "app", "1 +", code=1, says=("SyntaxError",))
+    t.refused("eval", "app", "for (;;);", "--timeout", "100ms", code=124)
+    t.refused("eval", "app", "--frame", 9, "1", code=3)
+    t.ctl("set", "app", "b", "a + 1000")
+    t.refused("set", "app", "nowhere", "1", code=3)
+    check("=>    3  " in t.ctl("source", "app", "app.js").out, "the line is marked")
+    equal(shown(t, "source", "app", "app.js")["lines"], APP.splitlines())
+    step = shown(t, "next", "app")
+    equal((step["reason"], step["frame"]["line"]), ("step", 4))
+    equal(shown(t, "eval", "app", "sum")["result"]["value"], 2 * a + 1000)
+    equal(shown(t, "finish", "app")["frame"]["function"], "tick")
+    t.refused("until", "app", "app.js:500", code=3)
+    equal(shown(t, "until", "app", "app.js:10")["frame"]["line"], 10)
+    t.ctl("break", "rm", hook)
+    shown(t, "continue", "app")
+    equal(shown(t, "world", "status")["mode"], "run-all")
+
+
+def test_a_step_goes_in_and_after_a_hook_was_removed_on_from_there(t):
+    app(t)
+    hook = shown(t, "break", "add", "app", "app.js:8")["hooks"][0]["hook"]
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    equal(shown(t, "step", "app")["frame"]["function"], "add")
+    t.ctl("break", "rm", hook)
+    equal(shown(t, "next", "app")["frame"]["line"], 4)
+    t.ctl("continue", "app")
+
+
+def test_a_pause_is_answered_with_a_return_value(t):
+    app(t)
+    shown(t, "break", "add", "app", "app.js:4")
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    shown(t, "break", "add", "app", "app.js:9")
+    t.ctl("break", "rm", 1)
+    t.ctl("continue", "app", "--return", "'mine'")
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    equal(shown(t, "eval", "app", "doubled")["result"]["value"], "mine")
+    t.ctl("break", "rm", "--all")
+    t.ctl("continue", "app")
+
+
+def test_an_auditor_that_is_kept_is_listed_read_and_removed(t):
+    app(t)
+    hook = shown(t, "audit", "add", "a*", "--on", "enter-frame", "--filter", "function=tick", "--filter", "if=n % 5 === 0",
+                  "--budget", "50/s", "--capture", "args,stack=2", "--capture", "expr=n * 2", "--keep",
+                  "--note", "ticks")["hooks"][0]["hook"]
+    wait_until(lambda: t.ctl("-o", "jsonl", "audit", "tail").out.count("\n") >= 3, "three hits")
+    hits = shown(t, "audit", "tail")
+    equal([h["seq"] for h in hits], list(range(1, len(hits) + 1)))
+    for h in hits:
+        n = int(h["data"]["arguments"][0]["preview"])
+        equal((n % 5, h["location"]["function"], len(h["data"]["frames"]), h["data"]["expressions"][0]["preview"]),
+              (0, "tick", 2, str(2 * n)))
+    auditors = [a for a in shown(t, "audit", "list") if a["kind"] == "enter-frame"]
+    equal([d["name"] for a in auditors for d in a["debuggers"]], [shown(t, "debugger", "list")[0]["name"]])
+    check("ticks" in t.ctl("audit", "show", hook).out, "the note is shown")
+    t.refused("audit", "show", 99, code=3, says=("audit show",))
+    t.refused("audit", "tail", "nobody", code=3)
+    t.ctl("audit", "rm", hook)
+    equal((shown(t, "audit", "list"), shown(t, "audit", "show")), ([], []))
+    for wrong in (["app"], ["app", "--on", "nothing"], ["app", "--on", "pop", "--filter", "line=9-3"],
+                  ["app", "--on", "pop", "--budget", "x"], ["app", "--on", "pop", "--capture", "x"],
+                  ["app", "--on", "new-global", "--filter", "if=1"], ["--on", "pop"]):
+        t.refused("audit", "add", *wrong, code=2)
+
+
+def test_an_auditor_in_the_foreground_prints_hits_and_takes_its_hooks_back(t):
+    app(t)
+    p = t.start("-o", "jsonl", "audit", "add", "app", "--on", "exception-unwind", "--filter", "function=fail")
+    hit = json.loads(p.stdout.readline())
+    equal((hit["kind"], hit["location"]["function"]), ("exception-unwind", "fail"))
+    check("n is" in hit["data"]["value"]["preview"], hit)
+    p.send_signal(signal.SIGTERM)
+    equal(p.wait(20), 0)
+    equal(shown(t, "audit", "show"), [])
+
+
+def test_a_debugger_at_a_terminal_and_a_second_one(t):
+    app(t)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(t.program("stillctl"), ["stillctl", "-s", t.daemon.socket, "debug", "app"],
+                  {**t.env, "TERM": "dumb", "COLUMNS": "100"})
+    said = b""
+
+    def until(text):
+        nonlocal said
+        while text.encode() not in said:
+            said += os.read(fd, 4096)
+        said = said.split(text.encode(), 1)[1]
+
+    until("(app) ")
+    t.refused("debug", "app", code=3, says=("world take --steal",))
+    for line, answer in (("break app.js:3 if a % 10 === 0", "app.js:3:"), ("c", "=>    3  "), ("p a % 10", "\n0"),
+                         ("n", "=>    4  "), ("frobnicate", "no such command"), ("", "(app) ")):
+        os.write(fd, line.encode() + b"\n")
+        until(answer)
+    os.write(fd, b"quit\n")
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+    os.close(fd)
+    equal(shown(t, "world", "status")["mode"], "run-all")
+    equal((shown(t, "break", "list"), shown(t, "debugger", "list")), ([], []))
