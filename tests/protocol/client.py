@@ -145,14 +145,19 @@ class Client:
             os.close(fd)
 
     def wait_paused(self, vm):
+        """Until the VM pauses by itself; returns why. An event may be of a pause that is over, as replies and
+        events come in any order: GetPause has the last word."""
         api = self.api
-        return self.event(lambda e: isinstance(e, api.Event) and e.kind == api.EVENT_VM_PAUSED and e.vm == vm)
-
-    def go_on(self, **fields):
-        """ContinueVm; the pauses before it are over."""
-        self.events = [e for e in self.events if not (isinstance(e, self.api.Event)
-                                                      and e.kind == self.api.EVENT_VM_PAUSED)]
-        return self.ask(self.api.ContinueVm(**fields))
+        while True:
+            self.event(lambda e: isinstance(e, api.Event) and e.kind == api.EVENT_VM_PAUSED and e.vm == vm)
+            try:
+                pause = self.ask(api.GetPause(vm=str(vm)))
+            except Refused as e:
+                if e.code != "ERROR_WRONG_STATE":
+                    raise
+            else:
+                if pause.reason:
+                    return pause
 
     def variables(self, vm, ref):
         """All pages of ListVariables, by name."""
@@ -242,11 +247,10 @@ def session(api, path):
         debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT], at=api.BreakpointAt(url="proto.js", line=3),
         filter=api.HookFilter(condition="a % 10 === 0"))).hooks[0]
     same([(b.line, b.function, b.pending) for b in point.bound], [(3, "add", False)])
-    same(client.wait_paused(vm.id).detail, "breakpoint")
+    pause = client.wait_paused(vm.id)
     world = client.ask(api.GetWorld(world="default")).world
     same((world.mode, world.ticket.reason, world.target, world.controller.debugger),
          (api.MODE_STOPPED, "debugger", vm.id, "prober"))
-    pause = client.ask(api.GetPause(vm="proto"))
     same((pause.reason, list(pause.hooks), pause.location.line), ("breakpoint", [point.hook], 3))
 
     # Where it stands, and what it has.
@@ -276,7 +280,7 @@ def session(api, path):
     client.ask(api.RemoveHooks(hooks=[point.hook]))
     call = client.ask(api.AddHooks(debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT],
                                    at=api.BreakpointAt(url="proto.js", line=7))).hooks[0]
-    client.go_on(vm="proto")
+    client.ask(api.ContinueVm(vm="proto"))
     client.wait_paused(vm.id)
     step = client.ask(api.StepVm(vm="proto", how=api.STEP_IN))
     same((step.reason, step.frame.function, step.frame.line), ("step", "add", 3))
@@ -295,15 +299,14 @@ def session(api, path):
     after = client.ask(api.AddHooks(debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT],
                                     at=api.BreakpointAt(url="proto.js", line=8))).hooks[0]
     same(client.ask(api.StepVm(vm="proto", how=api.STEP_OVER)).reason, "breakpoint")
-    client.go_on(vm="proto", answer=api.ANSWER_RETURN, answer_expression="'mine ' + a")
-    client.wait_paused(vm.id)
-    same(client.ask(api.GetPause(vm="proto")).hooks, [after.hook])
+    client.ask(api.ContinueVm(vm="proto", answer=api.ANSWER_RETURN, answer_expression="'mine ' + a"))
+    same(client.wait_paused(vm.id).hooks, [after.hook])
     value = client.ask(api.Evaluate(vm="proto", expression="doubled"))
     expect(value.json.startswith('"mine '), value)
 
     # All of it away again.
     client.ask(api.RemoveHooks(hooks=[back.hook, after.hook]))
-    client.go_on(vm="proto")
+    client.ask(api.ContinueVm(vm="proto"))
     same(client.ask(api.GetWorld(world="default")).world.mode, api.MODE_RUN_ALL)
     client.ask(api.CloseDebugger(debugger="prober"))
     same([d.name for d in client.ask(api.ListDebuggers()).debuggers if d.name == "prober"], [])
