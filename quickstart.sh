@@ -129,6 +129,24 @@ printf '\n$ stillctl logs -n 3 ticker      # its clock stood still\n'
 ctl logs -n 3 ticker
 
 show world gc
+
+echo
+echo "A breakpoint in one VM: the whole world holds still."
+show break add ticker ticker.js:3:19
+ctl wait ticker --for=stopped --timeout=10s
+show bt ticker
+show eval ticker ticks
+show break rm --all
+show continue ticker
+
+echo
+echo "An auditor stops nobody, and stays when this call has ended:"
+show audit add ticker --on enter-frame --capture expr=ticks --keep
+sleep 0.35
+show audit tail
+show audit list
+show audit rm --all
+
 show kill hot-js hot-wasm ticker waiter
 show list
 kill "$daemon"
