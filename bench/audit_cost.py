@@ -94,11 +94,11 @@ class Bench:
     def __init__(self, build):
         self.folder = tempfile.TemporaryDirectory()
         os.chmod(self.folder.name, 0o755)
-        path = os.path.join(self.folder.name, "control.sock")
+        path = os.path.join(self.folder.name, "run", "control.sock")
         run = os.path.join(self.folder.name, "run")
         os.mkdir(run, 0o755)
         self.log = open(os.path.join(self.folder.name, "log"), "wb")
-        self.daemon = subprocess.Popen([os.path.join(build, "stillpointd"), "--socket", path, "--runtime-dir", run],
+        self.daemon = subprocess.Popen([os.path.join(build, "stillpointd"), "--runtime-dir", run],
                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                        env={**os.environ, "XDG_RUNTIME_DIR": run})
         module = api_client.messages(TOP, self.folder.name)
