@@ -53,22 +53,6 @@ JSString *atom(engine *e, const char *text)
     return string;
 }
 
-/** A property that every hit needs, and a method that it calls. */
-bool get_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
-                JS::MutableHandleValue ret_value)
-{
-    JS::RootedId id(cx, name);
-    return JS_GetPropertyById(cx, object, id, ret_value);
-}
-
-bool call_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
-                 JS::HandleValue argument, JS::MutableHandleValue ret_value)
-{
-    JS::RootedValue method(cx), receiver(cx, JS::ObjectValue(*object));
-    return get_by_key(cx, object, name, &method) &&
-           JS::Call(cx, receiver, method, JS::HandleValueArray(argument), ret_value);
-}
-
 /* Scripts and frames */
 
 /** Its Script, which is made at the first question; NULL without memory. */
@@ -201,8 +185,8 @@ bool describe(engine *e, Realm *realm, JS::HandleObject frame, engine_hit *hit, 
     const DebuggerKeys &keys = e->debug->keys;
     JS::RootedObject object(cx);
     JS::RootedValue value(cx), offset(cx);
-    if (!get_by_key(cx, frame, keys.script, &value) || !value.isObject() ||
-        !get_by_key(cx, frame, keys.offset, &offset) || !offset.isNumber()) {
+    if (!debugger_get_by_key(cx, frame, keys.script, &value) || !value.isObject() ||
+        !debugger_get_by_key(cx, frame, keys.offset, &offset) || !offset.isNumber()) {
         JS_ClearPendingException(cx);
         return false;
     }
@@ -434,7 +418,7 @@ bool on_step(JSContext *cx, unsigned argc, JS::Value *vp)
     JS::RootedObject object(cx, &args.thisv().toObject());
     Frame *frame = find_frame(call.e, debugger_id(call.e, object));
     JS::RootedValue value(cx);
-    if (!get_by_key(cx, object, call.e->debug->keys.offset, &value) || !value.isNumber()) {
+    if (!debugger_get_by_key(cx, object, call.e->debug->keys.offset, &value) || !value.isNumber()) {
         JS_ClearPendingException(cx);
         return true;
     }
@@ -1010,8 +994,8 @@ bool read_argument(engine *e, JS::HandleObject frame, uint32_t index,
     JS::RootedValue value(cx);
     JS::RootedObject arguments(cx);
     double count = 0;
-    bool ok = get_by_key(cx, frame, e->debug->keys.arguments, &value) && value.isObject() &&
-              (arguments = &value.toObject()) &&
+    bool ok = debugger_get_by_key(cx, frame, e->debug->keys.arguments, &value) &&
+              value.isObject() && (arguments = &value.toObject()) &&
               debugger_get_number(cx, arguments, "length", &count) && index < count &&
               JS_GetElement(cx, arguments, index, ret_value);
     JS_ClearPendingException(cx);
@@ -1033,15 +1017,17 @@ int look_up(engine *e, JS::HandleObject frame, const char *name, int *ret_parame
     /* Guest code, which a proxy or a getter of the global would run, fails: the engine sees to it
      * for debuggees, and what a frame can name is one. */
     e->debug->suppressed++;
-    bool there = false, ok = get_by_key(cx, frame, keys.environment, &value) && value.isObject();
+    bool there = false,
+         ok = debugger_get_by_key(cx, frame, keys.environment, &value) && value.isObject();
     if (ok) {
         innermost = &value.toObject();
-        ok = call_by_key(cx, innermost, keys.find, argument, &value);
+        ok = debugger_call_by_key(cx, innermost, keys.find, JS::HandleValueArray(argument), &value);
         there = ok && value.isObject();
     }
     if (there) {
         holder = &value.toObject();
-        ok = call_by_key(cx, holder, keys.get_variable, argument, ret_value) &&
+        ok = debugger_call_by_key(cx, holder, keys.get_variable, JS::HandleValueArray(argument),
+                                  ret_value) &&
              (!ret_parameter ||
               find_parameter(e, frame, innermost, holder, argument, ret_parameter));
     }

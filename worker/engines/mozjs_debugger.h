@@ -63,7 +63,8 @@ struct Realm {
 struct DebuggerKeys {
     explicit DebuggerKeys(JSContext *cx);
 
-    JS::PropertyKey id, script, offset, environment, arguments, find, get_variable;
+    JS::PropertyKey id, script, offset, environment, arguments, find, get_variable, eval,
+        execute_in_global, return_value, throw_value;
 };
 
 /** Where an offset is, from 1. */
@@ -129,7 +130,10 @@ struct Debug {
 
     JS::PersistentRootedObject global; /**< where Debugger objects live; NULL until needed */
     JS::PersistentRootedObject stop;   /**< the stop's Debugger; NULL until needed */
-    bool stop_attached = false;        /**< it has all realms */
+    JS::PersistentRootedObject unseen; /**< options of an evaluation; NULL until needed */
+    std::string last_code;             /**< that was evaluated, and the same for the engine */
+    JS::PersistentRootedString last_string;
+    bool stop_attached = false; /**< it has all realms */
     /**
      * In this stop the stop's Debugger was asked for frames, which are slow from then on: only when
      * the last Debugger leaves a realm does the engine let go of them, and throws away all compiled
@@ -185,8 +189,8 @@ class Debugging
 
   private:
     engine *e;
-    JS::AutoSaveExceptionState exception;
-    mozilla::Maybe<JSAutoRealm> realm;
+    mozilla::Maybe<JS::AutoSaveExceptionState> exception; /**< none: there was no exception */
+    mozilla::Maybe<JSAutoRealm> realm;                    /**< none: it was in it already */
     bool oom_seen;
     bool entered = false;
 };
@@ -254,6 +258,10 @@ bool debugger_get_text(JSContext *cx, JS::HandleObject object, const char *name,
                        std::string *ret_text);
 bool debugger_call(JSContext *cx, JS::HandleObject object, const char *name,
                    const JS::HandleValueArray &arguments, JS::MutableHandleValue ret_value);
+bool debugger_get_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                         JS::MutableHandleValue ret_value);
+bool debugger_call_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                          const JS::HandleValueArray &arguments, JS::MutableHandleValue ret_value);
 
 /** Where a frame stands. */
 struct FramePlace {
