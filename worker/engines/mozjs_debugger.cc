@@ -150,6 +150,7 @@ DebuggerKeys::DebuggerKeys(JSContext *cx)
     offset = key("offset");
     environment = key("environment");
     arguments = key("arguments");
+    length = key("length");
     find = key("find");
     get_variable = key("getVariable");
     eval = key("eval");
@@ -160,7 +161,7 @@ DebuggerKeys::DebuggerKeys(JSContext *cx)
 
 Debug::Debug(engine *owner)
     : e(owner), keys(owner->cx), global(owner->cx), stop(owner->cx), unseen(owner->cx),
-      last_string(owner->cx), hit(owner->cx), refs(owner->cx)
+      last_string(owner->cx), hit(owner->cx), get_variable(owner->cx), refs(owner->cx)
 {
     JS_AddWeakPointerZonesCallback(e->cx, update_weak, this);
 }

@@ -20,6 +20,7 @@
 
 #include <mozilla/Maybe.h>
 
+#include <array>
 #include <functional>
 #include <map>
 #include <set>
@@ -45,7 +46,7 @@ enum Need : unsigned {
 
 /** A global of the guest: the main one, or what createRealm() returned. */
 struct Realm {
-    explicit Realm(JSContext *cx) : debugger(cx), on_pop(cx), on_step(cx), breakpoint_handler(cx) {}
+    explicit Realm(JSContext *cx) : debugger(cx), on_pop(cx), on_step(cx) {}
 
     uint64_t id = 0;
     std::string label;
@@ -54,16 +55,16 @@ struct Realm {
     JS::PersistentRootedObject debugger; /**< NULL until it is needed */
 
     /* mozjs_audit.cc */
-    unsigned kinds = 0;  /**< bits: kinds that are observed at the realm */
-    size_t auditors = 0; /**< at it, its scripts and its frames */
-    JS::PersistentRootedObject on_pop, on_step, breakpoint_handler; /**< NULL until needed */
+    unsigned kinds = 0;                         /**< bits: kinds that are observed at the realm */
+    size_t auditors = 0;                        /**< at it, its scripts and its frames */
+    JS::PersistentRootedObject on_pop, on_step; /**< NULL until needed */
 };
 
 /** Names of properties that are read in every hit. */
 struct DebuggerKeys {
     explicit DebuggerKeys(JSContext *cx);
 
-    JS::PropertyKey id, script, offset, environment, arguments, find, get_variable, eval,
+    JS::PropertyKey id, script, offset, environment, arguments, length, find, get_variable, eval,
         execute_in_global, return_value, throw_value;
 };
 
@@ -73,6 +74,17 @@ struct OffsetPlace {
     bool statement_start = false;
 };
 
+struct Script;
+
+/** What its handler knows, so that a hit need not ask where it is. */
+struct Breakpoint {
+    explicit Breakpoint(JSContext *cx) : handler(cx) {}
+
+    Script *script = nullptr;
+    uint64_t offset = 0;
+    JS::PersistentRootedObject handler; /**< holds nothing of the guest's */
+};
+
 /** A script that an id was given to; lives as long as the script. */
 struct Script {
     uint64_t id = 0, realm = 0;
@@ -80,9 +92,7 @@ struct Script {
     std::string url, function;
     bool wasm = false;
     std::unordered_map<uint64_t, OffsetPlace> places; /**< of offsets that were asked for */
-    /** What names mean at an offset: the index of a parameter, or -1 for anything else. */
-    std::map<std::pair<uint64_t, std::string>, int> parameters;
-    std::set<uint64_t> breakpoints;
+    std::map<uint64_t, std::unique_ptr<Breakpoint>> breakpoints; /**< by offset */
 };
 
 /** A frame that has an auditor, until it is popped for good. */
@@ -91,6 +101,18 @@ struct Frame {
     JS::Heap<JSObject *> object; /**< weak: Debugger.Frame of its realm's Debugger */
     bool pop = false, step = false;
     uint64_t last_offset = UINT64_MAX; /**< of the operation that it was last seen at */
+};
+
+/** What a name means at an offset of a script, as far as that is the same whenever a frame is
+ * there.
+ */
+struct KnownVariable {
+    uint64_t script = 0, offset = 0; /**< 0: none is known */
+    std::string name;
+    int parameter = -1; /**< index of an argument; -1: it is none */
+    bool fixed = false; /**< it is in one scope as long as a frame lives */
+    /** Weak: a frame, and its Debugger.Environment that has it, if that is fixed. */
+    JS::Heap<JSObject *> frame, holder;
 };
 
 /** mozjs_source.cc: the text that was asked for last, for its next page. */
@@ -156,6 +178,11 @@ struct Debug {
     bool terminate_soon = false;  /**< likewise at the next safe point */
     bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
     HitState hit;
+    JS::Heap<JSObject *> last_seen; /**< weak: the Debugger.Frame whose id was asked for last */
+    uint64_t last_seen_id = 0;
+    std::array<KnownVariable, 64> known;    /**< by a hash */
+    JS::PersistentRootedValue get_variable; /**< the method of environments; undefined until needed
+                                             */
     std::string condition_error;
     std::unordered_map<std::string, JS::PersistentRootedString> names; /**< texts as atoms */
 
