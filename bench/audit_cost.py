@@ -3,8 +3,8 @@
 
     audit_cost.py [--build DIR] [--rounds N] [--only TABLE,…]
 
-Tables: ratios, events, conditions, rates, latency. Starts a daemon of its own. CPU times are those of the VM's own
-thread, as the kernel counts them. See README.md.
+Tables: ratios, events, conditions, rates, latency; then the goals, met or not. Starts a daemon of its own. CPU times
+are those of the VM's own thread, as the kernel counts them. See README.md.
 """
 
 import argparse
@@ -87,18 +87,23 @@ globalThis.count = (n) => {
   return i;
 };
 """
-NOBODY = "no_function_has_this_name"
+NOBODY = "no_source_has_this_name"
+SPENT = "budget 100/s, spent"
+TABLES = ["ratios", "events", "conditions", "rates", "latency"]
+LOOP_LINE = EVENTS[:EVENTS.index("    i++;")].count("\n") + 1
+TIMEOUT_S = 300  # of one call; a slow machine is no failure
 
 
 class Bench:
     def __init__(self, build):
+        self.goals = []
         self.folder = tempfile.TemporaryDirectory()
         os.chmod(self.folder.name, 0o755)
-        path = os.path.join(self.folder.name, "control.sock")
+        path = os.path.join(self.folder.name, "run", "control.sock")
         run = os.path.join(self.folder.name, "run")
         os.mkdir(run, 0o755)
         self.log = open(os.path.join(self.folder.name, "log"), "wb")
-        self.daemon = subprocess.Popen([os.path.join(build, "stillpointd"), "--socket", path, "--runtime-dir", run],
+        self.daemon = subprocess.Popen([os.path.join(build, "stillpointd"), "--runtime-dir", run],
                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                        env={**os.environ, "XDG_RUNTIME_DIR": run})
         module = api_client.messages(TOP, self.folder.name)
@@ -111,7 +116,11 @@ class Bench:
                 if time.monotonic() > end or self.daemon.poll() is not None:
                     sys.exit("the daemon does not answer")
                 time.sleep(0.05)
+        self.c.sock.settimeout(TIMEOUT_S)
         self.api, self.number = module, 0
+
+    def goal(self, text, value, most, unit=""):
+        self.goals.append(f"  {text}: {value:.2f}{unit}, at most {most:g}{unit}: {'met' if value <= most else 'NOT MET'}")
 
     def close(self):
         self.c.close()
@@ -129,24 +138,45 @@ class Bench:
         start = thread_cpu_ns(vm.pid)
         self.c.request(call_function=self.api.CallFunction(vm=str(vm.id), function=function,
                                                            args_json=str(list(args))))
-        return thread_cpu_ns(vm.pid) - start
+        took = thread_cpu_ns(vm.pid) - start
+        if took <= 0:
+            sys.exit(f"the kernel counts no CPU time for {function} of VM {vm.id}")
+        return took
+
+    def kill(self, vm):
+        self.c.request(kill_vm=self.api.KillVm(vm=str(vm.id)))
+
+    def hits(self, vm):
+        """Of the hooks on a VM."""
+        return sum(h.hits for h in self.c.hooks(vm=str(vm.id)).values())
 
     def pid(self, vm):
+        """The VM with all that is known of it."""
         return self.c.request(get_vm=self.api.GetVm(vm=str(vm.id))).vm_reply.vm
 
     def quiet(self):
         """A filter that nothing passes."""
-        return self.api.HookFilter(function=NOBODY)
+        return self.api.HookFilter(url=NOBODY)
 
 
 def table_ratios(b, rounds):
     c = b.c
-    line = lambda text: text.count("\n") + 3  # of unrelated()'s body
 
     def looked(vm, text):
         c.stop()
-        c.frames(vm.id), c.evaluate(vm.id, "1")
+        c.frames(vm.id)
+        c.evaluate(vm.id, "1")
         c.resume()
+
+    def elsewhere(vm, text):
+        line = text.count("\n") + 3  # of unrelated()'s body
+        c.breakpoint(vm.id, vm.program, line, suspend="none")
+        bound = list(c.hooks(vm=str(vm.id)).values())[0].bound
+        if [at.function for at in bound] != ["unrelated"]:
+            sys.exit(f"the breakpoint is elsewhere than elsewhere: {bound}")
+
+    def budget(vm, text):
+        c.add("enter-frame", vm.id, suspend="none", budget=b.api.HookBudget(per_second=100))
 
     def hook(kind, **more):
         return lambda vm, text: c.add(kind, vm.id, "cli:%d" % os.getuid(), filter=b.quiet(), **more)
@@ -157,9 +187,8 @@ def table_ratios(b, rounds):
         "looked at once": looked,
         **{k: hook(k) for k in ("new-global", "debugger-statement", "exception-unwind", "new-script",
                                 "new-promise", "promise-settled")},
-        "breakpoint elsewhere": lambda vm, text: c.breakpoint(vm.id, vm.program, line(text), suspend="none"),
-        "budget 100/s, spent": lambda vm, text: c.add("enter-frame", vm.id, suspend="none",
-                                                      budget=b.api.HookBudget(per_second=100)),
+        "breakpoint elsewhere": elsewhere,
+        SPENT: budget,
     }
     print(f"CPU time of a program with one auditor, to that of one without: {rounds} interleaved rounds, medians;\n"
           f"the last column is the geometric mean over the programs in JavaScript")
@@ -177,24 +206,35 @@ def table_ratios(b, rounds):
         for number in range(rounds):
             order = list(configs)
             for name in order if number % 2 == 0 else reversed(order):
+                if name == SPENT:
+                    b.call(vms[name], "work")  # the budget of this second
                 times[name].append(b.call(vms[name], "work"))
+        for name, vm in vms.items():
+            # WebAssembly of a VM without --debug has no frames that could be entered: its caller's are.
+            least, most = (1 if program == "wasm" else 100, math.inf) if name == SPENT else (0, 0)
+            if not least <= b.hits(vm) <= most:
+                sys.exit(f"{program}, {name}: {b.hits(vm)} hits")
         for name in configs:
             ratios[name][program] = statistics.median(x / y for x, y in zip(times[name], times["nothing"]))
         for vm in vms.values():
-            c.request(kill_vm=b.api.KillVm(vm=str(vm.id)))
+            b.kill(vm)
     for name in list(configs)[1:]:
         js = [math.log(ratios[name][p]) for p in PROGRAMS if p != "wasm"]
         print(f"{name:<24}" + "".join(f"{ratios[name][p]:>10.3f}" for p in PROGRAMS)
               + f"{math.exp(sum(js) / len(js)):>10.3f}")
+        most = {"looked at once": 1.03, SPENT: 1.10}.get(name, 1.05)
+        if name != "nothing, again":
+            b.goal(f"{name}, JavaScript", math.exp(sum(js) / len(js)), most)
+            b.goal(f"{name}, WebAssembly", ratios[name]["wasm"], most)
 
 
 def table_events(b, rounds):
     c = b.c
-    rows = [("enter-frame", "calls", 100000), ("pop", "calls", 100000), ("step", "lines", 20000),
-            ("breakpoint", "count", 100000), ("exception-unwind", "throws", 50000),
-            ("debugger-statement", "stops", 100000), ("new-promise", "promises", 50000),
-            ("promise-settled", "promises", 50000), ("new-script", "scripts", 5000), ("new-global", "realms", 50)]
-    print("\nWhat one event costs the VM, ns: reported to nobody (a filter), reported, with a stack of 5 and arguments")
+    rows = [("enter-frame", "calls", 20000), ("pop", "calls", 10000), ("step", "lines", 3000),
+            ("breakpoint", "count", 20000), ("exception-unwind", "throws", 10000),
+            ("debugger-statement", "stops", 20000), ("new-promise", "promises", 10000),
+            ("promise-settled", "promises", 10000), ("new-script", "scripts", 2000), ("new-global", "realms", 20)]
+    print("\nWhat one event costs the VM, ns: reported to nobody (a filter), reported, with a stack of 5 and, of a frame's, arguments")
     print(f"{'auditor':<24}{'events':>10}{'none':>10}{'filtered':>10}{'reported':>10}{'captured':>10}")
     for kind, function, n in rows:
         results = []
@@ -204,49 +244,64 @@ def table_events(b, rounds):
             if mode != "none":
                 more = {"filter": b.quiet()} if mode == "filtered" else {}
                 if mode == "captured":
-                    more["capture"] = b.api.HookCapture(stack_depth=5, arguments=True)
+                    in_frame = kind not in ("promise-settled", "new-promise", "new-script", "new-global")
+                    more["capture"] = b.api.HookCapture(stack_depth=5, arguments=in_frame)
                 if kind == "breakpoint":
-                    more["at"] = (vm.program, EVENTS[:EVENTS.index("    i++;")].count("\n") + 1)
+                    more["at"] = (vm.program, LOOP_LINE)
                 c.add(kind, vm.id, suspend="none", budget=b.api.HookBudget(per_second=0), **more)
+            before = b.hits(vm)
             ns = statistics.median(b.call(vm, function, n) for _ in range(rounds))
-            events = n * (2 if kind == "step" else 1)
-            results.append(ns / events)
-            if mode == "reported":
-                hook = list(c.hooks(vm=str(vm.id)).values())[0]
-                seen = hook.hits / rounds
-            c.request(kill_vm=b.api.KillVm(vm=str(vm.id)))
-        print(f"{kind:<24}{seen:>10.0f}" + "".join(f"{x:>10.0f}" for x in results))
+            seen = (b.hits(vm) - before) / rounds
+            if mode in ("none", "filtered") and seen:
+                sys.exit(f"{kind}: {seen} hits that nobody should have seen")
+            if mode in ("reported", "captured") and seen < n:
+                sys.exit(f"{kind}: {seen} hits for {n} events")
+            results.append((ns, seen))
+            b.kill(vm)
+        events = results[2][1]
+        print(f"{kind:<24}{events:>10.0f}" + "".join(f"{ns / events:>10.0f}" for ns, seen in results))
+
+
+def native(build, n):
+    out = subprocess.run([os.path.join(build, "bench", "native_breakpoint"), str(n)], check=True,
+                         capture_output=True, text=True).stdout
+    return {name: float(value) for name, value in map(str.split, out.splitlines())}
 
 
 def table_conditions(b, build, rounds):
-    print("\nA breakpoint in a loop, 10^6 times, ns each: the engine's own with a native handler, and ours")
-    c, n = b.c, 1000000
-    line = EVENTS[:EVENTS.index("    i++;")].count("\n") + 1
+    c, n = b.c, -(-1000000 // rounds)
+    print(f"\nA breakpoint in a loop, {rounds} x {n} times, CPU ns each, medians: the engine's own with a native handler, "
+          f"and ours")
     own = {"empty": [], "eval": []}
-    ours = {"i === -1": [], "(i === -1)": []}
+    ours = {"i === -1": [], "n === -1": [], "(i === -1)": []}
     vms = {}
     for condition in ours:
         vms[condition] = b.pid(b.vm(EVENTS))
-        c.breakpoint(vms[condition].id, vms[condition].program, line, suspend="world",
+        c.breakpoint(vms[condition].id, vms[condition].program, LOOP_LINE, suspend="world",
                      filter=b.api.HookFilter(condition=condition))
         b.call(vms[condition], "count", n // 10)
     for _ in range(rounds):
-        out = subprocess.run([os.path.join(build, "bench", "native_breakpoint"), str(n)], check=True,
-                             capture_output=True, text=True).stdout
-        for text in out.splitlines():
-            name, value = text.split()
-            own[name].append(float(value))
+        for name, value in native(build, n).items():
+            own[name].append(value)
         for condition, vm in vms.items():
             ours[condition].append(b.call(vm, "count", n) / n)
-    equal = {h.hits for h in c.hooks().values()}
+    seen = sum(b.hits(vm) for vm in vms.values())
     m = {k: statistics.median(v) for k, v in {**own, **ours}.items()}
+    if min(m[k] for k in ours) < m["empty"] / 2:
+        sys.exit("the breakpoints were not reached")
+    against_eval = statistics.median(x / y for x, y in zip(ours["(i === -1)"], own["eval"]))
     print(f"  native handler, empty             {m['empty']:>10.0f}")
     print(f"  native handler and frame.eval     {m['eval']:>10.0f}")
-    print(f"  ours, evaluated: (i === -1)       {m['(i === -1)']:>10.0f}   {m['(i === -1)'] / m['eval']:.2f} of the former")
-    print(f"  ours, a comparison: i === -1      {m['i === -1']:>10.0f}   {m['i === -1'] / 1000:.2f} us")
-    print(f"  messages and stops                {sum(equal):>10}")
+    print(f"  ours, evaluated: (i === -1)       {m['(i === -1)']:>10.0f}   {against_eval:.2f} of the former")
+    for name, what in (("i === -1", "a local"), ("n === -1", "a parameter")):
+        ratio = statistics.median(x / y for x, y in zip(ours[name], own["empty"]))
+        print(f"  ours, {what + ': ' + name:<27} {m[name]:>10.0f}   {ratio:.2f} of the empty handler")
+        b.goal(f"a comparison, {what}", m[name] / 1000, 2, " us")
+    print(f"  messages and stops                {seen:>10}")
+    b.goal("a condition that is evaluated, to the engine's own", against_eval, 1.2)
+    b.goal("hits and stops by conditions that are false", seen, 0)
     for vm in vms.values():
-        c.request(kill_vm=b.api.KillVm(vm=str(vm.id)))
+        b.kill(vm)
 
 
 def table_rates(b):
@@ -260,6 +315,8 @@ def table_rates(b):
     seen, lost, at = 0, 0, 0
     while seen + lost < n:
         page = c.page("rates", at, wait=True)
+        if page.ended:
+            sys.exit(f"the debugger is gone with {seen + lost} hits of {n}")
         for h in page.hits:
             if h.dropped:
                 lost += h.dropped
@@ -270,7 +327,7 @@ def table_rates(b):
     c.wait(number)
     print(f"\n{n} hits from a worker to a client that reads them all: {n / took:,.0f} a second; it got {seen}, and the ring "
           f"lost {lost}")
-    c.request(kill_vm=b.api.KillVm(vm=str(vm.id)))
+    b.kill(vm)
     c.request(close_debugger=b.api.CloseDebugger(debugger="rates"))
 
 
@@ -278,21 +335,22 @@ def table_latency(b, rounds):
     c = b.c
     times = {"first attach": [], "stop to frames": [], "frames": []}
     for _ in range(rounds):
-        vm = b.vm("function spin() { let i = 0; for (;;) i++; }\nspin();") if False else c.run(
-            "spin.js", "function spin() { let i = 0; for (;;) i++; }\nspin();")
+        vm = c.run("spin.js", "function spin() { let i = 0; for (;;) i++; }\nspin();")
         time.sleep(0.1)
         for turn in range(3):
             start = time.monotonic()
             c.stop()
             stopped = time.monotonic()
-            c.frames(vm.id)
+            frames = c.frames(vm.id)
             scopes = c.scopes(vm.id)
             c.children(vm.id, scopes[0].ref)
             end = time.monotonic()
+            if not frames or frames[0].function != "spin":
+                sys.exit(f"a busy VM stands in {frames}")
             times["first attach" if turn == 0 else "frames"].append(end - stopped)
             times["stop to frames"].append(end - start)
             c.resume()
-        c.request(kill_vm=b.api.KillVm(vm=str(vm.id)))
+        b.kill(vm)
     print("\nA busy VM, over the socket, us: frames, scopes and locals, the first time and later; with the stop")
     for name, values in times.items():
         values.sort()
@@ -303,21 +361,25 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", default=os.path.join(TOP, "build"))
     p.add_argument("--rounds", type=int, default=9)
-    p.add_argument("--only", default="ratios,events,conditions,rates,latency")
+    p.add_argument("--only", default=",".join(TABLES))
     options = p.parse_args()
     only = options.only.split(",")
+    if options.rounds < 1 or not set(only) <= set(TABLES):
+        p.error("--rounds is from 1 on, and --only of " + ",".join(TABLES))
     b = Bench(options.build)
     try:
         if "ratios" in only:
             table_ratios(b, options.rounds)
         if "events" in only:
-            table_events(b, options.rounds)
+            table_events(b, max(1, options.rounds // 3))
         if "conditions" in only:
             table_conditions(b, options.build, max(3, options.rounds // 3))
         if "rates" in only:
             table_rates(b)
         if "latency" in only:
             table_latency(b, options.rounds)
+        if b.goals:
+            print("\ngoals\n" + "\n".join(b.goals))
     finally:
         b.close()
 

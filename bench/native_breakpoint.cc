@@ -26,7 +26,8 @@
 namespace
 {
 
-const JSClass GLOBAL_CLASS = {"global", JSCLASS_GLOBAL_FLAGS, &JS::DefaultGlobalClassOps};
+const JSClass GLOBAL_CLASS = {
+    "global", JSCLASS_GLOBAL_FLAGS, &JS::DefaultGlobalClassOps, nullptr, nullptr, nullptr};
 const char PROGRAM[] =
     "function count(n) {\n  let i = 0;\n  while (i < n)\n    i++;\n  return i;\n}\n";
 constexpr int32_t LINE = 4;

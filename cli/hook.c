@@ -98,7 +98,11 @@ void hook_print_added(const struct cli *cli, const struct stillpoint_hooks *hook
         if (h->at)
             add_bound(&text, h);
         print_line("hook %" PRIu64 ": %s of %s%s%s", h->id, stillpoint_hook_kind_text(h->kind),
-                   h->target, h->at ? " at " : h->vms == 0 ? ", in no VM yet" : "", text.text);
+                   h->target,
+                   h->at         ? " at "
+                   : h->vms == 0 ? ", in no VM yet"
+                                 : "",
+                   text.text);
     }
 }
 

@@ -314,6 +314,33 @@ f(2, 3);
     equal(r.out, "")
 
 
+def test_a_place_that_is_hit_again_shows_what_its_names_mean_now():
+    def seen(text, name):
+        r = Run(text, "--audit=debugger-statement", f"--variable={name}")
+        return [h[name]["preview"] for h in r.hits()]
+
+    # A block is another in each turn, a function's own scope is not, and each call has one.
+    equal(seen("function f() { for (let n = 0; n < 3; n++) { const v = n * n; { debugger; } } }\nf(); f();", "v"),
+          ["0", "1", "4"] * 2)
+    equal(seen("function f(n) { let v = n; while (v < n + 3) { debugger; v++; } }\nf(0); f(5);", "v"),
+          ["0", "1", "2", "5", "6", "7"])
+    equal(seen("function f(n) { let v = n; if (n > 0) f(n - 1); debugger; v = -n; if (n < 2) { v; } }\nf(2);", "v"),
+          ["0", "1", "2"])
+    equal(seen("function f(v) { debugger; v += 1; if (v < 3) f(v); debugger; }\nf(1);", "v"),
+          ["1", "2", "3", "2"])
+    equal(seen("function* f() { let v = 0; while (v < 2) { debugger; yield v++; } }\n"
+               "const a = f(), b = f(); a.next(); a.next(); b.next(); b.next();", "v"), ["0", "1", "0", "1"])
+    # What is not strict may come to have a name of its own.
+    equal(seen("function f() { let v = 1; (function g(code) { for (const c of code) { eval(c); debugger; } })"
+               "(['', 'var v = 2', 'v = 3']); }\nf();", "v"), ["1", "2", "3"])
+    equal(seen("function f(v, w = () => v) { var u; for (const c of ['', 'var v = 2', 'v = 3']) { eval(c); debugger; "
+               "} }\nf(1);", "v"), ["1", "2", "3"])
+    equal(seen("async function f(v) { let w = v; for (; w < 3; w++) { debugger; await 0; v++; } }\nf(1); f(2);", "w"),
+          ["1", "2", "2"])
+    equal(seen("var v = 1; function f(o) { for (let n = 0; n < 3; n++) { with (o) { debugger; } o = {v: n}; } }\n"
+               "f({});", "v"), ["1", "0", "1"])
+
+
 def test_a_condition_that_throws_is_true_and_says_why_and_nothing_of_it_is_reported():
     r = Run("""function f(x) { return x; }
 function check() { f(0); throw new TypeError("bad"); }

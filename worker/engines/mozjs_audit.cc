@@ -53,22 +53,6 @@ JSString *atom(engine *e, const char *text)
     return string;
 }
 
-/** A property that every hit needs, and a method that it calls. */
-bool get_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
-                JS::MutableHandleValue ret_value)
-{
-    JS::RootedId id(cx, name);
-    return JS_GetPropertyById(cx, object, id, ret_value);
-}
-
-bool call_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
-                 JS::HandleValue argument, JS::MutableHandleValue ret_value)
-{
-    JS::RootedValue method(cx), receiver(cx, JS::ObjectValue(*object));
-    return get_by_key(cx, object, name, &method) &&
-           JS::Call(cx, receiver, method, JS::HandleValueArray(argument), ret_value);
-}
-
 /* Scripts and frames */
 
 /** Its Script, which is made at the first question; NULL without memory. */
@@ -122,13 +106,20 @@ const OffsetPlace &place_of(engine *e, Script *script, uint64_t offset)
 /** The number of a Debugger.Frame of a realm's Debugger, given at the first question; or 0. */
 uint64_t id_of_frame(engine *e, JS::HandleObject frame)
 {
-    if (uint64_t id = debugger_id(e, frame))
-        return id;
-    if (!debugger_set_id(e, frame, e->debug->last_frame + 1)) {
-        JS_ClearPendingException(e->cx);
-        return 0;
+    Debug *debug = e->debug.get();
+    if (debug->last_seen.unbarrieredGet() == frame)
+        return debug->last_seen_id;
+    uint64_t id = debugger_id(e, frame);
+    if (id == 0) {
+        if (!debugger_set_id(e, frame, debug->last_frame + 1)) {
+            JS_ClearPendingException(e->cx);
+            return 0;
+        }
+        id = ++debug->last_frame;
     }
-    return ++e->debug->last_frame;
+    debug->last_seen = frame;
+    debug->last_seen_id = id;
+    return id;
 }
 
 Frame *find_frame(engine *e, uint64_t id)
@@ -197,35 +188,40 @@ struct Call {
     }
 };
 
-/** The frame of a hit, as engine_hit has it; the texts are the script's. */
-bool describe(engine *e, Realm *realm, JS::HandleObject frame, engine_hit *hit, Script **ret_script,
+/** The frame of a hit that stands there, as engine_hit has it; the texts are the script's. */
+void describe_at(engine *e, Script *script, uint64_t offset, JS::HandleObject frame,
+                 engine_hit *hit, std::string *wasm_function)
+{
+    hit->frame = id_of_frame(e, frame);
+    hit->script = script->id;
+    hit->offset = offset;
+    hit->wasm = script->wasm;
+    const OffsetPlace &place = place_of(e, script, offset);
+    hit->statement_start = place.statement_start;
+    hit->place = {script->url.c_str(), place.line, place.column, script->wasm ? offset : 0};
+    hit->function = script->function.c_str();
+    if (script->wasm && debugger_wasm_function(e, wasm_function))
+        hit->function = wasm_function->c_str();
+}
+
+/** The same, wherever it stands. False: nowhere. */
+bool describe(engine *e, Realm *realm, JS::HandleObject frame, engine_hit *hit,
               std::string *wasm_function)
 {
     JSContext *cx = e->cx;
     const DebuggerKeys &keys = e->debug->keys;
     JS::RootedObject object(cx);
     JS::RootedValue value(cx), offset(cx);
-    if (!get_by_key(cx, frame, keys.script, &value) || !value.isObject() ||
-        !get_by_key(cx, frame, keys.offset, &offset) || !offset.isNumber()) {
+    if (!debugger_get_by_key(cx, frame, keys.script, &value) || !value.isObject() ||
+        !debugger_get_by_key(cx, frame, keys.offset, &offset) || !offset.isNumber()) {
         JS_ClearPendingException(cx);
         return false;
     }
     object = &value.toObject();
     Script *script = script_of(e, realm, object);
-    if (!script)
-        return false;
-    hit->frame = id_of_frame(e, frame);
-    hit->script = script->id;
-    hit->offset = static_cast<uint64_t>(offset.toNumber());
-    hit->wasm = script->wasm;
-    const OffsetPlace &place = place_of(e, script, hit->offset);
-    hit->statement_start = place.statement_start;
-    hit->place = {script->url.c_str(), place.line, place.column, script->wasm ? hit->offset : 0};
-    hit->function = script->function.c_str();
-    if (script->wasm && debugger_wasm_function(e, wasm_function))
-        hit->function = wasm_function->c_str();
-    *ret_script = script;
-    return true;
+    if (script)
+        describe_at(e, script, static_cast<uint64_t>(offset.toNumber()), frame, hit, wasm_function);
+    return script;
 }
 
 /** {[key]: value}, by which a hook says how the frame goes on. */
@@ -312,21 +308,22 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     }
 }
 
-/** Reports a hit that has a frame. */
-void report_frame(const Call &call, engine_audit_kind kind, JS::HandleObject frame,
-                  JS::HandleValue value, bool has_value, engine_completion completion,
-                  JS::MutableHandleValue rval)
+/** Reports a hit that has a frame; of a breakpoint it is known where. */
+void report_frame(const Call &call, engine_audit_kind kind, const Breakpoint *breakpoint,
+                  JS::HandleObject frame, JS::HandleValue value, bool has_value,
+                  engine_completion completion, JS::MutableHandleValue rval)
 {
     engine *e = call.e;
     engine_hit hit = {};
-    Script *script = nullptr;
     std::string wasm_function;
     hit.kind = kind;
     hit.realm = call.realm->id;
     hit.completion = completion;
     hit.has_value = has_value;
     hit.source_map = "";
-    if (!describe(e, call.realm, frame, &hit, &script, &wasm_function))
+    if (breakpoint)
+        describe_at(e, breakpoint->script, breakpoint->offset, frame, &hit, &wasm_function);
+    else if (!describe(e, call.realm, frame, &hit, &wasm_function))
         return;
     /* The engine fails where WebAssembly is to return out of the middle of a function. */
     JS::RootedValue resumption(e->cx);
@@ -351,8 +348,22 @@ template <engine_audit_kind kind> bool on_frame(JSContext *cx, unsigned argc, JS
         return true;
     JS::RootedObject frame(cx, &args[0].toObject());
     bool unwinds = kind == ENGINE_AUDIT_EXCEPTION_UNWIND;
-    report_frame(call, kind, frame, unwinds ? args.get(1) : JS::UndefinedHandleValue, unwinds,
-                 unwinds ? ENGINE_COMPLETION_THROW : ENGINE_COMPLETION_NONE, args.rval());
+    report_frame(call, kind, nullptr, frame, unwinds ? args.get(1) : JS::UndefinedHandleValue,
+                 unwinds, unwinds ? ENGINE_COMPLETION_THROW : ENGINE_COMPLETION_NONE, args.rval());
+    return true;
+}
+
+/** handler.hit(frame) */
+bool on_breakpoint(JSContext *cx, unsigned argc, JS::Value *vp)
+{
+    JS::CallArgs args = JS::CallArgsFromVp(argc, vp);
+    const Breakpoint *breakpoint = static_cast<Breakpoint *>(remembered(args, 1).toPrivate());
+    Call call;
+    if (!call.begin(cx, args) || !args.get(0).isObject())
+        return true;
+    JS::RootedObject frame(cx, &args[0].toObject());
+    report_frame(call, ENGINE_AUDIT_BREAKPOINT, breakpoint, frame, JS::UndefinedHandleValue, false,
+                 ENGINE_COMPLETION_NONE, args.rval());
     return true;
 }
 
@@ -403,7 +414,6 @@ template <engine_audit_kind kind> bool on_promise(JSContext *cx, unsigned argc, 
         frame(cx);
     JS::RootedValue value(cx), newest(cx);
     engine_hit hit = {};
-    Script *script = nullptr;
     std::string wasm_function;
     double id = 0;
     hit.place.url = hit.function = hit.source_map = "";
@@ -412,7 +422,7 @@ template <engine_audit_kind kind> bool on_promise(JSContext *cx, unsigned argc, 
         JS_ClearPendingException(cx);
     if (newest.isObject()) {
         frame = &newest.toObject();
-        if (!describe(e, call.realm, frame, &hit, &script, &wasm_function))
+        if (!describe(e, call.realm, frame, &hit, &wasm_function))
             frame = nullptr;
     }
     if (!debugger_get_number(cx, promise, "promiseID", &id))
@@ -444,7 +454,7 @@ bool on_step(JSContext *cx, unsigned argc, JS::Value *vp)
     JS::RootedObject object(cx, &args.thisv().toObject());
     Frame *frame = find_frame(call.e, debugger_id(call.e, object));
     JS::RootedValue value(cx);
-    if (!get_by_key(cx, object, call.e->debug->keys.offset, &value) || !value.isNumber()) {
+    if (!debugger_get_by_key(cx, object, call.e->debug->keys.offset, &value) || !value.isNumber()) {
         JS_ClearPendingException(cx);
         return true;
     }
@@ -455,7 +465,7 @@ bool on_step(JSContext *cx, unsigned argc, JS::Value *vp)
     if (!frame || repeated)
         return true;
     frame->last_offset = offset;
-    report_frame(call, ENGINE_AUDIT_STEP, object, JS::UndefinedHandleValue, false,
+    report_frame(call, ENGINE_AUDIT_STEP, nullptr, object, JS::UndefinedHandleValue, false,
                  ENGINE_COMPLETION_NONE, args.rval());
     return true;
 }
@@ -502,7 +512,7 @@ bool on_pop(JSContext *cx, unsigned argc, JS::Value *vp)
     Frame *frame = find_frame(e, id);
     Call call;
     if (call.begin(cx, args) && frame && frame->pop)
-        report_frame(call, ENGINE_AUDIT_POP, object, value,
+        report_frame(call, ENGINE_AUDIT_POP, nullptr, object, value,
                      completion != ENGINE_COMPLETION_TERMINATED, completion, args.rval());
     bool goes_on = completion == ENGINE_COMPLETION_YIELD || completion == ENGINE_COMPLETION_AWAIT;
     if (!goes_on || !args.rval().isUndefined())
@@ -668,6 +678,23 @@ int audit_at_frame(engine *e, engine_audit_kind kind, uint64_t id, bool on)
     return ok || !on ? 0 : -ENOMEM;
 }
 
+/** The one at an offset, which the handler knows. */
+std::unique_ptr<Breakpoint> make_breakpoint(engine *e, Realm *realm, Script *script,
+                                            uint64_t offset)
+{
+    JSContext *cx = e->cx;
+    auto made = std::make_unique<Breakpoint>(cx);
+    JS::RootedObject handler(cx, JS_NewPlainObject(cx)),
+        hook(cx, make_hook(e, realm, on_breakpoint, "hit"));
+    if (!handler || !hook || !JS_DefineProperty(cx, handler, "hit", hook, 0))
+        return nullptr;
+    js::SetFunctionNativeReserved(hook, 1, JS::PrivateValue(made.get()));
+    made->script = script;
+    made->offset = offset;
+    made->handler = handler;
+    return made;
+}
+
 int audit_at_script(engine *e, uint64_t id, uint64_t offset, bool on)
 {
     JSContext *cx = e->cx;
@@ -675,34 +702,31 @@ int audit_at_script(engine *e, uint64_t id, uint64_t offset, bool on)
     Realm *realm = script ? debugger_realm(e, script->realm) : nullptr;
     if (!realm)
         return on ? -ENOENT : 0;
-    if ((script->breakpoints.count(offset) != 0) == on)
+    auto found = script->breakpoints.find(offset);
+    if ((found != script->breakpoints.end()) == on)
         return 0;
     if (on && !add_auditor(e, realm))
         return -ENOMEM;
-    JS::RootedObject object(cx, script->object), handler(cx);
+    JS::RootedObject object(cx, script->object);
+    std::unique_ptr<Breakpoint> breakpoint =
+        on ? make_breakpoint(e, realm, script, offset) : std::move(found->second);
     JS::RootedValueArray<2> arguments(cx);
     JS::RootedValue ignored(cx);
     JS::Value number = JS::NumberValue(static_cast<double>(offset));
-    if (on) {
-        JS::RootedObject hook(cx, make_hook(e, realm, on_frame<ENGINE_AUDIT_BREAKPOINT>, "hit"));
-        handler = JS_NewPlainObject(cx);
-        if (!hook || !handler || !JS_DefineProperty(cx, handler, "hit", hook, 0))
-            handler = nullptr;
-    } else {
-        handler = script->breakpoints.at(offset);
-    }
-    arguments[0].set(on ? number : JS::ObjectValue(*handler));
-    arguments[1].set(on ? JS::ObjectOrNullValue(handler) : number);
-    bool ok = handler && debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint",
-                                       arguments, &ignored);
+    JS::Value handler = breakpoint ? JS::ObjectValue(*breakpoint->handler) : JS::NullValue();
+    arguments[0].set(on ? number : handler);
+    arguments[1].set(on ? handler : number);
+    bool ok = breakpoint && debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint",
+                                          arguments, &ignored);
     if (on && ok) {
-        script->breakpoints.try_emplace(offset, cx, handler);
-    } else {
-        script->breakpoints.erase(offset);
-        remove_auditor(e, realm);
+        script->breakpoints[offset] = std::move(breakpoint);
+        return 0;
     }
+    if (!on)
+        script->breakpoints.erase(found);
+    remove_auditor(e, realm);
     /* There is no operation at that offset. */
-    return ok || !on ? 0 : JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EINVAL;
+    return !on ? 0 : JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EINVAL;
 }
 
 /* Positions */
@@ -965,31 +989,21 @@ JSObject *adopt_frame(engine *e, Realm *realm, JS::HandleObject frame)
 
 /* Variables */
 
-/**
- * The index of a parameter, where a name that was found in `holder` means one: in the scope of the
- * frame's function, with nothing between that could come to have the name later. Else -1.
- */
-bool find_parameter(engine *e, JS::HandleObject frame, JS::HandleObject innermost,
-                    JS::HandleObject holder, JS::HandleValue name, int *ret_index)
+KnownVariable *slot_of(engine *e, uint64_t script, uint64_t offset, const char *name)
+{
+    auto &known = e->debug->known;
+    return &known[((script * 31 + offset) * 31 + static_cast<unsigned char>(*name)) % known.size()];
+}
+
+/** The index of the frame's parameter of that name, or -1. */
+bool find_parameter(engine *e, JS::HandleObject frame, JS::HandleObject holder,
+                    JS::HandleValue name, int *ret_index)
 {
     JSContext *cx = e->cx;
-    JS::RootedObject environment(cx, innermost), script(cx), callee(cx), names(cx);
+    JS::RootedObject script(cx), callee(cx), names(cx);
     JS::RootedValue value(cx);
-    std::string type;
     double count = 0;
     *ret_index = -1;
-    for (;;) {
-        if (!debugger_get_text(cx, environment, "type", &type))
-            return false;
-        if (type != "declarative")
-            return true;
-        if (environment == holder)
-            break;
-        if (!debugger_get_object(cx, environment, "parent", &environment))
-            return false;
-        if (!environment)
-            return true;
-    }
     if (!debugger_get_object(cx, frame, "script", &script) ||
         !debugger_get_object(cx, holder, "calleeScript", &callee))
         return false;
@@ -1012,25 +1026,99 @@ bool find_parameter(engine *e, JS::HandleObject frame, JS::HandleObject innermos
     return true;
 }
 
-/** An argument as it is now; false: it was not given. Many times as fast as a look-up, for which
- * the engine makes an environment for a frame that has none. */
+/** True if the frame may be left and go on later: then its variables are moved, and the engine
+ * makes other environments for them. */
+bool may_suspend(JSContext *cx, JS::HandleObject frame, bool *ret_suspends)
+{
+    JS::RootedObject script(cx);
+    JS::RootedValue generator(cx), async(cx), module(cx);
+    if (!debugger_get_object(cx, frame, "script", &script) || !script ||
+        !debugger_get(cx, script, "isGeneratorFunction", &generator) ||
+        !debugger_get(cx, script, "isAsyncFunction", &async) ||
+        !debugger_get(cx, script, "isModule", &module))
+        return false;
+    *ret_suspends = generator.isTrue() || async.isTrue() || module.isTrue();
+    return true;
+}
+
+/**
+ * What may be known of a name that was found in `holder` for the next time. A block is another each
+ * time that it is entered; a function's scopes and a module's are the same while a frame lives.
+ * Between the frame and them nothing may be that could come to have the name later: no function of
+ * code that is not strict, as a module's is, and nothing that is no scope but an object.
+ */
+bool learn(engine *e, JS::HandleObject frame, JS::HandleObject innermost, JS::HandleObject holder,
+           JS::HandleValue name, KnownVariable *ret)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject environment(cx, innermost);
+    std::string kind;
+    bool only_blocks = true, suspends = false;
+    for (;;) {
+        if (!debugger_get_text(cx, environment, "scopeKind", &kind))
+            return false;
+        if (environment == holder)
+            break;
+        only_blocks = only_blocks && (kind == "lexical" || kind == "simple catch" ||
+                                      kind == "catch" || kind == "function lexical");
+        if (!debugger_get_object(cx, environment, "parent", &environment))
+            return false;
+        if (!environment)
+            return true;
+    }
+    bool function = only_blocks && kind == "function";
+    if (!may_suspend(cx, frame, &suspends))
+        return false;
+    ret->fixed =
+        !suspends && (function || (only_blocks && kind == "function lexical") || kind == "module");
+    return !function || find_parameter(e, frame, holder, name, &ret->parameter);
+}
+
+/** An argument as it is now; false: it was not given. Faster than an environment, which the engine
+ * has to make for a frame that has none. */
 bool read_argument(engine *e, JS::HandleObject frame, uint32_t index,
                    JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
-    JS::RootedValue value(cx);
+    const DebuggerKeys &keys = e->debug->keys;
+    JS::RootedValue value(cx), count(cx);
     JS::RootedObject arguments(cx);
-    double count = 0;
-    bool ok = get_by_key(cx, frame, e->debug->keys.arguments, &value) && value.isObject() &&
+    bool ok = debugger_get_by_key(cx, frame, keys.arguments, &value) && value.isObject() &&
               (arguments = &value.toObject()) &&
-              debugger_get_number(cx, arguments, "length", &count) && index < count &&
-              JS_GetElement(cx, arguments, index, ret_value);
+              debugger_get_by_key(cx, arguments, keys.length, &count) && count.isNumber() &&
+              index < count.toNumber() && JS_GetElement(cx, arguments, index, ret_value);
     JS_ClearPendingException(cx);
     return ok;
 }
 
-/** Looks a name up; *ret_parameter, if wanted, as find_parameter has it. */
-int look_up(engine *e, JS::HandleObject frame, const char *name, int *ret_parameter,
+/** Looks a name up where it is known to be; false: nowhere. */
+bool read_known(engine *e, JS::HandleObject frame, const KnownVariable *known,
+                JS::MutableHandleValue ret_value)
+{
+    JSContext *cx = e->cx;
+    if (known->parameter >= 0 &&
+        read_argument(e, frame, static_cast<uint32_t>(known->parameter), ret_value))
+        return true;
+    if (known->frame.unbarrieredGet() != frame || !known->holder.unbarrieredGet())
+        return false;
+    JS::RootedObject holder(cx, known->holder);
+    JS::RootedValue argument(cx), receiver(cx, JS::ObjectValue(*holder));
+    JS::PersistentRootedValue &method = e->debug->get_variable;
+    JSString *string = atom(e, known->name.c_str());
+    if (!string)
+        return false;
+    argument.setString(string);
+    e->debug->suppressed++;
+    bool ok = (!method.isUndefined() ||
+               debugger_get_by_key(cx, holder, e->debug->keys.get_variable, &method)) &&
+              JS::Call(cx, receiver, method, JS::HandleValueArray(argument), ret_value);
+    e->debug->suppressed--;
+    JS_ClearPendingException(cx);
+    return ok;
+}
+
+/** Looks a name up. *known, unless NULL, is of that name and place, and learns from it. */
+int look_up(engine *e, JS::HandleObject frame, const char *name, KnownVariable *known,
             JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
@@ -1044,21 +1132,27 @@ int look_up(engine *e, JS::HandleObject frame, const char *name, int *ret_parame
     /* Guest code, which a proxy or a getter of the global would run, fails: the engine sees to it
      * for debuggees, and what a frame can name is one. */
     e->debug->suppressed++;
-    bool there = false, ok = get_by_key(cx, frame, keys.environment, &value) && value.isObject();
+    bool there = false,
+         ok = debugger_get_by_key(cx, frame, keys.environment, &value) && value.isObject();
     if (ok) {
         innermost = &value.toObject();
-        ok = call_by_key(cx, innermost, keys.find, argument, &value);
+        ok = debugger_call_by_key(cx, innermost, keys.find, JS::HandleValueArray(argument), &value);
         there = ok && value.isObject();
     }
     if (there) {
         holder = &value.toObject();
-        ok = call_by_key(cx, holder, keys.get_variable, argument, ret_value) &&
-             (!ret_parameter ||
-              find_parameter(e, frame, innermost, holder, argument, ret_parameter));
+        ok = debugger_call_by_key(cx, holder, keys.get_variable, JS::HandleValueArray(argument),
+                                  ret_value) &&
+             (!known || known->name == name || learn(e, frame, innermost, holder, argument, known));
     }
     e->debug->suppressed--;
     if (!ok)
         return JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EOPNOTSUPP;
+    if (known && there) {
+        known->name = name;
+        known->frame = known->fixed ? frame.get() : nullptr;
+        known->holder = known->fixed ? holder.get() : nullptr;
+    }
     return there ? 0 : -ENOENT;
 }
 
@@ -1087,6 +1181,15 @@ void audit_update_weak(Debug *debug, JSTracer *trc)
     for (auto &[id, frame] : debug->frames) {
         if (frame->object.unbarrieredGet() && !JS_UpdateWeakPointerAfterGC(trc, &frame->object))
             debug->something_died = true;
+    }
+    auto update = [trc](JS::Heap<JSObject *> *pointer) {
+        if (pointer->unbarrieredGet())
+            JS_UpdateWeakPointerAfterGC(trc, pointer);
+    };
+    update(&debug->last_seen);
+    for (KnownVariable &known : debug->known) {
+        update(&known.frame);
+        update(&known.holder);
     }
 }
 
@@ -1369,22 +1472,19 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
     int r = debugger_frame_at(e, frame, &object);
     if (r < 0)
         return r;
-    HitState &hit = e->debug->hit;
-    Script *script = object == hit.frame ? find_script(e, hit.script) : nullptr;
-    int parameter = -1;
-    auto known = std::map<std::pair<uint64_t, std::string>, int>::iterator();
-    if (script) {
-        known = script->parameters.find({hit.offset, name});
-        if (known != script->parameters.end())
-            parameter = known->second;
+    const HitState &hit = e->debug->hit;
+    KnownVariable *known = object == hit.frame ? slot_of(e, hit.script, hit.offset, name) : nullptr;
+    bool is_known =
+        known && known->script == hit.script && known->offset == hit.offset && known->name == name;
+    if (known && !is_known) {
+        *known = KnownVariable();
+        known->script = hit.script;
+        known->offset = hit.offset;
     }
-    if (parameter < 0 || !read_argument(e, object, static_cast<uint32_t>(parameter), &value)) {
-        bool remember = script && known == script->parameters.end();
-        r = look_up(e, object, name, remember ? &parameter : nullptr, &value);
+    if (!is_known || !read_known(e, object, known, &value)) {
+        r = look_up(e, object, name, known, &value);
         if (r < 0)
             return r;
-        if (remember)
-            script->parameters[{hit.offset, name}] = parameter;
     }
     Shown shown;
     if (!debugger_show(e, value, with_ref, &shown))

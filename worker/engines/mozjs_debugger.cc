@@ -150,12 +150,20 @@ DebuggerKeys::DebuggerKeys(JSContext *cx)
     offset = key("offset");
     environment = key("environment");
     arguments = key("arguments");
+    length = key("length");
     find = key("find");
     get_variable = key("getVariable");
+    eval = key("eval");
+    execute_in_global = key("executeInGlobal");
+    call = key("call");
+    eval_with_bindings = key("evalWithBindings");
+    return_value = key("return");
+    throw_value = key("throw");
 }
 
 Debug::Debug(engine *owner)
-    : e(owner), keys(owner->cx), global(owner->cx), stop(owner->cx), hit(owner->cx), refs(owner->cx)
+    : e(owner), keys(owner->cx), global(owner->cx), stop(owner->cx), unseen(owner->cx),
+      last_string(owner->cx), hit(owner->cx), get_variable(owner->cx), refs(owner->cx)
 {
     JS_AddWeakPointerZonesCallback(e->cx, update_weak, this);
 }
@@ -165,14 +173,17 @@ Debug::~Debug()
     JS_RemoveWeakPointerZonesCallback(e->cx, update_weak);
 }
 
-Debugging::Debugging(engine *owner) : e(owner), exception(e->cx), oom_seen(e->oom_seen)
+Debugging::Debugging(engine *owner) : e(owner), oom_seen(e->oom_seen)
 {
     e->inspecting++;
+    if (JS_IsExceptionPending(e->cx))
+        exception.emplace(e->cx);
     if (!e->debug->global)
         e->debug->global = new_debugger_global(e->cx);
     if (!e->debug->global)
         return;
-    realm.emplace(e->cx, e->debug->global);
+    if (JS::CurrentGlobalOrNull(e->cx) != e->debug->global)
+        realm.emplace(e->cx, e->debug->global);
     entered = true;
 }
 
@@ -180,6 +191,7 @@ Debugging::~Debugging()
 {
     JS_ClearPendingException(e->cx);
     realm.reset();
+    exception.reset();
     e->oom_seen = oom_seen;
     /* A request that came meanwhile has been consumed unseen. */
     if (--e->inspecting == 0 && e->interrupted)
@@ -443,6 +455,21 @@ bool debugger_call(JSContext *cx, JS::HandleObject object, const char *name,
     return JS_CallFunctionName(cx, object, name, arguments, ret_value);
 }
 
+bool debugger_get_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                         JS::MutableHandleValue ret_value)
+{
+    JS::RootedId id(cx, name);
+    return JS_GetPropertyById(cx, object, id, ret_value);
+}
+
+bool debugger_call_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                          const JS::HandleValueArray &arguments, JS::MutableHandleValue ret_value)
+{
+    JS::RootedValue method(cx), receiver(cx, JS::ObjectValue(*object));
+    return debugger_get_by_key(cx, object, name, &method) &&
+           JS::Call(cx, receiver, method, arguments, ret_value);
+}
+
 bool debugger_script_is_wasm(JSContext *cx, JS::HandleObject script, bool *ret_wasm)
 {
     JS::RootedValue format(cx);
@@ -581,12 +608,55 @@ bool debugger_url_matches(const std::string &url, const char *wanted)
            url.compare(url.size() - length, length, wanted) == 0;
 }
 
+namespace
+{
+
+/** The text of an expression: a condition is evaluated many times. */
+JSString *code_of(engine *e, const char *expression)
+{
+    Debug *debug = e->debug.get();
+    if (!debug->last_string || debug->last_code != expression) {
+        debug->last_string = from_utf8(e->cx, expression, strlen(expression));
+        debug->last_code = expression;
+    }
+    return debug->last_string;
+}
+
+/** What is evaluated is no script of the guest's: the engine is not to make one for its Debuggers,
+ * which would take longer than the evaluation. */
+JSObject *unseen(engine *e)
+{
+    Debug *debug = e->debug.get();
+    if (debug->unseen)
+        return debug->unseen;
+    JS::RootedObject options(e->cx, JS_NewPlainObject(e->cx));
+    if (options && JS_DefineProperty(e->cx, options, "hideFromDebugger", JS::TrueHandleValue,
+                                     JSPROP_ENUMERATE))
+        debug->unseen = options;
+    return debug->unseen;
+}
+
+/** Debugger.Object of the realm's global. */
+JSObject *global_of(engine *e, Realm *realm)
+{
+    JSContext *cx = e->cx;
+    JS::RootedObject debugger(cx, realm->debugger), global(cx, realm->global);
+    JS::RootedValue wrapped(cx), value(cx);
+    if (!JS_WrapObject(cx, &global))
+        return nullptr;
+    wrapped.setObject(*global);
+    return debugger_call(cx, debugger, "makeGlobalObjectReference", JS::HandleValueArray(wrapped),
+                         &value) &&
+                   value.isObject()
+               ? &value.toObject()
+               : nullptr;
+}
+
 /**
  * The names of a frame of WebAssembly, for expressions: the engine evaluates those in the global,
  * where none of them is. NULL for JavaScript. False with an exception.
  */
-static bool wasm_bindings(JSContext *cx, JS::HandleObject frame,
-                          JS::MutableHandleObject ret_bindings)
+bool wasm_bindings(JSContext *cx, JS::HandleObject frame, JS::MutableHandleObject ret_bindings)
 {
     std::string type, kind;
     JS::RootedObject environment(cx), names(cx);
@@ -625,40 +695,36 @@ static bool wasm_bindings(JSContext *cx, JS::HandleObject frame,
     return true;
 }
 
+} // namespace
+
 Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
                              const char *expression, bool audited, JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
-    JS::RootedObject target(cx, frame), global(cx), bindings(cx);
-    JS::RootedValue value(cx);
-    JS::RootedValueArray<2> arguments(cx);
-    JSString *code = from_utf8(cx, expression, strlen(expression));
+    const DebuggerKeys &keys = e->debug->keys;
+    JS::RootedObject target(cx, frame ? frame.get() : global_of(e, realm)), bindings(cx);
+    JS::RootedValueArray<3> arguments(cx);
+    JSString *code = target ? code_of(e, expression) : nullptr;
     if (!code)
         return Completion::FAILED;
-    arguments[0].setString(code);
+    size_t n = 0;
+    arguments[n++].setString(code);
     if (frame && !wasm_bindings(cx, frame, &bindings))
         return Completion::FAILED;
-    arguments[1].setObjectOrNull(bindings);
-    if (!target) {
-        JS::RootedObject debugger(cx, realm->debugger);
-        JS::RootedValue wrapped(cx);
-        global = realm->global;
-        if (!JS_WrapObject(cx, &global))
+    if (bindings)
+        arguments[n++].setObject(*bindings);
+    if (!audited) {
+        JSObject *options = unseen(e);
+        if (!options)
             return Completion::FAILED;
-        wrapped.setObject(*global);
-        if (!debugger_call(cx, debugger, "makeGlobalObjectReference", JS::HandleValueArray(wrapped),
-                           &value) ||
-            !value.isObject())
-            return Completion::FAILED;
-        target = &value.toObject();
+        arguments[n++].setObject(*options);
     }
-    JS::HandleValueArray both(arguments);
+    JS::HandleValueArray all(arguments);
     return debugger_run(e, target,
-                        bindings ? "evalWithBindings"
-                        : frame  ? "eval"
-                                 : "executeInGlobal",
-                        JS::HandleValueArray::subarray(both, 0, bindings ? 2 : 1), audited,
-                        ret_value);
+                        bindings ? keys.eval_with_bindings
+                        : frame  ? keys.eval
+                                 : keys.execute_in_global,
+                        JS::HandleValueArray::subarray(all, 0, n), audited, ret_value);
 }
 
 /**
@@ -680,25 +746,28 @@ static bool leave_optimised_code(engine *e)
     return true;
 }
 
-Completion debugger_run(engine *e, JS::HandleObject object, const char *method,
+Completion debugger_run(engine *e, JS::HandleObject object, const JS::PropertyKey &method,
                         const JS::HandleValueArray &arguments, bool audited,
                         JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
+    const DebuggerKeys &keys = e->debug->keys;
     JS::RootedValue value(cx);
     if (!leave_optimised_code(e))
         return Completion::FAILED;
     {
         Evaluation evaluation(e, audited);
-        if (!debugger_call(cx, object, method, arguments, &value))
+        if (!debugger_call_by_key(cx, object, method, arguments, &value))
             return Completion::FAILED;
     }
     if (!value.isObject())
         return Completion::TERMINATED;
     JS::RootedObject completion(cx, &value.toObject());
+    JS::RootedId throw_value(cx, keys.throw_value);
     bool threw = false;
-    if (!JS_HasProperty(cx, completion, "throw", &threw) ||
-        !JS_GetProperty(cx, completion, threw ? "throw" : "return", ret_value))
+    if (!JS_HasPropertyById(cx, completion, throw_value, &threw) ||
+        !debugger_get_by_key(cx, completion, threw ? keys.throw_value : keys.return_value,
+                             ret_value))
         return Completion::FAILED;
     return threw ? Completion::THREW : Completion::RETURNED;
 }

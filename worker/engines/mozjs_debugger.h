@@ -20,6 +20,7 @@
 
 #include <mozilla/Maybe.h>
 
+#include <array>
 #include <functional>
 #include <map>
 #include <string>
@@ -63,13 +64,25 @@ struct Realm {
 struct DebuggerKeys {
     explicit DebuggerKeys(JSContext *cx);
 
-    JS::PropertyKey id, script, offset, environment, arguments, find, get_variable;
+    JS::PropertyKey id, script, offset, environment, arguments, length, find, get_variable, eval,
+        execute_in_global, call, eval_with_bindings, return_value, throw_value;
 };
 
 /** Where an offset is, from 1. */
 struct OffsetPlace {
     uint32_t line = 0, column = 0;
     bool statement_start = false;
+};
+
+struct Script;
+
+/** What its handler knows, so that a hit need not ask where it is. */
+struct Breakpoint {
+    explicit Breakpoint(JSContext *cx) : handler(cx) {}
+
+    Script *script = nullptr;
+    uint64_t offset = 0;
+    JS::PersistentRootedObject handler; /**< holds nothing of the guest's */
 };
 
 /** A script that an id was given to; lives as long as the script. */
@@ -79,11 +92,7 @@ struct Script {
     std::string url, function;
     bool wasm = false;
     std::unordered_map<uint64_t, OffsetPlace> places; /**< of offsets that were asked for */
-    /** What names mean at an offset: the index of a parameter, or -1 for anything else. */
-    std::map<std::pair<uint64_t, std::string>, int> parameters;
-    /** What the engine calls at an offset. Each has its own: in WebAssembly the engine clears all
-     * that have the same, wherever they are. */
-    std::map<uint64_t, JS::PersistentRootedObject> breakpoints;
+    std::map<uint64_t, std::unique_ptr<Breakpoint>> breakpoints; /**< by offset */
 };
 
 /** A frame that has an auditor, until it is popped for good. */
@@ -92,6 +101,18 @@ struct Frame {
     JS::Heap<JSObject *> object; /**< weak: Debugger.Frame of its realm's Debugger */
     bool pop = false, step = false;
     uint64_t last_offset = UINT64_MAX; /**< of the operation that it was last seen at */
+};
+
+/** What a name means at an offset of a script, as far as that is the same whenever a frame is
+ * there.
+ */
+struct KnownVariable {
+    uint64_t script = 0, offset = 0; /**< 0: none is known */
+    std::string name;
+    int parameter = -1; /**< index of an argument; -1: it is none */
+    bool fixed = false; /**< it is in one scope as long as a frame lives */
+    /** Weak: a frame, and its Debugger.Environment that has it, if that is fixed. */
+    JS::Heap<JSObject *> frame, holder;
 };
 
 /** mozjs_source.cc: the text that was asked for last, for its next page. */
@@ -131,7 +152,10 @@ struct Debug {
 
     JS::PersistentRootedObject global; /**< where Debugger objects live; NULL until needed */
     JS::PersistentRootedObject stop;   /**< the stop's Debugger; NULL until needed */
-    bool stop_attached = false;        /**< it has all realms */
+    JS::PersistentRootedObject unseen; /**< options of an evaluation; NULL until needed */
+    std::string last_code;             /**< that was evaluated, and the same for the engine */
+    JS::PersistentRootedString last_string;
+    bool stop_attached = false; /**< it has all realms */
     /**
      * In this stop the stop's Debugger was asked for frames, which are slow from then on: only when
      * the last Debugger leaves a realm does the engine let go of them, and throws away all compiled
@@ -154,6 +178,11 @@ struct Debug {
     bool terminate_soon = false;  /**< likewise at the next safe point */
     bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
     HitState hit;
+    JS::Heap<JSObject *> last_seen; /**< weak: the Debugger.Frame whose id was asked for last */
+    uint64_t last_seen_id = 0;
+    std::array<KnownVariable, 64> known;    /**< by a hash */
+    JS::PersistentRootedValue get_variable; /**< the method of environments; undefined until needed
+                                             */
     std::string condition_error;
     std::unordered_map<std::string, JS::PersistentRootedString> names; /**< texts as atoms */
 
@@ -187,8 +216,8 @@ class Debugging
 
   private:
     engine *e;
-    JS::AutoSaveExceptionState exception;
-    mozilla::Maybe<JSAutoRealm> realm;
+    mozilla::Maybe<JS::AutoSaveExceptionState> exception; /**< none: there was no exception */
+    mozilla::Maybe<JSAutoRealm> realm;                    /**< none: it was in it already */
     bool oom_seen;
     bool entered = false;
 };
@@ -256,6 +285,10 @@ bool debugger_get_text(JSContext *cx, JS::HandleObject object, const char *name,
                        std::string *ret_text);
 bool debugger_call(JSContext *cx, JS::HandleObject object, const char *name,
                    const JS::HandleValueArray &arguments, JS::MutableHandleValue ret_value);
+bool debugger_get_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                         JS::MutableHandleValue ret_value);
+bool debugger_call_by_key(JSContext *cx, JS::HandleObject object, JS::PropertyKey name,
+                          const JS::HandleValueArray &arguments, JS::MutableHandleValue ret_value);
 
 /** Where a frame stands. */
 struct FramePlace {
@@ -296,7 +329,7 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
  * Calls a method of a Debugger.Frame or Debugger.Object that runs guest code, in a hook too: there
  * the engine lets none be called directly.
  */
-Completion debugger_run(engine *e, JS::HandleObject object, const char *method,
+Completion debugger_run(engine *e, JS::HandleObject object, const JS::PropertyKey &method,
                         const JS::HandleValueArray &arguments, bool audited,
                         JS::MutableHandleValue ret_value);
 

@@ -13,24 +13,30 @@ namespace mozjs
 class JobQueue::Saved final : public JS::JobQueue::SavedJobQueue
 {
   public:
-    Saved(JSContext *cx, JobQueue *from) : queue(from), jobs(cx), head(from->head)
+    /* Nearly always there is nothing to save: in each hit. */
+    Saved(JSContext *cx, JobQueue *from) : queue(from), head(from->head)
     {
-        std::swap(jobs.get(), queue->jobs.get());
+        if (from->jobs.empty())
+            return;
+        jobs.emplace(cx);
+        std::swap(jobs->get(), queue->jobs.get());
         queue->head = 0;
     }
     ~Saved() override
     {
-        std::swap(jobs.get(), queue->jobs.get());
+        if (!jobs)
+            return;
+        std::swap(jobs->get(), queue->jobs.get());
         std::swap(head, queue->head);
-        for (; head < jobs.length(); head++) {
-            if (!queue->jobs.append(jobs[head]))
+        for (; head < jobs->length(); head++) {
+            if (!queue->jobs.append((*jobs)[head]))
                 break;
         }
     }
 
   private:
     JobQueue *queue;
-    JS::PersistentRootedObjectVector jobs;
+    mozilla::Maybe<JS::PersistentRootedObjectVector> jobs;
     size_t head;
 };
 

@@ -690,7 +690,8 @@ class Page
         if (!look_wrap(e, raw, &self) || !look_wrap(e, value, &getter) || !getter.isObject())
             return -ENOMEM;
         JS::RootedObject object(cx, &getter.toObject());
-        switch (debugger_run(e, object, "call", JS::HandleValueArray(self), false, value)) {
+        switch (debugger_run(e, object, e->debug->keys.call, JS::HandleValueArray(self), false,
+                             value)) {
         case Completion::THREW:
             row->threw = true;
             break;
