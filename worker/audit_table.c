@@ -161,12 +161,14 @@ static void walk_off(struct audit_table *t, struct audit_key key);
 static int set_on(struct audit_table *t, struct auditor *a, bool on)
 {
     int r = 0;
+    t->in_engine++;
     if (!is_of_every_frame(a->key))
         r = t->ops->audit(t->engine, a->key.kind, a->key.id, a->key.offset, on);
     else if (on)
         r = walk_on(t, a->key);
     else
         walk_off(t, a->key);
+    t->in_engine--;
     /* What cannot be taken off is off with its referent. */
     if (r == 0 || !on)
         a->on = on;
@@ -499,9 +501,11 @@ int audit_table_watch(struct audit_table *t)
 {
     if (t->watches++ > 0)
         return 0;
+    t->in_engine++;
     int r = t->ops->watch_realms(t->engine, true);
     if (r == 0)
         r = t->ops->realms(t->engine, realm_add, t);
+    t->in_engine--;
     if (r < 0)
         audit_table_unwatch(t);
     return r;

@@ -72,6 +72,8 @@ struct audit_table {
     struct walked **walked; /**< hash table by frame: those that were entered under an auditor of
                                every frame */
     size_t n_walked_buckets, n_walked;
+    unsigned in_engine; /**< ops under way that may say that a referent is gone: somebody here holds
+                           on to what that would take off */
 };
 
 void audit_table_init(struct audit_table *t, const struct engine_debug_ops *ops,
@@ -122,7 +124,8 @@ void audit_table_entered(struct audit_table *t, uint64_t frame, uint64_t realm, 
 bool audit_table_covers(const struct audit_table *t, const struct hook *h, uint64_t frame);
 
 /**
- * The referent is no more. `each` is called for each hook on its auditors, which are gone then.
+ * The referent is no more; not while in_engine. `each` is called for each hook on its auditors,
+ * which are gone then.
  */
 void audit_table_gone(struct audit_table *t, enum engine_referent referent, uint64_t id,
                       void (*each)(void *userdata, struct hook *h), void *userdata);

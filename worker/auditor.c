@@ -19,6 +19,7 @@ void auditors_init(struct auditors *a, const struct engine_ops *ops, struct engi
 {
     *a = (struct auditors){.ops = ops, .engine = engine, .host = host, .pauses = pauses};
     a->end_of_hooks = &a->hooks;
+    a->end_of_gone = &a->gone;
     audit_table_init(&a->table, ops->debug, engine);
     stepper_init(&a->stepper, &a->table);
 }
@@ -32,10 +33,21 @@ static void free_list(struct hook **list)
     }
 }
 
+static struct audit_gone *take_gone(struct auditors *a)
+{
+    struct audit_gone *g = a->gone;
+    a->gone = g->next;
+    if (!a->gone)
+        a->end_of_gone = &a->gone;
+    return g;
+}
+
 void auditors_done(struct auditors *a)
 {
     free_list(&a->hooks);
     free_list(&a->removed);
+    while (a->gone)
+        free(take_gone(a));
     if (a->at_start)
         stillpoint__worker__paused__free_unpacked(a->at_start, NULL);
     stepper_done(&a->stepper);
@@ -253,8 +265,10 @@ static int bind_at(struct auditors *a, struct hook *h, struct position *p)
 static int bind(struct auditors *a, struct hook *h)
 {
     struct positions p = {0};
+    a->table.in_engine++;
     int r = a->ops->debug->positions(a->engine, 0, h->at_url, h->at_line, 0, h->at_column,
                                      h->at_offset, false, take_position, &p);
+    a->table.in_engine--;
     r = r == -ENOENT || r > 0 ? 0 : r;
     r = r == 0 ? p.error : r;
     for (size_t i = 0; i < p.n; i++) {
@@ -310,7 +324,9 @@ static int hook_realm(struct auditors *a, struct hook *h, uint64_t realm)
     if (r < 0 || x->label)
         return r;
     struct label l = {.realm = realm};
+    a->table.in_engine++;
     (void)a->ops->debug->realms(a->engine, take_realm_label, &l);
+    a->table.in_engine--;
     x->label = l.text;
     return 0;
 }
@@ -513,6 +529,8 @@ static int set_all(struct auditors *a, struct setting *s, const Stillpoint__Work
     return 0;
 }
 
+static void end_gone(struct auditors *a);
+
 static int serve_set_hooks(void *userdata, const Stillpoint__Worker__Inspect *m,
                            struct inspect_answer *answer)
 {
@@ -535,6 +553,7 @@ static int serve_set_hooks(void *userdata, const Stillpoint__Worker__Inspect *m,
     for (size_t i = 0; i < s.n; i++)
         hook_free(s.hooks[i]);
     free(s.hooks);
+    end_gone(a);
     return r;
 }
 
@@ -557,6 +576,7 @@ static int serve_step(void *userdata, const Stillpoint__Worker__Inspect *m,
                         m->step->granularity == 2, &at, &answer->why);
     if (r < 0 && !answer->why)
         answer->why = why_not(r, "there is no such frame");
+    end_gone(a);
     return r;
 }
 
@@ -600,6 +620,7 @@ static void disarm_if_spent(struct auditors *a, struct audit_key key, uint64_t n
 
 void auditors_look_at_budgets(struct auditors *a)
 {
+    end_gone(a);
     if (a->due_ns == 0)
         return;
     uint64_t now_ns = shm_now_ns(), due_ns, next_ns = UINT64_MAX;
@@ -927,7 +948,7 @@ static bool is_only_there(const struct hook *h, enum engine_referent referent, u
            (referent == ENGINE_FRAME && h->one_frame && h->frame == id);
 }
 
-void auditors_on_gone(struct auditors *a, enum engine_referent referent, uint64_t id)
+static void end_referent(struct auditors *a, enum engine_referent referent, uint64_t id)
 {
     audit_table_gone(&a->table, referent, id, lost, NULL);
     stepper_gone(&a->stepper, referent, id);
@@ -937,6 +958,27 @@ void auditors_on_gone(struct auditors *a, enum engine_referent referent, uint64_
             end_hook(a, h, HOOK_REFERENT_GONE);
     }
     tell(a);
+}
+
+/* What was told while somebody held on to auditors, hooks or frames. */
+static void end_gone(struct auditors *a)
+{
+    while (a->gone && a->table.in_engine == 0) {
+        struct audit_gone *g = take_gone(a);
+        end_referent(a, g->referent, g->id);
+        free(g);
+    }
+}
+
+void auditors_on_gone(struct auditors *a, enum engine_referent referent, uint64_t id)
+{
+    struct audit_gone *g = malloc(sizeof *g);
+    if (!g)
+        safepoint_orphaned();
+    *g = (struct audit_gone){.referent = referent, .id = id};
+    *a->end_of_gone = g;
+    a->end_of_gone = &g->next;
+    end_gone(a);
 }
 
 void auditors_on_realm(struct auditors *a, uint64_t realm)

@@ -45,7 +45,12 @@ struct auditors {
     /** What is to pause before the first guest code: hits of a VM that was loading. */
     Stillpoint__Worker__Paused *at_start;
     bool step_waits; /**< a step has ended where a breakpoint is, whose hit comes next */
-    uint64_t due_ns; /**< CLOCK_MONOTONIC: the first budget is whole again */
+    struct audit_gone {
+        struct audit_gone *next;
+        enum engine_referent referent;
+        uint64_t id;
+    } * gone, **end_of_gone; /**< told in the middle of an op: they end after it */
+    uint64_t due_ns;         /**< CLOCK_MONOTONIC: the first budget is whole again */
 };
 
 void auditors_init(struct auditors *a, const struct engine_ops *ops, struct engine *engine,

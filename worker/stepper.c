@@ -174,8 +174,10 @@ static int arm_to(struct stepper *s, const struct step_place *at, const char **r
         *ret_why = "a step to a place needs the place";
         return -EINVAL;
     }
+    s->table->in_engine++;
     int r = s->table->ops->positions(s->table->engine, 0, at->url, at->line, 0, at->column,
                                      at->offset, false, take_position, &p);
+    s->table->in_engine--;
     if (r == 0 || r == -ENOENT)
         *ret_why = "there is no such place in what is loaded";
     return r < 0 ? r : p.error < 0 ? p.error : r == 0 ? -ENOENT : 0;

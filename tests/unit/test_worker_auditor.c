@@ -38,7 +38,9 @@ struct engine {
     void (*on_guest)(void); /* guest code runs: a condition, an expression */
     bool is_true;
     unsigned resumed;
-    bool gone; /* every frame is */
+    bool gone;     /* every frame is */
+    uint64_t ends; /* this one is said to be gone with the next call */
+    uint64_t ended;
 };
 
 static struct world {
@@ -79,6 +81,19 @@ static int mock_realms(struct engine *e, void (*each)(void *, uint64_t, const ch
 static int mock_audit(struct engine *e, enum engine_audit_kind kind, uint64_t id, uint64_t offset,
                       bool on)
 {
+    if (e->ends != 0) {
+        uint64_t frame = e->ends;
+        e->ends = 0;
+        for (size_t n = 0; n < e->n_on;)
+            if (e->on[n].id == frame && e->on[n].kind >= ENGINE_AUDIT_POP)
+                e->on[n] = e->on[--e->n_on];
+            else
+                n++;
+        e->ended = frame;
+        auditors_on_gone(&w.auditors, ENGINE_FRAME, frame);
+    }
+    if (e->ended == id && kind >= ENGINE_AUDIT_POP)
+        return -ENOENT;
     size_t i = 0;
     while (i < e->n_on && (e->on[i].kind != kind || e->on[i].id != id || e->on[i].offset != offset))
         i++;
@@ -875,6 +890,31 @@ static void every_frame_is_one_that_is_entered_since_the_hook(void **state)
     assert_int_equal(w.auditors.table.n_walked, 0);
 }
 
+/* An engine tells of what a collection has found, before it does what it is asked. */
+static void
+a_frame_that_is_said_to_have_ended_when_another_is_let_go_takes_nothing_along(void **state)
+{
+    (void)state;
+    for (uint64_t ends = 5; ends < 25; ends++) {
+        Stillpoint__Worker__Hook h[] = {a_hook(1, 8), a_hook(2, 9)};
+        w.engine.ended = 0;
+        set(h, 2);
+        for (uint64_t frame = 5; frame < 25; frame++)
+            enters(frame);
+        w.engine.ends = ends;
+        remove_hook(1);
+        assert_int_equal(w.engine.ends, 0);
+        w.engine.ends = ends == 24 ? 5 : ends + 1;
+        remove_hook(2);
+        assert_int_equal(w.engine.ends, 0);
+        assert_int_equal(w.engine.n_on, 0);
+        assert_int_equal(w.auditors.table.n_walked, 0);
+        assert_int_equal(w.auditors.table.n, 0);
+        assert_null(w.auditors.gone);
+    }
+    skip_story();
+}
+
 /* An engine does not say that a frame has ended at which nothing was observed. */
 static void a_frame_that_ends_while_its_auditor_is_spent_ends_its_hooks(void **state)
 {
@@ -1018,6 +1058,7 @@ static const struct CMUnitTest tests[] = {
     AUDITOR_TEST(a_step_is_handed_over_frames_of_the_host),
     AUDITOR_TEST(a_step_and_hooks_share_what_is_observed),
     AUDITOR_TEST(every_frame_is_one_that_is_entered_since_the_hook),
+    AUDITOR_TEST(a_frame_that_is_said_to_have_ended_when_another_is_let_go_takes_nothing_along),
     AUDITOR_TEST(a_frame_that_ends_while_its_auditor_is_spent_ends_its_hooks),
     AUDITOR_TEST(breakpoints_follow_scripts_and_hit_at_their_offsets),
     AUDITOR_TEST(a_hit_is_never_larger_than_its_limit),
