@@ -114,6 +114,7 @@ class Bench:
                 break
             except OSError:
                 if time.monotonic() > end or self.daemon.poll() is not None:
+                    self.daemon.kill()
                     sys.exit("the daemon does not answer")
                 time.sleep(0.05)
         self.c.sock.settimeout(TIMEOUT_S)
