@@ -7,19 +7,18 @@ adapter in engine-host, which plays the worker (tests/support/engine_host). Prin
 Runs in the build folder. With words, only tests whose name has one of them are run.
 """
 
-import inspect
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
+import tap  # noqa: E402  pylint: disable=wrong-import-position
 import wasm  # noqa: E402  pylint: disable=wrong-import-position
 
 HOST = os.path.abspath("tests/support/engine_host/engine-host")
@@ -386,24 +385,5 @@ console.log((best() / before).toFixed(3));
         assert v < 10, ratios
 
 
-def main():
-    words = sys.argv[1:]
-    tests = [(n[len("test_"):], f) for n, f in globals().items()
-             if n.startswith("test_") and inspect.isfunction(f)]
-    tests = [(n, f) for n, f in tests if not words or any(w in n for w in words)]
-    print(f"1..{len(tests)}", flush=True)
-    failed = 0
-    for number, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {number} - {name}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} - {name}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(globals(), sys.argv[1:]))

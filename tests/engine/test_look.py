@@ -8,15 +8,14 @@ Runs in the build folder. With words, only tests whose name has one of them are 
 """
 
 import errno
-import inspect
 import os
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
+import tap  # noqa: E402  pylint: disable=wrong-import-position
 import wasm  # noqa: E402  pylint: disable=wrong-import-position
 from look import NONE, Session, shown, text  # noqa: E402  pylint: disable=wrong-import-position
 
@@ -857,24 +856,5 @@ console.log((best() / before).toFixed(3));
         f"{verb} {us[0]} {sorted(us)[7]}" for verb, us in costs.items()))
 
 
-def main():
-    words = sys.argv[1:]
-    tests = [(n[len("test_"):], f) for n, f in globals().items()
-             if n.startswith("test_") and inspect.isfunction(f)]
-    tests = [(n, f) for n, f in tests if not words or any(w in n for w in words)]
-    print(f"1..{len(tests)}", flush=True)
-    bad = 0
-    for number, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {number} - {name}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            bad += 1
-            print(f"not ok {number} - {name}")
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if bad else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run(globals(), sys.argv[1:]))
