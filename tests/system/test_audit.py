@@ -14,6 +14,7 @@ CALLS = """
 function g(x) { return x * 2; }
 function f(x) { const y = g(x); return y + 1; }
 function boom(x) { throw new Error('boom ' + x); }
+function stops(x) { debugger; return x; }
 function safe(x) { try { boom(x); } catch (e) { return 'caught'; } finally { x++; } }
 globalThis.onmessage = (e) => { const fn = globalThis[e.data.call]; fn(e.data.n); console.log('done ' + e.data.n); };
 """
@@ -177,10 +178,12 @@ def test_a8_a_hook_that_is_set_is_honoured_until_it_is_cleared(t):
     check(not [f for f in fields if "enable" in f or "disable" in f], fields)
     c.open("d")
     hook = c.add("debugger-statement", "app", "d")
-    t.ctl("call", "app", "eval", '["debugger; 1"]', code=None)
-    t.spawn("says", "debugger;")
+    say(t, "app", "stops", 1, times=2)
+    equal(short(c, "d"), ["debugger-statement stops:5"] * 2)
     c.remove(*hook)
     equal(c.auditors("app"), [])
+    say(t, "app", "stops", 3)
+    equal(len(c.kept("d")), 2)
     c.close()
 
 
