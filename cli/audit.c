@@ -138,9 +138,10 @@ static int run_show(struct cli *cli, int argc, char **argv)
     if (code == 0 && debugger && optind < argc)
         code = cli_fail_usage(cli, "either hooks or --debugger");
     uint64_t *numbers = calloc((size_t)argc + 1, sizeof *numbers);
+    if (!numbers)
+        return cli_fail(cli, CLI_FAILED, "start: out of memory");
     if (code == 0)
-        code = numbers ? hook_numbers(cli, argc - optind, argv + optind, numbers)
-                       : cli_fail(cli, CLI_FAILED, "start: out of memory");
+        code = hook_numbers(cli, argc - optind, argv + optind, numbers);
     if (code == 0)
         code = cli_connect(cli);
     if (code == 0)
