@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md \
+EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md \
 	%D%/decisions/README.md \
 	%D%/decisions/0001-static-archives-instead-of-libtool.md \
 	%D%/decisions/0002-uthash-smartcols-jansson.md \
@@ -13,7 +13,10 @@ EXTRA_DIST += %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORL
 	%D%/decisions/0011-a-vm-asks-for-the-time-slice-that-it-gets.md \
 	%D%/decisions/0012-what-bounds-a-stop-of-idle-vms.md \
 	%D%/decisions/0013-who-is-called-a-liar.md \
-	%D%/decisions/0014-libedit-for-the-prompt.md
+	%D%/decisions/0014-libedit-for-the-prompt.md \
+	%D%/decisions/0015-a-loop-is-made-to-read-anew.md \
+	%D%/decisions/0016-hits-are-read-not-pushed.md \
+	%D%/decisions/0017-one-debugger-object-for-each-realm.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit
