@@ -82,7 +82,10 @@ class Model:
         check(w.operation is None, f"two services at once: {w.operation} and {e}")
         again = e.ticket == w.control and e.detail not in URGENT
         if again:
-            check(w.mode == "stopping" and not w.runner, f"{vars(w)} at {e}")
+            # Its deadline may pass in the stop of a ticket that is not served then.
+            lapsed = self.lapses and e.detail == "deadline"
+            check(w.mode == "stopping" and (lapsed or not w.runner), f"{vars(w)} at {e}")
+            w.runner = 0
         elif e.detail == "admin":
             self.best_was_served(w, e, w.replaced)
             if w.replaced:

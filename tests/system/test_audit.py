@@ -42,7 +42,9 @@ def test_a1_the_engine_names_no_debugger_and_the_worker_no_client(t):
     words = {"worker/engines/*.cc": r"\b(client|hook_id|struct hook|uid)\b",
              "worker/*.c": r"\bclient(_id|s)?\b"}
     for pattern, word in words.items():
-        files = [p for p in glob.glob(os.path.join(t.source, pattern)) if not p.endswith("fake.c")]
+        files = glob.glob(os.path.join(t.source, pattern))
+        if not files and not os.path.exists(os.path.join(t.source, "configure.ac")):
+            t.skip("the sources are not here: only the tests were copied")
         check(files, f"no files for {pattern}")
         for path in files:
             with open(path, encoding="utf-8") as f:
