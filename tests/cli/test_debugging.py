@@ -575,8 +575,20 @@ class Terminal:
 
     def end(self):
         """Its exit code, and what else it has printed."""
+        end_at = time.monotonic() + PATIENCE
         try:
-            while more := os.read(self.fd, 4096):
+            while True:
+                ready, _, _ = select.select([self.fd], [], [], 2)
+                if not ready and time.monotonic() < end_at:
+                    self.type("\x04")  # one typed while the terminal changes its mode may be lost
+                    continue
+                if not ready:
+                    os.kill(self.pid, signal.SIGKILL)
+                    os.waitpid(self.pid, 0)
+                    raise AssertionError(f"it does not end; seen:\n{self.seen}")
+                more = os.read(self.fd, 4096)
+                if not more:
+                    break
                 self.seen += more.decode("utf-8", "replace")
         except OSError:
             pass
