@@ -5,7 +5,6 @@ import re
 import socket
 import struct
 import threading
-import time
 
 SOURCE = """function add(a, b) {
   const sum = a + b;
@@ -35,6 +34,7 @@ class Connection:
         self.sock, self.lock = sock, threading.Lock()
         self.subscribed = None  # kinds, [] for all
         self.open = set()
+        self.then = None  # the breakpoint that is hit once the reply has been sent
 
     def send(self, envelope):
         data = envelope.SerializeToString()
@@ -144,6 +144,9 @@ class Daemon:
             if e.hint:
                 reply.error.hint = e.hint
         connection.send(reply)
+        hit, connection.then = connection.then, None
+        if hit:
+            self.hit_breakpoint(*hit)
 
     def event(self, kind, **fields):
         value = getattr(self.api, "EVENT_" + kind)
@@ -264,7 +267,6 @@ class Daemon:
             return "resume_reply", self.api.ResumeReply(world="default", mode=self.api.MODE_RUN_ALL)
 
     def hit_breakpoint(self, debugger, hook):
-        time.sleep(0.05)
         with self.lock:
             self.mode, self.controller, self.target = "STOPPED", debugger, 7
             self.pause, self.line = "breakpoint", self.hooks[hook]["at"].line
@@ -272,14 +274,14 @@ class Daemon:
             self.event("WORLD_STOPPED", world="default")
             self.event("VM_PAUSED", world="default", vm=7, detail="breakpoint")
 
-    def on_continue_vm(self, _, m):
+    def on_continue_vm(self, connection, m):
         with self.lock:
             self.standing(m.vm)
             self.mode, self.controller, self.pause = "RUN_ALL", None, ""
             self.event("WORLD_RESUMED", world="default")
             at = [(h["debugger"], n) for n, h in self.hooks.items() if h["at"]]
             if at and self.break_on_continue:
-                threading.Thread(target=self.hit_breakpoint, args=at[-1], daemon=True).start()
+                connection.then = at[-1]
             return "continue_reply", self.api.ContinueReply(world=self.world(), reason="running")
 
     def on_open_debugger(self, connection, m):

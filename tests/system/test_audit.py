@@ -8,6 +8,7 @@ import time
 from api import ApiError
 from debugging import debugging
 from harness import check, equal, thread_cpu_ns, wait_until
+from storm import Still
 
 # Calls work(n) on each message {n}; f calls g.
 CALLS = """
@@ -242,7 +243,9 @@ def test_a10_a_hook_suspends_nothing_its_vm_or_its_world(t):
                 equal([h["debugger"] for h in t.vm("app")["holds"]], ["d"])
             else:
                 equal(c.world().target, t.vm("app")["id"])
-                time.sleep(0.05)
+                still = Still({"other": t.vm("other")["pid"]})
+                equal(c.locals("app")["x"], "3")
+                still.check({"other": "held"}, "while the world is stopped:")
                 equal(counts(), before)
             check(f"done {n}" not in t.logs("app"), "it stands")
             c.go_on("app")

@@ -258,8 +258,8 @@ def test_two_vms_that_pause_at_once_are_served_one_after_the_other(t):
     for name in names:
         c.breakpoint(name, f"{name}.js", 3, suspend="world", filter=c.api.HookFilter(count=1))
     c.stop()
-    calls = [t.start("call", name, "work", "5") for name in names]
-    time.sleep(0.2)  # both calls are queued behind the stop; if not, the test is only easier
+    # A connection's requests are taken in their order: with the resume both calls wait for it.
+    calls = [c.send(call_function=c.api.CallFunction(vm=name, function="work", args_json="[5]")) for name in names]
     c.resume()
     seen = []
     for _ in names:
@@ -269,8 +269,8 @@ def test_two_vms_that_pause_at_once_are_served_one_after_the_other(t):
         equal(c.pause(target).reason, "breakpoint")
         c.resume()
     equal(sorted(seen), sorted(t.vm(n)["id"] for n in names))
-    for call in calls:
-        equal(call.communicate(timeout=30)[0].strip(), "11")
+    for number in calls:
+        equal(c.wait(number).call_reply.json, "11")
     wait_until(lambda: c.mode() == "run-all", "the world runs")
     c.close()
 
