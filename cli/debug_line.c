@@ -14,6 +14,7 @@
 #include "cli/debug.h"
 
 #define HISTORY_LINES 1000
+#define END_OF_INPUT '\004' /* as libedit binds it */
 #define LINE_BYTES_MAX ((size_t)64 * 1024)
 
 struct debug_line {
@@ -73,6 +74,8 @@ static int get_char(EditLine *edit, wchar_t *ret)
         ssize_t n = read(STDIN_FILENO, &c, 1);
         if (n <= 0)
             return (int)n;
+        if (c == '\0') /* so reads an end of input that was typed ahead, in the mode with lines */
+            c = END_OF_INPUT;
         size_t used = mbrtowc(ret, &c, 1, &state);
         if (used == (size_t)-2)
             continue;
@@ -170,6 +173,9 @@ static char *edit_line(struct debug_line *l)
     const char *line;
     do {
         l->interrupted = false;
+        /* Before the prompt is seen. el_gets changes the mode after it: what is typed in between
+         * would be taken as a line, and its end of input as a NUL. */
+        el_set(l->edit, EL_PREP_TERM, 1);
         line = el_gets(l->edit, &n);
         if (l->interrupted) {
             puts("^C");

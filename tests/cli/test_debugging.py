@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import traceback
 
@@ -578,10 +579,7 @@ class Terminal:
         end_at = time.monotonic() + PATIENCE
         try:
             while True:
-                ready, _, _ = select.select([self.fd], [], [], 2)
-                if not ready and time.monotonic() < end_at:
-                    self.type("\x04")  # one typed while the terminal changes its mode may be lost
-                    continue
+                ready, _, _ = select.select([self.fd], [], [], max(0, end_at - time.monotonic()))
                 if not ready:
                     os.kill(self.pid, signal.SIGKILL)
                     os.waitpid(self.pid, 0)
@@ -623,6 +621,22 @@ def test_a_terminal_has_completion_history_and_ctrl_c(api):
         t.until("#0 add")
         t.until("(app) ")
         t.type("\x04")  # the end of input
+        code, seen = t.end()
+        assert code == 0, seen
+
+
+def test_an_end_of_input_that_is_typed_ahead_ends_it_after_the_command(api):
+    with Setting(api, running=True) as s:
+        t = Terminal(s, "debug", "app")
+        t.until("(app) ")
+        with s.daemon.lock:  # nothing is answered
+            t.type("step\n")
+            t.until("step\r\n")
+            while not termios.tcgetattr(t.fd)[3] & termios.ICANON:
+                time.sleep(0.001)
+            t.type("\x04!")
+            t.until("!")  # its echo: the terminal has taken what was typed before it, too
+        t.until("app.js:3:3")
         code, seen = t.end()
         assert code == 0, seen
 
