@@ -257,6 +257,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     bool outer_reporting = state.reporting, outer_has = state.has_value;
     uint64_t outer_realm = state.realm, outer_id = state.frame_id;
     uint64_t outer_script = state.script, outer_offset = state.offset;
+    bool outer_wasm = state.wasm;
 
     state.reporting = true;
     state.frame = frame;
@@ -266,6 +267,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.frame_id = hit.frame;
     state.script = hit.script;
     state.offset = hit.offset;
+    state.wasm = hit.wasm;
     uint64_t realm_id = realm->id;
     /* Without a Debugger nothing of it is to be kept: a realm that is being made. */
     bool keeps = realm->needs != 0 && !(realm->needs & NEED_HIT);
@@ -291,6 +293,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.frame_id = outer_id;
     state.script = outer_script;
     state.offset = outer_offset;
+    state.wasm = outer_wasm;
     if (keeps && realm)
         debugger_detach(e, realm, NEED_HIT);
 
@@ -1076,38 +1079,50 @@ bool learn(engine *e, JS::HandleObject frame, JS::HandleObject innermost, JS::Ha
 
 /** An argument as it is now; false: it was not given. Faster than an environment, which the engine
  * has to make for a frame that has none. */
-bool read_argument(engine *e, JS::HandleObject frame, uint32_t index,
+bool read_argument(engine *e, JS::HandleObject frame, KnownVariable *known,
                    JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
     const DebuggerKeys &keys = e->debug->keys;
-    JS::RootedValue value(cx), count(cx);
     JS::RootedObject arguments(cx);
-    bool ok = debugger_get_by_key(cx, frame, keys.arguments, &value) && value.isObject() &&
-              (arguments = &value.toObject()) &&
-              debugger_get_by_key(cx, arguments, keys.length, &count) && count.isNumber() &&
-              index < count.toNumber() && JS_GetElement(cx, arguments, index, ret_value);
+    bool ok = true;
+    if (known->arguments_of.unbarrieredGet() == frame) {
+        arguments = known->arguments;
+    } else {
+        JS::RootedValue value(cx), count(cx);
+        ok = debugger_get_by_key(cx, frame, keys.arguments, &value);
+        if (ok && value.isObject()) {
+            arguments = &value.toObject();
+            ok = debugger_get_by_key(cx, arguments, keys.length, &count);
+            if (!count.isNumber() || known->parameter >= count.toNumber())
+                arguments = nullptr;
+        }
+        known->arguments_of = ok ? frame.get() : nullptr;
+        known->arguments = arguments;
+    }
+    ok = ok && arguments &&
+         JS_GetElement(cx, arguments, static_cast<uint32_t>(known->parameter), ret_value);
     JS_ClearPendingException(cx);
     return ok;
 }
 
 /** Looks a name up where it is known to be; false: nowhere. */
-bool read_known(engine *e, JS::HandleObject frame, const KnownVariable *known,
+bool read_known(engine *e, JS::HandleObject frame, KnownVariable *known,
                 JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
-    if (known->parameter >= 0 &&
-        read_argument(e, frame, static_cast<uint32_t>(known->parameter), ret_value))
+    if (known->parameter >= 0 && read_argument(e, frame, known, ret_value))
         return true;
     if (known->frame.unbarrieredGet() != frame || !known->holder.unbarrieredGet())
         return false;
     JS::RootedObject holder(cx, known->holder);
     JS::RootedValue argument(cx), receiver(cx, JS::ObjectValue(*holder));
     JS::PersistentRootedValue &method = e->debug->get_variable;
-    JSString *string = atom(e, known->name.c_str());
-    if (!string)
+    if (!known->atom.initialized())
+        known->atom.init(cx, atom(e, known->name.c_str()));
+    if (!known->atom)
         return false;
-    argument.setString(string);
+    argument.setString(known->atom);
     e->debug->suppressed++;
     bool ok = (!method.isUndefined() ||
                debugger_get_by_key(cx, holder, e->debug->keys.get_variable, &method)) &&
@@ -1190,6 +1205,8 @@ void audit_update_weak(Debug *debug, JSTracer *trc)
     for (KnownVariable &known : debug->known) {
         update(&known.frame);
         update(&known.holder);
+        update(&known.arguments_of);
+        update(&known.arguments);
     }
 }
 
@@ -1460,7 +1477,7 @@ int audit_arguments(engine *e, uint32_t frame,
     return 0;
 }
 
-int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
+int audit_variable(engine *e, uint32_t frame, const char *name, bool with_preview,
                    void (*each)(void *, const struct engine_value *), void *userdata)
 {
     JSContext *cx = e->cx;
@@ -1477,7 +1494,7 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
     bool is_known =
         known && known->script == hit.script && known->offset == hit.offset && known->name == name;
     if (known && !is_known) {
-        *known = KnownVariable();
+        known->forget();
         known->script = hit.script;
         known->offset = hit.offset;
     }
@@ -1487,7 +1504,7 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
             return r;
     }
     Shown shown;
-    if (!debugger_show(e, value, with_ref, &shown))
+    if (with_preview ? !debugger_show(e, value, false, &shown) : !debugger_read(e, value, &shown))
         return -ENOMEM;
     each(userdata, shown.value());
     return 0;
