@@ -189,14 +189,13 @@ struct Call {
 };
 
 /** The frame of a hit that stands there, as engine_hit has it; the texts are the script's. */
-void describe_at(engine *e, Script *script, uint64_t offset, JS::HandleObject frame,
-                 engine_hit *hit, std::string *wasm_function)
+void describe_at(engine *e, Script *script, uint64_t offset, const OffsetPlace &place,
+                 JS::HandleObject frame, engine_hit *hit, std::string *wasm_function)
 {
     hit->frame = id_of_frame(e, frame);
     hit->script = script->id;
     hit->offset = offset;
     hit->wasm = script->wasm;
-    const OffsetPlace &place = place_of(e, script, offset);
     hit->statement_start = place.statement_start;
     hit->place = {script->url.c_str(), place.line, place.column, script->wasm ? offset : 0};
     hit->function = script->function.c_str();
@@ -219,9 +218,11 @@ bool describe(engine *e, Realm *realm, JS::HandleObject frame, engine_hit *hit,
     }
     object = &value.toObject();
     Script *script = script_of(e, realm, object);
-    if (script)
-        describe_at(e, script, static_cast<uint64_t>(offset.toNumber()), frame, hit, wasm_function);
-    return script;
+    if (!script)
+        return false;
+    uint64_t at = static_cast<uint64_t>(offset.toNumber());
+    describe_at(e, script, at, place_of(e, script, at), frame, hit, wasm_function);
+    return true;
 }
 
 /** {[key]: value}, by which a hook says how the frame goes on. */
@@ -325,7 +326,8 @@ void report_frame(const Call &call, engine_audit_kind kind, const Breakpoint *br
     hit.has_value = has_value;
     hit.source_map = "";
     if (breakpoint)
-        describe_at(e, breakpoint->script, breakpoint->offset, frame, &hit, &wasm_function);
+        describe_at(e, breakpoint->script, breakpoint->offset, *breakpoint->place, frame, &hit,
+                    &wasm_function);
     else if (!describe(e, call.realm, frame, &hit, &wasm_function))
         return;
     /* The engine fails where WebAssembly is to return out of the middle of a function. */
@@ -694,6 +696,7 @@ std::unique_ptr<Breakpoint> make_breakpoint(engine *e, Realm *realm, Script *scr
     js::SetFunctionNativeReserved(hook, 1, JS::PrivateValue(made.get()));
     made->script = script;
     made->offset = offset;
+    made->place = &place_of(e, script, offset);
     made->handler = handler;
     return made;
 }

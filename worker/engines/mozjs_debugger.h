@@ -82,6 +82,7 @@ struct Breakpoint {
 
     Script *script = nullptr;
     uint64_t offset = 0;
+    const OffsetPlace *place = nullptr; /**< the script's */
     JS::PersistentRootedObject handler; /**< holds nothing of the guest's */
 };
 
