@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/urgent.h"
 #include "daemon/access.h"
 #include "daemon/api_audit.h"
 #include "daemon/api_birth.h"
@@ -127,7 +128,7 @@ static const struct row {
     [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, false},
 };
 
-void api_handle(struct api_call *call)
+_urgent_ void api_handle(struct api_call *call)
 {
     const struct row *row = &rows[call->request->kind];
     if (row->role != 0 && !(call->peer->roles & row->role)) {
