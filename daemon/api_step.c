@@ -467,7 +467,7 @@ bool api_step_on_inspected(struct api *api, struct worker *w, const struct worke
         reply(p, body && body->n_frames > 0 ? body->frames[0] : NULL);
     } else if (answer->error) {
         w->step = (struct worker_step){0};
-        fail(p, api_stand_error_code(answer->error), NULL, answer->error);
+        fail(p, api_stand_error_code(answer->refusal), NULL, answer->error);
     } else {
         run(p, w);
     }

@@ -23,6 +23,7 @@
 #include <uthash.h>
 
 #include "daemon/hit_ring.h"
+#include "proto/check_worker.h"
 #include "proto/limits.h"
 #include "proto/worker.pb-c.h"
 
@@ -88,6 +89,7 @@ struct audit_place {
 struct audit_part {
     struct audit_hook *hook; /**< NULL: it is gone, and the worker has not said so yet */
     uint64_t hook_id;
+    unsigned kind;
     struct audit_vm *vm;
     enum audit_part_state state;
     uint64_t request; /**< the Inspect that it is in */
@@ -123,14 +125,20 @@ struct audit_holdings {
     const struct hit_ring *ring; /**< NULL: it never had a hook */
 };
 
+/** Why a hook could not be set in a VM. */
+struct audit_failure {
+    enum worker_refusal refusal;
+    const char *text;
+};
+
 /** Facts that go up. */
 struct audit_events {
     /** Kept from now on: before anybody is told that it is set. */
     void (*on_hook_set)(void *userdata, const struct audit_hook *h);
     void (*on_hook_gone)(void *userdata, uint64_t id);
     /** The part that `waiter` waits for is there or gone (why NULL), or could not be set. */
-    void (*on_settled)(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                       const char *why);
+    void (*on_settled)(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                       const struct audit_failure *why);
     /** Parts are left over in VMs that nobody takes out, or worlds that nothing keeps: not from
      *  inside this call, see audit_orphans() and audit_tidy_worlds(). */
     void (*on_orphans)(void *userdata);
@@ -201,7 +209,7 @@ void audit_on_born(struct audit *a, struct worker *w);
 /** No hook is on the way to it or out of it: it may load its program. */
 bool audit_is_settled(struct audit *a, const struct worker *w);
 /** False if this answers nothing of ours. */
-bool audit_on_inspected(struct audit *a, struct worker *w, uint64_t request, const char *error);
+bool audit_on_inspected(struct audit *a, struct worker *w, const struct worker_inspected *answer);
 void audit_on_vm_ended(struct audit *a, const struct worker *w);
 
 /* What workers say. NULL, or why it is a violation. */

@@ -138,7 +138,7 @@ static const char *on_inspected(struct api *api, struct worker *w, const struct 
     const char *withdrawn = worker_evaluation_answered(w, answer->request);
     struct world *world = worlds_get(api->worlds, w->world, false);
     world_serve_end(world, w);
-    if (audit_on_inspected(api->audit, w, answer->request, answer->error))
+    if (audit_on_inspected(api->audit, w, answer))
         api_birth_load(api, w);
     else if (!api_look_on_inspected(api, w, answer, withdrawn) &&
              !api_step_on_inspected(api, w, answer))

@@ -1,6 +1,7 @@
 #include "worker/auditor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -431,7 +432,19 @@ struct setting {
     size_t n, n_installed;
     uint64_t failed; /* the hook that could not be set, 0: none is to blame */
     const char *why;
+    struct inspect_answer *answer;
 };
+
+static int check_log(struct auditors *a, const char *log, const char **ret_why)
+{
+    char expression[LIMIT_EXPRESSION_BYTES + 1];
+    size_t len;
+    int r = 0;
+    for (; r == 0 && (len = capture_log_part(log, expression)) > 0; log += len)
+        if (expression[0])
+            r = a->ops->debug->check_expression(a->engine, expression, ret_why);
+    return r;
+}
 
 /* What is no expression would only be found out with the first hit. */
 static int check_expressions(struct auditors *a, const struct hook *h, const char **ret_why)
@@ -440,7 +453,7 @@ static int check_expressions(struct auditors *a, const struct hook *h, const cha
     int r = h->condition ? ops->check_expression(a->engine, h->condition, ret_why) : 0;
     for (size_t i = 0; i < h->n_expressions && r == 0; i++)
         r = ops->check_expression(a->engine, h->expressions[i], ret_why);
-    return r;
+    return r == 0 && h->log ? check_log(a, h->log, ret_why) : r;
 }
 
 static int make_hooks(struct auditors *a, struct setting *s, const Stillpoint__Worker__SetHooks *m)
@@ -493,9 +506,13 @@ static int check_numbers(struct auditors *a, struct setting *s,
     return 0;
 }
 
-static const char *no_such(const struct hook *h)
+static const char *no_such(struct inspect_answer *a, const struct hook *h)
 {
-    return h->one_frame ? "there is no such frame" : "there is no such realm";
+    if (h->one_frame)
+        snprintf(a->text, sizeof a->text, "it has no frame %u", (unsigned)h->frame_index);
+    else
+        snprintf(a->text, sizeof a->text, "it has no realm %llu", (unsigned long long)h->realm);
+    return a->text;
 }
 
 static int set_all(struct auditors *a, struct setting *s, const Stillpoint__Worker__SetHooks *m)
@@ -508,7 +525,7 @@ static int set_all(struct auditors *a, struct setting *s, const Stillpoint__Work
         r = install(a, s->hooks[i]);
         if (r < 0) {
             s->failed = s->hooks[i]->id;
-            s->why = why_not(r, no_such(s->hooks[i]));
+            s->why = why_not(r, no_such(s->answer, s->hooks[i]));
         }
     }
     if (r < 0) {
@@ -541,7 +558,7 @@ static int serve_set_hooks(void *userdata, const Stillpoint__Worker__Inspect *m,
     }
     if (!m->set_hooks)
         return -EINVAL;
-    struct setting s = {0};
+    struct setting s = {.answer = answer};
     int r = set_all(a, &s, m->set_hooks);
     answer->why = s.why;
     uint64_t *failed = s.failed != 0 ? shown_array(&answer->shown, 1, sizeof *failed) : NULL;

@@ -487,6 +487,10 @@ static void answer_inspect(struct player *p, Command *c, const char *error,
     Stillpoint__Worker__Inspected m = STILLPOINT__WORKER__INSPECTED__INIT;
     API_SET(&m, request, c->inspect->request);
     m.error = API_TEXT(error);
+    if (error)
+        API_SET(&m, refusal,
+                strncmp(error, "no such", 7) == 0 ? WORKER_REFUSED_NOT_FOUND
+                                                  : WORKER_REFUSED_CANCELLED);
     m.body = body;
     f.body_case = WORKER_FACT(INSPECTED);
     f.inspected = &m;

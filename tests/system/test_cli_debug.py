@@ -80,6 +80,31 @@ def test_break_add_list_and_rm(t):
     equal(shown(t, "break", "list"), [])
 
 
+def test_what_is_no_expression_is_refused_before_it_is_set(t):
+    app(t)
+    for wrong in (["break", "add", "app", "app.js:3", "--if", "a ==="], ["break", "add", "a*", "app.js:3", "--if", "a b"],
+                  ["break", "add", "app", "app.js:3", "--log", "a is {a}, b {b +}"],
+                  ["audit", "add", "app", "--on", "pop", "--filter", "if=(", "--keep"],
+                  ["audit", "add", "app", "--on", "pop", "--capture", "expr=1 +", "--keep"]):
+        t.refused(*wrong, code=2, says=("VM 'app'", "SyntaxError"))
+    equal((shown(t, "break", "list"), shown(t, "audit", "show"), shown(t, "debugger", "list")), ([], [], []))
+    equal(shown(t, "world", "status")["mode"], "run-all")
+
+
+def test_a_frame_or_realm_that_is_not_there_is_named(t):
+    app(t)
+    on_pop = ("audit", "add", "app", "--on", "pop", "--keep")
+    t.refused(*on_pop, "--frame", 0, code=3, says=("VM 'app' is running", "world stop"))
+    t.refused(*on_pop, "--realm", 9, code=3, says=("VM 'app', pop: it has no realm 9",))
+    hook = shown(t, "break", "add", "app", "app.js:3")["hooks"][0]["hook"]
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    t.refused(*on_pop, "--frame", 99, code=3, says=("VM 'app', pop: it has no frame 99",))
+    equal(shown(t, *on_pop, "--frame", 0)["hooks"][0]["target"], "vm app")
+    t.ctl("break", "rm", hook)
+    t.ctl("continue", "app")
+    wait_until(lambda: shown(t, "audit", "list") == [], "the frame is popped")
+
+
 def test_what_is_seen_at_a_breakpoint(t):
     hook = paused(t)
     world = shown(t, "world", "status")
