@@ -653,6 +653,8 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     struct audit_part *part = find_part(v, m->hook);
     if (!part || part->state == AUDIT_PART_FAILED || part->state == AUDIT_PART_WAITING)
         return "reports a hit of a hook that it does not have";
+    if (m->pause != 0 && (w->pause.number != 0 || m->pause != w->last_pause + 1))
+        return "announces a pause out of turn";
     struct audit_hook *h = part->hook;
     /* It was removed while that was on its way; but the pause that it may announce comes. */
     if (!h && m->pause == 0)

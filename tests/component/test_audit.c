@@ -1331,6 +1331,28 @@ static void a_worker_cannot_speak_for_hooks_that_it_does_not_have(void **test_st
     assert_non_null(strstr(hits_script(p, hook), "while it is held"));
 }
 
+static void a_hit_announces_the_pause_that_comes_next_and_no_other(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    AddHooks m = add_of("d");
+    m.vm = API_TEXT("app");
+    API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_VM);
+    uint64_t hook = added(1, &m);
+    p->w->last_pause = 7;
+    const uint64_t wrong[] = {1, 6, 7, 9, UINT64_MAX};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_string_equal(hits(p, hook, KIND(NEW_SCRIPT), wrong[i]),
+                            "announces a pause out of turn");
+    p->w->pause.number = 7;
+    assert_string_equal(hits(p, hook, KIND(NEW_SCRIPT), 8), "announces a pause out of turn");
+    p->w->pause.number = 0;
+    assert_null(hits(p, hook, KIND(NEW_SCRIPT), 8));
+    assert_null(hits(p, hook, KIND(NEW_SCRIPT), 8));
+    assert_int_equal(page_of(ask_for_hits(1, "d", 0, false))->n_hits, 0);
+}
+
 static void what_a_worker_says_without_end_is_bounded(void **test_state)
 {
     (void)test_state;
@@ -1583,6 +1605,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that),
     TEST(two_hooks_of_one_kind_are_removed_one_by_one),
     TEST(a_worker_cannot_speak_for_hooks_that_it_does_not_have),
+    TEST(a_hit_announces_the_pause_that_comes_next_and_no_other),
     TEST(what_a_worker_says_without_end_is_bounded),
     TEST(a_breakpoint_says_where_it_is_in_each_vm),
     TEST(breakpoints_at_two_places_of_a_script_are_two_auditors),
