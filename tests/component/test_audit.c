@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -1362,6 +1363,13 @@ static void what_a_worker_says_without_end_is_bounded(void **test_state)
     m.vm = API_TEXT("app");
     API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_VM);
     uint64_t hook = add_to_vm(1, "d", "app"), pausing = added(1, &m);
+    Stillpoint__Api__HookKind kind = KIND(BREAKPOINT);
+    Stillpoint__Api__BreakpointAt at = STILLPOINT__API__BREAKPOINT_AT__INIT;
+    at.url = API_TEXT("a.js");
+    API_SET(&at, line, 3);
+    m.kinds = &kind;
+    m.at = &at;
+    uint64_t breakpoint = added(1, &m);
     /* Auditors: so many are shown; the others cost nothing, and are no violation. */
     for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
         assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, &hook, 1));
@@ -1373,6 +1381,31 @@ static void what_a_worker_says_without_end_is_bounded(void **test_state)
     for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
         assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, NULL, 0));
     assert_null(audit_auditor_after(api.audit, 0));
+    /* Places of a breakpoint: the newest are kept. */
+    Stillpoint__Worker__BreakpointBound bound = STILLPOINT__WORKER__BREAKPOINT_BOUND__INIT;
+    Stillpoint__Worker__Location place = STILLPOINT__WORKER__LOCATION__INIT;
+    Stillpoint__Worker__Location *places[LIMIT_BOUND_PLACES];
+    char url[LIMIT_INSPECT_TEXT_BYTES];
+    memset(url, 'u', sizeof url - 1);
+    url[sizeof url - 1] = '\0';
+    place.url = place.function = url;
+    for (size_t i = 0; i < LIMIT_BOUND_PLACES; i++)
+        places[i] = &place;
+    bound.at = places;
+    bound.n_at = LIMIT_BOUND_PLACES;
+    API_SET(&bound, hook, breakpoint);
+    size_t allocated = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct worker_fact f = fact_of(p, FACT_BREAKPOINT_BOUND);
+        f.breakpoint_bound = &bound;
+        API_SET(&place, line, i + 1);
+        assert_null(tell(p, &f));
+        if (i == 0)
+            allocated = mallinfo2().uordblks;
+    }
+    assert_true(mallinfo2().uordblks <= allocated + sizeof url);
+    assert_int_equal(listed(breakpoint)->n_bound, LIMIT_BOUND_PLACES);
+    assert_int_equal(listed(breakpoint)->bound[0]->line, 2000);
     /* Ends of the same hook, and of hooks that were never there. */
     for (int i = 0; i < 100; i++)
         assert_null(ends(p, hook, 2));

@@ -325,7 +325,7 @@ static int teardown(void **state)
 
 /* ---- VMs, played */
 
-static void say(struct player *p, Fact *f)
+static void say_quickly(struct player *p, Fact *f)
 {
     uint8_t data[4096];
     f->has_seq = 1;
@@ -333,6 +333,12 @@ static void say(struct player *p, Fact *f)
     size_t n = stillpoint__worker__fact__pack(f, data);
     assert_true(n <= sizeof data);
     assert_int_equal(send(p->channel, data, n, 0), (ssize_t)n);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void say(struct player *p, Fact *f)
+{
+    say_quickly(p, f);
     turn();
 }
 
@@ -1003,6 +1009,40 @@ static void pauses_out_of_turn_and_of_no_hook_are_violations(void **state)
     assert_int_equal(c->worker->phase, WORKER_ADMITTED);
     pauses_for(c, 2, PAUSE_BREAKPOINT, 1, 0); /* while one is open */
     wait_for(c, WORKER_GONE);
+}
+
+/* A few more than could be queued for it. */
+#define FLOOD (LIMIT_WORKER_QUEUE_BYTES / 32)
+
+static void one_that_pauses_without_end_and_does_not_read_is_ended_and_nobody_else(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_RUNNING), *q = born(1, SHM_RUNNING);
+    uint64_t d = open_debugger(CLIENT, 1000, "ide", false);
+    hook(1, 99, PAUSE_SUSPEND_WORLD); /* a debugger that is gone: each pause is answered at once */
+    hook(2, d, PAUSE_SUSPEND_WORLD);
+    uint64_t hook_id = 1, n = 0;
+    Fact f = STILLPOINT__WORKER__FACT__INIT;
+    Stillpoint__Worker__Paused m = STILLPOINT__WORKER__PAUSED__INIT;
+    API_SET(&m, reason, PAUSE_BREAKPOINT);
+    m.hooks = &hook_id;
+    m.n_hooks = 1;
+    f.body_case = WORKER_FACT(PAUSED);
+    f.paused = &m;
+    shows(p, SHM_PARKED);
+    while (p->worker->exit.reason == 0 && n < FLOOD) {
+        API_SET(&m, pause, ++n);
+        atomic_store(&p->status->pause, n);
+        say_quickly(p, &f);
+    }
+    assert_in_range(n, 1000, FLOOD - 1);
+    wait_for(p, WORKER_GONE);
+    assert_string_equal(p->worker->exit.detail, "the answer to its pause cannot be sent");
+    pauses_for(q, 1, PAUSE_BREAKPOINT, 2, 0);
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    forget_commands(q);
+    resume_world();
+    assert_int_equal(hear_answer(q, 1, NULL), PAUSE_CONTINUE);
 }
 
 static void the_target_is_the_one_that_has_the_most_to_say(void **state)
@@ -1853,6 +1893,7 @@ static const struct CMUnitTest tests[] = {
     TEST(the_death_of_one_that_pauses_leaves_nothing_behind),
     TEST(the_death_of_one_whose_stop_is_under_way_ends_that),
     TEST(pauses_out_of_turn_and_of_no_hook_are_violations),
+    TEST(one_that_pauses_without_end_and_does_not_read_is_ended_and_nobody_else),
     TEST(the_target_is_the_one_that_has_the_most_to_say),
     TEST(who_runs_cannot_be_looked_into),
     TEST(one_whose_time_is_over_freezes_no_vm_that_serves_another),
