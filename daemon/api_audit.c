@@ -295,6 +295,11 @@ static void fail_vm(struct audit_operation *o, const struct worker *w, unsigned 
 static void send_to(struct audit_operation *o, struct worker *w)
 {
     struct world *world = worlds_get(o->api->worlds, w->world, false);
+    if (audit_is_late(o->api->audit, w->id)) {
+        set_error(o, API_ERROR(LIMIT_EXCEEDED), "try again when it has",
+                  "VM '%s' has not answered earlier requests", w->name);
+        return;
+    }
     if (w->phase == WORKER_ADMITTED && !stop_is_open(&w->gate) && !stop_is_still(&w->gate)) {
         set_error(o, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not come to a safe point", w->name);
         return;
@@ -494,10 +499,12 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct audit_operation *o = userdata;
+    const struct worker *w = audit_give_up(o->api->audit, o);
     /* What still has to leave does so without anybody waiting for it. */
     o->late = o->failed || o->kind != OPERATION_ADD;
     if (o->kind == OPERATION_ADD)
-        set_error(o, API_ERROR(TIMED_OUT), NULL, "not every VM has answered in time");
+        set_error(o, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not answer in time",
+                  w ? w->name : "?");
     on_wake(-1, 0, o);
 }
 

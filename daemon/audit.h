@@ -188,11 +188,18 @@ size_t audit_remove(struct audit *a, uint64_t hook, void *waiter);
 size_t audit_drop(struct audit *a, uint64_t hook, void *waiter);
 /** Nobody waits any more. */
 void audit_forget(struct audit *a, const void *waiter);
+/** The same, since it took too long: VMs that have not answered are late, and nobody waits for them
+ *  until they have. Returns one of them, or NULL. */
+struct worker *audit_give_up(struct audit *a, const void *waiter);
+/** It has been given up, and has not answered since. */
+bool audit_is_late(struct audit *a, uint64_t vm);
 /** Drops all hooks of a debugger; it may be gone after this. */
 void audit_clear(struct audit *a, uint64_t debugger);
 
-/** Tells the orphans in VMs that stand to leave; `waiter` is told. Returns how many. */
+/** Tells the orphans to leave, but those in VMs that are late; `waiter` is told. Returns how many.
+ */
 size_t audit_orphans(struct audit *a, void *waiter);
+/** That audit_orphans() would tell. */
 bool audit_has_orphans(struct audit *a, uint64_t vm);
 /** Sends what the calls above have left to be sent. */
 void audit_flush(struct audit *a);

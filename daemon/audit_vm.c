@@ -177,6 +177,8 @@ bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter)
     static const struct audit_failure cleared = {WORKER_REFUSED_CANCELLED,
                                                  "it was cleared meanwhile"};
     struct audit_vm *v = part->vm;
+    if (v->late)
+        waiter = NULL;
     /* Who has waited for it to be set has its answer. */
     if (part->waiter != waiter)
         settle(a, part, &cleared);
@@ -200,7 +202,7 @@ bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter)
     part->waiter = waiter;
     v->unsent = true;
     count_there(a, v);
-    return true;
+    return waiter != NULL;
 }
 
 /* ---- sending */
@@ -404,12 +406,22 @@ static void answered(struct audit *a, struct audit_part *part,
     }
 }
 
+/* It answers again: what was left in it can leave. */
+static void was_late(struct audit *a, struct audit_vm *v)
+{
+    v->late = false;
+    if (v->n_orphans > 0)
+        a->events.on_orphans(a->events.userdata);
+}
+
 bool audit_on_inspected(struct audit *a, struct worker *w, const struct worker_inspected *answer)
 {
     uint64_t request = answer->request;
     struct audit_vm *v = audit_vm_find(a, w->id);
     struct audit_part *part, *next;
     size_t i = 0;
+    if (v && v->late)
+        was_late(a, v);
     while (v && i < v->n_requests && v->requests[i] != request)
         i++;
     if (!v || i == v->n_requests) {

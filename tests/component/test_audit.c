@@ -824,6 +824,62 @@ static void one_vm_dies_and_another_cannot(void **test_state)
     assert_null(audit_after(api.audit, 0));
 }
 
+static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
+{
+    (void)b;
+    if (event_get_callback_arg(e) != userdata)
+        return 0;
+    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
+    return 1;
+}
+
+static void one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again(void **test_state)
+{
+    (void)test_state;
+    struct player *a = born("web-1", "default"), *b = born("web-2", "default");
+    open_debugger(1, "d");
+    b->mute = true;
+    AddHooks m = add_of("d");
+    m.selector = API_TEXT("web-*");
+    uint64_t request = ask_to_add(1, &m);
+    turn();
+    assert_null(reply_to(request));
+    assert_int_equal(a->n_hooks, 1);
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.audit_operations));
+    turn();
+    fails_with(request, "VM 'web-2' did not answer in time");
+    assert_true(LIST_EMPTY(&api.audit_operations));
+    assert_int_equal(world_mode(world_named("default")), WORLD_RUN_ALL);
+    assert_int_equal(a->n_hooks, 0);
+    assert_int_equal(b->w->n_given_up, 1);
+    request = ask_to_add(1, &m);
+    turn();
+    fails_with(request, "VM 'web-2' has not answered earlier requests");
+    assert_int_equal(a->n_hooks, 0);
+    /* It is in nobody's way, and once it answers it has what all have. */
+    uint64_t hook = add_to_vm(1, "d", "web-1");
+    cleared(1, hook);
+    assert_int_equal(b->n_hooks, 1);
+    say_late(b, NULL);
+    assert_int_equal(b->n_hooks, 0);
+    assert_int_equal(b->w->n_given_up, 0);
+    assert_true(LIST_EMPTY(&api.audit_operations));
+    hook = add_to_all(1, "d", "web-*");
+    assert_true(has(a, hook) && has(b, hook));
+    /* So it is with one that is to be removed. */
+    b->mute = true;
+    request = ask_to_remove(1, hook);
+    turn();
+    assert_null(reply_to(request));
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.audit_operations));
+    turn();
+    assert_int_equal(API_BODY_OF(reply_to(request)), API_BODY(HOOK_LIST));
+    assert_int_equal(b->w->n_given_up, 1);
+    assert_int_equal(world_mode(world_named("default")), WORLD_RUN_ALL);
+    say_late(b, NULL);
+    assert_null(audit_find_part(api.audit, b->w->id, hook));
+}
+
 static void a_vm_born_in_the_middle_has_the_hook_before_its_program(void **test_state)
 {
     (void)test_state;
@@ -1616,6 +1672,7 @@ static const struct CMUnitTest tests[] = {
     TEST(who_of_several_hooks_could_not_be_set_is_said),
     TEST(a_vm_that_ends_meanwhile_needs_no_hook),
     TEST(one_vm_dies_and_another_cannot),
+    TEST(one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again),
     TEST(a_vm_born_in_the_middle_has_the_hook_before_its_program),
     TEST(a_vm_that_is_about_to_load_waits_for_the_hook),
     TEST(a_vm_in_which_a_hook_cannot_be_set_starts_all_the_same_and_says_so),

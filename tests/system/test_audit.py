@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import signal
 import time
 
 from api import ApiError
@@ -289,6 +290,24 @@ def test_a11_many_vms_take_a_hook_or_none(t):
     c.remove(*hooks)
     equal(c.auditors(), [])
     c.close()
+
+
+def test_a11_one_that_does_not_answer_is_given_up_and_no_vm_has_the_hook(t):
+    for n in (1, 2):
+        t.spawn(f"app-{n}", CALLS)
+    t.spawn("other", CALLS, options=["--world", "elsewhere"])
+    os.kill(t.vm("app-2")["pid"], signal.SIGSTOP)
+    add = ("audit", "add", "app-*", "--on", "enter-frame", "--keep")
+    t.refused(*add, code=124, says=("VM 'app-2' did not answer in time",))
+    equal(t.json("audit", "list", "app-1"), [])
+    equal(t.json("world", "status")["mode"], "run-all")
+    t.refused(*add, code=1, says=("VM 'app-2' has not answered earlier requests",))
+    t.ctl("audit", "add", "other", "--on", "enter-frame", "--keep")
+    os.kill(t.vm("app-2")["pid"], signal.SIGCONT)
+    wait_until(lambda: t.ctl(*add, code=None).code == 0, "it answers, and takes hooks again")
+    equal({vm["name"]: vm["hooks"] for vm in t.list()}, {"app-1": 1, "app-2": 1, "other": 1})
+    t.ctl("audit", "rm", "--all")
+    equal(t.json("audit", "list"), [])
 
 
 def test_a11_a_selector_covers_later_vms_before_their_first_script(t):
