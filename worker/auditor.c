@@ -597,10 +597,20 @@ static int serve_step(void *userdata, const Stillpoint__Worker__Inspect *m,
     return r;
 }
 
+static int serve_check_answer(void *userdata, const Stillpoint__Worker__Inspect *m,
+                              struct inspect_answer *answer)
+{
+    struct auditors *a = userdata;
+    return m->check_answer
+               ? pause_check_answer(a->pauses, a->ops, a->engine, m->check_answer, &answer->why)
+               : -EPROTO;
+}
+
 void auditors_serve(struct auditors *a, struct inspections *i)
 {
     inspections_on(i, INSPECT_SET_HOOKS, serve_set_hooks, a);
     inspections_on(i, INSPECT_STEP, serve_step, a);
+    inspections_on(i, INSPECT_CHECK_ANSWER, serve_check_answer, a);
 }
 
 /* ---- budgets */
@@ -878,7 +888,7 @@ void auditors_start(struct auditors *a)
     struct engine_answer ignored;
     if (!m)
         return;
-    pause_here(a->pauses, m, &ignored);
+    pause_here(a->pauses, m, 0, &ignored);
     stillpoint__worker__paused__free_unpacked(m, NULL);
 }
 
@@ -904,7 +914,7 @@ static void pause_at(struct auditors *a, const struct round *r, bool step_ends,
     if (a->host->safepoint->state == SHM_STARTING)
         pause_at_start(a, &m);
     else
-        pause_here(a->pauses, &m, ret_answer);
+        pause_here(a->pauses, &m, pause_choices_at(r->hit), ret_answer);
     capture_free(c);
 }
 

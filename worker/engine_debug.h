@@ -147,9 +147,9 @@ enum engine_action {
 
 /**
  * What `on_hit` wants; the expression is evaluated by the engine, in the frame of the hit, and what
- * it throws is thrown. In WebAssembly a forced return from a step or a breakpoint cannot be had,
- * and at new-global, new-script and promises neither that nor a throw: they go on; terminate acts
- * at the next safe point there.
+ * it throws is thrown. In WebAssembly a forced return cannot be had, and at new-global,
+ * new-script and promises neither that nor a throw: they go on; terminate acts at the next safe
+ * point there.
  */
 struct engine_answer {
     enum engine_action action;

@@ -35,7 +35,7 @@ enum inspect_kind {
     INSPECT_STACK = 3,
     INSPECT_PARK = 4, /**< nothing: the answer says that the VM is parked */
     INSPECT_SET_HOOKS = 5,
-    INSPECT_FRAMES = 6, /**< this and what follows: look.h, but the last */
+    INSPECT_FRAMES = 6, /**< this and what follows: look.h, but the last two */
     INSPECT_SCOPES = 7,
     INSPECT_VARIABLES = 8,
     INSPECT_EVALUATE = 9,
@@ -45,6 +45,7 @@ enum inspect_kind {
     INSPECT_POSITIONS = 13,
     INSPECT_MEMORY = 14,
     INSPECT_STEP = 15,
+    INSPECT_CHECK_ANSWER = 16,
     INSPECT_KINDS
 };
 

@@ -585,6 +585,24 @@ static void hook(uint64_t id, uint64_t debugger, enum pause_suspend suspend)
     hooks[id] = (struct pause_hook){debugger, suspend};
 }
 
+static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
+{
+    (void)b;
+    if (event_get_callback_arg(e) != userdata)
+        return 0;
+    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
+    return 1;
+}
+
+/* It is asked whether it can take an answer to this pause: yes, or why not. */
+static void says_of_answer(struct player *p, uint64_t pause, const char *error)
+{
+    Command *c = hear_inspect(p, WORKER_INSPECT_CHECK_ANSWER);
+    assert_int_equal(c->inspect->check_answer->pause, pause);
+    assert_int_equal(answered(p), pause - 1);
+    answer_inspect(p, c, error, NULL);
+}
+
 /* ---- pauses */
 
 static void a_breakpoint_stops_the_world_and_its_vm_is_the_target(void **state)
@@ -849,6 +867,7 @@ static void a_hook_that_suspends_its_vm_holds_it_and_nobody_else(void **state)
     forget_commands(a);
     /* Let go on with an answer. */
     uint64_t r = continue_vm(a, false, false, PAUSE_RETURN, "42");
+    says_of_answer(a, 1, NULL);
     assert_string_equal(reply_to(r)->continue_reply->reason, "running");
     assert_int_equal(hear_answer(a, 1, expression), PAUSE_RETURN);
     assert_string_equal(expression, "42");
@@ -952,6 +971,7 @@ static void the_answers_of_a_pause_reach_its_vm(void **state)
     forget_commands(a);
     /* In a run-one. */
     continue_vm(a, true, false, PAUSE_THROW, "new Error('x')");
+    says_of_answer(a, 1, NULL);
     assert_int_equal(hear_answer(a, 1, expression), PAUSE_THROW);
     assert_string_equal(expression, "new Error('x')");
     shows(a, SHM_RUNNING);
@@ -959,8 +979,47 @@ static void the_answers_of_a_pause_reach_its_vm(void **state)
     assert_int_equal(world_mode(world), WORLD_STOPPED);
     /* And by the end of the stop. */
     continue_vm(a, false, false, PAUSE_TERMINATE, NULL);
+    says_of_answer(a, 2, NULL);
     assert_int_equal(hear_answer(a, 2, NULL), PAUSE_TERMINATE);
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
+}
+
+static void an_answer_that_its_vm_cannot_take_changes_nothing(void **state)
+{
+    (void)state;
+    struct player *a = born(0, SHM_RUNNING);
+    uint64_t d = open_debugger(CLIENT, 1000, "ide", false);
+    hook(1, d, PAUSE_SUSPEND_WORLD);
+    pauses_for(a, 1, PAUSE_BREAKPOINT, 1, 0);
+    forget_commands(a);
+    uint64_t r = continue_vm(a, false, false, PAUSE_RETURN, "1 +");
+    assert_null(reply_to(r));
+    says_of_answer(a, 1, "no such thing");
+    assert_int_equal(error_of(r), API_ERROR(NOT_FOUND));
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    assert_string_equal(paused_reason(a), "breakpoint");
+    /* It goes on otherwise, and as it was told, before it has said so. */
+    r = continue_vm(a, false, false, PAUSE_THROW, "1");
+    Command *c = hear_inspect(a, WORKER_INSPECT_CHECK_ANSWER);
+    resume_world();
+    assert_int_equal(hear_answer(a, 1, NULL), PAUSE_CONTINUE);
+    answer_inspect(a, c, NULL, NULL);
+    assert_int_equal(error_of(r), API_ERROR(WRONG_STATE));
+    /* It does not answer, or not before its end. */
+    shows(a, SHM_RUNNING);
+    pauses_for(a, 2, PAUSE_BREAKPOINT, 1, 0);
+    forget_commands(a);
+    r = continue_vm(a, false, false, PAUSE_THROW, "1");
+    c = hear_inspect(a, WORKER_INSPECT_CHECK_ANSWER);
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.pendings));
+    turn();
+    assert_int_equal(error_of(r), API_ERROR(TIMED_OUT));
+    assert_int_equal(a->worker->n_given_up, 1);
+    answer_inspect(a, c, NULL, NULL);
+    assert_int_equal(answered(a), 1);
+    r = continue_vm(a, false, false, PAUSE_THROW, "1");
+    dies(a);
+    assert_int_equal(error_of(r), API_ERROR(CANCELLED));
 }
 
 static void the_death_of_one_that_pauses_leaves_nothing_behind(void **state)
@@ -1119,15 +1178,6 @@ static void answer_value(struct player *p, Command *c, const char *preview)
     value.preview = API_TEXT(preview);
     body.value = &value;
     answer_inspect(p, c, NULL, &body);
-}
-
-static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
-{
-    (void)b;
-    if (event_get_callback_arg(e) != userdata)
-        return 0;
-    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
-    return 1;
 }
 
 /* Stopped, and frozen; and another one. */
@@ -1890,6 +1940,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_held_pause_outlasts_a_stop_of_the_world),
     TEST(the_end_of_a_lease_in_any_way_answers_what_it_was_shown),
     TEST(the_answers_of_a_pause_reach_its_vm),
+    TEST(an_answer_that_its_vm_cannot_take_changes_nothing),
     TEST(the_death_of_one_that_pauses_leaves_nothing_behind),
     TEST(the_death_of_one_whose_stop_is_under_way_ends_that),
     TEST(pauses_out_of_turn_and_of_no_hook_are_violations),

@@ -636,6 +636,9 @@ def test_breakpoints_of_webassembly_are_at_offsets_and_answers_are_taken_where_t
     returned = Run(program, "--debug", f"--break=*Module@{at}",
                    f"--answer=breakpoint:{function}:return:77")
     equal(returned.out, "0\n")
+    for kind in ("enter-frame", "step", "pop"):
+        returned = Run(program, "--debug", f"--audit={kind}", f"--answer={kind}:{function}:return:77")
+        equal((kind, returned.out), (kind, "0\n"))
     Run(program, "--debug", f"--break=*Module@{at}",
         f"--answer=breakpoint:{function}:terminate:")
 

@@ -442,3 +442,25 @@ globalThis.tries = (x) => { try { return price(x); } catch (e) { return 'caught 
     c.remove(debugger="d")
     equal(t.ctl("call", "app", "ask", "1").out.strip(), "2")
     c.close()
+
+
+def test_a15_an_answer_that_cannot_be_had_is_refused_before_it_is_given(t):
+    t.spawn("app", "globalThis.make = () => { new Promise(() => {}); return 'made'; };")
+    c = debugging(t)
+    c.open("d")
+    hook, = c.add("new-promise", "app", "d", suspend="world")
+    call = t.start("call", "app", "make")
+    c.until_paused("app", "hook")
+    for answer, expression, code, says in (("return", "1", "UNSUPPORTED", "only go on or be terminated"),
+                                           ("throw", "1", "UNSUPPORTED", "only go on or be terminated")):
+        try:
+            c.go_on("app", answer, expression)
+            check(False, f"{answer} was taken")
+        except ApiError as e:
+            equal(c.api.ErrorCode.Name(e.code), "ERROR_" + code)
+            check(says in str(e), e)
+    equal(c.pause("app").reason, "hook")
+    c.remove(hook)
+    c.go_on("app")
+    equal(call.communicate(timeout=30)[0].strip(), '"made"')
+    c.close()

@@ -162,6 +162,19 @@ def test_a_pause_is_answered_with_a_return_value(t):
     t.ctl("continue", "app")
 
 
+def test_an_answer_that_cannot_be_given_leaves_the_pause_as_it_was(t):
+    app(t)
+    shown(t, "break", "add", "app", "app.js:4")
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    for answer in ("--return", "--throw"):
+        t.refused("continue", "app", answer, "new Error(", code=2, says=("VM 'app'", "SyntaxError"))
+    equal(shown(t, "bt", "app")["frames"][0]["line"], 4)
+    equal(shown(t, "eval", "app", "sum")["threw"], False)
+    t.ctl("break", "rm", "--all")
+    t.ctl("continue", "app", "--return", "'mine'")
+    t.refused("continue", "app", "--return", "1", code=3, says=("not stopped",))
+
+
 def test_an_auditor_that_is_kept_is_listed_read_and_removed(t):
     app(t)
     hook = shown(t, "audit", "add", "a*", "--on", "enter-frame", "--filter", "function=tick", "--filter", "if=n % 5 === 0",

@@ -325,12 +325,11 @@ void report_frame(const Call &call, engine_audit_kind kind, const Breakpoint *br
         describe_at(e, breakpoint->script, breakpoint->offset, frame, &hit, &wasm_function);
     else if (!describe(e, call.realm, frame, &hit, &wasm_function))
         return;
-    /* The engine fails where WebAssembly is to return out of the middle of a function. */
+    /* The engine does not let a function of WebAssembly return something else, wherever it is. */
     JS::RootedValue resumption(e->cx);
     report(e, call.realm, hit, frame, value, true, &resumption);
     bool returns = false;
-    if (hit.wasm && (kind == ENGINE_AUDIT_STEP || kind == ENGINE_AUDIT_BREAKPOINT) &&
-        resumption.isObject()) {
+    if (hit.wasm && resumption.isObject()) {
         JS::RootedObject object(e->cx, &resumption.toObject());
         if (!JS_HasProperty(e->cx, object, "return", &returns))
             JS_ClearPendingException(e->cx);
