@@ -200,8 +200,8 @@ struct engine_debug_ops {
     /**
      * Where a breakpoint can be at or after line:column of the source `url` (a glob, or the end of
      * a path after "/"), in every script loaded now: the first valid position of that line, or of
-     * the next line that has one, within the innermost function there is; or, `exact_lines`, all
-     * positions from line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
+     * the next line that has one, in whichever function that is; or, `all`, all positions from
+     * line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
      * likewise. Calls `each` with script and offset for `audit`. Returns how many, or negative
      * errno.
      */

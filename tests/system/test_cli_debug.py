@@ -64,14 +64,16 @@ def test_a_vm_that_runs_cannot_be_looked_at_and_the_hint_says_what_to_do(t):
 def test_break_add_list_and_rm(t):
     app(t)
     t.ctl("world", "stop")
-    added = shown(t, "break", "add", "app", "app.js:6")["hooks"][0]  # between two functions: to the top level's next
-    equal((added["kind"], added["target"], added["location"]["line"]), ("breakpoint", "vm app", 13))
+    added = shown(t, "break", "add", "app", "app.js:6")["hooks"][0]  # between two functions: the next one
+    equal((added["kind"], added["target"], added["location"]["line"]), ("breakpoint", "vm app", 8))
+    equal(added["location"]["function"], "tick")
+    check("in tick (line 6 has no code)" in t.ctl("break", "list").out, "where it went")
     for line in ("app.js:500", "later.js:1"):
         r = t.ctl("break", "add", "app", line)
         check("pending: no loaded source has this place" in r.out, r)
     r = t.ctl("break", "add", "later-*", "app.js:3")
     check("in no VM yet" in r.out, r)
-    equal([h["location"]["line"] for h in shown(t, "break", "list")], [13, 500, 1, 3])
+    equal([h["location"]["line"] for h in shown(t, "break", "list")], [8, 500, 1, 3])
     t.ctl("break", "rm", added["hook"])
     t.refused("break", "rm", added["hook"], code=3, says=("audit show",))
     for wrong in (["app"], ["app", "app.js"], ["app", "app.js:x"], ["app", "app.js:3", "--stop", "all"]):
