@@ -1,10 +1,13 @@
 """stillctl as debugger and auditor, by its verbs alone, on the real daemon and engine: what they print as JSON
 (the schemas are checked by the harness), their exit codes, and their one line where they cannot."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
+import termios
 
 from harness import check, equal, wait_until
 
@@ -139,6 +142,39 @@ def test_what_is_seen_at_a_breakpoint(t):
     t.ctl("break", "rm", hook)
     shown(t, "continue", "app")
     equal(shown(t, "world", "status")["mode"], "run-all")
+
+
+def test_lines_of_variables_have_room_in_the_terminal_and_json_has_all(t):
+    t.file("app.js", "const wide = { text: 'ä'.repeat(80), list: [...Array(90).keys()], more: 'x'.repeat(80) };\n"
+                     "function f(o) { debugger; }\nglobalThis.onmessage = () => f(wide);\n")
+    t.ctl("run", "-d", "--ready", "--name", "app", "app.js")
+    t.ctl("world", "stop")
+    t.refused("locals", "app", code=3, says=("it is in no frame", "waits for something to do"))
+    t.ctl("world", "resume")
+    t.ctl("audit", "add", "app", "--on", "debugger-statement", "--stop", "world", "--keep")
+    t.ctl("send", "app", "1")
+    t.ctl("wait", "app", "--for=stopped", "--timeout=20s")
+    t.refused("locals", "app", "--frame", 9, code=3, says=("it has no frame 9", "bt"))
+    line, = [line for line in t.ctl("locals", "app").out.splitlines() if line.startswith("  o = ")]
+    check(100 < len(line) <= 200 and line.endswith("]"), line)
+    seen = {v["name"]: v for s in reversed(shown(t, "locals", "app")["scopes"]) for v in s["variables"]}
+    check(seen["o"]["preview"] in line, (seen["o"], line))
+    pid, fd = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        os.execve(t.program("stillctl"), ["stillctl", "-s", t.daemon.socket, "locals", "app"], t.env)
+    said = b""
+    try:
+        while part := os.read(fd, 4096):
+            said += part
+    except OSError:
+        pass  # it has ended
+    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+    os.close(fd)
+    lines = said.decode().split("\r\n")
+    check(max(map(len, lines)) <= 60 and any(line.startswith("  o = ") and len(line) == 60 for line in lines), lines)
+    t.ctl("audit", "rm", "--all")
+    t.ctl("continue", "app")
 
 
 def test_a_step_goes_in_and_after_a_hook_was_removed_on_from_there(t):
