@@ -593,6 +593,8 @@ static int serve_step(void *userdata, const Stillpoint__Worker__Inspect *m,
                         m->step->granularity == 2, &at, &answer->why);
     if (r < 0 && !answer->why)
         answer->why = why_not(r, "there is no such frame");
+    answer->body.has_waits = true;
+    answer->body.waits = a->stepper.number != 0 && a->stepper.frame == 0;
     end_gone(a);
     return r;
 }

@@ -1521,6 +1521,45 @@ static void a_step_that_ends_otherwise_is_forgotten(void **state)
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
 }
 
+static void a_step_of_a_vm_in_no_frame_waits_for_the_next_one(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_IDLE);
+    open_debugger(CLIENT, 1000, "ide", false);
+    stop_world("ide");
+    shows(p, SHM_PARKED);
+    forget_commands(p);
+    Stillpoint__Worker__InspectedBody body = STILLPOINT__WORKER__INSPECTED_BODY__INIT;
+    API_SET(&body, waits, 1);
+    uint64_t r[3], deadline[] = {0, 60000000, 0};
+    for (int i = 0; i < 3; i++) {
+        r[i] = step_vm(p, false, deadline[i], 1);
+        Command *c = hear_inspect(p, WORKER_INSPECT_STEP);
+        uint64_t step = c->inspect->step->step;
+        answer_inspect(p, c, NULL, &body);
+        shows(p, SHM_RUNNING);
+        shows(p, SHM_IDLE);
+        assert_null(reply_to(r[i]));
+        assert_int_equal(world_mode(world), WORLD_RUN_ONE);
+        if (i == 2) {
+            shows(p, SHM_RUNNING);
+            pauses_for(p, 1, PAUSE_STEP, 0, step);
+            assert_string_equal(step_reply(r[i])->reason, "step");
+            continue;
+        }
+        /* Time is over: who has said how long is told so. */
+        event_base_foreach_event(base, activate_timer_of, world);
+        turn();
+        forgets(p, step);
+        shows(p, SHM_PARKED);
+        turn();
+        Command *frames = hear_inspect(p, WORKER_INSPECT_FRAMES);
+        answer_inspect(p, frames, NULL, NULL);
+        assert_string_equal(step_reply(r[i])->reason, i == 0 ? "idle" : "deadline");
+        assert_int_equal(world_mode(world), WORLD_STOPPED);
+    }
+}
+
 static void a_vm_that_dies_stepping_ends_the_step(void **state)
 {
     (void)state;
@@ -1958,6 +1997,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_vm_that_is_held_alone_may_evaluate_and_its_release_ends_that),
     TEST(a_step_lets_its_vm_run_alone_until_it_pauses),
     TEST(a_step_that_ends_otherwise_is_forgotten),
+    TEST(a_step_of_a_vm_in_no_frame_waits_for_the_next_one),
     TEST(a_vm_that_dies_stepping_ends_the_step),
     TEST(a_step_may_let_the_others_run_and_its_end_stops_them),
     TEST(a_step_with_the_others_has_a_deadline_too),

@@ -187,6 +187,28 @@ def test_a_step_goes_in_and_after_a_hook_was_removed_on_from_there(t):
     t.ctl("continue", "app")
 
 
+def test_a_step_of_a_vm_that_waits_ends_where_it_goes_on(t):
+    t.file("app.js", "function heard(e) {\n    const x = e.data;\n    console.log(x);\n}\nonmessage = heard;\n")
+    t.ctl("run", "-d", "--ready", "--name", "app", "app.js")
+    t.ctl("world", "stop")
+    t.refused("finish", "app", code=3, says=("in no frame",))
+    r = t.ctl("step", "app", "--timeout", "200ms", code=124)
+    check("deadline" in r.out and "its time ran out" in r.err, r)
+    for verb in ("step", "next"):
+        p = t.start("-o", "json", verb, "app")
+        wait_until(lambda: shown(t, "world", "status")["mode"] == "run-one", "it runs, and waits")
+        t.ctl("send", "app", "1")
+        out, err = p.communicate(timeout=30)
+        equal(p.returncode, 0, err)
+        frame = json.loads(out)["frame"]
+        equal((json.loads(out)["reason"], frame["function"], frame["line"]), ("step", "heard", 2))
+        equal(shown(t, "world", "status")["mode"], "stopped")
+        equal(shown(t, "next", "app")["frame"]["line"], 3)
+        t.ctl("continue", "app")
+        wait_until(lambda: t.vm("app")["state"] == "idle", "it waits again")
+        t.ctl("world", "stop")
+
+
 def test_a_pause_is_answered_with_a_return_value(t):
     app(t)
     shown(t, "break", "add", "app", "app.js:4")
