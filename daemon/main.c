@@ -381,11 +381,11 @@ static void on_hook_gone(void *userdata, uint64_t id)
         log_error("cannot keep the state: %s", strerror(-r));
 }
 
-static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                            const char *why)
+static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                            const struct audit_failure *why)
 {
     (void)userdata;
-    api_audit_on_settled(waiter, w, hook, why);
+    api_audit_on_settled(waiter, w, kind, why);
 }
 
 static void on_orphans(void *userdata)

@@ -147,9 +147,9 @@ enum engine_action {
 
 /**
  * What `on_hit` wants; the expression is evaluated by the engine, in the frame of the hit, and what
- * it throws is thrown. In WebAssembly a forced return from a step or a breakpoint cannot be had,
- * and at new-global, new-script and promises neither that nor a throw: they go on; terminate acts
- * at the next safe point there.
+ * it throws is thrown. In WebAssembly a forced return cannot be had, and at new-global,
+ * new-script and promises neither that nor a throw: they go on; terminate acts at the next safe
+ * point there.
  */
 struct engine_answer {
     enum engine_action action;
@@ -200,8 +200,8 @@ struct engine_debug_ops {
     /**
      * Where a breakpoint can be at or after line:column of the source `url` (a glob, or the end of
      * a path after "/"), in every script loaded now: the first valid position of that line, or of
-     * the next line that has one, within the innermost function there is; or, `exact_lines`, all
-     * positions from line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
+     * the next line that has one, in whichever function that is; or, `all`, all positions from
+     * line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
      * likewise. Calls `each` with script and offset for `audit`. Returns how many, or negative
      * errno.
      */

@@ -330,12 +330,11 @@ void report_frame(const Call &call, engine_audit_kind kind, const Breakpoint *br
                     &wasm_function);
     else if (!describe(e, call.realm, frame, &hit, &wasm_function))
         return;
-    /* The engine fails where WebAssembly is to return out of the middle of a function. */
+    /* The engine does not let a function of WebAssembly return something else, wherever it is. */
     JS::RootedValue resumption(e->cx);
     report(e, call.realm, hit, frame, value, true, &resumption);
     bool returns = false;
-    if (hit.wasm && (kind == ENGINE_AUDIT_STEP || kind == ENGINE_AUDIT_BREAKPOINT) &&
-        resumption.isObject()) {
+    if (hit.wasm && resumption.isObject()) {
         JS::RootedObject object(e->cx, &resumption.toObject());
         if (!JS_HasProperty(e->cx, object, "return", &returns))
             JS_ClearPendingException(e->cx);
@@ -758,8 +757,6 @@ struct Wanted {
 /** The lines that a function has. */
 struct Extent {
     uint32_t first = 0, end = 0;
-
-    bool has(uint32_t line) const { return line >= first && line < end; }
 };
 
 bool read_extent(JSContext *cx, JS::HandleObject script, Extent *ret)
@@ -817,60 +814,46 @@ bool add_positions(engine *e, Realm *realm, JS::HandleObject object, const Wante
     return true;
 }
 
-/** Of the innermost function that has the line, or of those around it if that one has none; where
- * no function has it, of whatever comes next. */
+/** The first position from there on, in whichever function it is: of the line itself, where it has
+ * one, and else of the next line that has. */
 bool first_position(engine *e, Realm *realm, const JS::RootedObjectVector &scripts, bool wasm,
                     const Wanted &wanted, std::vector<Position> *ret)
 {
     JSContext *cx = e->cx;
-    std::vector<std::pair<Extent, size_t>> around;
+    std::vector<std::pair<Extent, size_t>> candidates;
     std::vector<Position> found;
     JS::RootedObject script(cx);
-    auto first_of = [&](size_t i) {
-        script = scripts[i];
-        return add_positions(e, realm, script, wanted, &found);
-    };
-    auto give_first = [&] {
-        auto first =
-            std::min_element(found.begin(), found.end(),
-                             [](const Position &a, const Position &b) { return a.before(b); });
-        if (first != found.end())
-            ret->push_back(*first);
-        return first != found.end();
-    };
     for (size_t i = 0; i < scripts.length(); i++) {
-        Extent extent;
+        Extent extent = {0, UINT32_MAX};
         script = scripts[i];
         if (!wasm && !read_extent(cx, script, &extent))
             return false;
-        if (extent.has(wanted.line))
-            around.emplace_back(extent, i);
+        if (extent.end > wanted.line)
+            candidates.emplace_back(extent, i);
     }
-    /* On the line itself any function may have it: f in `let x = () => f()`. */
-    for (auto &[extent, i] : around) {
-        if (!first_of(i))
-            return false;
-    }
-    std::vector<Position> on_line;
-    std::copy_if(found.begin(), found.end(), std::back_inserter(on_line),
-                 [&](const Position &p) { return p.line == wanted.line; });
-    found.swap(on_line);
-    if (give_first())
-        return true;
-    std::sort(around.begin(), around.end(), [](const auto &a, const auto &b) {
+    /* The small ones first: what they have bounds what the others are asked for. */
+    std::sort(candidates.begin(), candidates.end(), [](const auto &a, const auto &b) {
         return a.first.end - a.first.first < b.first.end - b.first.first;
     });
-    for (auto &[extent, i] : around) {
-        if (!first_of(i))
+    for (auto &[extent, i] : candidates) {
+        Wanted bounded = wanted;
+        if (!ret->empty()) {
+            bounded.all = true;
+            bounded.line_to = ret->front().line;
+            if (extent.first > bounded.line_to)
+                continue;
+        }
+        script = scripts[i];
+        found.clear();
+        if (!add_positions(e, realm, script, bounded, &found))
             return false;
-        if (give_first())
-            return true;
+        for (const Position &position : found) {
+            if (ret->empty())
+                ret->push_back(position);
+            else if (position.before(ret->front()))
+                ret->front() = position;
+        }
     }
-    for (size_t i = 0; i < scripts.length(); i++) {
-        if (!first_of(i))
-            return false;
-    }
-    give_first();
     return true;
 }
 
