@@ -309,10 +309,15 @@ class Storm:
 
     # ---- after it
 
+    def who_was_killed(self):
+        return self.killed
+
     def expected_deaths(self):
         """Nobody has died but by us: no crash, and none that the daemon found to break a rule."""
-        for vm in self.watch.vms(everything=True):
-            if not vm.HasField("exit") or vm.id in self.killed:
+        vms = self.watch.vms(everything=True)
+        killed = self.who_was_killed()  # in this order: it was said before it was done
+        for vm in vms:
+            if not vm.HasField("exit") or vm.id in killed:
                 continue
             check(vm.id in self.terminated and vm.exit.reason in (self.api.EXIT_ERROR, self.api.EXIT_EXITED,
                                                                  self.api.EXIT_KILLED),
@@ -481,83 +486,108 @@ class DeafWatcher:
         self.client.close()
 
 
-class Lister:
-    """A client that does nothing wrong, in a process of its own: what it waits for a list, each 20 ms."""
+class Aside:
+    """A client in a process of its own, so that nothing here delays it: act(client, say, over) until
+    over(seconds), which waits. What it says comes here as JSON."""
 
-    def __init__(self, t, prepare=lambda: None):
+    def __init__(self, t, act, prepare):
         client = connect(t)
-        ours, theirs = socket.socketpair()
+        self.pipe, theirs = socket.socketpair()
+        self.buffer = b""
         self.pid = os.fork()
         if self.pid == 0:
             status = 1
             try:
-                ours.close()
+                self.pipe.close()
                 prepare()
-                self.ask(client, theirs)
+                act(client, lambda what: theirs.sendall(json.dumps(what).encode() + b"\n"),
+                    lambda seconds: bool(select.select([theirs], [], [], max(0, seconds))[0]))
                 status = 0
             finally:
                 os._exit(status)
         theirs.close()
         client.close()
-        self.pipe = ours
 
-    @staticmethod
-    def ask(client, pipe):
-        waits = []
-        while not select.select([pipe], [], [], 0.02)[0]:
-            began = time.monotonic()
-            client.vms()
-            waits.append(time.monotonic() - began)
-        pipe.sendall(json.dumps(waits).encode())
+    def said(self, flags=socket.MSG_DONTWAIT):
+        """All that it has said since."""
+        try:
+            while more := self.pipe.recv(1 << 16, flags):
+                self.buffer += more
+        except BlockingIOError:
+            pass
+        *lines, self.buffer = self.buffer.split(b"\n")
+        return [json.loads(line) for line in lines]
 
     def end(self):
-        """Its waits in seconds, sorted."""
-        data = b""
         self.pipe.shutdown(socket.SHUT_WR)
         self.pipe.settimeout(HANG)
-        while more := self.pipe.recv(1 << 16):
-            data += more
+        said = self.said(0)
         self.pipe.close()
         equal(os.waitpid(self.pid, 0)[1], 0, "each of its requests was answered")
-        return sorted(json.loads(data))
+        return said
+
+
+def list_all(client, say, over):
+    """What one who does nothing wrong waits for a list, each 20 ms."""
+    waits = []
+    while not over(0.02):
+        began = time.monotonic()
+        client.vms()
+        waits.append(time.monotonic() - began)
+    say(sorted(waits))
+
+
+def kill_all(client, say, over):
+    rng, due, vms, killed = random.Random(64), time.monotonic(), [], set()
+    while not over(due - time.monotonic()):
+        due = max(due + 1 / KILLS_PER_S, time.monotonic() - 0.1)
+        if len(killed) % 8 == 0 or not vms:
+            vms = [vm for vm in client.vms() if vm.pid and vm.id not in killed]
+        if vms:
+            vm = vms.pop(rng.randrange(len(vms)))
+            killed.add(vm.id)
+            say(vm.id)
+            try:
+                os.kill(vm.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has died already
 
 
 class KillStorm(Storm):
     """The storm of debuggers with VMs that die all the time, from outside."""
     most_open = 48
+    killer = None
 
-    def kill_some(self, over):
-        watch, rng, due, vms = connect(self.t), random.Random(64), time.monotonic(), []
-        while not over.is_set():
-            due += 1 / KILLS_PER_S
-            if self.kills % 8 == 0:
-                vms = [vm for vm in watch.vms() if vm.pid and vm.id not in self.killed]
-            if vms:
-                self.kill(vms.pop(rng.randrange(len(vms))))
-                self.kills += 1
-            over.wait(max(0, due - time.monotonic()))
-        watch.close()
+    def who_was_killed(self):
+        if self.killer:
+            self.killed.update(self.killer.said())
+        return self.killed
+
+    def look(self):
+        super().look()
+        self.looked = time.monotonic()
 
     def act(self):
-        if time.monotonic() > self.looked + 0.05:
-            self.looked = time.monotonic()
+        if time.monotonic() > self.looked + 0.02:
             self.look()
         super().act()
 
     def rage(self, seconds, prepare=lambda: None):
         """Returns what the one who does nothing wrong waited for its lists, in seconds, sorted."""
-        self.kills, self.looked = 0, 0
-        lister = Lister(self.t, prepare)
+        lister = Aside(self.t, list_all, prepare)
+        self.killer = Aside(self.t, kill_all, prepare)
         crowd, deaf = Crowd(), DeafWatcher(self.api, self.t.daemon.socket)
         flood = Flood(self.api, self.t.daemon.socket, random.Random(7))
         try:
-            for act in (self.kill_some, flood.act):
-                crowd.add(act)
+            crowd.add(flood.act)
             self.run(1 << 60, seconds)
         finally:
             crowd.end()
             deaf.close()
-        waits = lister.end()
+            killer, self.killer = self.killer, None
+            self.killed.update(killer.end())
+            waits, = lister.end()
+        self.kills = len(self.killed)
         check(flood.sent > 0 and flood.lost > 0, f"it floods: {flood.sent}, {flood.lost}")
         print(f"# {self.kills} SIGKILLs in {seconds:.0f} s, {flood.sent} floods, {flood.lost} connections lost; "
               f"{len(waits)} lists, p50 {1000 * waits[len(waits) // 2]:.1f} ms, "
