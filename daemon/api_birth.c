@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "daemon/act_log.h"
 #include "daemon/audit.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
@@ -86,6 +87,10 @@ static void fail_birth(const struct api_call *call, const char *name, const char
     case -ENOENT:
         api_fail(call, API_ERROR(UNSUPPORTED), NULL, "no engine '%s' here", engine);
         break;
+    case -EDQUOT:
+        api_fail_quota(call, "VMs", registry_alive_of(call->api->registry, call->peer->uid), "vms",
+                       call->api->config->quota.vms);
+        break;
     case -EMFILE:
         api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
         break;
@@ -100,6 +105,62 @@ static void fail_birth(const struct api_call *call, const char *name, const char
 static void await_birth(const struct api_call *call, const struct worker *w, bool ready)
 {
     api_pending(call, ready ? &until_ready : &until_loaded, w->id, 0);
+}
+
+/* A stop of somebody who may not stop what is the caller's. Operations are over by themselves, and
+ * leave it alone. */
+static bool is_foreign_control(const struct api_call *call, const struct ticket *t)
+{
+    return t && !t->request.operation && !t->request.admin && t->request.uid != call->peer->uid;
+}
+
+static const struct ticket *foreign_control(const struct api_call *call, const struct world *w)
+{
+    const struct ticket *served[] = {world_control(w), world_ticket(w)}, *t;
+    for (size_t i = 0; i < 2; i++)
+        if (is_foreign_control(call, served[i]))
+            return served[i];
+    for (size_t i = 0; (t = world_queued(w, i)) != NULL; i++)
+        if (is_foreign_control(call, t))
+            return t;
+    return NULL;
+}
+
+/* Whoever may put a VM into a world can keep its owner from stopping it, and lets whoever stops it
+ * now stop that VM: see api_may_stop(). */
+static bool may_enter(const struct api_call *call, const struct world *w)
+{
+    uid_t owner;
+    const struct ticket *t;
+    if (call->peer->roles & ACCESS_ADMIN)
+        return true;
+    if (world_is_owned(w, &owner) && !api_may_act_for(call, owner))
+        api_fail_denied(call, ACCESS_ADMIN, "world %s belongs to uid %u", world_name(w),
+                        (unsigned)owner);
+    else if ((t = foreign_control(call, w)) != NULL)
+        api_fail_denied(call, ACCESS_ADMIN,
+                        "world %s is being stopped by debugger %s of uid %u: use another (--world)",
+                        world_name(w), t->request.debugger_name, (unsigned)t->request.uid);
+    else
+        return true;
+    return false;
+}
+
+/* The world that the VM is for, made by its first; NULL, and an error was sent, if it cannot be. */
+static struct world *find_world(const struct api_call *call)
+{
+    const char *name = call->request->run_vm.world;
+    uint64_t quota = call->api->config->quota.worlds;
+    struct world *w;
+    int r = worlds_get_for(call->api->worlds, name, call->peer->uid, quota, &w);
+    if (r == 0 && may_enter(call, w))
+        return w;
+    if (r == -EDQUOT)
+        api_fail_quota(call, "worlds", worlds_of_uid(call->api->worlds, call->peer->uid), "worlds",
+                       quota);
+    else if (r < 0)
+        fail_birth(call, NULL, NULL, r);
+    return NULL;
 }
 
 void api_birth_run(struct api_call *call)
@@ -118,11 +179,9 @@ void api_birth_run(struct api_call *call)
                                 : "program is not a memfd sealed against changes");
         return;
     }
-    struct world *world = worlds_get(api->worlds, r->run_vm.world, true);
-    if (!world) {
-        fail_birth(call, NULL, NULL, -errno);
+    struct world *world = find_world(call);
+    if (!world)
         return;
-    }
     struct worker_config config = {
         .name = r->run_vm.name,
         .world = r->run_vm.world,
@@ -149,6 +208,10 @@ void api_birth_run(struct api_call *call)
         world_drop_if_unused(world);
         fail_birth(call, r->run_vm.name, r->run_vm.engine, v);
         return;
+    }
+    if (call->act) {
+        call->act->vm = w->id;
+        call->act->vm_name = w->name;
     }
     w->client = call->client;
     w->wait_ready = r->run_vm.wait_ready;
