@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	%D%/unit/test_map \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
+	%D%/unit/test_vm_limits \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
@@ -57,6 +58,9 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_test_text_SOURCES = %D%/unit/test_text.c %D%/support/unit.h
 %C%_unit_test_text_LDADD = $(UNIT_LIBS)
+
+%C%_unit_test_vm_limits_SOURCES = %D%/unit/test_vm_limits.c %D%/support/unit.h
+%C%_unit_test_vm_limits_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 
 # The worker's own parts.
 WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
