@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
 
 /* A number of SourceKind in api.proto. */
@@ -52,17 +53,27 @@ static void worker_set_phase(struct worker *w, enum worker_phase to, const char 
 
 /* ---- the end */
 
+static void describe_refused_call(struct worker *w)
+{
+    const struct status_page *s = w->gate.status;
+    uint64_t call = s ? atomic_load_explicit(&s->refused_call, memory_order_relaxed) : 0;
+    uint64_t at = s ? atomic_load_explicit(&s->refused_at, memory_order_relaxed) : 0;
+    refused_call_text(call, at, w->exit.detail, sizeof w->exit.detail);
+}
+
 /* Says how the process ended, from what killed it, what it said last, and what the kernel says. */
 static void judge_exit(struct worker *w, const siginfo_t *si)
 {
     struct worker_exit *e = &w->exit;
-    if (e->reason == 0 && w->said_exit.reason != 0) {
+    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
+    /* Of a fault the kernel knows better than its own last word. */
+    bool faulted = signalled && si->si_status != SIGKILL;
+    if (e->reason == 0 && w->said_exit.reason != 0 && !faulted) {
         *e = w->said_exit;
         return;
     }
     bool oom =
         w->gate.status && atomic_load_explicit(&w->gate.status->oom, memory_order_relaxed) != 0;
-    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
     e->signal = signalled ? (unsigned)si->si_status : 0;
     if (e->reason == 0) {
         if (!signalled)
@@ -93,6 +104,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
     if (e->reason == EXIT_REASON_UNKNOWN)
         snprintf(e->detail, sizeof e->detail, "worker exited with status %d without a word",
                  si->si_status);
+    else if (e->reason == EXIT_REASON_SECCOMP)
+        describe_refused_call(w);
     else if (signalled)
         snprintf(e->detail, sizeof e->detail, "worker was killed by SIG%s",
                  sigabbrev_np(si->si_status) ? sigabbrev_np(si->si_status) : "?");

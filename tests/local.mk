@@ -12,6 +12,7 @@ UNIT_TESTS = \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
 	%D%/unit/test_map \
+	%D%/unit/test_refused_call \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_limits \
@@ -116,6 +117,9 @@ $(%C%_unit_test_check_api_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_check_worker_SOURCES = %D%/unit/test_check_worker.c %D%/support/unit.h
 %C%_unit_test_check_worker_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
+%C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
