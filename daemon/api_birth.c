@@ -167,7 +167,7 @@ void api_birth_run(struct api_call *call)
 {
     struct api *api = call->api;
     const struct api_request *r = call->request;
-    if (r->run_vm.cpu_percent > 0) {
+    if (r->run_vm.limits.cpu_percent > 0) {
         api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
                  "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
         return;
@@ -190,9 +190,7 @@ void api_birth_run(struct api_call *call)
         .source_kind = r->run_vm.source_kind,
         .argc = r->run_vm.argc,
         .argv = r->run_vm.argv,
-        .memory_bytes = r->run_vm.memory_bytes,
-        .timeout_us = r->run_vm.timeout_us,
-        .cpu_time_us = r->run_vm.cpu_time_us,
+        .limits = r->run_vm.limits,
         .uid = call->peer->uid,
         .debug = r->run_vm.debug,
         .attach = r->run_vm.attach,
@@ -202,6 +200,7 @@ void api_birth_run(struct api_call *call)
         .die_with_daemon = true,
         .helper_threads = api->config->helper_threads,
     };
+    vm_limits_complete(&config.limits, &api->config->vm_defaults);
     struct worker *w;
     int v = registry_add(api->registry, world_stop_half(world), &config, TAKE_FD(call->fd), &w);
     if (v < 0) {

@@ -214,6 +214,7 @@ static void set_defaults(struct config *c)
                   .worlds = DEFAULT_WORLDS_PER_UID},
         .total = {.connections = LIMIT_CLIENTS, .vms = LIMIT_VMS},
     };
+    vm_limits_default(&c->vm_defaults);
 }
 
 /* ---- a file */

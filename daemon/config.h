@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/vm_limits.h"
+
 #define CONFIG_FILE "/etc/stillpoint/stillpointd.conf"
 
 enum config_spawn { CONFIG_SPAWN_ZYGOTE, CONFIG_SPAWN_EXEC };
@@ -40,6 +42,7 @@ struct config {
     bool debug;
     bool check; /**< say whether this is right, and end */
     unsigned helper_threads;
+    struct vm_limits vm_defaults; /**< of VMs that do not ask for others */
     uid_t owner_uid; /**< who started us: the uid that may use the socket, besides root */
     char *groups[CONFIG_GROUPS];   /**< names, with spaces between them; NULL: no group */
     struct config_quota quota;     /**< of one uid */
