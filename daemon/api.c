@@ -187,7 +187,7 @@ static bool is_allowed(const struct api_call *call, const struct row *row, const
     if (row->role != 0 && !(call->peer->roles & row->role))
         api_fail_denied(call, row->role, "uid %u has not the role %s, which %s needs",
                         (unsigned)call->peer->uid, access_role_name(row->role), name);
-    else if (w && (row->role & ~(unsigned)ACCESS_OBSERVE) && !api_may_act_for(call, w->uid))
+    else if (w && (row->role & ~(unsigned)ACCESS_OBSERVE) && !api_may_act_on(call, w->uid))
         api_fail_denied(call, ACCESS_ADMIN,
                         "VM '%s' belongs to uid %u, and only role admin may act on what others own",
                         w->name, (unsigned)w->uid);

@@ -738,7 +738,7 @@ static const struct audit_hook *find_hook(const struct api_call *call, uint64_t 
     if (!h || !d || h->state != AUDIT_SET)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit show'", "no hook %llu",
                  (unsigned long long)id);
-    else if (!api_may_act_for(call, d->owner))
+    else if (!api_may_act_on(call, d->owner))
         api_fail_denied(call, ACCESS_ADMIN, "hook %llu is debugger %s's, which belongs to uid %u",
                         (unsigned long long)id, d->name, (unsigned)d->owner);
     else

@@ -134,7 +134,7 @@ static bool may_enter(const struct api_call *call, const struct world *w)
     const struct ticket *t;
     if (call->peer->roles & ACCESS_ADMIN)
         return true;
-    if (world_is_owned(w, &owner) && !api_may_act_for(call, owner))
+    if (world_is_owned(w, &owner) && !api_may_act_on(call, owner))
         api_fail_denied(call, ACCESS_ADMIN, "world %s belongs to uid %u", world_name(w),
                         (unsigned)owner);
     else if ((t = foreign_control(call, w)) != NULL)
@@ -161,6 +161,40 @@ static struct world *find_world(const struct api_call *call)
     else if (r < 0)
         fail_birth(call, NULL, NULL, r);
     return NULL;
+}
+
+/* Completes what was asked for with the defaults, and cuts these at what no VM may have more of.
+ * False, and an error was sent, if more than that was asked for. */
+static bool settle_limits(const struct api_call *call, struct vm_limits *l)
+{
+    const struct vm_limits asked = *l, *max = &call->api->config->vm_max;
+    vm_limits_complete(l, &call->api->config->vm_defaults);
+    uint64_t cpu_percent = l->cpu_percent, tasks = l->tasks;
+    const struct {
+        const char *key;
+        uint64_t *value, asked, max;
+    } rows[] = {
+        {"memory (bytes)", &l->memory_bytes, asked.memory_bytes, max->memory_bytes},
+        {"cpu (%)", &cpu_percent, asked.cpu_percent, max->cpu_percent},
+        {"cpu-time (us)", &l->cpu_time_us, asked.cpu_time_us, max->cpu_time_us},
+        {"timeout (us)", &l->timeout_us, asked.timeout_us, max->timeout_us},
+        {"tasks", &tasks, asked.tasks, max->tasks},
+        {"output-rate (bytes a second)", &l->output_rate, asked.output_rate, max->output_rate},
+        {"log-size (bytes)", &l->log_bytes, asked.log_bytes, max->log_bytes},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].max != 0 && rows[i].asked > rows[i].max) {
+            api_fail(call, API_ERROR(LIMIT_EXCEEDED), "see [vm-max] in stillpointd.conf(5)",
+                     "a VM may have %s up to %llu here, and not %llu", rows[i].key,
+                     (unsigned long long)rows[i].max, (unsigned long long)rows[i].asked);
+            return false;
+        }
+        if (rows[i].max != 0 && (*rows[i].value == 0 || *rows[i].value > rows[i].max))
+            *rows[i].value = rows[i].max;
+    }
+    l->cpu_percent = (uint32_t)cpu_percent;
+    l->tasks = (uint32_t)tasks;
+    return true;
 }
 
 void api_birth_run(struct api_call *call)
@@ -200,7 +234,10 @@ void api_birth_run(struct api_call *call)
         .die_with_daemon = true,
         .helper_threads = api->config->helper_threads,
     };
-    vm_limits_complete(&config.limits, &api->config->vm_defaults);
+    if (!settle_limits(call, &config.limits)) {
+        world_drop_if_unused(world);
+        return;
+    }
     struct worker *w;
     int v = registry_add(api->registry, world_stop_half(world), &config, TAKE_FD(call->fd), &w);
     if (v < 0) {

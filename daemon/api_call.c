@@ -290,12 +290,16 @@ void api_fail_no_debugger(const struct api_call *call, int r)
 
 bool api_may_act_for(const struct api_call *call, uid_t owner)
 {
-    bool own = owner == call->peer->uid, may = own || (call->peer->roles & ACCESS_ADMIN);
-    if (!own && call->act) {
+    return owner == call->peer->uid || (call->peer->roles & ACCESS_ADMIN);
+}
+
+bool api_may_act_on(const struct api_call *call, uid_t owner)
+{
+    if (call->act && owner != call->peer->uid) {
         call->act->is_foreign = true;
         call->act->owner = owner;
     }
-    return may;
+    return api_may_act_for(call, owner);
 }
 
 bool api_may_stop(const struct api_call *call, const struct world *w)
@@ -303,7 +307,7 @@ bool api_may_stop(const struct api_call *call, const struct world *w)
     if (call->peer->roles & ACCESS_ADMIN)
         return true;
     const struct worker *foreign = world_foreign_member(w, call->peer->uid);
-    if (!foreign)
+    if (!foreign || api_may_act_on(call, foreign->uid))
         return true;
     api_fail_denied(call, ACCESS_ADMIN,
                     "world %s has VMs of others (VM '%s' belongs to uid %u), which only role admin "
@@ -318,7 +322,7 @@ const struct debugger *api_find_debugger(const struct api_call *call, const char
     if (!d)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
                  "no debugger named '%s'", ref);
-    else if (!api_may_act_for(call, d->owner))
+    else if (!api_may_act_on(call, d->owner))
         api_fail_denied(call, ACCESS_ADMIN, "debugger %s belongs to uid %u", d->name,
                         (unsigned)d->owner);
     else

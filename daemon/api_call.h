@@ -167,6 +167,8 @@ void api_fail_no_debugger(const struct api_call *call, int r);
 
 /** Whether the caller may act for the owner of this: the same uid, or an admin. */
 bool api_may_act_for(const struct api_call *call, uid_t owner);
+/** The same of what the request is about: its record says whose that is. */
+bool api_may_act_on(const struct api_call *call, uid_t owner);
 /** Whether the caller may bring this world to stand: all VMs in it are its own, or it is an admin;
  *  else an error was sent. */
 bool api_may_stop(const struct api_call *call, const struct world *w);

@@ -27,7 +27,7 @@ static const struct ticket *find_control(const struct api_call *call, const stru
     if (!t)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world stop'",
                  "world %s is not stopped by anybody", world_name(w));
-    else if (!api_may_act_for(call, t->request.uid))
+    else if (!api_may_act_on(call, t->request.uid))
         api_fail_denied(call, ACCESS_ADMIN, "world %s is controlled by debugger %s of uid %u",
                         world_name(w), t->request.debugger_name, (unsigned)t->request.uid);
     else
@@ -234,7 +234,7 @@ void api_debug_hand_over_lease(struct api_call *call)
                  "no debugger named '%s'", r->lease.to);
         return;
     }
-    if (!api_may_act_for(call, to->owner)) {
+    if (!api_may_act_on(call, to->owner)) {
         api_fail_denied(call, ACCESS_ADMIN, "debugger %s belongs to uid %u", to->name,
                         (unsigned)to->owner);
         return;

@@ -201,7 +201,7 @@ void api_world_resume(struct api_call *call)
     if (!w)
         return;
     const struct ticket *t = world_resumes(w);
-    if (t && !api_may_act_for(call, t->request.uid))
+    if (t && !api_may_act_on(call, t->request.uid))
         api_fail_denied(call, ACCESS_ADMIN, "ticket %llu of world %s belongs to uid %u",
                         (unsigned long long)t->id, world_name(w), (unsigned)t->request.uid);
     else

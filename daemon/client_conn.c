@@ -470,7 +470,7 @@ static bool has_room(struct client_conns *all, const struct access_peer *peer,
 uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
 {
     _cleanup_close_ int owned = fd;
-    struct access_peer peer;
+    struct access_peer peer = {.roles = ACCESS_NONE};
     struct api_error error;
     int r = fd_nonblock(fd) < 0 ? -errno : access_check(fd, all->config.rules, &peer);
     if (r < 0) {

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -55,7 +56,9 @@ struct setting {
     set_function *set;
     size_t offset;
     uint64_t min, max;
-    bool is_path; /* absolute in a file; on the command line somebody is somewhere */
+    bool is_u32;    /* else 64 bits */
+    bool is_needed; /* a default that nobody can be without */
+    bool is_path;   /* absolute in a file; on the command line somebody is somewhere */
 };
 
 static void *field(struct config *c, const struct setting *s)
@@ -122,6 +125,63 @@ static const char *set_bytes(struct config *c, const struct setting *s, const ch
     return set_number(c, s, value, text_to_bytes, "bytes (with K, M or G if you like)");
 }
 
+static bool to_percent(const char *value, uint64_t *ret)
+{
+    char digits[16];
+    size_t n = strlen(value);
+    if (n < 2 || n > sizeof digits || value[n - 1] != '%')
+        return false;
+    memcpy(digits, value, n - 1);
+    digits[n - 1] = '\0';
+    return text_to_u64(digits, ret);
+}
+
+/* A limit of a VM, in a struct vm_limits; what it may be is vm_limits_wrong()'s to say. `none` is
+ * none, where a default would be. */
+static const char *set_vm_limit(struct config *c, const struct setting *s, const char *value)
+{
+    static char expected[128]; /* as in set_number() */
+    static const struct {
+        const char *key, *what;
+        bool (*convert)(const char *value, uint64_t *ret);
+    } kinds[] = {
+        {"memory", "bytes, like 256M, or none", text_to_bytes},
+        {"cpu-time", "a time, like 10s, or none", text_to_us},
+        {"timeout", "a time, like 10min, or none", text_to_us},
+        {"output-rate", "bytes (in a second), like 1M, or none", text_to_bytes},
+        {"log-size", "bytes, like 256K", text_to_bytes},
+        {"cpu", "a share of one CPU, like 50%, or none", to_percent},
+        {"tasks", "a number, or none", text_to_u64},
+    };
+    uint64_t v = 0;
+    size_t i = 0;
+    while (strcmp(kinds[i].key, s->key) != 0)
+        i++;
+    bool is_none = strcmp(value, "none") == 0;
+    if (!is_none && (!kinds[i].convert(value, &v) || v == 0 || (s->is_u32 && v > UINT32_MAX)))
+        return kinds[i].what;
+    struct vm_limits alone = {0};
+    const bool is_default = s->offset < offsetof(struct config, vm_max);
+    const size_t base =
+        is_default ? offsetof(struct config, vm_defaults) : offsetof(struct config, vm_max);
+    void *const to[] = {field(c, s), (char *)&alone + (s->offset - base)};
+    if (s->is_u32)
+        *(uint32_t *)to[1] = (uint32_t)v;
+    else
+        *(uint64_t *)to[1] = v;
+    const char *wrong = vm_limits_wrong(&alone);
+    if (wrong || (is_none && is_default && s->is_needed)) {
+        snprintf(expected, sizeof expected, "%s%s%s", kinds[i].what, wrong ? ": " : " but not none",
+                 wrong ? wrong : "");
+        return expected;
+    }
+    if (s->is_u32)
+        *(uint32_t *)to[0] = (uint32_t)v;
+    else
+        *(uint64_t *)to[0] = v;
+    return NULL;
+}
+
 #define SETTING(in, called, as, how, member)                                                       \
     .section = (in), .key = (called), .option = (as), .set = (how),                                \
     .offset = offsetof(struct config, member)
@@ -129,6 +189,18 @@ static const char *set_bytes(struct config *c, const struct setting *s, const ch
     {                                                                                              \
         SETTING("access", called, NULL, set_text, groups[which])                                   \
     }
+#define VM_LIMIT(in, called, member, ...)                                                          \
+    {                                                                                              \
+        SETTING(in, called, NULL, set_vm_limit, member), __VA_ARGS__                               \
+    }
+#define VM_LIMITS(in, member)                                                                      \
+    VM_LIMIT(in, "memory", member.memory_bytes, .is_needed = true),                                \
+        VM_LIMIT(in, "cpu", member.cpu_percent, .is_u32 = true),                                   \
+        VM_LIMIT(in, "cpu-time", member.cpu_time_us, .is_u32 = false),                             \
+        VM_LIMIT(in, "timeout", member.timeout_us, .is_u32 = false),                               \
+        VM_LIMIT(in, "tasks", member.tasks, .is_u32 = true),                                       \
+        VM_LIMIT(in, "output-rate", member.output_rate, .is_u32 = false),                          \
+        VM_LIMIT(in, "log-size", member.log_bytes, .is_needed = true)
 #define COUNT(in, called, member, least, most)                                                     \
     {                                                                                              \
         SETTING(in, called, NULL, set_count, member), .min = (least), .max = (most)                \
@@ -156,6 +228,8 @@ static const struct setting settings[] = {
     COUNT("quota", "worlds", quota.worlds, 0, LIMIT_WORLDS),
     COUNT("total", "connections", total.connections, 1, LIMIT_CLIENTS),
     COUNT("total", "vms", total.vms, 0, LIMIT_VMS),
+    VM_LIMITS("vm", vm_defaults),
+    VM_LIMITS("vm-max", vm_max),
 };
 #define N_SETTINGS (sizeof settings / sizeof settings[0])
 _Static_assert(N_SETTINGS <= CONFIG_SETTINGS, "each has a place");
@@ -257,7 +331,9 @@ static bool check_line(struct source *f, const char *line, size_t bytes, size_t 
     else if (line[0] != '[' || sscanf(line, "[%63[^]\n]]", section) != 1 || find_key(section, NULL))
         return true;
     else {
-        complain(f, "there is no section [%s] (sections are daemon, access, quota and total)",
+        complain(f,
+                 "there is no section [%s] (sections are daemon, access, quota, total, vm and"
+                 " vm-max)",
                  section);
         return true; /* nothing below it is known to any section, and not complained of again */
     }
@@ -324,24 +400,35 @@ static int note_file(struct config *c, const char *path)
     return 0;
 }
 
-static void close_file(FILE **f)
+/* Up to one byte more than a file may have. Returns how many, or negative errno. */
+static ssize_t read_text(const char *path, char *text)
 {
-    if (*f)
-        fclose(*f);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t bytes = 0;
+    if (fd < 0)
+        return -errno;
+    while (bytes <= FILE_BYTES) {
+        ssize_t n = read(fd, text + bytes, FILE_BYTES + 1 - bytes);
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        bytes += (size_t)n;
+    }
+    return (ssize_t)bytes;
 }
 
 /* -ENOENT: there is none; -EINVAL: something is wrong with it, and that was said. */
 static int read_file(struct config *c, const char *path)
 {
-    _cleanup_(close_file) FILE *file = fopen(path, "re");
     _cleanup_free_ char *text = malloc(FILE_BYTES + 1);
-    if (!file && errno == ENOENT)
-        return -ENOENT;
     if (!text)
         return -ENOMEM;
-    size_t bytes = file ? fread(text, 1, FILE_BYTES + 1, file) : 0;
-    if (!file || ferror(file)) {
-        log_error("%s: cannot be read: %m", path);
+    ssize_t bytes = read_text(path, text);
+    if (bytes == -ENOENT)
+        return -ENOENT;
+    if (bytes < 0) {
+        log_error("%s: cannot be read: %s", path, strerror((int)-bytes));
         return -EINVAL;
     }
     if (bytes > FILE_BYTES) {

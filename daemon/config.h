@@ -43,6 +43,7 @@ struct config {
     bool check; /**< say whether this is right, and end */
     unsigned helper_threads;
     struct vm_limits vm_defaults; /**< of VMs that do not ask for others */
+    struct vm_limits vm_max;      /**< that a VM may have; 0: no bound but the ranges of all */
     uid_t owner_uid; /**< who started us: the uid that may use the socket, besides root */
     char *groups[CONFIG_GROUPS];   /**< names, with spaces between them; NULL: no group */
     struct config_quota quota;     /**< of one uid */

@@ -199,8 +199,11 @@ size_t debuggers_of_uid(const struct debuggers *all, uid_t uid)
 void debuggers_set_admin(struct debuggers *all, uint64_t id, bool admin)
 {
     struct entry *e = find(all, id);
-    if (e)
-        e->d.admin = admin;
+    if (!e || e->d.admin == admin)
+        return;
+    e->d.admin = admin;
+    if (!e->untold)
+        tell_changed(all, e);
 }
 
 static bool has_room(const struct debuggers *all, uid_t uid)

@@ -11,6 +11,7 @@ import time
 import api as api_client
 import wire
 from harness import Skip, check, equal, wait_until
+from test_storm import connect
 
 GROUPS = {"observe": 40001, "run": 40002, "debug": 40003, "admin": 40004}
 ALICE, BOB, MALLORY = 50001, 50002, 50003
@@ -606,3 +607,19 @@ def test_the_command_line_wins_over_files_and_later_files_over_earlier(t):
     t.spawn("a", IDLE)
     t.spawn("b", IDLE)
     t.refused("run", "-d", t.file("c.js", IDLE), code=1, says="quota vms is 2")
+
+
+def test_a_file_says_what_vms_have_and_at_most_may_have(t):
+    conf = t.file("c.conf", "[vm]\nmemory = 64M\nlog-size = 8K\n[vm-max]\nmemory = 128M\ntimeout = 1h\n")
+    t.start_daemon("--config", conf)
+    t.spawn("plain", IDLE)
+    t.spawn("more", IDLE, options=["--memory", "128M", "--timeout", "10s"])
+    client = connect(t)
+    limits = {vm.name: vm.limits for vm in client.vms()}
+    client.close()
+    equal([limits[n].memory_bytes for n in ("plain", "more")], [64 << 20, 128 << 20])
+    equal([limits[n].timeout_us for n in ("plain", "more")], [3_600_000_000, 10_000_000])
+    equal(limits["plain"].log_bytes, 8192)
+    t.refused("run", "-d", "--memory", "129M", t.file("c.js", IDLE), code=1,
+              says=["memory (bytes) up to 134217728", "[vm-max]"])
+    equal([w["vms"] for w in t.json("world", "list")], [2], "nothing of it is left")

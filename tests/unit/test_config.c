@@ -142,6 +142,40 @@ static void it_can_be_loaded_again_and_again(void **state)
     config_done(&b);
 }
 
+static void limits_of_vms_are_set_and_bounded(void **state)
+{
+    (void)state;
+    struct config c;
+    write_text("[vm]\nmemory = 64M\ncpu = 50%\ncpu-time = 10s\ntimeout = 1min\ntasks = 8\n"
+               "output-rate = 1M\nlog-size = 8K\n[vm-max]\nmemory = 1G\ntasks = 16\n");
+    assert_int_equal(load(&c, NULL), 0);
+    const struct vm_limits *l = &c.vm_defaults;
+    assert_true(l->memory_bytes == 64u << 20 && l->cpu_percent == 50 && l->cpu_time_us == 10000000);
+    assert_true(l->timeout_us == 60000000 && l->tasks == 8 && l->output_rate == 1u << 20);
+    assert_int_equal(l->log_bytes, 8192);
+    assert_true(c.vm_max.memory_bytes == 1u << 30 && c.vm_max.tasks == 16);
+    assert_true(c.vm_max.cpu_percent == 0 && c.vm_max.timeout_us == 0);
+    config_done(&c);
+    write_text("[vm]\ncpu-time = 10s\ncpu-time = none\n");
+    assert_int_equal(load(&c, NULL), 0);
+    assert_int_equal(c.vm_defaults.cpu_time_us, 0);
+    assert_int_equal(c.vm_defaults.memory_bytes, DEFAULT_VM_MEMORY_BYTES);
+    config_done(&c);
+    static const char *const bad[] = {"memory = none",   "memory = 1M",       "memory = 64",
+                                      "cpu = 50",        "cpu = %",           "cpu = 0%",
+                                      "cpu = 99999999%", "cpu = 4294967346%", "cpu-time = 10",
+                                      "timeout = 400d",  "tasks = 1",         "tasks = 4294967304",
+                                      "log-size = none", "output-rate = 1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "[vm]\n%s\n", bad[i]);
+        write_text(text);
+        if (load(&c, NULL) != -EINVAL)
+            fail_msg("taken: %s", bad[i]);
+        config_done(&c);
+    }
+}
+
 static void a_private_daemon_has_no_socket_whatever_a_file_says(void **state)
 {
     (void)state;
@@ -245,6 +279,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_file_says_everything),
     TEST(the_command_line_wins_and_the_last_of_a_file_does),
     TEST(it_can_be_loaded_again_and_again),
+    TEST(limits_of_vms_are_set_and_bounded),
     TEST(a_private_daemon_has_no_socket_whatever_a_file_says),
     TEST(the_observe_socket_is_beside_the_control_socket),
     TEST(what_is_no_configuration_is_refused_whole),
