@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "daemon/act_log.h"
 #include "daemon/event_bus.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
@@ -480,6 +481,10 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
     peer.is_limited = (peer.roles & ~roles) != 0;
     peer.roles &= roles;
     if (!has_room(all, &peer, &error)) {
+        const struct act act = {.uid = peer.uid, .pid = peer.pid, .request = "Connect"};
+        act_log_write(all->config.act_log, &act,
+                      error.code == API_ERROR(PERMISSION_DENIED) ? ACT_DENIED : ACT_OVER_QUOTA,
+                      error.message);
         turn_away(fd, &error);
         return 0;
     }

@@ -22,6 +22,7 @@ struct client_conns_config {
     const struct access_rules *rules;
     const struct config_quota *quota; /**< of one uid */
     uint64_t max_connections;
+    struct act_log *act_log;
     /** A checked request. */
     void (*on_request)(void *userdata, struct api_call *call);
     void (*on_gone)(void *userdata, uint64_t client);

@@ -569,6 +569,7 @@ static int build(struct daemon *d)
     const struct client_conns_config clients = {.base = d->base,
                                                 .bus = d->bus,
                                                 .rules = &d->rules,
+                                                .act_log = d->act_log,
                                                 .quota = &d->config.quota,
                                                 .max_connections = d->config.total.connections,
                                                 .on_request = on_request,

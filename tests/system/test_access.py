@@ -296,6 +296,63 @@ def test_nobody_but_an_admin_acts_on_the_vm_of_another(t):
     Person(t, BOB, "admin").ctl("kill", "app")
 
 
+def test_each_request_that_names_a_vm_of_another_is_refused(t):
+    alice, bob = two(t)
+    alice.spawn("app")
+    vm = str(t.vm("app")["id"])
+    client = bob.client()
+    fields = {f.message_type.name: f.name for f in client.api.Envelope.DESCRIPTOR.fields
+              if f.message_type is not None}
+    # By the number that the connection was given when it made the VM: there is none for others.
+    by_connection = {"AddFile", "StartVm", "AnswerImport", "AnswerStdin"}
+    tried = 0
+    for request, role in requests_of_protocol(t).items():
+        body = getattr(client.api, request)()
+        if role not in ("run", "debug") or "vm" not in body.DESCRIPTOR.fields_by_name:
+            continue
+        body.vm = 1 if request in by_connection else vm
+        fill(body)
+        if request in by_connection:
+            if request == "AddFile":
+                body.path = "a"
+            if request == "AnswerImport":
+                body.import_id, body.error = 1, "e"
+            memfd = api_client.memfd(b"1") if request == "AddFile" else None
+            error = refusal(lambda: client.request(memfd, **{fields[request]: body}))
+            equal(error.code, client.api.ERROR_NOT_FOUND, f"{request}: {error}")
+            if memfd is not None:
+                os.close(memfd)
+        else:
+            error = refusal(lambda: client.request(**{fields[request]: body}))
+            equal(error.code, client.api.ERROR_PERMISSION_DENIED, f"{request}: {error}")
+            check(f"belongs to uid {ALICE}" in error.message, f"{request}: {error}")
+        tried += 1
+    check(tried >= 22, tried)
+    equal(t.vm("app")["state"], "idle")
+
+
+def test_the_lease_of_another_is_not_taken(t):
+    alice, bob = two(t)
+    alice.spawn("a", IDLE, "--world", "hers")
+    alice.ctl("world", "stop", "hers")
+    for act in (["take", "hers"], ["take", "--steal", "hers"], ["resume", "hers"]):
+        bob.ctl("world", *act, code=4, says=f"uid {ALICE}")
+    bob.ctl("world", "stop", "hers", code=4, says=f"uid {ALICE}")
+    alice.ctl("world", "resume", "hers")
+
+
+def test_a_name_of_a_debugger_is_its_owners(t):
+    alice, bob = two(t)
+    client, other = alice.client(), bob.client()
+    client.request(open_debugger=client.api.OpenDebugger(name="ide"))
+    for name in ("ide", f"cli:{ALICE}"):
+        error = refusal(lambda: other.request(open_debugger=client.api.OpenDebugger(name=name)))
+        equal(error.code, client.api.ERROR_PERMISSION_DENIED)
+    request = client.api.StopWorld(world="default", debugger="ide", deadline_us=1000000)
+    error = refusal(lambda: other.request(stop_world=request))
+    equal(error.code, client.api.ERROR_PERMISSION_DENIED)
+
+
 def test_a_vm_is_its_owners_by_id_too(t):
     alice, bob = two(t)
     alice.spawn("app")
@@ -436,6 +493,8 @@ def test_quotas_name_themselves_and_hold_for_each_uid(t):
     more = [alice.connect() for _ in range(4)]
     alice.ctl("list", code=1, says=["6 connections", "quota connections is 6"])
     bob.ctl("list")
+    check(records(t, f"over-quota: uid {ALICE}") and "Connect: " in records(t, "over-quota")[-1],
+          records(t, "over-quota"))
     for s in more:
         s.close()
     wait_until(lambda: alice_can(alice), "a closed connection counts no more")
