@@ -29,6 +29,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
 	%D%/look_message.c %D%/look_message.h \
+	%D%/orphans.c %D%/orphans.h \
 	%D%/pause.c %D%/pause.h \
 	%D%/hit_message.c %D%/hit_message.h \
 	%D%/hit_ring.c %D%/hit_ring.h \

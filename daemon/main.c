@@ -43,6 +43,7 @@
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
+#include "daemon/orphans.h"
 #include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
@@ -63,6 +64,7 @@ struct daemon {
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
+    struct orphans *orphans;
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct pauses *pauses;
@@ -270,7 +272,20 @@ static void on_zygote_lost(void *userdata, const char *engine, const char *why)
     event_bus_publish(d->bus, &e);
 }
 
-static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost};
+static void on_stray(void *userdata)
+{
+    struct daemon *d = userdata;
+    if (d->orphans)
+        orphans_look(d->orphans);
+}
+
+static bool is_known_worker(void *userdata, pid_t pid)
+{
+    const struct daemon *d = userdata;
+    return registry_has_pid(d->registry, pid);
+}
+
+static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost, on_stray};
 
 static void on_request(void *userdata, struct api_call *call)
 {
@@ -509,6 +524,9 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .zygote = find_zygote_for_api};
     d->registry = registry_new(&registry);
+    d->orphans = d->registry ? orphans_new(d->base, is_known_worker, d) : NULL;
+    if (!d->orphans)
+        return -ENOMEM;
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
     d->debuggers =
@@ -584,6 +602,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
+    d->orphans = orphans_free(d->orphans);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);

@@ -55,3 +55,5 @@ struct worker *registry_find_name(struct registry *r, const char *name);
 struct worker *registry_after(struct registry *r, uint64_t after);
 /** Number of VMs that have not exited. */
 size_t registry_alive(const struct registry *r);
+/** Whether a VM has this process. */
+bool registry_has_pid(const struct registry *r, pid_t pid);

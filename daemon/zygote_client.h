@@ -40,6 +40,8 @@ struct zygote_client_events {
     void (*on_spawned)(void *userdata, uint64_t spawn_id, const struct zygote_birth *birth);
     /** The zygote died; it will be started again. */
     void (*on_lost)(void *userdata, const char *engine, const char *why);
+    /** A worker may have been born that on_spawned() has not told of, or will not. */
+    void (*on_stray)(void *userdata);
 };
 
 /**

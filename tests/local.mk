@@ -23,6 +23,7 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
+	%D%/unit/test_worker_sandbox \
 	%D%/unit/test_worker_timers \
 	%D%/unit/test_worker_wasi
 
@@ -30,6 +31,7 @@ COMPONENT_TESTS = \
 	%D%/component/test_audit \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
+	%D%/component/test_orphans \
 	%D%/component/test_look \
 	%D%/component/test_state \
 	%D%/component/test_world \
@@ -86,6 +88,9 @@ $(%C%_unit_test_worker_look_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_worker_one_line_SOURCES = %D%/unit/test_worker_one_line.c %D%/support/unit.h
 %C%_unit_test_worker_one_line_LDADD = $(WORKER_TEST_LIBS)
+
+%C%_unit_test_worker_sandbox_SOURCES = %D%/unit/test_worker_sandbox.c %D%/support/unit.h
+%C%_unit_test_worker_sandbox_LDADD = $(WORKER_TEST_LIBS)
 
 %C%_unit_test_worker_timers_SOURCES = %D%/unit/test_worker_timers.c %D%/support/unit.h
 %C%_unit_test_worker_timers_LDADD = $(WORKER_TEST_LIBS)
@@ -144,6 +149,10 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_SOURCES = %D%/component/test_freezer.c %D%/support/unit.h
 %C%_component_test_freezer_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_component_test_orphans_SOURCES = %D%/component/test_orphans.c %D%/support/unit.h
+%C%_component_test_orphans_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_component_test_orphans_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
 %C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)

@@ -68,6 +68,7 @@ def test_no_accepted_message_is_lost_while_the_world_is_stopped(t):
         equal(e.code, client.api.ERROR_LIMIT_EXCEEDED)
     check(500 < accepted < 3000, accepted)
     client.resume()
+    t.wait_for("app", "idle")  # or its queue may still be full
     wait_until(lambda: json.loads(t.ctl("call", "app", "result").out)[0] == accepted,
                f"all {accepted} messages arrive")
     equal(json.loads(t.ctl("call", "app", "result").out)[1], accepted * (accepted - 1) // 2)
