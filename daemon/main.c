@@ -323,11 +323,7 @@ static bool is_known(void *userdata, pid_t pid)
     for (size_t i = 0; i < N_ENGINES; i++)
         if (d->zygotes[i] && zygote_client_has(d->zygotes[i], pid))
             return true;
-    for (struct worker *w = registry_after(d->registry, 0); w;
-         w = registry_after(d->registry, w->id))
-        if (w->pid == pid)
-            return true;
-    return false;
+    return registry_has_pid(d->registry, pid);
 }
 
 static void on_request(void *userdata, struct api_call *call)

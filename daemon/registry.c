@@ -1,9 +1,11 @@
 #include "daemon/registry.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/queue.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -191,8 +193,10 @@ void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth
     struct entry *e = find_entry(r, id);
     if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
         worker_spawned(e->worker, birth);
-    else if (birth->pidfd >= 0)
+    else if (birth->pidfd >= 0) {
+        pidfd_send_signal(birth->pidfd, SIGKILL, NULL, 0);
         close(birth->pidfd);
+    }
 }
 
 /* Returns how many of that uid have exited, this one included. */
@@ -262,6 +266,14 @@ struct worker *registry_after(struct registry *r, uint64_t after)
         for (e = r->ids; e && e->id <= after; e = e->by_id.next)
             ;
     return e ? e->worker : NULL;
+}
+
+bool registry_has_pid(const struct registry *r, pid_t pid)
+{
+    for (const struct entry *e = r->names; e; e = e->by_name.next)
+        if (e->worker->pid == pid)
+            return true;
+    return false;
 }
 
 size_t registry_alive(const struct registry *r)

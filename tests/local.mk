@@ -8,6 +8,7 @@ UNIT_TESTS = \
 	%D%/unit/test_access \
 	%D%/unit/test_act_log \
 	%D%/unit/test_bytes \
+	%D%/unit/test_cgroup_limits \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
 	%D%/unit/test_config \
@@ -22,8 +23,10 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
+	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
+	%D%/unit/test_worker_sandbox \
 	%D%/unit/test_worker_timers \
 	%D%/unit/test_worker_wasi
 
@@ -31,6 +34,7 @@ COMPONENT_TESTS = \
 	%D%/component/test_audit \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
+	%D%/component/test_orphans \
 	%D%/component/test_look \
 	%D%/component/test_state \
 	%D%/component/test_world \
@@ -88,6 +92,9 @@ $(%C%_unit_test_worker_look_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_one_line_SOURCES = %D%/unit/test_worker_one_line.c %D%/support/unit.h
 %C%_unit_test_worker_one_line_LDADD = $(WORKER_TEST_LIBS)
 
+%C%_unit_test_worker_sandbox_SOURCES = %D%/unit/test_worker_sandbox.c %D%/support/unit.h
+%C%_unit_test_worker_sandbox_LDADD = $(WORKER_TEST_LIBS)
+
 %C%_unit_test_worker_timers_SOURCES = %D%/unit/test_worker_timers.c %D%/support/unit.h
 %C%_unit_test_worker_timers_LDADD = $(WORKER_TEST_LIBS)
 
@@ -130,6 +137,12 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
+%C%_unit_test_cgroup_limits_SOURCES = %D%/unit/test_cgroup_limits.c %D%/support/unit.h
+%C%_unit_test_cgroup_limits_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_worker_limits_SOURCES = %D%/unit/test_worker_limits.c %D%/support/unit.h
+%C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
@@ -148,6 +161,10 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_SOURCES = %D%/component/test_freezer.c %D%/support/unit.h
 %C%_component_test_freezer_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_component_test_orphans_SOURCES = %D%/component/test_orphans.c %D%/support/unit.h
+%C%_component_test_orphans_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_component_test_orphans_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
 %C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)

@@ -107,7 +107,6 @@ void birth_run(const struct birth *b)
     r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd);
     if (r < 0)
         stillborn(&w, "fds", r);
-    w.posture.state[SANDBOX_FDS] = SANDBOX_ON;
     w.channel.fd = SANDBOX_FD_CHANNEL;
 
     const char *step = NULL;
