@@ -40,7 +40,7 @@ static void loaded_on_vm_ended(struct pending *p, struct worker *w)
 /* A program that ran to its end was ready before, whether it said so or not. */
 static void ready_on_vm_ended(struct pending *p, struct worker *w)
 {
-    if (w->admitted_clock_ns == 0)
+    if (!w->gate.birth_done)
         unborn(p, w);
     else if (w->exit.reason != EXIT_REASON_EXITED && !w->ready)
         api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->exit.detail);
@@ -93,6 +93,10 @@ static void fail_birth(const struct api_call *call, const char *name, const char
         break;
     case -EMFILE:
         api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
+        break;
+    case -EOPNOTSUPP:
+        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
+                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
         break;
     case -EAGAIN:
         api_fail(call, API_ERROR(INTERNAL), "try again", "the zygote is being started");
@@ -201,11 +205,6 @@ void api_birth_run(struct api_call *call)
 {
     struct api *api = call->api;
     const struct api_request *r = call->request;
-    if (r->run_vm.limits.cpu_percent > 0) {
-        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
-                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
-        return;
-    }
     ssize_t size = fd_memfd_size(call->fd, LIMIT_FILE_BYTES);
     if (size < 0) {
         api_fail(call, API_ERROR(INVALID_ARGUMENT), NULL,

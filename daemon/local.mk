@@ -21,6 +21,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_world.c %D%/api_world.h \
 	%D%/audit.c %D%/audit.h %D%/audit_private.h \
 	%D%/audit_vm.c \
+	%D%/cgroup_limits.c %D%/cgroup_limits.h \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
@@ -43,6 +44,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/worker_evaluation.c %D%/worker_evaluation.h \
+	%D%/worker_limits.c %D%/worker_limits.h \
 	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
 	%D%/world_arrival.c \

@@ -8,6 +8,7 @@ UNIT_TESTS = \
 	%D%/unit/test_access \
 	%D%/unit/test_act_log \
 	%D%/unit/test_bytes \
+	%D%/unit/test_cgroup_limits \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
 	%D%/unit/test_config \
@@ -22,6 +23,7 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
+	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
 	%D%/unit/test_worker_timers \
@@ -130,6 +132,13 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_cgroup_limits_SOURCES = %D%/unit/test_cgroup_limits.c %D%/support/unit.h
+%C%_unit_test_cgroup_limits_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_worker_limits_SOURCES = %D%/unit/test_worker_limits.c %D%/support/unit.h
+%C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
