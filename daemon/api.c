@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/urgent.h"
 #include "daemon/access.h"
 #include "daemon/act_log.h"
 #include "daemon/api_audit.h"
@@ -196,7 +197,7 @@ static bool is_allowed(const struct api_call *call, const struct row *row, const
     return false;
 }
 
-void api_handle(struct api_call *call)
+_urgent_ void api_handle(struct api_call *call)
 {
     const struct row *row = &rows[call->request->kind];
     char name[LIMIT_NAME_BYTES + 1];

@@ -290,18 +290,21 @@ static void end_stops(struct audit_operation *o)
 
 /* ---- sending */
 
-static void fail_vm(struct audit_operation *o, const struct worker *w, uint64_t hook,
-                    const char *why)
+static void fail_vm(struct audit_operation *o, const struct worker *w, unsigned kind,
+                    const struct audit_failure *why)
 {
-    int code = api_stand_error_code(why);
-    set_error(o, code == API_ERROR(WRONG_STATE) ? API_ERROR(CANCELLED) : code, NULL,
-              "hook %llu cannot be set in VM '%s': %s", (unsigned long long)hook, w ? w->name : "?",
-              why);
+    set_error(o, api_stand_error_code(why->refusal), NULL, "VM '%s', %s: %s", w ? w->name : "?",
+              hook_message_kind(kind), why->text);
 }
 
 static void send_to(struct audit_operation *o, struct worker *w)
 {
     struct world *world = worlds_get(o->api->worlds, w->world, false);
+    if (audit_is_late(o->api->audit, w->id)) {
+        set_error(o, API_ERROR(LIMIT_EXCEEDED), "try again when it has",
+                  "VM '%s' has not answered earlier requests", w->name);
+        return;
+    }
     if (w->phase == WORKER_ADMITTED && !stop_is_open(&w->gate) && !stop_is_still(&w->gate)) {
         set_error(o, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not come to a safe point", w->name);
         return;
@@ -501,19 +504,22 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct audit_operation *o = userdata;
+    const struct worker *w = audit_give_up(o->api->audit, o);
     /* What still has to leave does so without anybody waiting for it. */
     o->late = o->failed || o->kind != OPERATION_ADD;
     if (o->kind == OPERATION_ADD)
-        set_error(o, API_ERROR(TIMED_OUT), NULL, "not every VM has answered in time");
+        set_error(o, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not answer in time",
+                  w ? w->name : "?");
     on_wake(-1, 0, o);
 }
 
-void api_audit_on_settled(void *operation, const struct worker *w, uint64_t hook, const char *why)
+void api_audit_on_settled(void *operation, const struct worker *w, unsigned kind,
+                          const struct audit_failure *why)
 {
     struct audit_operation *o = operation;
     o->open--;
     if (why && o->kind == OPERATION_ADD)
-        fail_vm(o, w, hook, why);
+        fail_vm(o, w, kind, why);
     wake(o);
 }
 
@@ -636,7 +642,10 @@ static bool find_where(const struct api_call *call, struct audit_where *to)
                                .of_owner = !(call->peer->roles & ACCESS_ADMIN),
                                .owner = call->peer->uid};
     if (r->add_hooks.one_vm) {
-        const struct worker *w = api_find_live_vm(call, &r->add_hooks.vm);
+        /* A frame is counted on a stack that stands still. */
+        const struct worker *w = r->add_hooks.hook.one_frame
+                                     ? api_stand_find_vm(call, &r->add_hooks.vm)
+                                     : api_find_live_vm(call, &r->add_hooks.vm);
         if (!w)
             return false;
         to->target = AUDIT_VM;

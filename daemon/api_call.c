@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/urgent.h"
 #include "daemon/act_log.h"
 #include "daemon/config.h"
 #include "daemon/debugger.h"
@@ -140,8 +141,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
     api_pending_fail(p, API_ERROR(TIMED_OUT), NULL, "timed out");
 }
 
-struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
-                            uint64_t vm, uint64_t timeout_us)
+_urgent_ struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
+                                     uint64_t vm, uint64_t timeout_us)
 {
     struct pending *p = malloc(sizeof *p); /* calloc() passes by what the allocator has at hand */
     if (!p) {
@@ -260,7 +261,7 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
     return w;
 }
 
-const struct debugger *api_debugger_of(const struct api_call *call, const char *ref)
+_urgent_ const struct debugger *api_debugger_of(const struct api_call *call, const char *ref)
 {
     const struct debugger *d;
     int r = debuggers_of(call->api->debuggers, call->client, call->peer->uid, ref, &d);
@@ -330,8 +331,8 @@ const struct debugger *api_find_debugger(const struct api_call *call, const char
     return NULL;
 }
 
-void api_ticket_request(const struct api_call *call, const struct debugger *d,
-                        struct ticket_request *ret)
+_urgent_ void api_ticket_request(const struct api_call *call, const struct debugger *d,
+                                 struct ticket_request *ret)
 {
     *ret = (struct ticket_request){.uid = call->peer->uid,
                                    .admin = call->peer->roles & ACCESS_ADMIN,

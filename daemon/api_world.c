@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/urgent.h"
 #include "daemon/debugger.h"
 #include "daemon/world_message.h"
 
@@ -81,7 +82,7 @@ static void on_ended(void *userdata, enum ticket_outcome outcome)
     world_message_fail_outcome(userdata, outcome);
 }
 
-void api_world_stop(struct api_call *call)
+_urgent_ void api_world_stop(struct api_call *call)
 {
     const struct api_request *r = call->request;
     struct world *w = world_message_find(call, r->stop_world.world);

@@ -22,6 +22,8 @@
 #define EVENT_QUEUE_BYTES (64u * 1024)
 /* When there are no descriptors left, accept rests for so long. */
 #define ACCEPT_REST_MS 100
+/* One that has sent many requests is served for so long, and goes on after all others. */
+#define TURN_NS 500000u
 
 typedef Stillpoint__Api__Envelope Envelope;
 
@@ -43,7 +45,7 @@ struct client_conn {
     size_t counted; /* bytes of this one in use->queued */
     struct frame_reader reader;
     struct frame_writer writer;
-    struct event *readable, *writable, *hello_timeout, *close, *pump;
+    struct event *readable, *writable, *hello_timeout, *close, *pump, *turn;
     bool greeted, doomed;
     unsigned open; /* requests without a reply so far */
     struct subscription {
@@ -119,7 +121,8 @@ static void count_queued(struct client_conn *c)
 
 static void conn_free(struct client_conn *c)
 {
-    struct event *events[] = {c->readable, c->writable, c->hello_timeout, c->close, c->pump};
+    struct event *events[] = {c->readable, c->writable, c->hello_timeout,
+                              c->close,    c->pump,     c->turn};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i])
             event_free(events[i]);
@@ -145,6 +148,7 @@ static void doom(struct client_conn *c, const char *why)
         log_debug("client %llu (uid %u): %s", (unsigned long long)c->id, (unsigned)c->peer.uid,
                   why);
     event_del(c->readable);
+    event_del(c->turn);
     event_active(c->close, 0, 0);
 }
 
@@ -387,29 +391,59 @@ static bool take_frame(struct client_conn *c, const uint8_t *data, size_t bytes)
     return true;
 }
 
-static void on_readable(evutil_socket_t sock, short what, void *userdata)
+/* Not event_active(): the loop would come back here before it looks at anybody else. */
+static void wait_for_turn(struct client_conn *c)
 {
-    (void)what;
-    struct client_conn *c = userdata;
-    int r = frame_reader_fill(&c->reader, sock);
-    if (r == -EAGAIN)
-        return;
-    bool at_end = r == 0;
+    struct timeval next_round = {0};
+    event_del(c->readable);
+    event_add(c->turn, &next_round);
+}
+
+/* Those that have been read, as far as they get in one turn. */
+static void take_frames(struct client_conn *c)
+{
     const uint8_t *data;
     size_t bytes;
-    while (r > 0 && !c->doomed && (r = frame_reader_next(&c->reader, &data, &bytes)) > 0) {
+    uint64_t end_ns = shm_now_ns() + TURN_NS;
+    int r = 0;
+    while (!c->doomed && (r = frame_reader_next(&c->reader, &data, &bytes)) > 0) {
+        if (shm_now_ns() >= end_ns) {
+            wait_for_turn(c);
+            return;
+        }
         bool go_on = take_frame(c, data, bytes);
         frame_reader_drop(&c->reader, bytes);
         if (!go_on)
             return;
     }
-    if (c->doomed)
-        return;
-    if (r == -EPROTO) {
+    if (r == -EPROTO && !c->doomed) {
         refuse(c, 0, API_ERROR(PROTOCOL),
                "a frame has 1 byte to 1 MiB, and at most one descriptor");
         doom(c, "bad frame");
-    } else if (r < 0 || at_end) {
+    }
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct client_conn *c = userdata;
+    if (event_add(c->readable, NULL) < 0)
+        doom(c, "out of memory");
+    else
+        take_frames(c);
+}
+
+static void on_readable(evutil_socket_t sock, short what, void *userdata)
+{
+    (void)what;
+    struct client_conn *c = userdata;
+    int r = frame_reader_fill(&c->reader, sock);
+    if (r > 0) {
+        take_frames(c);
+    } else if (r == -EPROTO) {
+        refuse(c, 0, API_ERROR(PROTOCOL), "at most one descriptor comes with a frame");
+        doom(c, "bad frame");
+    } else if (r != -EAGAIN) {
         doom(c, NULL);
     }
 }
@@ -508,8 +542,9 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
     c->hello_timeout = event_new(base, -1, 0, on_no_hello, c);
     c->close = event_new(base, -1, 0, on_close, c);
     c->pump = event_new(base, -1, 0, on_pump, c);
+    c->turn = event_new(base, -1, 0, on_turn, c);
     struct timeval hello = {.tv_sec = LIMIT_HELLO_MS / 1000};
-    if (!c->readable || !c->writable || !c->hello_timeout || !c->close || !c->pump ||
+    if (!c->readable || !c->writable || !c->hello_timeout || !c->close || !c->pump || !c->turn ||
         event_add(c->readable, NULL) < 0 || event_add(c->hello_timeout, &hello) < 0) {
         conn_free(c);
         return 0;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/urgent.h"
 #include "daemon/registry.h"
 #include "daemon/worlds.h"
 
@@ -100,7 +101,7 @@ static bool is_unused(const struct entry *e)
     return e->d.n_opens == 0 && e->d.n_holdings == 0;
 }
 
-void debuggers_reclaim(struct debuggers *all, uint64_t id)
+_urgent_ void debuggers_reclaim(struct debuggers *all, uint64_t id)
 {
     struct entry *e = find(all, id);
     if (!e || !is_unused(e))
@@ -112,7 +113,7 @@ void debuggers_reclaim(struct debuggers *all, uint64_t id)
         all->events.on_gone(all->events.userdata, id);
 }
 
-void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
+_urgent_ void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
 {
     struct entry *e = find(all, id);
     if (!e)
@@ -122,7 +123,7 @@ void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
     debuggers_reclaim(all, id);
 }
 
-static void on_ticket(void *userdata, uint64_t id, int change)
+_urgent_ static void on_ticket(void *userdata, uint64_t id, int change)
 {
     debuggers_count_holding(userdata, id, change);
 }
@@ -257,7 +258,7 @@ static int make_cli(struct debuggers *all, uid_t uid, struct entry **ret)
     return 0;
 }
 
-int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
+_urgent_ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 {
     struct entry *e = find_cli(all, uid);
     if (!e) {
@@ -280,8 +281,8 @@ static struct opening *find_opening(struct entry *e, uint64_t client)
     return NULL;
 }
 
-int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
-                 const struct debugger **ret)
+_urgent_ int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
+                          const struct debugger **ret)
 {
     char cli[LIMIT_NAME_BYTES + 1];
     if (!ref)

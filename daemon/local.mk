@@ -38,6 +38,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \
+	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \
 	%D%/vm_log.c %D%/vm_log.h \
 	%D%/vm_message.c %D%/vm_message.h \

@@ -47,6 +47,7 @@
 #include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/strays.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
 
@@ -68,6 +69,7 @@ struct daemon {
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
+    struct strays *strays;
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct pauses *pauses;
@@ -307,7 +309,26 @@ static void on_zygote_lost(void *userdata, const char *engine, const char *why)
     event_bus_publish(d->bus, &e);
 }
 
-static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost};
+static void on_strays(void *userdata)
+{
+    struct daemon *d = userdata;
+    strays_end(d->strays);
+}
+
+static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost, on_strays};
+
+static bool is_known(void *userdata, pid_t pid)
+{
+    struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (d->zygotes[i] && zygote_client_has(d->zygotes[i], pid))
+            return true;
+    for (struct worker *w = registry_after(d->registry, 0); w;
+         w = registry_after(d->registry, w->id))
+        if (w->pid == pid)
+            return true;
+    return false;
+}
 
 static void on_request(void *userdata, struct api_call *call)
 {
@@ -418,11 +439,11 @@ static void on_hook_gone(void *userdata, uint64_t id)
         log_error("cannot keep the state: %s", strerror(-r));
 }
 
-static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                            const char *why)
+static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                            const struct audit_failure *why)
 {
     (void)userdata;
-    api_audit_on_settled(waiter, w, hook, why);
+    api_audit_on_settled(waiter, w, kind, why);
 }
 
 static void on_orphans(void *userdata)
@@ -551,8 +572,10 @@ static int build(struct daemon *d)
     d->registry = registry_new(&registry);
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
-    d->debuggers =
-        d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
+    d->strays = strays_new(d->base, is_known, d);
+    d->debuggers = d->worlds && d->registry && d->strays
+                       ? debuggers_new(d->worlds, d->registry, &debuggers)
+                       : NULL;
     if (d->debuggers)
         debuggers_set_quota(d->debuggers, &d->config.quota.debuggers);
     const struct audit_events audit = {.on_hook_set = on_hook_set,
@@ -633,6 +656,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
+    d->strays = strays_free(d->strays);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);

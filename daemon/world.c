@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
@@ -29,7 +30,7 @@ const char *world_mode_name(enum world_mode mode)
     return names[mode];
 }
 
-static void set_mode(struct world *w, enum world_mode to, const char *why)
+_urgent_ static void set_mode(struct world *w, enum world_mode to, const char *why)
 {
     static const unsigned legal[] = {
         [WORLD_RUN_ALL] = 1 << WORLD_STOPPING,
@@ -432,7 +433,7 @@ static bool step_stopped(struct world *w)
     return enter_run_one(w);
 }
 
-void world_advance(struct world *w)
+_urgent_ void world_advance(struct world *w)
 {
     w->again = true;
     if (w->advancing)
@@ -528,7 +529,7 @@ static void on_run_deadline(evutil_socket_t fd, short what, void *userdata)
 
 /* ---- requests */
 
-int world_stop(struct world *w, const struct ticket_request *request, uint64_t *ret_ticket)
+_urgent_ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *ret_ticket)
 {
     struct ticket *t = ticket_new(w->all->next_ticket, request);
     if (!t)

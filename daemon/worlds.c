@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "base/urgent.h"
 #include "daemon/event_bus.h"
 #include "daemon/world_private.h"
 
@@ -63,7 +64,7 @@ static struct world *make_world(struct worlds *all, const char *name, const uid_
     return w;
 }
 
-struct world *worlds_get(struct worlds *all, const char *name, bool make)
+_urgent_ struct world *worlds_get(struct worlds *all, const char *name, bool make)
 {
     struct world *w = all->found;
     if (w && strcmp(w->name, name) == 0)

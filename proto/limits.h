@@ -122,5 +122,6 @@
 #define DEFAULT_DEADLINE_US 200000ull
 #define DEFAULT_HOLD_US (3600ull * 1000000)
 #define DEFAULT_INSPECT_TIMEOUT_US 10000000ull
+#define DEFAULT_STEP_WAIT_US 10000000ull /* of a VM in no frame, for the next that it enters */
 #define DEFAULT_HOOKS_WAIT_US 10000000ull
 #define DEFAULT_HELPER_THREADS 3u
