@@ -137,6 +137,7 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_cgroup_limits_SOURCES = %D%/unit/test_cgroup_limits.c %D%/support/unit.h
 %C%_unit_test_cgroup_limits_LDADD = $(DAEMON_TEST_LIBS)
 
