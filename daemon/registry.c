@@ -127,7 +127,7 @@ static void make_name(struct registry *r, const char *program, char name[LIMIT_N
         snprintf(name, LIMIT_NAME_BYTES + 1, "%s-%u", stem, i);
 }
 
-static size_t count_alive_of(const struct registry *r, uid_t uid)
+size_t registry_alive_of(const struct registry *r, uid_t uid)
 {
     size_t n = 0;
     for (const struct entry *e = r->names; e; e = e->by_name.next)
@@ -144,7 +144,9 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
         v = -ENOENT;
     else if (config->name && name_is_taken(r, config->name))
         v = -EEXIST;
-    else if (r->alive >= LIMIT_VMS || count_alive_of(r, config->uid) >= LIMIT_VMS_PER_UID)
+    else if (r->config.quota && registry_alive_of(r, config->uid) >= r->config.quota->vms)
+        v = -EDQUOT;
+    else if (r->alive >= (r->config.total ? r->config.total->vms : LIMIT_VMS))
         v = -EMFILE;
     struct entry *e = v == 0 ? calloc(1, sizeof *e) : NULL;
     if (v == 0 && !e)

@@ -7,7 +7,7 @@
 # To build and to run.
 packages_build="
     autoconf automake gcc g++ make libc6-dev pkg-config
-    libedit-dev libevent-dev libjansson-dev libmozjs-102-dev libprotobuf-c-dev libseccomp-dev
+    libedit-dev libevent-dev libinih-dev libjansson-dev libmozjs-102-dev libprotobuf-c-dev libseccomp-dev
     libsmartcols-dev libsystemd-dev protobuf-c-compiler uthash-dev
     jq python3 util-linux"
 
