@@ -12,7 +12,6 @@
 #include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
-#include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
 #include "daemon/world_message.h"
@@ -212,11 +211,7 @@ static void answering_on_client_gone(struct pending *p)
 
 static void answering_on_timeout(struct pending *p)
 {
-    struct worker *w = registry_find(p->api->registry, p->vm);
-    if (w)
-        worker_give_up(w, p->number);
-    if (w && w->phase == WORKER_ADMITTED)
-        world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
+    (void)api_stand_give_up(p->api, p->vm, p->number);
     drop(p);
 }
 
