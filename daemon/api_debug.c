@@ -307,8 +307,8 @@ void api_debug_continue(struct api_call *call)
     if (!may_let_go_on(call, worker, &holder))
         return;
     if (answers && worker->pause.number == 0)
-        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' does not pause by itself",
-                 worker->name);
+        api_fail(call, API_ERROR(WRONG_STATE), NULL,
+                 "VM '%s' is in no pause that could be answered", worker->name);
     else if (answers)
         ask_first(call, worker);
     else
