@@ -125,10 +125,15 @@ static bool has_a_part(const struct audit_operation *o, uint64_t vm)
 }
 
 /* Those that have not loaded their program need no stop: they get, or give up, a hook at once. */
+static bool has_loaded(const struct worker *w)
+{
+    return w->phase == WORKER_LOADING || w->phase == WORKER_ADMITTED;
+}
+
 static bool concerns(const struct audit_operation *o, const struct worker *w)
 {
     const struct audit_hook *h = o->n_hooks > 0 ? audit_find(o->api->audit, o->hooks[0]) : NULL;
-    if (w->phase != WORKER_LOADING && w->phase != WORKER_ADMITTED)
+    if (!has_loaded(w))
         return false;
     switch (o->kind) {
     case OPERATION_ADD:
@@ -633,7 +638,9 @@ static void fill_wire(Stillpoint__Worker__Hook *to, const struct api_hook *h, un
 static bool find_where(const struct api_call *call, struct audit_where *to)
 {
     const struct api_request *r = call->request;
-    *to = (struct audit_where){.target = AUDIT_WORLD};
+    *to = (struct audit_where){.target = AUDIT_WORLD,
+                               .of_owner = !(call->peer->roles & ACCESS_ADMIN),
+                               .owner = call->peer->uid};
     if (r->add_hooks.one_vm) {
         /* A frame is counted on a stack that stands still. */
         const struct worker *w = r->add_hooks.hook.one_frame
@@ -660,6 +667,28 @@ static bool find_where(const struct api_call *call, struct audit_where *to)
     api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl world list'", "no world named '%s'",
              to->world);
     return false;
+}
+
+/* Setting hooks brings the worlds of those who get them to stand. False, and an error was sent,
+ * where the caller may not do that. */
+static bool may_set(const struct api_call *call, const struct audit_where *where)
+{
+    for (struct world *w = worlds_after(call->api->worlds, NULL); w;
+         w = worlds_after(call->api->worlds, world_name(w))) {
+        const struct stop_world *half = world_stop_half(w);
+        const struct worker *one = NULL;
+        size_t n = 0;
+        for (size_t i = 0; i < half->n_gates; i++) {
+            const struct worker *worker = half->gates[i]->userdata;
+            if (has_loaded(worker) && audit_matches(where, worker)) {
+                one = worker;
+                n++;
+            }
+        }
+        if ((n > 1 || (n == 1 && !stands(one))) && !api_may_stop(call, w))
+            return false;
+    }
+    return true;
 }
 
 static void add_all(struct audit_operation *o, const struct api_hook *hook,
@@ -690,8 +719,9 @@ void api_audit_add_hooks(struct api_call *call)
 {
     const struct api_request *r = call->request;
     struct audit_where where;
-    const struct debugger *d =
-        find_where(call, &where) ? api_debugger_of(call, r->add_hooks.debugger) : NULL;
+    const struct debugger *d = find_where(call, &where) && may_set(call, &where)
+                                   ? api_debugger_of(call, r->add_hooks.debugger)
+                                   : NULL;
     if (!d)
         return;
     uint64_t debugger = d->id;
@@ -717,10 +747,9 @@ static const struct audit_hook *find_hook(const struct api_call *call, uint64_t 
     if (!h || !d || h->state != AUDIT_SET)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit show'", "no hook %llu",
                  (unsigned long long)id);
-    else if (!api_may_act_for(call, d->owner))
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "hook %llu is debugger %s's, which belongs to uid %u", (unsigned long long)id,
-                 d->name, (unsigned)d->owner);
+    else if (!api_may_act_on(call, d->owner))
+        api_fail_denied(call, ACCESS_ADMIN, "hook %llu is debugger %s's, which belongs to uid %u",
+                        (unsigned long long)id, d->name, (unsigned)d->owner);
     else
         return h;
     return NULL;

@@ -26,10 +26,9 @@ static const struct ticket *find_control(const struct api_call *call, const stru
     if (!t)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world stop'",
                  "world %s is not stopped by anybody", world_name(w));
-    else if (!api_may_act_for(call, t->request.uid))
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "world %s is controlled by debugger %s of uid %u", world_name(w),
-                 t->request.debugger_name, (unsigned)t->request.uid);
+    else if (!api_may_act_on(call, t->request.uid))
+        api_fail_denied(call, ACCESS_ADMIN, "world %s is controlled by debugger %s of uid %u",
+                        world_name(w), t->request.debugger_name, (unsigned)t->request.uid);
     else
         return t;
     return NULL;
@@ -345,8 +344,8 @@ void api_debug_take_lease(struct api_call *call)
     if (from && from->n_opens > 0 && from->id != id && !r->lease.steal)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world take --steal'",
                  "world %s is controlled by debugger %s, which is open", world_name(w), from->name);
-    else if (world_move_lease(w, id, to->name, to->owner, to->hold_policy, r->lease.hold_us,
-                              r->lease.steal ? "stolen" : "taken") == 0)
+    else if (world_move_lease(w, id, to->name, to->owner, to->admin, to->hold_policy,
+                              r->lease.hold_us, r->lease.steal ? "stolen" : "taken") == 0)
         world_message_reply(call, w);
     debuggers_reclaim(call->api->debuggers, id);
 }
@@ -367,12 +366,12 @@ void api_debug_hand_over_lease(struct api_call *call)
                  "no debugger named '%s'", r->lease.to);
         return;
     }
-    if (!api_may_act_for(call, to->owner)) {
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u",
-                 to->name, (unsigned)to->owner);
+    if (!api_may_act_on(call, to->owner)) {
+        api_fail_denied(call, ACCESS_ADMIN, "debugger %s belongs to uid %u", to->name,
+                        (unsigned)to->owner);
         return;
     }
-    world_move_lease(w, to->id, to->name, to->owner, to->hold_policy, t->request.hold_us,
+    world_move_lease(w, to->id, to->name, to->owner, to->admin, to->hold_policy, t->request.hold_us,
                      "handed over");
     world_message_reply(call, w);
 }
@@ -430,11 +429,10 @@ void api_debug_open_debugger(struct api_call *call)
             api_fail(call, API_ERROR(ALREADY_EXISTS), NULL,
                      "debugger '%s' is open on this connection", r->open_debugger.name);
         else
-            api_fail(call, v == -EMFILE ? API_ERROR(LIMIT_EXCEEDED) : API_ERROR(INTERNAL), NULL,
-                     v == -EMFILE ? "uid %u has too many debuggers" : "out of memory (uid %u)",
-                     (unsigned)call->peer->uid);
+            api_fail_no_debugger(call, v);
         return;
     }
+    debuggers_set_admin(call->api->debuggers, d->id, call->peer->roles & ACCESS_ADMIN);
     struct debugger_message m = {.worlds = NULL};
     Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__DebuggerReply reply = STILLPOINT__API__DEBUGGER_REPLY__INIT;

@@ -46,10 +46,10 @@ bool api_stand_may_change(const struct api_call *call, const struct worker *w,
     const struct world *world = worlds_get(call->api->worlds, w->world, false);
     const struct ticket *control = world_control(world);
     enum world_mode mode = world_mode(world);
-    if (control && !api_may_act_for(call, control->request.uid)) {
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "world %s is controlled by debugger %s of uid %u", world_name(world),
-                 control->request.debugger_name, (unsigned)control->request.uid);
+    if (control && !api_may_act_on(call, control->request.uid)) {
+        api_fail_denied(call, ACCESS_ADMIN, "world %s is controlled by debugger %s of uid %u",
+                        world_name(world), control->request.debugger_name,
+                        (unsigned)control->request.uid);
         return false;
     }
     if (control && (mode != WORLD_STOPPED || world_runner(world) != 0)) {

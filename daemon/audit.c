@@ -75,6 +75,8 @@ bool audit_matches(const struct audit_where *where, const struct worker *w)
         return false;
     if (where->target == AUDIT_VM)
         return where->vm == w->id;
+    if (where->of_owner && where->owner != w->uid)
+        return false;
     return (!where->world[0] || strcmp(where->world, w->world) == 0) &&
            (!where->engine[0] || strcmp(where->engine, w->engine) == 0) &&
            (where->target == AUDIT_WORLD || fnmatch(where->name, w->name, 0) == 0);

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uthash.h>
 
 #include "daemon/hit_ring.h"
@@ -45,6 +46,8 @@ enum audit_hook_state {
 /** Which VMs a hook is for; "" where there is no bound. */
 struct audit_where {
     enum audit_target target;
+    bool of_owner; /**< only those of `owner`, whoever else has VMs there */
+    uid_t owner;
     uint64_t vm;                     /**< AUDIT_VM */
     char name[LIMIT_NAME_BYTES + 1]; /**< of that VM, or the glob of AUDIT_SELECTOR */
     char world[LIMIT_NAME_BYTES + 1], engine[LIMIT_NAME_BYTES + 1];

@@ -17,10 +17,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
-
-/* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
-#define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
 
 /* A number of SourceKind in api.proto. */
 #define SOURCE_KIND_WASM 3u
@@ -55,17 +53,27 @@ static void worker_set_phase(struct worker *w, enum worker_phase to, const char 
 
 /* ---- the end */
 
+static void describe_refused_call(struct worker *w)
+{
+    const struct status_page *s = w->gate.status;
+    uint64_t call = s ? atomic_load_explicit(&s->refused_call, memory_order_relaxed) : 0;
+    uint64_t at = s ? atomic_load_explicit(&s->refused_at, memory_order_relaxed) : 0;
+    refused_call_text(call, at, w->exit.detail, sizeof w->exit.detail);
+}
+
 /* Says how the process ended, from what killed it, what it said last, and what the kernel says. */
 static void judge_exit(struct worker *w, const siginfo_t *si)
 {
     struct worker_exit *e = &w->exit;
-    if (e->reason == 0 && w->said_exit.reason != 0) {
+    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
+    /* Of a fault the kernel knows better than its own last word. */
+    bool faulted = signalled && si->si_status != SIGKILL;
+    if (e->reason == 0 && w->said_exit.reason != 0 && !faulted) {
         *e = w->said_exit;
         return;
     }
     bool oom =
         w->gate.status && atomic_load_explicit(&w->gate.status->oom, memory_order_relaxed) != 0;
-    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
     e->signal = signalled ? (unsigned)si->si_status : 0;
     if (e->reason == 0) {
         if (!signalled)
@@ -74,7 +82,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
             e->reason = EXIT_REASON_SECCOMP;
         else if (oom)
             e->reason = EXIT_REASON_OOM;
-        else if (si->si_status == SIGKILL && w->cpu_time_us > 0 && w->cpu_us >= w->cpu_time_us)
+        else if (si->si_status == SIGKILL && w->limits.cpu_time_us > 0 &&
+                 w->cpu_us >= w->limits.cpu_time_us)
             e->reason = EXIT_REASON_TIMEOUT; /* RLIMIT_CPU: SIGXCPU does not reach a process 1 */
         else
             e->reason = si->si_status == SIGKILL ? EXIT_REASON_KILLED : EXIT_REASON_CRASHED;
@@ -95,6 +104,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
     if (e->reason == EXIT_REASON_UNKNOWN)
         snprintf(e->detail, sizeof e->detail, "worker exited with status %d without a word",
                  si->si_status);
+    else if (e->reason == EXIT_REASON_SECCOMP)
+        describe_refused_call(w);
     else if (signalled)
         snprintf(e->detail, sizeof e->detail, "worker was killed by SIG%s",
                  sigabbrev_np(si->si_status) ? sigabbrev_np(si->si_status) : "?");
@@ -228,12 +239,12 @@ static void on_limit(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct worker *w = userdata;
     uint64_t used_us = (stop_clock_ns(&w->gate) - w->admitted_clock_ns) / 1000;
-    if (used_us >= w->timeout_us) {
+    if (used_us >= w->limits.timeout_us) {
         worker_kill(w, EXIT_REASON_TIMEOUT, "time limit reached");
         return;
     }
     /* The clock of a held VM stands still: waiting for it would spin. */
-    uint64_t left_us = w->timeout_us - used_us;
+    uint64_t left_us = w->limits.timeout_us - used_us;
     if (!stop_is_open(&w->gate) && left_us < HELD_LOOK_US)
         left_us = HELD_LOOK_US;
     struct timeval next = {.tv_sec = (time_t)(left_us / 1000000),
@@ -284,9 +295,7 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         .id = id,
         .uid = config->uid,
         .source_kind = config->source_kind,
-        .memory_bytes = config->memory_bytes,
-        .timeout_us = config->timeout_us,
-        .cpu_time_us = config->cpu_time_us,
+        .limits = config->limits,
         .debug = config->debug,
         .attach = config->attach,
         .keep_idle = config->keep_idle,
@@ -299,7 +308,7 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         .userdata = userdata,
     };
     freezer_cell_init(freezer, &w->cell, id);
-    vm_log_init(&w->log);
+    vm_log_init(&w->log, config->limits.log_bytes);
     snprintf(w->name, sizeof w->name, "%s", config->name);
     snprintf(w->world, sizeof w->world, "%s", config->world);
     snprintf(w->engine, sizeof w->engine, "%s", config->engine);
@@ -350,11 +359,11 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
     spawn.has_helper_threads = spawn.has_debug = spawn.has_keep_idle = 1;
     spawn.has_allow_degraded = spawn.has_die_with_daemon = 1;
     spawn.spawn_id = spawn.vm = w->id;
-    spawn.heap_bytes = w->memory_bytes;
-    spawn.data_bytes = HARD_MEMORY(w->memory_bytes);
-    if (w->cpu_time_us > 0) {
+    spawn.heap_bytes = w->limits.memory_bytes;
+    spawn.data_bytes = vm_limits_hard_memory(&w->limits);
+    if (w->limits.cpu_time_us > 0) {
         spawn.has_cpu_seconds = 1;
-        spawn.cpu_seconds = (w->cpu_time_us + 999999) / 1000000;
+        spawn.cpu_seconds = (w->limits.cpu_time_us + 999999) / 1000000;
     }
     spawn.helper_threads = config->helper_threads;
     spawn.debug = w->debug;
@@ -450,7 +459,7 @@ void worker_admit(struct worker *w)
     worker_set_phase(w, WORKER_ADMITTED, "program is linked");
     stop_admit(&w->gate);
     w->admitted_clock_ns = stop_clock_ns(&w->gate);
-    if (w->timeout_us > 0)
+    if (w->limits.timeout_us > 0)
         on_limit(-1, 0, w);
 }
 

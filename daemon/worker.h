@@ -25,6 +25,7 @@
 #include "daemon/zygote_client.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/vm_limits.h"
 #include "shared-mem/stop.h"
 
 struct event;
@@ -63,7 +64,7 @@ struct worker_config {
     unsigned source_kind;
     size_t argc;
     char *const *argv;
-    uint64_t memory_bytes, timeout_us, cpu_time_us;
+    struct vm_limits limits;
     uid_t uid;
     bool debug, attach, keep_idle, more_files;
     bool allow_degraded, die_with_daemon;
@@ -162,7 +163,7 @@ struct worker {
     char **argv;
     uid_t uid;
     unsigned source_kind;
-    uint64_t memory_bytes, timeout_us, cpu_time_us;
+    struct vm_limits limits;
     bool debug, attach, keep_idle;
     bool files_pending; /**< RunVm(more_files): StartVm has not come yet */
     bool sandboxed;     /**< it said that its sandbox stands */

@@ -121,6 +121,8 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         birth.detail = m->detail ? m->detail : "birth";
     }
     z->events->on_spawned(z->userdata, m->spawn_id, &birth);
+    if (m->pid > 0 && birth.pidfd < 0)
+        z->events->on_strays(z->userdata);
 }
 
 /* Reads all answers that are there. */
@@ -170,8 +172,11 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     else
         snprintf(why, sizeof why, "zygote was killed by signal %d", si.si_status);
     bool standing = z->standing == p, young = now_s() - p->started_s < YOUNG_S;
+    bool owed = !LIST_EMPTY(&p->births);
     fail_births(p, why);
     process_free(p);
+    if (owed)
+        z->events->on_strays(z->userdata);
     if (standing) {
         log_warning("%s of engine %s; starting it again", why, z->engine);
         z->events->on_lost(z->userdata, z->engine, why);
@@ -197,8 +202,9 @@ static void exec_program(int program_fd, int channel, char *const *argv, char *c
 
 static int spawn_program(const struct zygote_client *z, int channel, pid_t *ret_pid)
 {
-    char variables[N_KEPT][256], *environment[N_KEPT + 1] = {NULL};
-    for (size_t i = 0, n = 0; i < N_KEPT; i++) {
+    char variables[N_KEPT][256], *environment[N_KEPT + 2] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < N_KEPT; i++) {
         const char *value = getenv(kept_variables[i]);
         int len =
             value ? snprintf(variables[i], sizeof variables[i], "%s=%s", kept_variables[i], value)
@@ -206,6 +212,9 @@ static int spawn_program(const struct zygote_client *z, int channel, pid_t *ret_
         if (len > 0 && len < (int)sizeof variables[i])
             environment[n++] = variables[i];
     }
+    /* What a zygote has looked up its forks need not. */
+    if (!z->exec_mode)
+        environment[n++] = (char *)"LD_BIND_NOW=1";
     char *argv[] = {(char *)"stillpoint-worker",
                     z->exec_mode ? (char *)"--exec" : (char *)"--zygote", NULL};
 
@@ -354,6 +363,15 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     b->spawn_id = spawn->spawn_id;
     LIST_INSERT_HEAD(&p->births, b, link);
     return 0;
+}
+
+bool zygote_client_has(const struct zygote_client *z, pid_t pid)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (p->pid == pid)
+        return true;
+    return false;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

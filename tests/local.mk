@@ -5,15 +5,20 @@
 # daemon objects over a socketpair goes to COMPONENT_TESTS in the same way.
 
 UNIT_TESTS = \
+	%D%/unit/test_access \
+	%D%/unit/test_act_log \
 	%D%/unit/test_bytes \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
+	%D%/unit/test_config \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
 	%D%/unit/test_map \
+	%D%/unit/test_refused_call \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
+	%D%/unit/test_vm_limits \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
@@ -57,6 +62,9 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_test_text_SOURCES = %D%/unit/test_text.c %D%/support/unit.h
 %C%_unit_test_text_LDADD = $(UNIT_LIBS)
+
+%C%_unit_test_vm_limits_SOURCES = %D%/unit/test_vm_limits.c %D%/support/unit.h
+%C%_unit_test_vm_limits_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 
 # The worker's own parts.
 WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
@@ -112,6 +120,19 @@ $(%C%_unit_test_check_api_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_check_worker_SOURCES = %D%/unit/test_check_worker.c %D%/support/unit.h
 %C%_unit_test_check_worker_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_access_SOURCES = %D%/unit/test_access.c %D%/support/unit.h
+%C%_unit_test_access_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/unit.h
+%C%_unit_test_act_log_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
+%C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
+%C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
@@ -184,7 +205,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/protocol/client.py %D%/support/api.py %D%/support/debugging.py %D%/support/harness.py \
 	%D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
-	%D%/support/wire.py %D%/system/run.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
+	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
 	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_freezer.py \
 	%D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \

@@ -121,7 +121,7 @@ static void evaluate(struct evaluated *e, const struct engine_ops *ops, struct e
 {
     int r = -ENOENT;
     if (hit->frame != 0 && condition_is_name(expression, strlen(expression)))
-        r = ops->debug->variable(engine, 0, expression, false, on_variable, e);
+        r = ops->debug->variable(engine, 0, expression, true, on_variable, e);
     if (r < 0 && !e->filled)
         r = ops->debug->evaluate(engine, hit->frame != 0 ? 0 : UINT32_MAX, hit->realm, expression,
                                  false, false, on_evaluated, e);

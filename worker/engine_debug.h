@@ -231,9 +231,10 @@ struct engine_debug_ops {
     int (*arguments)(struct engine *e, uint32_t frame,
                      void (*each)(void *userdata, const struct engine_named_value *v),
                      void *userdata);
-    /** A variable by name, looked up from a frame's innermost scope out. Runs no guest code.
-     * -ENOENT: there is none. -EOPNOTSUPP: only guest code could tell, such as a getter. */
-    int (*variable)(struct engine *e, uint32_t frame, const char *name, bool with_ref,
+    /** A variable by name, looked up from a frame's innermost scope out, without a ref, and without
+     * preview and class name unless those are wanted. Runs no guest code. -ENOENT: there is none.
+     * -EOPNOTSUPP: only guest code could tell, such as a getter. */
+    int (*variable)(struct engine *e, uint32_t frame, const char *name, bool with_preview,
                     void (*each)(void *userdata, const struct engine_value *value), void *userdata);
     /** Of the hit that is being reported: what was returned, thrown, or settled. */
     int (*hit_value)(struct engine *e, bool with_ref,

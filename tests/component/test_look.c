@@ -938,8 +938,8 @@ static void the_end_of_a_lease_in_any_way_answers_what_it_was_shown(void **state
         } else {
             /* Stolen: the new controller has the pause now, and its end answers. */
             uint64_t thief = open_debugger(OTHER_CLIENT, 1000, "thief", false);
-            assert_int_equal(world_move_lease(world, thief, "thief", 1000, false, 20000, "stolen"),
-                             0);
+            assert_int_equal(
+                world_move_lease(world, thief, "thief", 1000, false, false, 20000, "stolen"), 0);
             assert_int_equal(answered(p), n - 1);
             debuggers_close(debuggers, d);
             assert_int_equal(answered(p), n - 1);

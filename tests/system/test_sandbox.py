@@ -1,6 +1,7 @@
 """What the kernel says of a worker, seen from outside."""
 
 import os
+import signal
 
 from harness import check, equal
 
@@ -75,6 +76,18 @@ def test_doctor_says_what_is_here(t):
     names = [c["name"] for c in found["checks"]]
     for name in ("kernel", "unprivileged", "user-namespaces", "seccomp", "engine-mozjs"):
         check(name in names, names)
+
+
+def test_a_forbidden_system_call_is_named(t):
+    for number, says in ((59, ["59", "execve", "x86-64"]), (0x40000000 + 59, ["59", "x32"]),
+                         (100000, ["100000", "x86-64"])):
+        r = t.ctl("run", "--engine", "fake", t.file("bad.txt", f"syscall {number}\n"), code=128 + signal.SIGSYS)
+        check("system call filter" in r.err and "at 0x" in r.err, r)
+        for word in says:
+            check(word in r.err, f"{word}: {r}")
+        last = t.list("-a")[-1]["exit"]
+        equal((last["reason"], last["signal"]), ("seccomp", signal.SIGSYS))
+        check(says[0] in last["detail"], last)
 
 
 def test_a_share_of_cpu_that_cannot_be_enforced_is_refused(t):
