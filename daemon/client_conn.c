@@ -101,8 +101,8 @@ static void flush(struct client_conn *c)
     int r = frame_writer_flush(&c->writer, c->fd);
     if (r < 0)
         doom(c, "write failed");
-    else if (r > 0)
-        event_add(c->writable, NULL);
+    else if (r > 0 && event_add(c->writable, NULL) < 0)
+        doom(c, "cannot be watched: no memory or watches left");
 }
 
 static void refuse(struct client_conn *c, uint64_t request_id, int code, const char *message)
@@ -342,6 +342,11 @@ static size_t count_uid(const struct client_conns *all, uid_t uid)
 uint64_t client_conns_add(struct client_conns *all, int fd)
 {
     struct access_peer peer;
+    if (fd_is_scarce(fd, LIMIT_FDS_KEPT_FROM_CLIENTS)) {
+        log_warning("a connection was refused: no descriptors are left for it");
+        close(fd);
+        return 0;
+    }
     if (fd_nonblock(fd) < 0 || access_check(fd, all->config.owner_uid, &peer) < 0 ||
         HASH_COUNT(all->by_id) >= LIMIT_CLIENTS ||
         count_uid(all, peer.uid) >= LIMIT_CLIENTS_PER_UID) {

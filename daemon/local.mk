@@ -32,6 +32,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/hit_message.c %D%/hit_message.h \
 	%D%/hit_ring.c %D%/hit_ring.h \
 	%D%/hook_message.c %D%/hook_message.h \
+	%D%/reaper.c %D%/reaper.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \

@@ -44,6 +44,7 @@
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
 #include "daemon/pause.h"
+#include "daemon/reaper.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/worlds.h"
@@ -63,6 +64,7 @@ struct daemon {
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
+    struct reaper *reaper;
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct pauses *pauses;
@@ -470,6 +472,26 @@ static struct event_base *make_base(void)
     return base;
 }
 
+static bool is_known_child(void *userdata, pid_t pid)
+{
+    const struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (d->zygotes[i] && zygote_client_owns(d->zygotes[i], pid))
+            return true;
+    return registry_find_process(d->registry, pid) != NULL;
+}
+
+static bool is_quiet(void *userdata)
+{
+    const struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (d->zygotes[i] && !zygote_client_is_quiet(d->zygotes[i]))
+            return false;
+    return true;
+}
+
+static const struct reaper_events reaper_events = {is_known_child, is_quiet};
+
 static int start_zygotes(struct daemon *d)
 {
     for (size_t i = 0; i < N_ENGINES; i++) {
@@ -509,10 +531,11 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .zygote = find_zygote_for_api};
     d->registry = registry_new(&registry);
+    d->reaper = d->registry ? reaper_new(d->base, &reaper_events, d) : NULL;
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
     d->debuggers =
-        d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
+        d->worlds && d->reaper ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
     const struct audit_events audit = {.on_hook_set = on_hook_set,
                                        .on_hook_gone = on_hook_gone,
                                        .on_settled = on_hook_settled,
@@ -584,6 +607,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
+    d->reaper = reaper_free(d->reaper);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /* A VM in both tables. Kept apart from struct worker, which knows nothing of tables. */
@@ -125,7 +126,7 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
         v = -ENOENT;
     else if (config->name && name_is_taken(r, config->name))
         v = -EEXIST;
-    else if (r->alive >= LIMIT_VMS || count_alive_of(r, config->uid) >= LIMIT_VMS_PER_UID)
+    else if (fd_is_scarce(program_fd, LIMIT_FDS_KEPT_FROM_VMS) || r->alive >= LIMIT_VMS || count_alive_of(r, config->uid) >= LIMIT_VMS_PER_UID)
         v = -EMFILE;
     struct entry *e = v == 0 ? calloc(1, sizeof *e) : NULL;
     if (v == 0 && !e)
@@ -195,6 +196,14 @@ struct worker *registry_find(struct registry *r, uint64_t id)
 {
     struct entry *e = find_entry(r, id);
     return e ? e->worker : NULL;
+}
+
+struct worker *registry_find_process(struct registry *r, pid_t pid)
+{
+    for (struct entry *e = r->names; e; e = e->by_name.next)
+        if (e->worker->pid == pid)
+            return e->worker;
+    return NULL;
 }
 
 struct worker *registry_find_name(struct registry *r, const char *name)

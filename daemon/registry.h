@@ -44,6 +44,8 @@ void registry_set_next_id(struct registry *r, uint64_t id);
  */
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret);
+/** The VM whose process this is, and not reaped; NULL: none. */
+struct worker *registry_find_process(struct registry *r, pid_t pid);
 /** For zygote_client's on_spawned. */
 void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth *birth);
 /** After on_ended: the VM goes to the exited ones, and the oldest of those may be dropped. */

@@ -132,8 +132,12 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n != -EAGAIN)
-                event_del(p->readable); /* its death is reported by the pidfd */
+            if (n == -EAGAIN)
+                return;
+            /* Nothing can be asked of it any more; what it did not answer fails with its death,
+             * which the pidfd reports. */
+            event_del(p->readable);
+            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
             return;
         }
         if (n_fds == 0)
@@ -327,17 +331,8 @@ struct zygote_client *zygote_client_free(struct zygote_client *z)
     return NULL;
 }
 
-int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
-                        const int fds[ZYGOTE_FDS])
+static int ask(struct process *p, Stillpoint__Worker__Spawn *spawn, const int fds[ZYGOTE_FDS])
 {
-    struct process *p = z->standing;
-    if (z->exec_mode) {
-        int r = process_start(z, &p);
-        if (r < 0)
-            return r;
-    } else if (!p) {
-        return -EAGAIN;
-    }
     uint8_t data[4096];
     if (stillpoint__worker__spawn__get_packed_size(spawn) > sizeof data)
         return -EMSGSIZE;
@@ -354,6 +349,42 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     b->spawn_id = spawn->spawn_id;
     LIST_INSERT_HEAD(&p->births, b, link);
     return 0;
+}
+
+int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
+                        const int fds[ZYGOTE_FDS])
+{
+    struct process *p = z->standing;
+    if (z->exec_mode) {
+        int r = process_start(z, &p);
+        if (r < 0)
+            return r;
+    } else if (!p) {
+        return -EAGAIN;
+    }
+    int r = ask(p, spawn, fds);
+    /* The process was started for this birth alone. */
+    if (r < 0 && z->exec_mode)
+        pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+    return r;
+}
+
+bool zygote_client_owns(const struct zygote_client *z, pid_t pid)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (p->pid == pid)
+        return true;
+    return false;
+}
+
+bool zygote_client_is_quiet(const struct zygote_client *z)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (!LIST_EMPTY(&p->births))
+        return false;
+    return true;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

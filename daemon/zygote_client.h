@@ -59,5 +59,10 @@ struct zygote_client *zygote_client_free(struct zygote_client *z);
 int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
                         const int fds[ZYGOTE_FDS]);
 
+/** Whether this is a process of its own, and not a worker. */
+bool zygote_client_owns(const struct zygote_client *z, pid_t pid);
+/** No birth is under way: every worker that lives has been told of, or never will be. */
+bool zygote_client_is_quiet(const struct zygote_client *z);
+
 /** Process id of the standing zygote; 0 if there is none. */
 pid_t zygote_client_pid(const struct zygote_client *z);

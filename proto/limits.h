@@ -16,6 +16,9 @@
 #define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
 #define LIMIT_CLIENTS 1024u
 #define LIMIT_CLIENTS_PER_UID 256u
+/* Descriptors that are kept for those who are served: no VM, and no connection, takes the last. */
+#define LIMIT_FDS_KEPT_FROM_VMS 64u
+#define LIMIT_FDS_KEPT_FROM_CLIENTS 24u
 #define LIMIT_HELLO_MS 10000u /* a connection without a Hello ends then */
 #define LIMIT_PAGE_ITEMS 256u /* items in one page of a list */
 

@@ -67,6 +67,7 @@ enum op {
 struct player {
     uint64_t id;
     int channel, process; /* -1: none; `process` stands for its pidfd */
+    bool answered;        /* the zygote has, once */
     struct status_page *status;
     uint64_t seq, inspect;
 };
@@ -300,8 +301,9 @@ static void be_born(struct player *p, struct fuzz_input *in)
     uint8_t how = fuzz_u8(in);
     struct zygote_birth birth = {.pidfd = -1};
     struct worker *w = registry_find(api.registry, p->id);
-    if (p->process >= 0 || !w || w->phase != WORKER_SPAWNING)
+    if (p->answered || !w || w->phase != WORKER_SPAWNING)
         return;
+    p->answered = true;
     if (how & 0x80) {
         birth.error = -EAGAIN;
         birth.detail = "clone3";

@@ -7,7 +7,9 @@
  * Attaches to PID, says "ready", and takes commands from stdin, a line each:
  *
  *     list CLASS             notes all calls of that class from now on
- *     fail CLASS N ERRNO     and makes the N-th of them (from 0) fail, without being made
+ *     fail CLASS N NAME ERRNO
+ *                            and makes one fail without being made: the first call of this name that is
+ *                            the N-th (from 0) of all or later
  *     end                    answers "call NAME" for each call noted, in their order, "hit NAME" if
  *                            one was made to fail, and "."; nothing is noted any more
  *
@@ -53,7 +55,7 @@ static struct {
     bool on;
     enum class class;
     long fail_at; /* -1: none */
-    int error;
+    int fail_number, error;
     bool done;
     long hit; /* number of the call that was made to fail, -1: none */
     bool stopped; /* the target has been seen since */
@@ -157,7 +159,8 @@ static void on_call(struct task *t)
     } else if (info.op == PTRACE_SYSCALL_INFO_ENTRY && plan.on && t->class == plan.class &&
                n_calls < MAX_CALLS) {
         long number = (long)info.entry.nr;
-        bool now = !plan.done && (long)n_calls == plan.fail_at;
+        bool now = !plan.done && plan.fail_at >= 0 && (long)n_calls >= plan.fail_at &&
+                   number == plan.fail_number;
         calls[n_calls++] = number;
         /* In its place one that is harmless, and that a worker may make. */
         if (now && replace_call(t->tid, SYS_sched_yield) == 0) {
@@ -240,12 +243,13 @@ static void answer(void)
 
 static void command(const char *line)
 {
-    char name[16];
+    char name[16], call[32];
     long at;
     int error;
-    if (sscanf(line, "fail %15s %ld %d", name, &at, &error) == 3) {
+    if (sscanf(line, "fail %15s %ld %31s %d", name, &at, call, &error) == 4) {
         plan.class = class_of(name);
         plan.fail_at = at;
+        plan.fail_number = seccomp_syscall_resolve_name(call);
         plan.error = error;
     } else if (sscanf(line, "list %15s", name) == 1) {
         plan.class = class_of(name);
