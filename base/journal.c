@@ -67,7 +67,7 @@ static void say_lost(void)
     uint8_t record[256];
     int n = snprintf(text, sizeof text, "MESSAGE=%lu records were lost: the journal had no room",
                      journal.lost);
-    const struct iovec fields[] = {{text, (size_t)n}, {(void *)(uintptr_t)"PRIORITY=4", 10}};
+    const struct iovec fields[] = {{text, (size_t)n}, {(void *)(uintptr_t) "PRIORITY=4", 10}};
     size_t len = put_field(record, sizeof record, &fields[0]);
     len += put_field(record + len, sizeof record - len, &fields[1]);
     if (send_record(record, len) == 0)

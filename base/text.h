@@ -20,8 +20,8 @@ bool text_is_bundle_path(const char *s, size_t max);
 /** Cuts what a bounded copy has left of a UTF-8 sequence at the end of s. */
 void text_cut_utf8(char *s);
 
-/** Makes what was put together from texts of others one line of UTF-8, if it was UTF-8 before it was
- * cut: control characters become "?", and so does each byte of those beyond ASCII. */
+/** Makes what was put together from texts of others one line of UTF-8, if it was UTF-8 before it
+ * was cut: control characters become "?", and so does each byte of those beyond ASCII. */
 void text_to_line(char *s);
 
 /** A copy of these bytes with a NUL after them; NULL: no memory. */

@@ -375,8 +375,12 @@ uint64_t client_conns_add(struct client_conns *all, int fd)
         conn_free(c);
         return 0;
     }
-    all->next_id++;
     HASH_ADD(hh, all->by_id, id, sizeof c->id, c);
+    if (!c->hh.tbl) {
+        conn_free(c);
+        return 0;
+    }
+    all->next_id++;
     return c->id;
 }
 

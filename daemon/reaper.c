@@ -7,7 +7,8 @@
 
 #include "base/log.h"
 
-/* The kernel shows one dead child at a time: until those that others reap are gone it looks again. */
+/* The kernel shows one dead child at a time: until those that others reap are gone it looks again.
+ */
 static const struct timeval look_again = {.tv_usec = 20000};
 
 struct reaper {

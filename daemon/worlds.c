@@ -57,6 +57,11 @@ static struct world *make_world(struct worlds *all, const char *name)
     if (!w)
         return NULL;
     HASH_ADD_STR(all->by_name, name, w);
+    if (!w->hh.tbl) {
+        world_free(w);
+        errno = ENOMEM;
+        return NULL;
+    }
     world_publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
 }

@@ -1,8 +1,8 @@
 /*
  * fuzz.h: what the fuzz targets share: counts that show that a target really reached what it is
  * there for, inputs that are read as a program, and claims that end the process when they do not
- * hold. Each target is a file fuzz_NAME.c with one LLVMFuzzerTestOneInput(); libFuzzer links it, and
- * replay.c.
+ * hold. Each target is a file fuzz_NAME.c with one LLVMFuzzerTestOneInput(); libFuzzer links it,
+ * and replay.c.
  */
 #pragma once
 

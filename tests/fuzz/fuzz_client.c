@@ -1,7 +1,7 @@
 /*
  * The client library and stillctl's JSON, with a daemon that says anything: one request by a real
- * connection, replies and events out of the input, and whatever comes of it as JSON, which has to be
- * JSON.
+ * connection, replies and events out of the input, and whatever comes of it as JSON, which has to
+ * be JSON.
  *
  * Input: which request; then frames: flags, length, an Envelope. Flags: 1 the reply to the request,
  * 2 an event, else as it is; 4 the descriptor of a memfd goes with it, with the bytes of the frame
@@ -408,11 +408,11 @@ static bool kill_vm(struct stillpoint *sp)
 }
 
 static bool (*const requests[])(struct stillpoint *sp) = {
-    get_vm,         list_vms,      call_vm,        read_log,      list_worlds,   get_world,
-    stop_world,     resume_world,  continue_vm,    inspect_gc,    inspect_census, inspect_stacks,
-    open_debugger,  list_debuggers, list_hooks,    remove_hooks,  list_auditors, read_hits,
-    list_frames,    list_scopes,   list_variables, evaluate,      step_vm,       list_sources,
-    read_source,    list_positions, read_memory,   get_pause,     examine,       subscribe,
+    get_vm,        list_vms,       call_vm,        read_log,     list_worlds,    get_world,
+    stop_world,    resume_world,   continue_vm,    inspect_gc,   inspect_census, inspect_stacks,
+    open_debugger, list_debuggers, list_hooks,     remove_hooks, list_auditors,  read_hits,
+    list_frames,   list_scopes,    list_variables, evaluate,     step_vm,        list_sources,
+    read_source,   list_positions, read_memory,    get_pause,    examine,        subscribe,
     kill_vm,
 };
 
@@ -531,8 +531,8 @@ static void say_all(int sock, struct frame_writer *w, struct fuzz_input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct stillpoint_handlers handlers = {
-        on_event, on_console, on_import, on_input, on_ended, NULL};
+    static const struct stillpoint_handlers handlers = {on_event, on_console, on_import,
+                                                        on_input, on_ended,   NULL};
     struct fuzz_input in = {data, size};
     unsigned which = fuzz_u8(&in) % (sizeof requests / sizeof *requests);
     struct stillpoint *sp;

@@ -1,11 +1,12 @@
 /*
- * The worker's side of its channel: packets of commands with memfds, taken by the real dispatch, and
- * inspections served by the real look and auditors over an engine whose texts are out of the input,
- * too. Whatever the command and whatever the guest's names are, the daemon's door takes the answers.
+ * The worker's side of its channel: packets of commands with memfds, taken by the real dispatch,
+ * and inspections served by the real look and auditors over an engine whose texts are out of the
+ * input, too. Whatever the command and whatever the guest's names are, the daemon's door takes the
+ * answers.
  *
- * Input: length and text that the engine shows; then packets: flags, length, a Command. Flags: 1 with
- * a memfd, whose length and bytes come next; 2 that is not sealed; 4 serve what waits after it; 8 the
- * VM is starting.
+ * Input: length and text that the engine shows; then packets: flags, length, a Command. Flags: 1
+ * with a memfd, whose length and bytes come next; 2 that is not sealed; 4 serve what waits after
+ * it; 8 the VM is starting.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -76,10 +77,9 @@ static int frames(struct engine *e, uint32_t first, uint32_t max,
 {
     uint32_t at = first;
     for (; at < ROWS && at - first < max; at++)
-        each(userdata, &(const struct engine_frame){.kind = ENGINE_FRAME_JS,
-                                                    .function = e->text,
-                                                    .url = e->text,
-                                                    .line = at + 1});
+        each(userdata,
+             &(const struct engine_frame){
+                 .kind = ENGINE_FRAME_JS, .function = e->text, .url = e->text, .line = at + 1});
     *ret_next = at < ROWS ? at : 0;
     return 0;
 }

@@ -5,8 +5,8 @@
  * in the end nothing is left.
  *
  * Input: ops, each one byte (its low bits say what, its high ones which client or VM) with what
- * belongs to it. OP_REQUEST, OP_PACKET: length and an Envelope, a Fact. A Fact's number, and that of
- * the request that it answers, are made right unless its flags say otherwise.
+ * belongs to it. OP_REQUEST, OP_PACKET: length and an Envelope, a Fact. A Fact's number, and that
+ * of the request that it answers, are made right unless its flags say otherwise.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -51,17 +51,7 @@
 #define FLAG_AS_IT_IS 1u /* numbers stay what they are */
 #define FLAG_MEMFD 2u
 
-enum op {
-    OP_REQUEST,
-    OP_PACKET,
-    OP_STATUS,
-    OP_BORN,
-    OP_DIE,
-    OP_LEAVE,
-    OP_TURN,
-    OP_FIELD,
-    N_OPS
-};
+enum op { OP_REQUEST, OP_PACKET, OP_STATUS, OP_BORN, OP_DIE, OP_LEAVE, OP_TURN, OP_FIELD, N_OPS };
 
 /* A worker, played by the input. */
 struct player {
@@ -285,9 +275,9 @@ static void writes(struct player *p, struct fuzz_input *in)
 {
     unsigned which = fuzz_u8(in);
     uint64_t v = which & 0x80 ? fuzz_u8(in) : fuzz_u64(in);
-    _Atomic uint64_t *fields[] = {&p->status->word,           &p->status->parked_ns,
-                                  &p->status->last_fact,      &p->status->lost_wakes,
-                                  &p->status->heap_bytes,     &p->status->messages_taken,
+    _Atomic uint64_t *fields[] = {&p->status->word,       &p->status->parked_ns,
+                                  &p->status->last_fact,  &p->status->lost_wakes,
+                                  &p->status->heap_bytes, &p->status->messages_taken,
                                   &p->status->pause};
     size_t n = sizeof fields / sizeof *fields;
     if (which % (n + 1) < n)

@@ -1,6 +1,7 @@
 /*
- * The client wire's frames: a stream in pieces of any size, with descriptors, through a real socket.
- * Frames come out as they are in the stream, however it is cut; what was read can be written again.
+ * The client wire's frames: a stream in pieces of any size, with descriptors, through a real
+ * socket. Frames come out as they are in the stream, however it is cut; what was read can be
+ * written again.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * Texts that come from outside: what is UTF-8, what is a name or a path in a bundle, and what becomes
- * of any text that has to be one line.
+ * Texts that come from outside: what is UTF-8, what is a name or a path in a bundle, and what
+ * becomes of any text that has to be one line.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text_copy(copy, room, text);
     FUZZ_REQUIRE(strlen(copy) < room && strncmp(copy, text, strlen(copy)) == 0);
     if (utf8)
-        FUZZ_REQUIRE(text_is_utf8(copy, strlen(copy)) && strlen(copy) + 4 > (left < room - 1 ? left : room - 1));
+        FUZZ_REQUIRE(text_is_utf8(copy, strlen(copy)) &&
+                     strlen(copy) + 4 > (left < room - 1 ? left : room - 1));
 
     uint64_t number;
     if (text_to_u64(text, &number))

@@ -1,6 +1,6 @@
 /*
- * Arguments of stillctl as people write them: numbers, times, sizes, places, lines, JSON, and names.
- * What a parser takes has to mean what it says.
+ * Arguments of stillctl as people write them: numbers, times, sizes, places, lines, JSON, and
+ * names. What a parser takes has to mean what it says.
  */
 #include <inttypes.h>
 #include <jansson.h>

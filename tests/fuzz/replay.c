@@ -1,7 +1,7 @@
 /*
  * replay.c: the main of a fuzz target where no fuzzer is linked: runs it over each file of its
- * corpus, tests/fuzz/corpus/NAME, and over each of these cut short and with single bytes changed, in
- * a way that is always the same. Prints TAP.
+ * corpus, tests/fuzz/corpus/NAME, and over each of these cut short and with single bytes changed,
+ * in a way that is always the same. Prints TAP.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * inject: makes one system call of a process, or of those that it gives birth to, fail. For tests of
- * what becomes of a spawn when the kernel says no.
+ * inject: makes one system call of a process, or of those that it gives birth to, fail. For tests
+ * of what becomes of a spawn when the kernel says no.
  *
  *     inject PID
  *
@@ -8,14 +8,14 @@
  *
  *     list CLASS             notes all calls of that class from now on
  *     fail CLASS N NAME ERRNO
- *                            and makes one fail without being made: the first call of this name that is
- *                            the N-th (from 0) of all or later
- *     end                    answers "call NAME" for each call noted, in their order, "hit NAME" if
- *                            one was made to fail, and "."; nothing is noted any more
+ *                            and makes one fail without being made: the first call of this name
+ * that is the N-th (from 0) of all or later end                    answers "call NAME" for each
+ * call noted, in their order, "hit NAME" if one was made to fail, and "."; nothing is noted any
+ * more
  *
  * CLASS is self (PID), child (new processes, by their first thread), or thread (what threads those
- * make). Each command is answered with "ok" once it is in force. What is attached goes on unharmed when
- * inject ends.
+ * make). Each command is answered with "ok" once it is in force. What is attached goes on unharmed
+ * when inject ends.
  */
 #include <elf.h>
 #include <errno.h>
@@ -57,7 +57,7 @@ static struct {
     long fail_at; /* -1: none */
     int fail_number, error;
     bool done;
-    long hit; /* number of the call that was made to fail, -1: none */
+    long hit;     /* number of the call that was made to fail, -1: none */
     bool stopped; /* the target has been seen since */
 } plan;
 static long calls[MAX_CALLS];
@@ -128,8 +128,10 @@ static struct task *task_of(pid_t tid)
         errno = ENOMEM;
         die("tasks");
     }
-    tasks[n_tasks] = (struct task){
-        .tid = tid, .class = tid == target ? SELF : is_thread(tid) ? THREAD : CHILD};
+    tasks[n_tasks] = (struct task){.tid = tid,
+                                   .class = tid == target    ? SELF
+                                            : is_thread(tid) ? THREAD
+                                                             : CHILD};
     return &tasks[n_tasks++];
 }
 
@@ -215,11 +217,9 @@ static void arm(bool on)
     }
 }
 
-static enum class class_of(const char *name)
-{
-    for (unsigned i = 0; i < N_CLASSES; i++)
-        if (strcmp(class_names[i], name) == 0)
-            return (enum class)i;
+static enum class class_of(const char *name) {
+    for (unsigned i = 0; i < N_CLASSES;
+         i++) if (strcmp(class_names[i], name) == 0) return (enum class)i;
     errno = EINVAL;
     die(name);
 }
@@ -292,7 +292,8 @@ int main(int argc, char **argv)
     char line[128];
     size_t used = 0;
     for (;;) {
-        struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+        struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                             {.fd = signals, .events = POLLIN}};
         struct signalfd_siginfo info;
         serve_stops();
         if (poll(p, 2, -1) < 0 && errno != EINTR)

@@ -1,8 +1,7 @@
 """The kernel says no: every system call on the way to a new VM fails once, and what the daemon itself needs
 runs out. Never a worker outside its sandbox, nothing left behind, and the next one comes to life.
 
-What is ordinarily run is the first and the last of each row of equal calls; STILLPOINT_STORM=full makes each
-call fail.
+What is ordinarily run is the first of each row of equal calls; STILLPOINT_STORM=full makes each call fail.
 """
 
 import errno
@@ -168,8 +167,13 @@ def judge(t, r):
     if r.code == 0:
         # One that died of the fault after it was born is as good as one that was not.
         vm = t.vm("vm")
-        if vm["exit"] is None:
-            check_sandbox(vm)
+        try:
+            if vm["exit"] is None:
+                check_sandbox(vm)
+        except (Failed, OSError):
+            if os.path.exists(f"/proc/{vm['pid']}") and not harness.is_zombie(vm["pid"]):
+                raise
+            wait_until(lambda: t.vm("vm")["exit"] is not None, "the daemon sees that it has died", 10)
         t.ctl("kill", "vm", code=None)
         return
     check(r.code in (1, 2, 5, 125), f"a refusal: {r}")
@@ -181,8 +185,7 @@ def chosen(calls):
     """Numbers of the calls that are made to fail."""
     picked = []
     for i, name in enumerate(calls):
-        edge = i == 0 or i == len(calls) - 1 or calls[i - 1] != name or calls[i + 1] != name
-        if name not in CANNOT_FAIL and (FULL or edge):
+        if name not in CANNOT_FAIL and (FULL or i == 0 or calls[i - 1] != name):
             picked.append(i)
     return picked
 
@@ -199,7 +202,7 @@ def each_call_fails(t, engine, pid_of, who, most=None):
     equal(spawn(t, engine, path).code, 0, "a VM while it is only listened to")
     calls, _ = injector.end()
     t.ctl("kill", "vm")
-    for i in chosen(calls)[:most]:
+    for n, i in enumerate(chosen(calls)[:most]):
         error = ERRORS.get(calls[i], errno.EPERM)
         what = f"{who} call {i} ({calls[i]}) of {engine} fails with {errno.errorcode[error]}"
         try:
@@ -214,6 +217,8 @@ def each_call_fails(t, engine, pid_of, who, most=None):
             judge(t, r)
             ground.check_same()
             check(t.daemon.process.poll() is None, "the daemon lives")
+            if hit != "end" and n % 4 != 0 and not FULL:
+                continue
             # The zygote may have ended of it; another one takes a moment.
             wait_until(lambda: spawn(t, engine, path).code == 0, "the next VM comes to life", 10)
             check_sandbox(t.vm("vm"))
@@ -278,3 +283,211 @@ def test_every_call_of_a_zygotes_start_fails_once(t):
         zygotes = [p for p in harness.children(t.daemon.pid)]
         equal(len(zygotes), 2, f"after call {i} ({calls[i]}): two zygotes")
     injector.close()
+
+
+# ---- layers that are not there
+
+def spawn_while(t, injector, fault):
+    injector.arm(f"fail {fault}")
+    r = spawn(t, "fake", t.file("app.fake", ""))
+    _, hit = injector.end()
+    check(hit, f"no such call: {fault}")
+    return r
+
+
+def test_a_needed_layer_that_is_missing_refuses_and_is_named(t):
+    injector = Injector(t, zygote_of(t, "fake"))
+    for call, layer in (("mount", "mount"), ("pivot_root", "root"), ("sethostname", "uts"), ("prlimit64", "rlimits"),
+                        ("capset", "caps"), ("close_range", "fds"), ("seccomp", "seccomp")):
+        r = spawn_while(t, injector, f"child 0 {call} {errno.EPERM}")
+        check(r.code == 1 and f"{layer}: " in r.err, f"{layer} is missing: {r}")
+    injector.close()
+    equal(t.list(), [])
+
+
+def test_a_degradable_layer_that_is_missing_is_shown(t):
+    injector = Injector(t, zygote_of(t, "fake"))
+    r = spawn_while(t, injector, f"child 0 landlock_create_ruleset {errno.EOPNOTSUPP}")
+    equal(r.code, 0, r)
+    equal(t.vm("vm")["posture"]["landlock"], "off")
+    check_sandbox(t.vm("vm"))
+    t.ctl("kill", "vm")
+    injector.close()
+    if "cgroup" not in [c["name"] for c in t.json("doctor")["checks"] if c["state"] == "ok"]:
+        t.skip("VMs have no cgroups of their own here")
+    injector = Injector(t, t.daemon.pid)
+    equal(spawn_while(t, injector, f"self 0 mkdirat {errno.EACCES}").code, 0)
+    equal(t.vm("vm")["posture"]["cgroup"], "degraded")
+    check_sandbox(t.vm("vm"))
+    injector.close()
+
+
+def test_allow_degraded_goes_on_without_a_layer_and_says_so(t):
+    t.start_daemon("--allow-degraded")
+    injector = Injector(t, zygote_of(t, "fake"))
+    for call, layer in (("seccomp", "seccomp"), ("pivot_root", "root"), ("sethostname", "uts")):
+        r = spawn_while(t, injector, f"child 0 {call} {errno.EPERM}")
+        equal(r.code, 0, f"{layer}: {r}")
+        vm = t.vm("vm")
+        check(vm["posture"][layer] != "on", f"{layer} is said to be on: {vm['posture']}")
+        equal([x for x in NEEDED if vm["posture"][x] != "on" and x != layer], [], "all others stand")
+        t.ctl("kill", "vm")
+    injector.close()
+
+
+def test_without_user_namespaces_nothing_runs_unless_that_is_allowed(t):
+    # The limit is that of the namespace in which the daemon is, which is made for this.
+    wrapper = ["unshare", "-U", "--map-user=1000", "--map-group=1000", "--keep-caps", "sh", "-c",
+               'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
+    if t.run([*wrapper, "true"]).code != 0:
+        t.skip("no user namespace without others in it can be had here")
+    os.chmod(t.folder, 0o777)
+    os.chmod(t.run_dir, 0o777)
+    t.start_daemon(wrapper=wrapper)
+    doctor = t.json("doctor", code=1)
+    check([c for c in doctor["checks"] if c["name"] == "user-namespaces" and c["state"] == "missing"], doctor)
+    r = t.ctl("run", "-d", t.file("app.js", "1"), code=None)
+    check(r.code == 1 and "cannot make the worker process: clone3" in r.err, r)
+    t.daemon.stop()
+    t.start_daemon("--allow-degraded", wrapper=wrapper)
+    t.ctl("run", "-d", "--name", "app", t.file("app.js", "1"))
+    posture = t.vm("app")["posture"]
+    equal([posture[x] for x in ("user", "pid", "mount", "net")], ["off"] * 4)
+    equal(posture["seccomp"], "on")
+
+
+# ---- what the daemon itself needs
+
+def limit(t, what, soft):
+    try:
+        _, hard = resource.prlimit(t.daemon.pid, what)
+        resource.prlimit(t.daemon.pid, what, (soft, hard))
+    except PermissionError:
+        t.skip("the limits of a process of another uid cannot be set here")
+
+
+def test_the_last_descriptors_are_for_those_who_are_served(t):
+    t.start_daemon(wrapper=["sh", "-c", 'ulimit -n 140 && exec "$@"', "sh"])
+    path = t.file("app.js", "setInterval(() => console.log('on'), 20); globalThis.echo = (s) => s")
+    t.ctl("run", "-d", "--name", "first", path)
+    refused = None
+    for i in range(60):
+        r = t.ctl("run", "-d", "--name", f"vm{i}", path, code=None)
+        if r.code != 0:
+            refused = r
+            break
+    check(refused and "too many VMs, worlds or files" in refused.err, f"births are refused: {refused}")
+    # Everyone that is there is served, with descriptors beside what is said.
+    equal(json.loads(t.ctl("call", "first", "echo", json.dumps("x" * 100000)).out), "x" * 100000)
+    t.ctl("world", "stop")
+    t.ctl("world", "bt")
+    t.ctl("world", "resume")
+    held, refusals = [], 0
+    for i in range(80):
+        s = t.daemon.connect()
+        try:
+            s.sendall(wire.hello())
+            ended = wire.read_frame(s) is None
+        except OSError:
+            ended = True
+        refusals += ended
+        if ended:
+            s.close()
+            break
+        held.append(s)
+    equal(refusals, 1, "connections are refused at once, and do not wait")
+    check(len(held) > 5, f"after {len(held)} that were served")
+    held.pop().close()
+    wait_until(lambda: t.ctl("list", code=None).code == 0, "who left made room", 10)
+    for s in held:
+        s.close()
+    t.ctl("kill", "vm*")
+    wait_until(lambda: t.ctl("run", "-d", "--name", "last", path, code=None).code == 0, "a birth again", 10)
+
+
+def test_without_memory_requests_fail_and_the_daemon_does_not(t):
+    path = t.file("app.js", "globalThis.echo = (s) => s")
+    t.ctl("run", "-d", "--name", "first", path)
+    with open(f"/proc/{t.daemon.pid}/status", encoding="ascii") as f:
+        used = [int(line.split()[1]) * 1024 for line in f if line.startswith("VmData")][0]
+    failed = 0
+    for room in (0, 100_000, 300_000, 600_000, 1_000_000):
+        limit(t, resource.RLIMIT_DATA, used + room)
+        for i in range(6):
+            r = t.ctl("call", "first", "echo", json.dumps("x" * 100000), code=None)
+            failed += r.code != 0
+            r = t.ctl("run", "-d", "--name", f"vm{room}-{i}", path, *(["y" * 900] * 30), code=None)
+            failed += r.code != 0
+            check(t.daemon.process.poll() is None, f"the daemon lives with {room} bytes more: {r}")
+    limit(t, resource.RLIMIT_DATA, resource.RLIM_INFINITY)
+    equal(json.loads(t.ctl("call", "first", "echo", '"here"').out), "here")
+    t.ctl("kill", "*")
+
+
+def test_a_reader_of_the_log_that_does_not_read_holds_nobody_up(t):
+    reader, writer = os.pipe()
+    t.start_daemon("--debug", stderr=writer)
+    os.close(writer)
+    # Each connection and each VM is a line or more; a pipe has 64 KiB.
+    for i in range(800):
+        with t.daemon.connect() as s:
+            s.sendall(wire.frame(b"\xff" * 40))
+            wire.read_frame(s)
+    t.ctl("run", t.file("app.js", "console.log(1)"))
+    check(select.select([reader], [], [], 0)[0], "there was something to read")
+    os.close(reader)
+    t.ctl("run", t.file("app.js", "console.log(2)"))
+
+
+def test_a_log_on_a_full_disk_holds_nobody_up(t):
+    with open("/dev/full", "wb") as full:
+        t.start_daemon("--debug", stderr=full)
+    equal(t.ctl("run", t.file("app.js", "console.log(3)")).out, "3\n")
+
+
+def test_a_journal_that_is_full_holds_nobody_up_and_hears_of_its_losses(t):
+    if os.geteuid() != 0:
+        t.skip("only root may put a socket in the journal's place")
+    folder = os.path.join(t.folder, "journal")
+    os.mkdir(folder, 0o755)
+    os.chmod(t.folder, 0o755)
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    journal.bind(os.path.join(folder, "socket"))
+    os.chmod(os.path.join(folder, "socket"), 0o777)
+    reader, writer = os.pipe()
+    st = os.fstat(writer)
+    t.env["JOURNAL_STREAM"] = f"{st.st_dev}:{st.st_ino}"
+    wrapper = ["unshare", "-m", "sh", "-c",
+               'mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$1" /run/systemd/journal '
+               '&& shift && exec "$@"', "sh", folder]
+    t.start_daemon("--debug", wrapper=wrapper, stderr=writer)
+    os.close(writer)
+    for _ in range(400):
+        with t.daemon.connect() as s:
+            s.sendall(wire.frame(b"\xff" * 40))
+            wire.read_frame(s)
+    equal(t.ctl("run", t.file("app.js", "console.log(4)")).out, "4\n")
+    journal.setblocking(False)
+
+    def records():
+        found = []
+        try:
+            while True:
+                found.append(journal.recv(65536))
+        except BlockingIOError:
+            return found
+    before = records()
+    check(any(b"SYSLOG_IDENTIFIER=stillpointd\n" in r and b"PRIORITY=" in r for r in before), before[:2])
+    with t.daemon.connect() as s:
+        s.sendall(wire.frame(b"\xff" * 40))
+        wire.read_frame(s)
+    check(any(b"records were lost" in r for r in records()), "it says how many were lost")
+    check(not select.select([reader], [], [], 0)[0], "nothing went to stderr, which is the same journal")
+    os.close(reader)
+    journal.close()
+
+
+def test_a_service_manager_that_is_gone_is_no_reason_to_fail(t):
+    t.env["NOTIFY_SOCKET"] = os.path.join(t.folder, "nobody")
+    equal(t.ctl("run", t.file("app.js", "console.log(5)")).out, "5\n")
+    check("cannot tell the service manager" in t.daemon.log_text(), t.daemon.log_text())
