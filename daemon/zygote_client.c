@@ -135,8 +135,12 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n != -EAGAIN)
-                event_del(p->readable); /* its death is reported by the pidfd */
+            if (n == -EAGAIN)
+                return;
+            /* Nothing can be asked of it any more; what it did not answer fails with its death,
+             * which the pidfd reports. */
+            event_del(p->readable);
+            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
             return;
         }
         if (n_fds == 0)
