@@ -1,5 +1,5 @@
-/* Records of acts, with a journal that this program plays: its journal_sendv() is linked in place of
- * base's. */
+/* Records of acts, with a journal that this program plays: its journal_sendv() is linked in place
+ * of base's. */
 #include "tests/support/unit.h"
 
 #include <event2/event.h>
