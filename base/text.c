@@ -101,3 +101,47 @@ bool text_to_u64(const char *s, uint64_t *ret)
     *ret = v;
     return true;
 }
+
+struct unit {
+    const char *name;
+    uint64_t times;
+};
+
+/* Digits and one of the units, after which comes one without a name. */
+static bool to_units(const char *s, const struct unit *units, uint64_t *ret)
+{
+    size_t n = strspn(s, "0123456789");
+    char digits[24];
+    uint64_t v;
+    if (n >= sizeof digits)
+        return false;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    if (!text_to_u64(digits, &v))
+        return false;
+    while (units->name && strcmp(units->name, s + n) != 0)
+        units++;
+    if (!units->name || __builtin_mul_overflow(v, units->times, &v))
+        return false;
+    *ret = v;
+    return true;
+}
+
+bool text_to_bytes(const char *s, uint64_t *ret)
+{
+    static const struct unit units[] = {{"", 1},           {"K", 1ull << 10}, {"M", 1ull << 20},
+                                        {"G", 1ull << 30}, {"T", 1ull << 40}, {0}};
+    return to_units(s, units, ret);
+}
+
+bool text_to_us(const char *s, uint64_t *ret_us)
+{
+    static const struct unit units[] = {{"us", 1},
+                                        {"ms", 1000},
+                                        {"s", 1000000},
+                                        {"min", 60000000},
+                                        {"h", 3600000000ull},
+                                        {"d", 86400000000ull},
+                                        {0}};
+    return to_units(s, units, ret_us);
+}

@@ -25,3 +25,9 @@ void text_copy(char *dst, size_t size, const char *src);
 
 /** Decimal digits only, the whole text, fits in 64 bits. */
 bool text_to_u64(const char *s, uint64_t *ret);
+
+/** A number of bytes: digits, and K, M, G or T for powers of 1024 at most; fits in 64 bits. */
+bool text_to_bytes(const char *s, uint64_t *ret);
+
+/** A time: digits and a unit, us, ms, s, min, h or d; fits in 64 bits. */
+bool text_to_us(const char *s, uint64_t *ret_us);

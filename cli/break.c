@@ -100,7 +100,8 @@ const struct verb verb_break_add = {
     .help =
         "VM is a name or an id; a glob is all that match, later ones too. FILE is the URL of a\n"
         "source, its end after a '/', or a glob. FILE:0xOFFSET is a place in WebAssembly. A\n"
-        "breakpoint in a source that is not loaded waits for it.\n\n"
+        "breakpoint in a source that is not loaded waits for it; at a line without code it is at\n"
+        "the next line that has some.\n\n"
         "      --if EXPR          only where this holds in the frame\n"
         "      --stop WHAT        the world (the default), vm: this VM alone, or none\n"
         "      --log TEXT         stop nothing; record TEXT, in which {EXPR} is replaced\n"

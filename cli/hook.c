@@ -75,6 +75,8 @@ static void add_bound(struct print_text *text, const struct stillpoint_hook *h)
     show_add_place(text, &place, "?");
     if (first && first->function[0])
         print_add(text, " in %s", first->function);
+    if (first && !h->at->has_offset && first->line != h->at->line)
+        print_add(text, " (line %" PRIu32 " has no code)", h->at->line);
     if (set == 0)
         print_add(text, pending || h->vms > 0 ? " (pending: no loaded source has this place)"
                                               : " (in no VM yet)");

@@ -7,8 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Where nobody's terminal says it; and what a narrow one gets all the same. */
+#define WIDTH_DEFAULT 200
+#define WIDTH_LEAST 40
 
 bool print_has_color(const struct cli *cli)
 {
@@ -77,6 +82,28 @@ void print_add(struct print_text *t, const char *format, ...)
     int n = vsnprintf(t->text + t->at, sizeof t->text - t->at, format, ap);
     va_end(ap);
     t->at += n > 0 ? (size_t)n : 0;
+}
+
+size_t print_width(void)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return WIDTH_DEFAULT;
+    return size.ws_col < WIDTH_LEAST ? WIDTH_LEAST : size.ws_col;
+}
+
+size_t print_fit(const char *text, size_t most)
+{
+    size_t n = 0, last = 0, i = 0;
+    for (; text[i]; i++) {
+        if (((unsigned char)text[i] & 0xc0) == 0x80)
+            continue; /* in the middle of a character */
+        if (++n == most)
+            last = i;
+        else if (n > most)
+            return last;
+    }
+    return i;
 }
 
 /* Why stdout failed first; stdio keeps only that it did. */

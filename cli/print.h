@@ -32,6 +32,12 @@ struct print_text {
 };
 void print_add(struct print_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** Characters in a line of the terminal; 200 where there is none. */
+size_t print_width(void);
+/** How many bytes of a text there is room for in so many characters; where that is not all of it,
+ * with one to spare, for "…". */
+size_t print_fit(const char *text, size_t most);
+
 struct print_column {
     const char *name;
     bool right; /**< numbers */

@@ -494,7 +494,8 @@ static int (*const replies[API_KINDS])(struct pending *p, const struct look *l,
     [API_ACCESS_MEMORY] = reply_memory,
 };
 
-static void fail(struct pending *p, const struct worker *w, const char *said, const char *withdrawn)
+static void fail(struct pending *p, const struct worker *w, const struct worker_inspected *answer,
+                 const char *withdrawn)
 {
     if (withdrawn)
         api_pending_fail(p,
@@ -502,7 +503,8 @@ static void fail(struct pending *p, const struct worker *w, const char *said, co
                                                                             : API_ERROR(CANCELLED),
                          NULL, "VM '%s': the evaluation %s", w->name, withdrawn);
     else
-        api_pending_fail(p, api_stand_error_code(said), NULL, "VM '%s': %s", w->name, said);
+        api_pending_fail(p, api_stand_error_code(answer->refusal), NULL, "VM '%s': %s", w->name,
+                         answer->error);
 }
 
 bool api_look_on_inspected(struct api *api, struct worker *w, const struct worker_inspected *answer,
@@ -515,7 +517,7 @@ bool api_look_on_inspected(struct api *api, struct worker *w, const struct worke
     struct look l = *(struct look *)p->data;
     drop(p);
     if (answer->error)
-        fail(p, w, answer->error, withdrawn);
+        fail(p, w, answer, withdrawn);
     else if (replies[l.kind](p, &l, answer->body ? answer->body : &nothing) < 0)
         api_pending_fail(p, API_ERROR(INTERNAL), NULL, "out of memory for the answer");
     return true;

@@ -679,6 +679,9 @@ bool worker_inspected(struct worker *w, uint64_t request)
 
 void worker_give_up(struct worker *w, uint64_t request)
 {
+    for (size_t i = 0; i < w->n_given_up; i++)
+        if (w->given_up[i] == request)
+            return;
     for (size_t i = 0; i < w->n_inspects; i++)
         if (w->inspects[i] == request)
             w->given_up[w->n_given_up++] = request;

@@ -114,7 +114,7 @@ static int send_packet(struct worker_channel *c, const uint8_t *data, size_t len
 static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, int *fd)
 {
     struct stat st;
-    size_t cost = len;
+    size_t cost = sizeof(struct packet) + len;
     if (*fd >= 0 && fstat(*fd, &st) == 0)
         cost += (size_t)st.st_size;
     /* One packet always has room, however large the file beside it. */

@@ -96,21 +96,6 @@ static void process_free(struct process *p)
     free(p);
 }
 
-/* A worker that nobody will hear of. Without its pidfd (none could be received) it is known by its
- * number, which is its own until we reap it. */
-static void kill_stray(struct zygote_client *z, const Stillpoint__Worker__Spawned *m, int pidfd)
-{
-    siginfo_t si;
-    if (pidfd >= 0)
-        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-    else if (m->pid > 1 &&
-             waitid(P_PID, (id_t)m->pid, &si, (int)(WEXITED | WNOHANG | WNOWAIT | __WCLONE)) == 0)
-        kill((pid_t)m->pid, SIGKILL);
-    else
-        return;
-    z->events->on_stray(z->userdata);
-}
-
 static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m, int *pidfd)
 {
     struct zygote_client *z = p->client;
@@ -122,7 +107,7 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     if (!b) {
         log_warning("zygote of %s answered birth %llu, which nobody asked for", z->engine,
                     (unsigned long long)m->spawn_id);
-        kill_stray(z, m, *pidfd);
+        z->events->on_strays(z->userdata);
         return;
     }
     LIST_REMOVE(b, link);
@@ -133,11 +118,12 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         birth.pidfd = TAKE_FD(*pidfd);
         birth.cgroup_error = -(int)m->cgroup_error;
     } else {
-        kill_stray(z, m, -1);
         birth.error = m->error ? -(int)m->error : m->pid > 0 ? -EMFILE : -EPROTO;
         birth.detail = m->detail ? m->detail : "birth";
     }
     z->events->on_spawned(z->userdata, m->spawn_id, &birth);
+    if (m->pid > 0 && birth.pidfd < 0)
+        z->events->on_strays(z->userdata);
 }
 
 /* Reads all answers that are there. */
@@ -186,11 +172,12 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
         snprintf(why, sizeof why, "zygote exited with status %d", si.si_status);
     else
         snprintf(why, sizeof why, "zygote was killed by signal %d", si.si_status);
-    if (!LIST_EMPTY(&p->births))
-        z->events->on_stray(z->userdata);
     bool standing = z->standing == p, young = now_s() - p->started_s < YOUNG_S;
+    bool owed = !LIST_EMPTY(&p->births);
     fail_births(p, why);
     process_free(p);
+    if (owed)
+        z->events->on_strays(z->userdata);
     if (standing) {
         log_warning("%s of engine %s; starting it again", why, z->engine);
         z->events->on_lost(z->userdata, z->engine, why);
@@ -216,8 +203,9 @@ static void exec_program(int program_fd, int channel, char *const *argv, char *c
 
 static int spawn_program(const struct zygote_client *z, int channel, pid_t *ret_pid)
 {
-    char variables[N_KEPT][256], *environment[N_KEPT + 1] = {NULL};
-    for (size_t i = 0, n = 0; i < N_KEPT; i++) {
+    char variables[N_KEPT][256], *environment[N_KEPT + 2] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < N_KEPT; i++) {
         const char *value = getenv(kept_variables[i]);
         int len =
             value ? snprintf(variables[i], sizeof variables[i], "%s=%s", kept_variables[i], value)
@@ -225,6 +213,9 @@ static int spawn_program(const struct zygote_client *z, int channel, pid_t *ret_
         if (len > 0 && len < (int)sizeof variables[i])
             environment[n++] = variables[i];
     }
+    /* What a zygote has looked up its forks need not. */
+    if (!z->exec_mode)
+        environment[n++] = (char *)"LD_BIND_NOW=1";
     char *argv[] = {(char *)"stillpoint-worker",
                     z->exec_mode ? (char *)"--exec" : (char *)"--zygote", NULL};
 
@@ -383,6 +374,15 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     if (r < 0 && z->exec_mode)
         pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
     return r;
+}
+
+bool zygote_client_has(const struct zygote_client *z, pid_t pid)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (p->pid == pid)
+        return true;
+    return false;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

@@ -5,10 +5,13 @@
 # daemon objects over a socketpair goes to COMPONENT_TESTS in the same way.
 
 UNIT_TESTS = \
+	%D%/unit/test_access \
+	%D%/unit/test_act_log \
 	%D%/unit/test_bytes \
 	%D%/unit/test_cgroup_limits \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
+	%D%/unit/test_config \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
@@ -31,7 +34,6 @@ COMPONENT_TESTS = \
 	%D%/component/test_audit \
 	%D%/component/test_debugger \
 	%D%/component/test_freezer \
-	%D%/component/test_orphans \
 	%D%/component/test_look \
 	%D%/component/test_state \
 	%D%/component/test_world \
@@ -131,6 +133,15 @@ $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_limits_SOURCES = %D%/unit/test_worker_limits.c %D%/support/unit.h
 %C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
+%C%_unit_test_access_SOURCES = %D%/unit/test_access.c %D%/support/unit.h
+%C%_unit_test_access_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/unit.h
+%C%_unit_test_act_log_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
+%C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
@@ -149,10 +160,6 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_SOURCES = %D%/component/test_freezer.c %D%/support/unit.h
 %C%_component_test_freezer_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
-
-%C%_component_test_orphans_SOURCES = %D%/component/test_orphans.c %D%/support/unit.h
-%C%_component_test_orphans_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
-%C%_component_test_orphans_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
 %C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)
@@ -210,7 +217,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/protocol/client.py %D%/support/api.py %D%/support/debugging.py %D%/support/harness.py \
 	%D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
-	%D%/support/wire.py %D%/system/run.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
+	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
 	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_freezer.py \
 	%D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \

@@ -19,6 +19,7 @@
 #include "proto/limits.h"
 #include "proto/worker.pb-c.h"
 #include "worker/birth.h"
+#include "worker/huge_code.h"
 #include "worker/lockdown.h"
 
 #define NEEDED_NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -221,6 +222,8 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
     r = ops->init();
     if (r < 0)
         return failed("engine", r);
+    if (!once)
+        (void)huge_code_move();
 
     do
         r = serve_one(&z);

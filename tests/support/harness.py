@@ -278,6 +278,7 @@ class Test:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("STILLPOINT")}
         self.env.update(TMPDIR=self.tmp, LC_ALL="C.UTF-8", NO_COLOR="1", XDG_RUNTIME_DIR=self.run_dir)
         self.running = []
+        self.connections = []  # closed after the test
         self._daemon = None
 
     # ---- for tests
@@ -394,6 +395,8 @@ class Test:
     def finish(self):
         """Ends everything; returns what is wrong with what is left, as a list of lines."""
         wrong = []
+        for connection in self.connections:
+            connection.close()
         for p in self.running:
             if p.poll() is None:
                 p.kill()

@@ -300,6 +300,7 @@ int vm_new(const engine_config *config, engine **ret_engine)
     JS::RootedObject global(cx, e->global);
     if (!debugger_add_realm(e, global, "main"))
         return -ENOMEM;
+    await_helper_threads();
     *ret_engine = e;
     return 0;
 }

@@ -216,6 +216,9 @@ int init();
 /** The engine object that `init` prepared, NULL if it was not called; `vm_new` takes it. */
 engine *take_prepared_engine();
 bool start_helper_threads(unsigned count);
+/** Returns when all that were started have reached our code: until then a thread makes system calls
+ * of its own, which a worker is not granted. */
+void await_helper_threads();
 void stop_helper_threads();
 /** A new global with only standard classes, in the compartment of `neighbour` or one of its own. */
 JSObject *new_global(JSContext *cx, JSObject *neighbour, bool announce);
