@@ -15,14 +15,6 @@ static int parse_number(const struct cli *cli, const char *option, uint64_t *ret
     return cli_fail_usage(cli, "%s: '%s' is not a number", option, optarg);
 }
 
-static int take_name(const struct cli *cli, const char *option, const char **ret)
-{
-    if (!stillpoint_is_name(optarg))
-        return cli_fail_usage(cli, "%s: '%s' is no name", option, optarg);
-    *ret = optarg;
-    return 0;
-}
-
 static int take_option(struct cli *cli, int c, struct stillpoint_interest *i)
 {
     switch (c) {
@@ -42,7 +34,7 @@ static int take_option(struct cli *cli, int c, struct stillpoint_interest *i)
         i->note = optarg;
         return 0;
     case 'W':
-        return take_name(cli, "--world", &i->world);
+        return options_name(cli, "--world", optarg, &i->world);
     case 'w':
         return options_duration(cli, "--wait", optarg, 0, &i->wait_us);
     case 'd':

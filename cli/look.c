@@ -218,7 +218,7 @@ static int fail_no_frame(struct cli *cli, const struct target *t, uint32_t frame
     if (none)
         return cli_fail(cli, CLI_NO_OBJECT,
                         "show variables of %s: it is in no frame, but waits for something to do "
-                        "(what is global, 'eval' sees)",
+                        "(what is global can be evaluated)",
                         t->vm->name);
     return cli_fail(cli, CLI_NO_OBJECT,
                     "show variables of %s: it has no frame %" PRIu32 " ('bt' shows those it has)",

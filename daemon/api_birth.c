@@ -59,7 +59,9 @@ static void refuse_import(struct worker *w, uint64_t import_id, const char *path
     char error[LIMIT_DETAIL_BYTES];
     snprintf(error, sizeof error, "'%.800s' %s", path ? path : "?", why);
     text_cut_utf8(error);
-    worker_send_import(w, import_id, error, -1);
+    /* It would wait for ever. */
+    if (worker_send_import(w, import_id, error, -1) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "an import cannot be answered");
 }
 
 static void import_on_client_gone(struct pending *p)
@@ -327,8 +329,8 @@ void api_birth_start(struct api_call *call)
 void api_birth_load(struct api *api, struct worker *w)
 {
     if (w->phase == WORKER_SETUP && w->sandboxed && !w->files_pending && w->exit.reason == 0 &&
-        audit_is_settled(api->audit, w))
-        worker_load(w);
+        audit_is_settled(api->audit, w) && worker_load(w) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "its program cannot be handed over");
 }
 
 void api_birth_on_loaded(struct api *api, struct worker *w)

@@ -12,7 +12,6 @@
 #include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
-#include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
 #include "daemon/world_message.h"
@@ -211,11 +210,7 @@ static void answering_on_client_gone(struct pending *p)
 
 static void answering_on_timeout(struct pending *p)
 {
-    struct worker *w = registry_find(p->api->registry, p->vm);
-    if (w)
-        worker_give_up(w, p->number);
-    if (w && w->phase == WORKER_ADMITTED)
-        world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
+    (void)api_stand_give_up(p->api, p->vm, p->number);
     drop(p);
 }
 
@@ -311,8 +306,8 @@ void api_debug_continue(struct api_call *call)
     if (!may_let_go_on(call, worker, &holder))
         return;
     if (answers && worker->pause.number == 0)
-        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' does not pause by itself",
-                 worker->name);
+        api_fail(call, API_ERROR(WRONG_STATE), NULL,
+                 "VM '%s' is in no pause that could be answered", worker->name);
     else if (answers)
         ask_first(call, worker);
     else

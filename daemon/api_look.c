@@ -41,11 +41,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct pending *p = userdata;
-    struct worker *w = registry_find(p->api->registry, p->vm);
-    if (w)
-        worker_give_up(w, p->number);
-    if (w && w->phase == WORKER_ADMITTED)
-        world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
+    const struct worker *w = api_stand_give_up(p->api, p->vm, p->number);
     drop(p);
     api_pending_fail(p, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not answer in time",
                      w ? w->name : "?");

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "daemon/debugger.h"
+#include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/world_message.h"
 
@@ -85,6 +86,16 @@ void api_stand_fail_sent(const struct api_call *call, const struct worker *w, in
         api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
     else
         api_reply_sent(call, w, r);
+}
+
+struct worker *api_stand_give_up(struct api *api, uint64_t vm, uint64_t request)
+{
+    struct worker *w = registry_find(api->registry, vm);
+    if (w)
+        worker_give_up(w, request);
+    if (w && w->phase == WORKER_ADMITTED)
+        world_serve_end(worlds_get(api->worlds, w->world, false), w);
+    return w;
 }
 
 int api_stand_error_code(enum worker_refusal refusal)

@@ -282,11 +282,8 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct pending *p = userdata;
     const struct step *s = p->data;
-    struct worker *w = worker_of(p);
-    if (w && s->phase != RUNS) {
-        worker_give_up(w, p->number);
-        world_serve_end(world_of(p), w);
-    }
+    if (s->phase != RUNS)
+        (void)api_stand_give_up(p->api, p->vm, p->number);
     switch (s->phase) {
     case ARMING:
         fail(p, API_ERROR(TIMED_OUT), NULL, "the VM did not answer in time");

@@ -133,7 +133,7 @@ static const char *on_call_done(struct api *api, struct worker *w, const struct 
 
 static const char *on_posted(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    char *json = strndup(f->posted.text ? f->posted.text : "", f->posted.len);
+    char *json = text_dup(f->posted.text, f->posted.len);
     const struct event e = {.kind = EVENT_VM_MESSAGE,
                             .vm = w->id,
                             .name = w->name,

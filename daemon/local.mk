@@ -55,7 +55,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
-%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
+# uthash ends the process without memory unless it is told not to; an element that was not added has no table.
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) -DHASH_NONFATAL_OOM=1 $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
 	$(SECCOMP_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
 DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS) \

@@ -135,8 +135,12 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n != -EAGAIN)
-                event_del(p->readable); /* its death is reported by the pidfd */
+            if (n == -EAGAIN)
+                return;
+            /* Nothing can be asked of it any more; what it did not answer fails with its death,
+             * which the pidfd reports. */
+            event_del(p->readable);
+            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
             return;
         }
         if (n_fds == 0)
@@ -358,6 +362,15 @@ static int send_spawn(struct process *p, Stillpoint__Worker__Spawn *spawn,
     return 0;
 }
 
+bool zygote_client_has(const struct zygote_client *z, pid_t pid)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (p->pid == pid)
+        return true;
+    return false;
+}
+
 int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
                         const int fds[ZYGOTE_FDS])
 {
@@ -374,15 +387,6 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     if (r < 0 && z->exec_mode)
         pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
     return r;
-}
-
-bool zygote_client_has(const struct zygote_client *z, pid_t pid)
-{
-    const struct process *p;
-    LIST_FOREACH(p, &z->processes, link)
-    if (p->pid == pid)
-        return true;
-    return false;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

@@ -15,6 +15,9 @@
 
 #define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
 #define LIMIT_CLIENTS 1024u
+/* Descriptors that are kept for those who are served: no VM, and no connection, takes the last. */
+#define LIMIT_FDS_KEPT_FROM_VMS 64u
+#define LIMIT_FDS_KEPT_FROM_CLIENTS 24u
 #define LIMIT_QUEUED_BYTES                                                                         \
     (1024ull * 1024 * 1024)        /* replies that are not read, at most to be allowed */
 #define LIMIT_STRANGERS 64u        /* connections of those without any role, */

@@ -465,3 +465,38 @@ def test_a15_an_answer_that_cannot_be_had_is_refused_before_it_is_given(t):
     c.go_on("app")
     equal(call.communicate(timeout=30)[0].strip(), '"made"')
     c.close()
+
+
+def test_a15_a_call_whose_work_is_terminated_is_answered_with_an_error(t):
+    t.spawn("app", """
+const later = () => new Promise((resolve) => setTimeout(resolve, 1));
+async function inner(x) { await later(); debugger; return x; }
+globalThis.works = async (x) => { const y = await inner(x); return y + 1; };
+globalThis.chains = (x) => later().then(() => { debugger; return x; }).then((y) => y + 1);
+globalThis.fires = (x) => new Promise((resolve) => setTimeout(() => { debugger; resolve(x); }, 1));
+globalThis.other = async (x) => { await later(); return x; };
+let release;
+globalThis.waits = () => new Promise((resolve) => { release = resolve; });
+globalThis.go = () => release('released');
+""")
+    c = debugging(t)
+    c.open("d")
+    c.add("debugger-statement", "app", "d", suspend="world")
+    waits = t.start("call", "app", "waits")
+    wait_until(lambda: t.vm("app")["state"] == "idle", "one waits for what can still come")
+    for function in ("works", "chains", "fires"):
+        call = t.start("call", "app", function, "1")
+        c.until_paused("app", "debugger-statement")
+        other = t.start("call", "app", "other", "2")
+        c.go_on("app", "terminate")
+        out, err = call.communicate(timeout=30)
+        check(call.returncode == 1 and "it was terminated by a debugger" in err, (function, out, err))
+        equal(other.communicate(timeout=30)[0].strip(), "2")
+        call = t.start("call", "app", function, "1")
+        c.until_paused("app", "debugger-statement")
+        c.go_on("app")
+        equal(call.communicate(timeout=30)[0].strip(), "1" if function == "fires" else "2")
+    c.remove(debugger="d")
+    t.ctl("call", "app", "go")
+    equal(waits.communicate(timeout=30)[0].strip(), '"released"')
+    c.close()

@@ -271,28 +271,59 @@ def test_an_auditor_in_the_foreground_prints_hits_and_takes_its_hooks_back(t):
     equal(shown(t, "audit", "show"), [])
 
 
+class Prompt:
+    """`stillctl debug` at a terminal."""
+
+    def __init__(self, t, vm):
+        self.said = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(t.program("stillctl"), ["stillctl", "-s", t.daemon.socket, "debug", vm],
+                      {**t.env, "TERM": "dumb", "COLUMNS": "100"})
+
+    def until(self, text):
+        while text.encode() not in self.said:
+            self.said += os.read(self.fd, 4096)
+        self.said = self.said.split(text.encode(), 1)[1]
+
+    def type(self, line):
+        os.write(self.fd, line.encode() + b"\n")
+
+    def quit(self):
+        self.type("quit")
+        equal(os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), 0)
+        os.close(self.fd)
+
+
 def test_a_debugger_at_a_terminal_and_a_second_one(t):
     app(t)
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execve(t.program("stillctl"), ["stillctl", "-s", t.daemon.socket, "debug", "app"],
-                  {**t.env, "TERM": "dumb", "COLUMNS": "100"})
-    said = b""
-
-    def until(text):
-        nonlocal said
-        while text.encode() not in said:
-            said += os.read(fd, 4096)
-        said = said.split(text.encode(), 1)[1]
-
-    until("(app) ")
+    p = Prompt(t, "app")
+    p.until("world default is stopped")
+    p.until("(app) ")
     t.refused("debug", "app", code=3, says=("world take --steal",))
-    for line, answer in (("break app.js:3 if a % 10 === 0", "app.js:3:"), ("c", "=>    3  "), ("p a % 10", "\n0"),
-                         ("n", "=>    4  "), ("frobnicate", "no such command"), ("", "(app) ")):
-        os.write(fd, line.encode() + b"\n")
-        until(answer)
-    os.write(fd, b"quit\n")
-    equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
-    os.close(fd)
+    for line, answer in (("l", "      1  const box"), ("break 3 if a % 10 === 0", "app.js:3:"), ("c", "running; Ctrl-C"),
+                         ("", "=>    3  "), ("p a % 10", "\n0"), ("n", "=>    4  "), ("frobnicate", "no such command"),
+                         ("", "(app) ")):
+        p.type(line)
+        p.until(answer)
+    p.quit()
     equal(shown(t, "world", "status")["mode"], "run-all")
     equal((shown(t, "break", "list"), shown(t, "debugger", "list")), ([], []))
+
+
+def test_a_prompt_whose_vm_ends_says_how_and_goes_on_with_another(t):
+    app(t)
+    t.file("short.js", "onmessage = () => { throw new Error('boom'); };\n")
+    t.ctl("run", "-d", "--ready", "--name", "short", "short.js")
+    p = Prompt(t, "short")
+    p.until("short (2) waits for something to do")
+    p.type("c")
+    p.until("running")
+    t.ctl("send", "short", "1")
+    p.until("short (2) has ended: error 1: Error: boom")
+    for line, answer in (("bt", "the VM has ended (choose another: vm NAME)"), ("vm app", "(app, running) "),
+                         ("stop", "app"), ("p box.size", "\n3")):
+        p.type(line)
+        p.until(answer)
+    p.quit()
+    equal(shown(t, "world", "status")["mode"], "run-all")

@@ -239,7 +239,7 @@ void terminate(engine *e, bool can_resume, JS::MutableHandleValue rval)
 {
     if (can_resume) {
         if (e->debug->evaluations == 0)
-            e->debug->terminated = true;
+            e->debug->terminated = e->debug->calls_lost = true;
         rval.setNull();
         return;
     }

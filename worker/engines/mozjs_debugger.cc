@@ -38,6 +38,7 @@ void update_weak(JSTracer *trc, void *data)
             debug->something_died = true;
     }
     audit_update_weak(debug, trc);
+    calls_update_weak(debug->e, trc);
 }
 
 JSObject *new_debugger_global(JSContext *cx)

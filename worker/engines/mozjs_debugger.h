@@ -189,6 +189,7 @@ struct Debug {
     std::vector<std::pair<engine_referent, uint64_t>> gone; /**< to be told */
     bool something_died = false;  /**< a collection cleared weak pointers */
     bool terminated = false;      /**< a debugger has ended what runs, which nothing can catch */
+    bool calls_lost = false;      /**< likewise; calls may wait for what that would have done */
     bool terminate_soon = false;  /**< likewise at the next safe point */
     bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
     HitState hit;

@@ -138,6 +138,18 @@ struct engine {
     std::vector<JS::Dispatchable *> dispatched; /**< under dispatched_lock */
     bool dispatch_closed = false;               /**< under dispatched_lock */
 
+    /* Calls from outside that wait for a promise. Weak: what can still settle it keeps these. */
+    struct WaitingCall {
+        uint64_t id;
+        JS::Heap<JSObject *> fulfilled, rejected;
+
+        WaitingCall(uint64_t call, JSObject *on_fulfilled, JSObject *on_rejected)
+            : id(call), fulfilled(on_fulfilled), rejected(on_rejected)
+        {
+        }
+    };
+    std::deque<WaitingCall> calls;
+
     /* Timers: a Map from id to [callback, repeats, ...arguments] */
     JS::PersistentRootedObject timers;
     uint64_t last_timer = 0;
@@ -170,6 +182,9 @@ struct engine {
 
 namespace mozjs
 {
+
+/** Called inside a collection, for each group of zones that is swept. */
+void calls_update_weak(engine *e, JSTracer *trc);
 
 inline engine *engine_of(JSContext *cx)
 {
