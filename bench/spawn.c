@@ -208,7 +208,7 @@ static void give_birth(struct nursery *n, bool counts)
                                          .world = "default",
                                          .engine = "e",
                                          .program = "w",
-                                         .memory_bytes = 64u << 20,
+                                         .limits = {.memory_bytes = 64u << 20, .log_bytes = 4096},
                                          .die_with_daemon = true,
                                          .helper_threads = 3};
     int fd = program("");

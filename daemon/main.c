@@ -38,6 +38,7 @@
 #include "daemon/api_wait.h"
 #include "daemon/api_world.h"
 #include "daemon/audit.h"
+#include "daemon/cgroup_limits.h"
 #include "daemon/client_conn.h"
 #include "daemon/config.h"
 #include "daemon/debugger.h"
@@ -632,6 +633,17 @@ static int build(struct daemon *d)
     return 0;
 }
 
+static void say_what_workers_lack(const struct freezer *f)
+{
+    const char *why = freezer_why_degraded(f);
+    char missing[64];
+    cgroup_limits_text(~freezer_controllers(f), missing, sizeof missing);
+    if (why)
+        log_notice("workers get no cgroups of their own: %s", why);
+    else if (missing[0])
+        log_notice("workers get no cgroup limits of %s: no such controllers here", missing);
+}
+
 static int serve(struct daemon *d)
 {
     if (d->config.private_fd >= 0) {
@@ -644,8 +656,10 @@ static int serve(struct daemon *d)
         return -ENOMEM;
     }
     notify("READY=1");
-    if (d->config.private_fd < 0)
+    if (d->config.private_fd < 0) {
         log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
+        say_what_workers_lack(d->freezer);
+    }
     event_base_dispatch(d->base);
     return 0;
 }

@@ -17,6 +17,9 @@
 #define KEPT_BYTES_HIGH (LIMIT_FACT_BUFFER_BYTES - LIMIT_PACKET_BYTES)
 /* More than the daemon leaves unacknowledged, less than RLIMIT_NOFILE. */
 #define KEPT_FDS_HIGH 40u
+/* How often, and for how long, a descriptor waits for those of others on their way. */
+#define REFS_TRIES 50
+#define REFS_NS 1000000
 
 struct fact {
     struct fact *next;
@@ -65,13 +68,28 @@ void daemon_channel_done(struct daemon_channel *c)
     *c = (struct daemon_channel){.fd = -1};
 }
 
+/* The kernel counts the descriptors that all processes of our user have on their way together, and
+ * refuses more than our own limit of open files. The daemon takes them from the way: wait a moment;
+ * after that it is as with a socket that is full. */
+static ssize_t send_fact(const struct daemon_channel *c, const struct fact *f)
+{
+    const struct timespec moment = {.tv_nsec = REFS_NS};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)f->packet, .iov_len = f->len};
+    for (unsigned i = 0; i < REFS_TRIES; i++) {
+        ssize_t n = fd_send(c->fd, &iov, 1, &f->memfd, f->memfd >= 0 ? 1 : 0);
+        if (n != -ETOOMANYREFS)
+            return n;
+        (void)ppoll(NULL, 0, &moment, NULL);
+    }
+    return -EAGAIN;
+}
+
 /* Sends what is unsent, as far as the socket takes it. */
 static int flush(struct daemon_channel *c)
 {
     while (c->unsent) {
         struct fact *f = c->unsent;
-        struct iovec iov = {.iov_base = f->packet, .iov_len = f->len};
-        ssize_t n = fd_send(c->fd, &iov, 1, &f->memfd, f->memfd >= 0 ? 1 : 0);
+        ssize_t n = send_fact(c, f);
         if (n == -EAGAIN)
             return 0;
         if (n < 0)

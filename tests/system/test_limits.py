@@ -331,3 +331,16 @@ def test_controllers_are_given_back_at_the_end(t):
         equal(read(own, "cgroup.subtree_control"), before)
     t.start_daemon()
     equal(t.list(), [])
+
+
+def test_many_large_answers_at_once_end_no_vm(t):
+    """The kernel lets one user have only so many descriptors on their way."""
+    path = t.file("wide.txt", "wide 400\ndeep 700\nidle\n")
+    count = 100  # more than a worker may have files
+    for i in range(count):
+        t.ctl("run", "-d", "--engine", "fake", "--name", f"vm{i}", path)
+    for _ in range(3):
+        found = t.json("world", "census", "--deadline", "20s", "--timeout", "60s")
+        equal(len(found["vms"]), count)
+        check(all(vm["classes"] for vm in found["vms"]), "each has answered")
+    equal(len(t.list()), count)

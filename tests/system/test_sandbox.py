@@ -110,6 +110,17 @@ def test_the_log_says_which_layers_a_vm_lacks(t):
         check(f"{name} {layers[name]}" in line, f"{name}: {line}")
 
 
+def test_the_log_says_at_start_which_limits_nobody_enforces(t):
+    checks = {c["name"]: c for c in t.json("doctor")["checks"]}
+    log = t.daemon.log_text()
+    if checks["cgroup"]["state"] != "ok":
+        check("workers get no cgroups of their own" in log, log)
+        return
+    for name, word in (("memory-limit", "memory"), ("tasks-limit", "pids"), ("cpu-share", "cpu")):
+        line = next((x for x in log.splitlines() if "no cgroup limits of" in x), "")
+        equal(word in line, checks[name]["state"] != "ok", f"{word}: {line}")
+
+
 def test_a_forbidden_system_call_is_named(t):
     for number, says in ((59, ["59", "execve", "x86-64"]), (0x40000000 + 59, ["59", "x32"]),
                          (100000, ["100000", "x86-64"])):
