@@ -204,13 +204,13 @@ static void close_nursery(struct nursery *n)
 /* One birth and one end. */
 static void give_birth(struct nursery *n, bool counts)
 {
-    const struct worker_config config = {.name = "w",
-                                         .world = "default",
-                                         .engine = "e",
-                                         .program = "w",
-                                         .limits = {.memory_bytes = 64u << 20, .log_bytes = 4096},
-                                         .die_with_daemon = true,
-                                         .helper_threads = 3};
+    struct worker_config config = {.name = "w",
+                                   .world = "default",
+                                   .engine = "e",
+                                   .program = "w",
+                                   .die_with_daemon = true,
+                                   .helper_threads = 3};
+    vm_limits_default(&config.limits);
     int fd = program("");
     foreign_begin(&n->foreign);
     sleep_ns(BEFORE_NS);

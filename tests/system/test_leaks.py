@@ -24,7 +24,6 @@ ENDS = {
     "fails": ("fail on purpose", 0),
     "traps": ("crash", signal.SIGILL),
     "segv": ("crash segv", signal.SIGSEGV),
-    "bus": ("crash bus", signal.SIGBUS),
     "stack": ("crash stack", signal.SIGSEGV),
     "bad call": ("syscall 57", signal.SIGSYS),  # fork, which its filter does not let through
 }

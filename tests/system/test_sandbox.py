@@ -5,6 +5,7 @@ import signal
 import time
 
 from harness import check, equal, wait_until
+from leaks import zygotes
 
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
 
@@ -144,3 +145,27 @@ def test_a_share_of_cpu_is_enforced_or_refused(t):
     time.sleep(2)  # it runs all the time, as far as it may
     share = (t.vm("app")["cpu_us"] - used) / 1e6 / (time.monotonic() - begin)
     check(share < 0.35, share)
+
+
+def test_no_code_is_writable_and_that_of_the_engine_is_in_huge_pages(t):
+    t.spawn("app", "globalThis.f = (n) => { let s = 0; for (let i = 0; i < n; i++) s += i; return s; }; f(1e6);")
+    worker = t.vm("app")["pid"]
+    zygote, = [p for p in zygotes(t.daemon.pid) if os.readlink(f"/proc/{p}/exe").endswith("-mozjs")]
+    huge = {}
+    for pid in (zygote, worker):
+        try:
+            with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as f:
+                lines = f.read().splitlines()
+        except PermissionError:
+            t.skip("the mappings of workers can be seen by root only")
+        rights = ""
+        for line in lines:
+            words = line.split()
+            if "-" in words[0]:
+                rights = words[1]
+                check(not ("w" in rights and "x" in rights), line)
+            elif words[0] == "AnonHugePages:" and "x" in rights:
+                huge[pid] = huge.get(pid, 0) + int(words[1])
+    if not huge[zygote]:
+        t.skip("the kernel gave no huge pages")
+    equal(huge[worker], huge[zygote], "KiB of code in huge pages")
