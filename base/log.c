@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,8 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
+
+#include "journal.h"
+#include "text.h"
 
 static struct {
     const char *program;
@@ -36,36 +39,15 @@ void log_init(const char *program, int debug)
     log_to.journal = stderr_is_journal();
 }
 
-/* What comes from a peer must not begin a line of its own. */
-static void to_one_line(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
-
+/* A reader that does not read must not hold us up: what it has no room for is lost. A pipe that is
+ * writable takes a line of this length whole. */
 static void to_stderr(const char *text)
 {
     char line[2200];
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     int n = snprintf(line, sizeof line, "%s: %s\n", log_to.program, text);
-    if (n > 0)
+    if (n > 0 && poll(&p, 1, 0) > 0)
         (void)!write(STDERR_FILENO, line, strnlen(line, sizeof line - 1));
-}
-
-void log_line(int level, const char *format, ...)
-{
-    if (level == LOG_DEBUG && !log_is_debug)
-        return;
-    int saved = errno;
-    char text[2048];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (!log_to.journal || sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", level,
-                                           "SYSLOG_IDENTIFIER=%s", log_to.program, NULL) < 0)
-        to_stderr(text);
-    errno = saved;
 }
 
 /* Fields of a record, one text after the other. */
@@ -97,7 +79,30 @@ static int to_journal(int level, const char *message_id, const struct log_field 
     add_field(&r, "MESSAGE_ID", message_id);
     for (size_t i = 0; i < n; i++)
         add_field(&r, fields[i].name, fields[i].value);
-    return sd_journal_sendv(r.at, (int)r.n);
+    return journal_sendv(r.at, (int)r.n);
+}
+
+/* A journal without room counts what it lost, and says so; stderr is the same journal. */
+static void write_record(int level, const char *message_id, const struct log_field *fields,
+                         size_t n, const char *text)
+{
+    int r = log_to.journal ? to_journal(level, message_id, fields, n, text) : -ENOENT;
+    if (r < 0 && r != -EAGAIN)
+        to_stderr(text);
+}
+
+void log_line(int level, const char *format, ...)
+{
+    if (level == LOG_DEBUG && !log_is_debug)
+        return;
+    int saved = errno;
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    write_record(level, NULL, NULL, 0, text);
+    errno = saved;
 }
 
 void log_record(int level, const char *message_id, const struct log_field *fields, size_t n,
@@ -109,8 +114,7 @@ void log_record(int level, const char *message_id, const struct log_field *field
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    to_one_line(text);
-    if (!log_to.journal || to_journal(level, message_id, fields, n, text) < 0)
-        to_stderr(text);
+    text_to_line(text);
+    write_record(level, message_id, fields, n, text);
     errno = saved;
 }

@@ -81,6 +81,29 @@ void text_cut_utf8(char *s)
         s[len - back] = '\0';
 }
 
+void text_to_line(char *s)
+{
+    text_cut_utf8(s);
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+        /* U+0080 to U+009F */
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+            p[0] = p[1] = '?';
+    }
+}
+
+char *text_dup(const char *s, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, s, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 void text_copy(char *dst, size_t size, const char *src)
 {
     size_t len = strnlen(src, size - 1);

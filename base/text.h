@@ -20,6 +20,13 @@ bool text_is_bundle_path(const char *s, size_t max);
 /** Cuts what a bounded copy has left of a UTF-8 sequence at the end of s. */
 void text_cut_utf8(char *s);
 
+/** Makes what was put together from texts of others one line of UTF-8, if it was UTF-8 before it
+ * was cut: control characters become "?", and so does each byte of those beyond ASCII. */
+void text_to_line(char *s);
+
+/** A copy of these bytes with a NUL after them; NULL: no memory. */
+char *text_dup(const char *s, size_t len);
+
 /** Copies as much of src as fits in size bytes with its NUL, in whole UTF-8 sequences. */
 void text_copy(char *dst, size_t size, const char *src);
 

@@ -67,8 +67,11 @@ void print_line(const char *format, ...)
     va_end(ap);
     if (n < 0)
         return;
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        p += c1;
+        putchar(*p < 0x20 || *p == 0x7f || c1 ? '?' : *p);
+    }
     putchar('\n');
     free(text);
 }

@@ -77,7 +77,7 @@ static void set_error(struct audit_operation *o, int code, const char *hint, con
     va_start(args, format);
     vsnprintf(o->error, sizeof o->error, format, args);
     va_end(args);
-    text_cut_utf8(o->error);
+    text_to_line(o->error);
 }
 
 static void wake(struct audit_operation *o)

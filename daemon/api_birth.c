@@ -40,7 +40,7 @@ static void loaded_on_vm_ended(struct pending *p, struct worker *w)
 /* A program that ran to its end was ready before, whether it said so or not. */
 static void ready_on_vm_ended(struct pending *p, struct worker *w)
 {
-    if (w->admitted_clock_ns == 0)
+    if (!w->gate.birth_done)
         unborn(p, w);
     else if (w->exit.reason != EXIT_REASON_EXITED && !w->ready)
         api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->exit.detail);
@@ -59,7 +59,9 @@ static void refuse_import(struct worker *w, uint64_t import_id, const char *path
     char error[LIMIT_DETAIL_BYTES];
     snprintf(error, sizeof error, "'%.800s' %s", path ? path : "?", why);
     text_cut_utf8(error);
-    worker_send_import(w, import_id, error, -1);
+    /* It would wait for ever. */
+    if (worker_send_import(w, import_id, error, -1) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "an import cannot be answered");
 }
 
 static void import_on_client_gone(struct pending *p)
@@ -93,6 +95,10 @@ static void fail_birth(const struct api_call *call, const char *name, const char
         break;
     case -EMFILE:
         api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
+        break;
+    case -EOPNOTSUPP:
+        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
+                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
         break;
     case -EAGAIN:
         api_fail(call, API_ERROR(INTERNAL), "try again", "the zygote is being started");
@@ -201,11 +207,6 @@ void api_birth_run(struct api_call *call)
 {
     struct api *api = call->api;
     const struct api_request *r = call->request;
-    if (r->run_vm.limits.cpu_percent > 0) {
-        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
-                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
-        return;
-    }
     ssize_t size = fd_memfd_size(call->fd, LIMIT_FILE_BYTES);
     if (size < 0) {
         api_fail(call, API_ERROR(INVALID_ARGUMENT), NULL,
@@ -328,8 +329,8 @@ void api_birth_start(struct api_call *call)
 void api_birth_load(struct api *api, struct worker *w)
 {
     if (w->phase == WORKER_SETUP && w->sandboxed && !w->files_pending && w->exit.reason == 0 &&
-        audit_is_settled(api->audit, w))
-        worker_load(w);
+        audit_is_settled(api->audit, w) && worker_load(w) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "its program cannot be handed over");
 }
 
 void api_birth_on_loaded(struct api *api, struct worker *w)

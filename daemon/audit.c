@@ -120,7 +120,10 @@ static struct audit_debugger *get_owner(struct audit *a, uint64_t debugger)
     hit_ring_init(&d->ring);
     d->ring.wanted = true; /* somebody may wait for the first */
     HASH_ADD(hh, a->owners, id, sizeof d->id, d);
-    return d;
+    if (d->hh.tbl)
+        return d;
+    free(d);
+    return NULL;
 }
 
 static WireHook *copy_wire(const WireHook *wire)
@@ -209,6 +212,10 @@ int audit_add(struct audit *a, uint64_t debugger, const struct audit_where *wher
     h->state = AUDIT_INSTALLING;
     h->owner = d;
     HASH_ADD(hh, a->hooks, id, sizeof h->id, h);
+    if (!h->hh.tbl) {
+        free_hook(h);
+        return -ENOMEM;
+    }
     DL_APPEND(d->hooks, h);
     d->n_hooks++;
     if (v)

@@ -35,7 +35,10 @@ struct audit_vm *audit_vm_get(struct audit *a, uint64_t id)
         return v;
     v->id = id;
     HASH_ADD(hh, a->vms, id, sizeof v->id, v);
-    return v;
+    if (v->hh.tbl)
+        return v;
+    free(v);
+    return NULL;
 }
 
 static struct audit_part *find_part(const struct audit_vm *v, uint64_t hook)
@@ -467,6 +470,10 @@ static struct audit_auditor *make_auditor(struct audit *a, struct audit_vm *v,
     auditor->offset = m->offset;
     auditor->kind = m->kind;
     HASH_ADD(hh, a->auditors, number, sizeof auditor->number, auditor);
+    if (!auditor->hh.tbl) {
+        free(auditor);
+        return NULL;
+    }
     DL_APPEND(v->auditors, auditor);
     v->n_auditors++;
     return auditor;

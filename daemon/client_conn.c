@@ -172,8 +172,8 @@ static void flush(struct client_conn *c)
     count_queued(c);
     if (r < 0)
         doom(c, "write failed");
-    else if (r > 0)
-        event_add(c->writable, NULL);
+    else if (r > 0 && event_add(c->writable, NULL) < 0)
+        doom(c, "cannot be watched: no memory or watches left");
 }
 
 static void refuse(struct client_conn *c, uint64_t request_id, int code, const char *message)
@@ -507,6 +507,10 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
     _cleanup_close_ int owned = fd;
     struct access_peer peer = {.roles = ACCESS_NONE};
     struct api_error error;
+    if (fd_is_scarce(fd, LIMIT_FDS_KEPT_FROM_CLIENTS)) {
+        log_warning("a connection was refused: no descriptors are left for it");
+        return 0;
+    }
     int r = fd_nonblock(fd) < 0 ? -errno : access_check(fd, all->config.rules, &peer);
     if (r < 0) {
         log_warning("a connection was refused, since its peer is not known: %s", strerror(-r));
@@ -549,8 +553,12 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
         conn_free(c);
         return 0;
     }
-    all->next_id++;
     HASH_ADD(hh, all->by_id, id, sizeof c->id, c);
+    if (!c->hh.tbl) {
+        conn_free(c);
+        return 0;
+    }
+    all->next_id++;
     return c->id;
 }
 

@@ -21,6 +21,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_world.c %D%/api_world.h \
 	%D%/audit.c %D%/audit.h %D%/audit_private.h \
 	%D%/audit_vm.c \
+	%D%/cgroup_limits.c %D%/cgroup_limits.h \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
@@ -44,6 +45,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/worker_evaluation.c %D%/worker_evaluation.h \
+	%D%/worker_limits.c %D%/worker_limits.h \
 	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
 	%D%/world_arrival.c \
@@ -53,7 +55,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
-%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
+# uthash ends the process without memory unless it is told not to; an element that was not added has no table.
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) -DHASH_NONFATAL_OOM=1 $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
 	$(SECCOMP_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
 DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS) \

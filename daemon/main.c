@@ -323,11 +323,7 @@ static bool is_known(void *userdata, pid_t pid)
     for (size_t i = 0; i < N_ENGINES; i++)
         if (d->zygotes[i] && zygote_client_has(d->zygotes[i], pid))
             return true;
-    for (struct worker *w = registry_after(d->registry, 0); w;
-         w = registry_after(d->registry, w->id))
-        if (w->pid == pid)
-            return true;
-    return false;
+    return registry_has_pid(d->registry, pid);
 }
 
 static void on_request(void *userdata, struct api_call *call)
@@ -337,13 +333,20 @@ static void on_request(void *userdata, struct api_call *call)
     debuggers_settle(api->debuggers);
 }
 
+static void notify(const char *state)
+{
+    int r = sd_notify(0, state);
+    if (r < 0)
+        log_warning("cannot tell the service manager %s: %s", state, strerror(-r));
+}
+
 static void end_loop(struct daemon *d, const char *why)
 {
     if (d->ending)
         return;
     d->ending = true;
     log_debug("ending: %s", why);
-    sd_notify(0, "STOPPING=1");
+    notify("STOPPING=1");
     for (struct worker *w = registry_after(d->registry, 0); w;
          w = registry_after(d->registry, w->id))
         worker_kill(w, EXIT_REASON_KILLED, "the daemon ended");
@@ -640,7 +643,7 @@ static int serve(struct daemon *d)
                 client_conns_listen(d->clients, TAKE_FD(d->observe_fd), ACCESS_OBSERVE) < 0)) {
         return -ENOMEM;
     }
-    sd_notify(0, "READY=1");
+    notify("READY=1");
     if (d->config.private_fd < 0)
         log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
     event_base_dispatch(d->base);

@@ -1,13 +1,16 @@
 #include "daemon/registry.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/queue.h>
 #include <unistd.h>
 #include <uthash.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /* A VM in both tables. Kept apart from struct worker, which knows nothing of tables. */
@@ -163,18 +166,32 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
     config->name = e->name;
     v = worker_new(r->config.base, r->config.freezer, world, e->id, config, program_fd,
                    r->config.events, r->config.userdata, &e->worker);
-    if (v == 0 && (v = worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
+    /* That of what stays: what came for this request alone has filled a gap. */
+    bool scarce = v == 0 && fd_is_scarce(e->worker->gate.kick_fd, LIMIT_FDS_KEPT_FROM_VMS);
+    if (v == 0 &&
+        (v = scarce ? -EMFILE : worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
         worker_free(e->worker);
     if (v < 0) {
         config->name = NULL;
         free(e);
         return v;
     }
-    /* Last: nobody can find a VM that is half built. */
+    /* Last: nobody can find a VM that is half built. One that is not to be has been asked for all
+     * the same: it ends as its channel does. */
     r->next_id++;
-    r->alive++;
     HASH_ADD(by_id, r->ids, id, sizeof e->id, e);
-    HASH_ADD(by_name, r->names, name, strlen(e->name), e);
+    if (e->by_id.tbl) {
+        HASH_ADD(by_name, r->names, name, strlen(e->name), e);
+        if (!e->by_name.tbl)
+            HASH_DELETE(by_id, r->ids, e);
+    }
+    if (!e->by_id.tbl || !e->by_name.tbl) {
+        worker_free(e->worker);
+        config->name = NULL;
+        free(e);
+        return -ENOMEM;
+    }
+    r->alive++;
     *ret = e->worker;
     return 0;
 }
@@ -191,8 +208,10 @@ void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth
     struct entry *e = find_entry(r, id);
     if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
         worker_spawned(e->worker, birth);
-    else if (birth->pidfd >= 0)
+    else if (birth->pidfd >= 0) {
+        pidfd_send_signal(birth->pidfd, SIGKILL, NULL, 0);
         close(birth->pidfd);
+    }
 }
 
 /* Returns how many of that uid have exited, this one included. */
@@ -262,6 +281,14 @@ struct worker *registry_after(struct registry *r, uint64_t after)
         for (e = r->ids; e && e->id <= after; e = e->by_id.next)
             ;
     return e ? e->worker : NULL;
+}
+
+bool registry_has_pid(const struct registry *r, pid_t pid)
+{
+    for (const struct entry *e = r->names; e; e = e->by_name.next)
+        if (e->worker->pid == pid)
+            return true;
+    return false;
 }
 
 size_t registry_alive(const struct registry *r)

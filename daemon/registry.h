@@ -61,3 +61,5 @@ struct worker *registry_after(struct registry *r, uint64_t after);
 size_t registry_alive(const struct registry *r);
 /** Those of this uid. */
 size_t registry_alive_of(const struct registry *r, uid_t uid);
+/** Whether a VM has this process. */
+bool registry_has_pid(const struct registry *r, pid_t pid);

@@ -60,6 +60,11 @@ static struct world *make_world(struct worlds *all, const char *name, const uid_
     w->is_owned = owner != NULL;
     w->owner = owner ? *owner : 0;
     HASH_ADD_STR(all->by_name, name, w);
+    if (!w->hh.tbl) {
+        world_free(w);
+        errno = ENOMEM;
+        return NULL;
+    }
     world_publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
 }

@@ -107,6 +107,7 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     if (!b) {
         log_warning("zygote of %s answered birth %llu, which nobody asked for", z->engine,
                     (unsigned long long)m->spawn_id);
+        z->events->on_strays(z->userdata);
         return;
     }
     LIST_REMOVE(b, link);
@@ -117,7 +118,7 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         birth.pidfd = TAKE_FD(*pidfd);
         birth.cgroup_error = -(int)m->cgroup_error;
     } else {
-        birth.error = m->error ? -(int)m->error : -EPROTO;
+        birth.error = m->error ? -(int)m->error : m->pid > 0 ? -EMFILE : -EPROTO;
         birth.detail = m->detail ? m->detail : "birth";
     }
     z->events->on_spawned(z->userdata, m->spawn_id, &birth);
@@ -134,8 +135,12 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n != -EAGAIN)
-                event_del(p->readable); /* its death is reported by the pidfd */
+            if (n == -EAGAIN)
+                return;
+            /* Nothing can be asked of it any more; what it did not answer fails with its death,
+             * which the pidfd reports. */
+            event_del(p->readable);
+            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
             return;
         }
         if (n_fds == 0)
@@ -336,17 +341,9 @@ struct zygote_client *zygote_client_free(struct zygote_client *z)
     return NULL;
 }
 
-int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
-                        const int fds[ZYGOTE_FDS])
+static int send_spawn(struct process *p, Stillpoint__Worker__Spawn *spawn,
+                      const int fds[ZYGOTE_FDS])
 {
-    struct process *p = z->standing;
-    if (z->exec_mode) {
-        int r = process_start(z, &p);
-        if (r < 0)
-            return r;
-    } else if (!p) {
-        return -EAGAIN;
-    }
     uint8_t data[4096];
     if (stillpoint__worker__spawn__get_packed_size(spawn) > sizeof data)
         return -EMSGSIZE;
@@ -372,6 +369,24 @@ bool zygote_client_has(const struct zygote_client *z, pid_t pid)
     if (p->pid == pid)
         return true;
     return false;
+}
+
+int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
+                        const int fds[ZYGOTE_FDS])
+{
+    struct process *p = z->standing;
+    if (z->exec_mode) {
+        int r = process_start(z, &p);
+        if (r < 0)
+            return r;
+    } else if (!p) {
+        return -EAGAIN;
+    }
+    int r = send_spawn(p, spawn, fds);
+    /* One that was started for this birth alone has nothing to wait for; its death is reported. */
+    if (r < 0 && z->exec_mode)
+        pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+    return r;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

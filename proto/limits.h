@@ -15,6 +15,9 @@
 
 #define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
 #define LIMIT_CLIENTS 1024u
+/* Descriptors that are kept for those who are served: no VM, and no connection, takes the last. */
+#define LIMIT_FDS_KEPT_FROM_VMS 64u
+#define LIMIT_FDS_KEPT_FROM_CLIENTS 24u
 #define LIMIT_QUEUED_BYTES                                                                         \
     (1024ull * 1024 * 1024)        /* replies that are not read, at most to be allowed */
 #define LIMIT_STRANGERS 64u        /* connections of those without any role, */
@@ -42,7 +45,7 @@
 #define LIMIT_TICKETS 256u                 /* queued in one world */
 #define LIMIT_LOG_BYTES (4u * 1024 * 1024) /* that one VM may ask to be kept for it */
 #define LIMIT_VM_TASKS 64u                 /* threads of one worker, at most */
-#define LIMIT_VM_MIN_TASKS 4u              /* and as few as an engine can do with */
+#define LIMIT_VM_MIN_TASKS 5u              /* and as few as an engine can do with */
 #define LIMIT_TIME_US                                                                              \
     (366ull * 24 * 3600 * 1000000)      /* of anything that ends by itself: sums cannot overflow */
 #define LIMIT_EVENTS_KEPT 4096u         /* what happened to VMs and worlds */

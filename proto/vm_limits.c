@@ -42,7 +42,7 @@ const char *vm_limits_wrong(const struct vm_limits *limits)
          "output rate must be between 1 KiB and 1 TiB a second"},
         {limits->log_bytes, 4096, LIMIT_LOG_BYTES, "log size must be between 4 KiB and 4 MiB"},
         {limits->cpu_percent, 1, 100u * 1024, "CPU share must be between 1% and 102400%"},
-        {limits->tasks, LIMIT_VM_MIN_TASKS, LIMIT_VM_TASKS, "tasks must be between 4 and 64"},
+        {limits->tasks, LIMIT_VM_MIN_TASKS, LIMIT_VM_TASKS, "tasks must be between 5 and 64"},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         uint64_t value = ranges[i].value;

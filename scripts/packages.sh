@@ -19,6 +19,9 @@ packages_test="
 # For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
 packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"
 
+# For `make fuzz`, and strace for new corpora (tests/fuzz/README.md).
+packages_fuzz="clang-14 libclang-rt-14-dev strace"
+
 # packages_missing PACKAGE...: those that are not installed, one a line.
 packages_missing() {
     for package; do

@@ -62,7 +62,8 @@ static void on_class(void *userdata, const struct engine_class *class)
         c->rows = grown;
         c->size = more;
     }
-    char *name = strdup(one_line(class->name, line, sizeof line));
+    one_line(class->name, line, sizeof line);
+    char *name = strdup(line[0] ? line : "(no name)"); /* the daemon takes none that is empty */
     if (!name) {
         c->error = -ENOMEM;
         return;

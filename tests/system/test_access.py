@@ -110,6 +110,25 @@ def test_without_groups_only_the_owner_gets_as_far_as_the_socket(t):
     Person(t, MALLORY).ctl("list", code=4, says=["permission denied", "stillpointd.conf"])
 
 
+def test_the_folder_of_the_sockets_is_open_to_all_only_if_there_are_groups(t):
+    for name, conf, mode in (("closed", "", 0o700), ("open", "[access]\nrun-group = 40002\n", 0o755)):
+        folder = os.path.join(t.run_dir, name)
+        path = t.file(f"{name}.conf", conf)
+        p = subprocess.Popen([t.program("stillpointd"), "--config", path, "--runtime-dir", folder],
+                             env=t.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        t.running.append(p)
+        check(any("serving" in line for line in p.stderr), "it serves")
+        equal(oct(stat.S_IMODE(os.stat(folder).st_mode)), oct(mode), name)
+        p.terminate()
+        equal(p.wait(30), 0)
+
+
+def test_members_that_cannot_come_as_far_as_the_socket_are_warned_of(t):
+    path = t.file("c.conf", "[access]\nrun-group = 40002\n")
+    t.start_daemon("--config", path)
+    check(records(t, "cannot enter"), t.daemon.log_text())
+
+
 def test_with_groups_whoever_is_in_none_is_told_which_there_are(t):
     start(t)
     equal(oct(stat.S_IMODE(os.stat(t.daemon.socket).st_mode)), oct(0o666))

@@ -123,6 +123,27 @@ static void a_copy_ends_with_a_whole_character(void **state)
     }
 }
 
+static void a_line_has_no_control_characters_and_no_cut_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line;
+    } lines[] = {
+        {"plain", "plain"},
+        {"", ""},
+        {"a\nb\033[0m\x7f", "a?b?[0m?"},
+        {"\xc3\xa9\xc2\x9b\xc2\xa0", "\xc3\xa9??\xc2\xa0"},
+        {"cut \xe6\x97", "cut "},
+        {"cut \xc2", "cut "},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char text[32];
+        strcpy(text, lines[i].text);
+        text_to_line(text);
+        assert_string_equal(text, lines[i].line);
+    }
+}
+
 static void bytes_have_units_of_1024(void **state)
 {
     (void)state;
@@ -185,6 +206,7 @@ static void times_have_a_unit(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bytes_have_units_of_1024),
     cmocka_unit_test(times_have_a_unit),
+    cmocka_unit_test(a_line_has_no_control_characters_and_no_cut_one),
     cmocka_unit_test(a_copy_ends_with_a_whole_character),
     cmocka_unit_test(well_formed_utf8_is_accepted),
     cmocka_unit_test(malformed_utf8_is_refused),
