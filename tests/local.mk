@@ -20,6 +20,7 @@ UNIT_TESTS = \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_limits \
+	%D%/unit/test_worker_appointment \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
@@ -76,6 +77,9 @@ WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
 %C%_unit_test_worker_auditor_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_unit_test_worker_auditor_LDADD = $(WORKER_TEST_LIBS)
 $(%C%_unit_test_worker_auditor_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_worker_appointment_SOURCES = %D%/unit/test_worker_appointment.c %D%/support/unit.h
+%C%_unit_test_worker_appointment_LDADD = $(WORKER_TEST_LIBS)
 
 %C%_unit_test_worker_condition_SOURCES = %D%/unit/test_worker_condition.c %D%/support/unit.h
 %C%_unit_test_worker_condition_LDADD = $(WORKER_TEST_LIBS)

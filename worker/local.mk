@@ -1,6 +1,7 @@
 # The worker programs: one C part, and exactly one engine each.
 noinst_LIBRARIES += %D%/libworker.a
 %C%_libworker_a_SOURCES = \
+	%D%/appointment.c %D%/appointment.h \
 	%D%/audit_table.c %D%/audit_table.h \
 	%D%/auditor.c %D%/auditor.h \
 	%D%/birth.c %D%/birth.h \

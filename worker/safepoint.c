@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/slice.h"
+#include "worker/appointment.h"
 
 /* Enough for the engine's interrupt and its thread-local storage. */
 #define WATCHER_STACK_BYTES (256u * 1024)
@@ -20,8 +21,6 @@
  * delivered has parked the VM, and asking twice before delivery delivers once. (It matters: see
  * docs/decisions.) */
 #define ASK_AGAIN_NS 20000000u
-#define INTERRUPT_AGAIN_NS 4000000000ull
-#define INTERRUPT_AGAIN_MOST_NS 64000000000ull
 
 void safepoint_orphaned(void)
 {
@@ -103,24 +102,12 @@ static uint64_t until(uint64_t due_ns, uint64_t now_ns)
     return due_ns == UINT64_MAX ? UINT64_MAX : due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
-/* The interrupts that the VM thread asked for; `at_ns` is what they were planned by. */
-struct appointment {
-    uint64_t at_ns, due_ns, again_ns;
-};
-
+/* One that does not run passes its gate before it does. */
 static void keep_appointment(struct safepoint *s, struct appointment *a, uint64_t now_ns)
 {
-    uint64_t at_ns = atomic_load(&s->interrupt_at_ns);
-    if (at_ns != a->at_ns)
-        *a = (struct appointment){at_ns, at_ns == 0 ? UINT64_MAX : at_ns, INTERRUPT_AGAIN_NS};
-    if (now_ns < a->due_ns)
-        return;
-    /* One that does not run passes its gate before it does. */
-    if (gate_is_running(&s->gate))
+    if (appointment_is_due(a, atomic_load(&s->interrupt_at_ns), now_ns) &&
+        gate_is_running(&s->gate))
         s->ops->interrupt(s->engine);
-    a->due_ns = now_ns + a->again_ns;
-    a->again_ns =
-        4 * a->again_ns < INTERRUPT_AGAIN_MOST_NS ? 4 * a->again_ns : INTERRUPT_AGAIN_MOST_NS;
 }
 
 static void *watch(void *userdata)
@@ -128,7 +115,7 @@ static void *watch(void *userdata)
     struct safepoint *s = userdata;
     uint32_t seen = 0; /* a poke before our start is seen too */
     uint64_t late_due_ns = UINT64_MAX, again_ns = 0, now_ns = shm_now_ns();
-    struct appointment appointment = {.due_ns = UINT64_MAX};
+    struct appointment appointment = APPOINTMENT_INIT;
     quicken();
     sem_post(&s->watching);
     for (;;) {
