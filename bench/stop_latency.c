@@ -735,7 +735,9 @@ static void usage(void)
         "  --counts N,…        numbers of VMs (1,8,32,128,512)\n"
         "  --mixes NAME,…      busy js, busy wasm, half busy, idle, blocked (all)\n"
         "  --schedulers NAME,… fifo, default (both)\n"
-        "  --foreign SHARE     a round in which others had more of the CPUs is dropped (0.02)\n");
+        "  --foreign SHARE     a round in which others had more of the CPUs is dropped (0.02)\n"
+        "  --raw FILE          writes each round to it, those that were dropped too\n"
+        "  --shield            keeps others from the CPUs meanwhile\n");
 }
 
 int main(int argc, char **argv)
