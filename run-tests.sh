@@ -129,6 +129,8 @@ as_nobody() {
         cp "$top/build/$program" "$copy/build/"
     done
     cp "$top"/build/stillpoint-worker-* "$copy/build/"
+    mkdir -p "$copy/build/tests/support"
+    cp "$top/build/tests/support/inject" "$copy/build/tests/support/"
     cp -r "$top/tests/system" "$top/tests/support" "$top/tests/protocol" "$copy/tests/"
     cp "$top"/proto/*.proto "$copy/proto/"
     [ ! -d "$top/docs/schemas" ] || cp -r "$top/docs/schemas" "$copy/docs/"

@@ -4,6 +4,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/bytes.c %D%/bytes.h \
 	%D%/cleanup.h \
 	%D%/fd.c %D%/fd.h \
+	%D%/journal.c %D%/journal.h \
 	%D%/log.c %D%/log.h \
 	%D%/slice.c %D%/slice.h \
 	%D%/text.c %D%/text.h \

@@ -81,6 +81,29 @@ void text_cut_utf8(char *s)
         s[len - back] = '\0';
 }
 
+void text_to_line(char *s)
+{
+    text_cut_utf8(s);
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+        /* U+0080 to U+009F */
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+            p[0] = p[1] = '?';
+    }
+}
+
+char *text_dup(const char *s, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, s, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 void text_copy(char *dst, size_t size, const char *src)
 {
     size_t len = strnlen(src, size - 1);
@@ -100,4 +123,48 @@ bool text_to_u64(const char *s, uint64_t *ret)
         return false;
     *ret = v;
     return true;
+}
+
+struct unit {
+    const char *name;
+    uint64_t times;
+};
+
+/* Digits and one of the units, after which comes one without a name. */
+static bool to_units(const char *s, const struct unit *units, uint64_t *ret)
+{
+    size_t n = strspn(s, "0123456789");
+    char digits[24];
+    uint64_t v;
+    if (n >= sizeof digits)
+        return false;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    if (!text_to_u64(digits, &v))
+        return false;
+    while (units->name && strcmp(units->name, s + n) != 0)
+        units++;
+    if (!units->name || __builtin_mul_overflow(v, units->times, &v))
+        return false;
+    *ret = v;
+    return true;
+}
+
+bool text_to_bytes(const char *s, uint64_t *ret)
+{
+    static const struct unit units[] = {{"", 1},           {"K", 1ull << 10}, {"M", 1ull << 20},
+                                        {"G", 1ull << 30}, {"T", 1ull << 40}, {0}};
+    return to_units(s, units, ret);
+}
+
+bool text_to_us(const char *s, uint64_t *ret_us)
+{
+    static const struct unit units[] = {{"us", 1},
+                                        {"ms", 1000},
+                                        {"s", 1000000},
+                                        {"min", 60000000},
+                                        {"h", 3600000000ull},
+                                        {"d", 86400000000ull},
+                                        {0}};
+    return to_units(s, units, ret_us);
 }

@@ -201,13 +201,28 @@ static uint64_t own_cpu_ns(void)
     return cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+static uint64_t time_ns(const struct timeval *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_usec * 1000u;
+}
+
+/* Of those that have been waited for. */
+static uint64_t children_cpu_ns(void)
+{
+    struct rusage r = {0};
+    getrusage(RUSAGE_CHILDREN, &r);
+    return time_ns(&r.ru_utime) + time_ns(&r.ru_stime);
+}
+
 static void foreign_read(const struct foreign *f, uint64_t *ret_all, uint64_t *ret_ours,
                          uint64_t *ret_steal)
 {
     *ret_all = read_stat(f->stat_fd, ret_steal);
     if (f->exact)
         *ret_all = read_number(f->all_fd, NULL);
-    *ret_ours = read_number(f->ours_fd, "usage_usec ") * 1000 + own_cpu_ns();
+    *ret_ours = read_number(f->ours_fd, "usage_usec ") * 1000;
+    if (!f->inside)
+        *ret_ours += own_cpu_ns() + children_cpu_ns();
     for (unsigned i = 0; i < n_spinners; i++)
         *ret_ours += cpu_ns(spinners[i].clock);
 }

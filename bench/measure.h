@@ -38,11 +38,12 @@ const char *measure_machine(char *text, size_t size);
 
 /**
  * CPU time of all processes but ours. All: the root of the cpuacct cgroups where there is one (ns),
- * else /proc/stat (10 ms). Ours: this process, and the cgroup whose directory is given (cpu.stat).
+ * else /proc/stat (10 ms). Ours: this process, its children that it has waited for, and the
+ * cgroup whose directory is given (cpu.stat), which has none of these, or (inside) all.
  */
 struct foreign {
     int all_fd, ours_fd, stat_fd;
-    bool exact;
+    bool exact, inside; /* inside: set after init where it is so */
     uint64_t start_ns, all_ns, ours_ns, steal;
 };
 

@@ -37,6 +37,7 @@ struct debuggers {
     struct entry *spare;
     uint64_t next_id;
     size_t n_untold;
+    const uint64_t *quota; /* NULL: the limit */
 };
 
 static struct entry *find(struct debuggers *all, uint64_t id)
@@ -154,6 +155,11 @@ struct debuggers *debuggers_free(struct debuggers *all)
     return NULL;
 }
 
+void debuggers_set_quota(struct debuggers *all, const uint64_t *quota)
+{
+    all->quota = quota;
+}
+
 uint64_t debuggers_next_id(const struct debuggers *all)
 {
     return all->next_id;
@@ -183,12 +189,27 @@ const struct debugger *debuggers_after(struct debuggers *all, uint64_t after)
     return NULL;
 }
 
-static bool has_room(const struct debuggers *all, uid_t uid)
+size_t debuggers_of_uid(const struct debuggers *all, uid_t uid)
 {
     size_t n = 0;
     for (const struct entry *e = all->list; e; e = e->next)
         n += e->d.owner == uid;
-    return n < LIMIT_DEBUGGERS_PER_UID;
+    return n;
+}
+
+void debuggers_set_admin(struct debuggers *all, uint64_t id, bool admin)
+{
+    struct entry *e = find(all, id);
+    if (!e || e->d.admin == admin)
+        return;
+    e->d.admin = admin;
+    if (!e->untold)
+        tell_changed(all, e);
+}
+
+static bool has_room(const struct debuggers *all, uid_t uid)
+{
+    return debuggers_of_uid(all, uid) < (all->quota ? *all->quota : LIMIT_DEBUGGERS_PER_UID);
 }
 
 static void add(struct debuggers *all, struct entry *e)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/api_birth.h"
+#include "daemon/api_debug.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
 #include "daemon/api_look.h"
@@ -16,6 +17,8 @@
 #include "daemon/api_wait.h"
 #include "daemon/api_world.h"
 #include "daemon/audit.h"
+#include "daemon/cgroup_limits.h"
+#include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/pause.h"
 #include "daemon/registry.h"
@@ -23,22 +26,57 @@
 #include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
 
+/* The numbers of worker.proto's Layer. */
+enum layer_state { LAYER_OFF, LAYER_DEGRADED, LAYER_ON };
+
 /* Each handler returns NULL, or why the fact is a violation. */
+
+static void add_layer(struct worker *w, const char *name, unsigned state)
+{
+    if (w->n_layers == WORKER_MAX_LAYERS)
+        return;
+    snprintf(w->layers[w->n_layers].name, sizeof w->layers[0].name, "%s", name);
+    w->layers[w->n_layers++].state = state;
+}
+
+/* What it says of its sandbox, and what we know of its limits: without a controller RLIMIT_DATA
+ * and the closed filter stand in. */
+static void take_posture(struct worker *w, const struct worker_fact *f)
+{
+    unsigned limited = freezer_cell_limited(&w->cell);
+    for (size_t i = 0; i < f->born.n_layers; i++)
+        add_layer(w, f->born.layers[i].name, f->born.layers[i].state);
+    add_layer(w, "memory", limited & CGROUP_MEMORY ? LAYER_ON : LAYER_DEGRADED);
+    add_layer(w, "tasks", limited & CGROUP_PIDS ? LAYER_ON : LAYER_DEGRADED);
+}
+
+static void log_posture(const struct worker *w)
+{
+    char text[512] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < w->n_layers && at < sizeof text; i++)
+        if (w->layers[i].state != LAYER_ON)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s", at > 0 ? ", " : "",
+                                   w->layers[i].name,
+                                   w->layers[i].state == LAYER_DEGRADED ? "degraded" : "off");
+    if (at > 0)
+        log_info("vm %llu (%s): sandbox with %s (see stillctl doctor)", (unsigned long long)w->id,
+                 w->name, text);
+}
 
 static const char *on_born(struct api *api, struct worker *w, const struct worker_fact *f)
 {
     if (w->sandboxed)
         return "born twice";
     w->sandboxed = true;
-    for (size_t i = 0; i < f->born.n_layers; i++) {
-        snprintf(w->layers[i].name, sizeof w->layers[i].name, "%s", f->born.layers[i].name);
-        w->layers[i].state = f->born.layers[i].state;
-    }
-    w->n_layers = f->born.n_layers;
+    take_posture(w, f);
     if (f->born.error) {
         log_error("vm %llu (%s): sandbox: %s", (unsigned long long)w->id, w->name, f->born.error);
         worker_kill(w, EXIT_REASON_UNKNOWN, f->born.error);
     } else {
+        /* A private daemon's log is its user's terminal. */
+        if (api->config && api->config->private_fd < 0)
+            log_posture(w);
         audit_on_born(api->audit, w);
         api_birth_load(api, w);
     }
@@ -76,6 +114,7 @@ static const char *on_console(struct api *api, struct worker *w, const struct wo
     vm_log_add(&w->log, f->console.stream, f->console.level, f->console.mono_ns,
                f->console.data.text, f->console.data.len);
     api_log_on_console(api, w, f->console.stream, &f->console.data, f->console.mono_ns);
+    worker_limits_wrote(&w->timed, f->console.data.len);
     return NULL;
 }
 
@@ -94,7 +133,7 @@ static const char *on_call_done(struct api *api, struct worker *w, const struct 
 
 static const char *on_posted(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    char *json = strndup(f->posted.text ? f->posted.text : "", f->posted.len);
+    char *json = text_dup(f->posted.text, f->posted.len);
     const struct event e = {.kind = EVENT_VM_MESSAGE,
                             .vm = w->id,
                             .name = w->name,
@@ -125,6 +164,7 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
         return "exits twice";
     w->said_exit.reason = reasons[f->exiting.reason];
     w->said_exit.code = f->exiting.code;
+    worker_limits_wrote_last(&w->timed);
     if (f->exiting.detail)
         text_copy(w->said_exit.detail, sizeof w->said_exit.detail, f->exiting.detail);
     return NULL;
@@ -138,10 +178,10 @@ static const char *on_inspected(struct api *api, struct worker *w, const struct 
     const char *withdrawn = worker_evaluation_answered(w, answer->request);
     struct world *world = worlds_get(api->worlds, w->world, false);
     world_serve_end(world, w);
-    if (audit_on_inspected(api->audit, w, answer->request, answer->error))
+    if (audit_on_inspected(api->audit, w, answer))
         api_birth_load(api, w);
     else if (!api_look_on_inspected(api, w, answer, withdrawn) &&
-             !api_step_on_inspected(api, w, answer))
+             !api_step_on_inspected(api, w, answer) && !api_debug_on_inspected(api, w, answer))
         (void)api_inspect_on_inspected(api, w, answer);
     /* It has come to its gate, or to a gate that is open; what it evaluated is over. */
     world_on_member_kicked(world, w);

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/access.c %D%/access.h \
+	%D%/act_log.c %D%/act_log.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_audit.c %D%/api_audit.h \
 	%D%/api_birth.c %D%/api_birth.h \
@@ -20,6 +21,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_world.c %D%/api_world.h \
 	%D%/audit.c %D%/audit.h %D%/audit_private.h \
 	%D%/audit_vm.c \
+	%D%/cgroup_limits.c %D%/cgroup_limits.h \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
@@ -32,15 +34,18 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/hit_message.c %D%/hit_message.h \
 	%D%/hit_ring.c %D%/hit_ring.h \
 	%D%/hook_message.c %D%/hook_message.h \
+	%D%/refused_call.c %D%/refused_call.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \
+	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \
 	%D%/vm_log.c %D%/vm_log.h \
 	%D%/vm_message.c %D%/vm_message.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/worker_evaluation.c %D%/worker_evaluation.h \
+	%D%/worker_limits.c %D%/worker_limits.h \
 	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
 	%D%/world_arrival.c \
@@ -50,9 +55,12 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
-%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS)
+# uthash ends the process without memory unless it is told not to; an element that was not added has no table.
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) -DHASH_NONFATAL_OOM=1 $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
+	$(SECCOMP_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
-DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS)
+DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS) \
+	$(INIH_LIBS) $(SECCOMP_LIBS)
 
 sbin_PROGRAMS += stillpointd
 stillpointd_SOURCES = %D%/main.c

@@ -97,6 +97,7 @@ static int append_vm(struct log *log, const struct worker *w)
     m.has_id = m.has_uid = m.has_pid = m.has_phase = m.has_memory_bytes = m.has_timeout_us = 1;
     m.has_cpu_time_us = m.has_started_us = m.has_released = m.has_keep_idle = 1;
     m.has_debug = m.has_held_ns = 1;
+    m.has_cpu_percent = m.has_tasks = m.has_output_rate = m.has_log_bytes = 1;
     m.id = w->id;
     m.name = (char *)(uintptr_t)w->name;
     m.world = (char *)(uintptr_t)w->world;
@@ -107,9 +108,13 @@ static int append_vm(struct log *log, const struct worker *w)
     m.uid = w->uid;
     m.pid = (uint32_t)w->pid;
     m.phase = w->phase;
-    m.memory_bytes = w->memory_bytes;
-    m.timeout_us = w->timeout_us;
-    m.cpu_time_us = w->cpu_time_us;
+    m.memory_bytes = w->limits.memory_bytes;
+    m.timeout_us = w->limits.timeout_us;
+    m.cpu_time_us = w->limits.cpu_time_us;
+    m.cpu_percent = w->limits.cpu_percent;
+    m.tasks = w->limits.tasks;
+    m.output_rate = w->limits.output_rate;
+    m.log_bytes = w->limits.log_bytes;
     m.started_us = w->started_us;
     Stillpoint__State__Hold holds[LIMIT_HOLDS_PER_VM], *hold_at[LIMIT_HOLDS_PER_VM];
     for (; m.n_holds < w->n_holds; m.n_holds++) {
@@ -143,7 +148,12 @@ static int append_world(struct log *log, const struct world *w)
     m.has_mode = m.has_epoch = 1;
     m.mode = world_mode(w);
     m.epoch = world_epoch(w);
+    uid_t owner = 0;
+    m.has_owner_uid = world_is_owned(w, &owner);
+    m.owner_uid = owner;
     if (t) {
+        m.has_admin = 1;
+        m.admin = t->request.admin;
         m.has_ticket = m.has_reason = m.has_uid = m.has_since_us = m.has_expires_us = 1;
         m.ticket = t->id;
         m.reason = t->request.reason;
@@ -165,7 +175,8 @@ static int append_world(struct log *log, const struct world *w)
 static int append_debugger(struct log *log, const struct debugger *d)
 {
     Stillpoint__State__Debugger m = STILLPOINT__STATE__DEBUGGER__INIT;
-    m.has_id = m.has_owner_uid = m.has_hold_policy = 1;
+    m.has_id = m.has_owner_uid = m.has_hold_policy = m.has_admin = 1;
+    m.admin = d->admin;
     m.id = d->id;
     m.name = (char *)(uintptr_t)d->name;
     m.note = (char *)(uintptr_t)d->note;
@@ -193,6 +204,8 @@ static int append_hook(struct log *log, const struct audit_hook *h)
     m.world = (char *)(uintptr_t)h->where.world;
     m.engine = (char *)(uintptr_t)h->where.engine;
     m.weak = h->weak;
+    m.has_owner_uid = h->where.of_owner;
+    m.owner_uid = h->where.owner;
     m.note = h->note;
     m.since_us = h->since_us;
     m.has_wire = 1;

@@ -52,6 +52,21 @@ struct worker *world_member(const struct world *w, uint64_t vm)
     return NULL;
 }
 
+const struct worker *world_foreign_member(const struct world *w, uid_t uid)
+{
+    for (size_t i = 0; i < w->stop.n_gates; i++)
+        if (world_worker_of(w->stop.gates[i])->uid != uid)
+            return world_worker_of(w->stop.gates[i]);
+    return NULL;
+}
+
+bool world_is_owned(const struct world *w, uid_t *ret_owner)
+{
+    if (w->is_owned)
+        *ret_owner = w->owner;
+    return w->is_owned;
+}
+
 void world_publish(struct world *w, enum event_kind kind, const struct ticket *t,
                    const struct worker *vm, const char *detail)
 {

@@ -225,7 +225,7 @@ void world_end_debugger(struct world *w, uint64_t debugger)
     world_drop_if_unused(w);
 }
 
-int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid,
+int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid, bool admin,
                      bool hold_policy, uint64_t hold_us, const char *why)
 {
     struct ticket *t = w->control;
@@ -235,6 +235,7 @@ int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t
     uint64_t before = t->request.debugger;
     t->request.debugger = debugger;
     t->request.uid = uid;
+    t->request.admin = admin;
     t->request.hold_policy = hold_policy;
     t->request.hold_us = hold_us;
     snprintf(t->request.debugger_name, sizeof t->request.debugger_name, "%s", name);

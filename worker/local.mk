@@ -16,6 +16,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/host/messages.c %D%/host/messages.h \
 	%D%/host/timers.c %D%/host/timers.h \
 	%D%/host/wasi.c %D%/host/wasi.h \
+	%D%/huge_code.c %D%/huge_code.h \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/lockdown.c %D%/lockdown.h \
 	%D%/look.c %D%/look.h \
@@ -23,6 +24,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/pause.c %D%/pause.h \
 	%D%/safepoint.c %D%/safepoint.h \
 	%D%/sandbox.c %D%/sandbox.h \
+	%D%/refused_call.c %D%/refused_call.h \
 	%D%/seccomp_table.c %D%/seccomp_table.h \
 	%D%/shown.c %D%/shown.h \
 	%D%/stepper.c %D%/stepper.h \

@@ -1232,6 +1232,10 @@ static void case_lockdown(struct zygote *z, struct stop_world *w)
     expect_signal(z, w, text, SIGSYS);
     snprintf(text, sizeof text, "syscall %d 0 4096 7 34 -1 0\n", SYS_mmap);
     expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 4096 3 33 -1 0\n", SYS_mmap); /* shared */
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 4096 3 0x122 -1 0\n", SYS_mmap); /* grows down */
+    expect_signal(z, w, text, SIGSYS);
     snprintf(text, sizeof text, "syscall %d 0 0 0x100000001\n", SYS_mprotect);
     expect_signal(z, w, text, SIGSYS);
     snprintf(text, sizeof text, "syscall %d 0 3\n", SYS_futex);
@@ -1240,6 +1244,8 @@ static void case_lockdown(struct zygote *z, struct stop_world *w)
     expect_signal(z, w, text, SIGSYS);
     expect_result(z, w, SYS_fcntl, "0 1034", -EINVAL); /* GET_SEALS of no memfd */
     snprintf(text, sizeof text, "syscall %d 15 0 0 8\n", SYS_rt_sigaction);
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 31 0 0 8\n", SYS_rt_sigaction); /* its own */
     expect_signal(z, w, text, SIGSYS);
     expect_result(z, w, SYS_rt_sigaction, "11 0 0 8", 0);
 }
@@ -1883,10 +1889,10 @@ static void case_audit_all_or_nothing(struct zygote *z, struct stop_world *w)
     CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "kind"));
     none = a_hook(9, 8);
     none.one_frame = true;
-    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no such frame"));
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no frame 0"));
     none = a_hook(9, 2);
     none.realm = 5;
-    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no such realm"));
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no realm 5"));
     static Stillpoint__Worker__Hook many[LIMIT_HOOKS_PER_VM];
     for (unsigned i = 0; i < LIMIT_HOOKS_PER_VM; i++)
         many[i] = a_hook(1000 + i, 2);

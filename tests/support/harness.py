@@ -194,14 +194,14 @@ def remove_cgroup(path):
 
 
 class Daemon:
-    def __init__(self, build, folder, env, args=()):
+    def __init__(self, build, folder, env, args=(), wrapper=(), stderr=None):
         self.folder = folder
         self.socket = os.path.join(folder, "control.sock")
         self.log_path = os.path.join(folder, "daemon.log")
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [os.path.join(build, "stillpointd"), "--socket", self.socket, *args],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=env, cwd="/",
+            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, *args],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=stderr or self.log, env=env, cwd="/",
         )
         self.pid = self.process.pid
         wait_until(self.is_up, "the daemon answers on its socket", 20)
@@ -278,6 +278,7 @@ class Test:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("STILLPOINT")}
         self.env.update(TMPDIR=self.tmp, LC_ALL="C.UTF-8", NO_COLOR="1", XDG_RUNTIME_DIR=self.run_dir)
         self.running = []
+        self.connections = []  # closed after the test
         self._daemon = None
 
     # ---- for tests
@@ -292,12 +293,12 @@ class Test:
             self.start_daemon()
         return self._daemon
 
-    def start_daemon(self, *args):
-        """With options; or once more, after it has ended."""
+    def start_daemon(self, *args, **how):
+        """With options; or once more, after it has ended. `wrapper`: a command that executes it; `stderr`."""
         check(self._daemon is None or self._daemon.process.poll() is not None, "one at a time")
         if self._daemon is not None:
             self._daemon.log.close()
-        self._daemon = Daemon(self.build, self.run_dir, self.env, args)
+        self._daemon = Daemon(self.build, self.run_dir, self.env, args, **how)
 
     def program(self, name):
         return os.path.join(self.build, name)
@@ -394,6 +395,8 @@ class Test:
     def finish(self):
         """Ends everything; returns what is wrong with what is left, as a list of lines."""
         wrong = []
+        for connection in self.connections:
+            connection.close()
         for p in self.running:
             if p.poll() is None:
                 p.kill()
