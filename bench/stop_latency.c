@@ -727,15 +727,16 @@ static void run_table(bool fifo)
 
 static void usage(void)
 {
-    printf(
-        "Usage: stop_latency [OPTION...]\n"
-        "  --build DIR         where stillpointd and the worker programs are (.)\n"
-        "  --rounds N          clean rounds of each cell (100)\n"
-        "  --seconds S         but no longer than this for a cell (12)\n"
-        "  --counts N,…        numbers of VMs (1,8,32,128,512)\n"
-        "  --mixes NAME,…      busy js, busy wasm, half busy, idle, blocked (all)\n"
-        "  --schedulers NAME,… fifo, default (both)\n"
-        "  --foreign SHARE     a round in which others had more of the CPUs is dropped (0.02)\n");
+    printf("Usage: stop_latency [OPTION...]\n"
+           "  --build DIR         where stillpointd and the worker programs are (.)\n"
+           "  --rounds N          clean rounds of each cell (100)\n"
+           "  --seconds S         but no longer than this for a cell (12)\n"
+           "  --counts N,…        numbers of VMs (1,8,32,128,512)\n"
+           "  --mixes NAME,…      busy js, busy wasm, half busy, idle, blocked (all)\n"
+           "  --schedulers NAME,… fifo, default (both)\n"
+           "  --foreign SHARE     a round in which others had more of the CPUs is dropped (0.02)\n"
+           "  --raw FILE          writes each round to it, those that were dropped too\n"
+           "  --shield            keeps others from the CPUs meanwhile\n");
 }
 
 int main(int argc, char **argv)
