@@ -43,8 +43,8 @@
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
+#include "daemon/orphans.h"
 #include "daemon/pause.h"
-#include "daemon/reaper.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/worlds.h"
@@ -64,7 +64,7 @@ struct daemon {
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
-    struct reaper *reaper;
+    struct orphans *orphans;
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct pauses *pauses;
@@ -272,7 +272,23 @@ static void on_zygote_lost(void *userdata, const char *engine, const char *why)
     event_bus_publish(d->bus, &e);
 }
 
-static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost};
+static void on_stray(void *userdata)
+{
+    struct daemon *d = userdata;
+    if (d->orphans)
+        orphans_look(d->orphans);
+}
+
+static bool is_known_child(void *userdata, pid_t pid)
+{
+    const struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (d->zygotes[i] && zygote_client_owns(d->zygotes[i], pid))
+            return true;
+    return registry_has_pid(d->registry, pid);
+}
+
+static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost, on_stray};
 
 static void on_request(void *userdata, struct api_call *call)
 {
@@ -479,26 +495,6 @@ static struct event_base *make_base(void)
     return base;
 }
 
-static bool is_known_child(void *userdata, pid_t pid)
-{
-    const struct daemon *d = userdata;
-    for (size_t i = 0; i < N_ENGINES; i++)
-        if (d->zygotes[i] && zygote_client_owns(d->zygotes[i], pid))
-            return true;
-    return registry_find_process(d->registry, pid) != NULL;
-}
-
-static bool is_quiet(void *userdata)
-{
-    const struct daemon *d = userdata;
-    for (size_t i = 0; i < N_ENGINES; i++)
-        if (d->zygotes[i] && !zygote_client_is_quiet(d->zygotes[i]))
-            return false;
-    return true;
-}
-
-static const struct reaper_events reaper_events = {is_known_child, is_quiet};
-
 static int start_zygotes(struct daemon *d)
 {
     for (size_t i = 0; i < N_ENGINES; i++) {
@@ -538,11 +534,13 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .zygote = find_zygote_for_api};
     d->registry = registry_new(&registry);
-    d->reaper = d->registry ? reaper_new(d->base, &reaper_events, d) : NULL;
+    d->orphans = d->registry ? orphans_new(d->base, is_known_child, d) : NULL;
+    if (!d->orphans)
+        return -ENOMEM;
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
     d->debuggers =
-        d->worlds && d->reaper ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
+        d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
     const struct audit_events audit = {.on_hook_set = on_hook_set,
                                        .on_hook_gone = on_hook_gone,
                                        .on_settled = on_hook_settled,
@@ -614,7 +612,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
-    d->reaper = reaper_free(d->reaper);
+    d->orphans = orphans_free(d->orphans);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);

@@ -1,9 +1,11 @@
 #include "daemon/registry.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -185,8 +187,10 @@ void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth
     struct entry *e = find_entry(r, id);
     if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
         worker_spawned(e->worker, birth);
-    else if (birth->pidfd >= 0)
+    else if (birth->pidfd >= 0) {
+        pidfd_send_signal(birth->pidfd, SIGKILL, NULL, 0);
         close(birth->pidfd);
+    }
 }
 
 void registry_retire(struct registry *r, struct worker *w)
@@ -212,14 +216,6 @@ struct worker *registry_find(struct registry *r, uint64_t id)
     return e ? e->worker : NULL;
 }
 
-struct worker *registry_find_process(struct registry *r, pid_t pid)
-{
-    for (struct entry *e = r->names; e; e = e->by_name.next)
-        if (e->worker->pid == pid)
-            return e->worker;
-    return NULL;
-}
-
 struct worker *registry_find_name(struct registry *r, const char *name)
 {
     struct entry *e;
@@ -243,6 +239,14 @@ struct worker *registry_after(struct registry *r, uint64_t after)
         for (e = r->ids; e && e->id <= after; e = e->by_id.next)
             ;
     return e ? e->worker : NULL;
+}
+
+bool registry_has_pid(const struct registry *r, pid_t pid)
+{
+    for (const struct entry *e = r->names; e; e = e->by_name.next)
+        if (e->worker->pid == pid)
+            return true;
+    return false;
 }
 
 size_t registry_alive(const struct registry *r)

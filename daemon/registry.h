@@ -44,8 +44,6 @@ void registry_set_next_id(struct registry *r, uint64_t id);
  */
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret);
-/** The VM whose process this is, and not reaped; NULL: none. */
-struct worker *registry_find_process(struct registry *r, pid_t pid);
 /** For zygote_client's on_spawned. */
 void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth *birth);
 /** After on_ended: the VM goes to the exited ones, and the oldest of those may be dropped. */
@@ -57,3 +55,5 @@ struct worker *registry_find_name(struct registry *r, const char *name);
 struct worker *registry_after(struct registry *r, uint64_t after);
 /** Number of VMs that have not exited. */
 size_t registry_alive(const struct registry *r);
+/** Whether a VM has this process. */
+bool registry_has_pid(const struct registry *r, pid_t pid);

@@ -21,6 +21,10 @@
 #define ACK_FACTS 32
 #define ACK_BYTES (LIMIT_FACT_WINDOW_BYTES / 4)
 
+/* An honest worker keeps what was not acknowledged, and has no room for more; one that sends on
+ * although it is to wait would have the daemon do nothing but read. */
+#define UNACKED_MOST (2u * LIMIT_FACT_BUFFER_BYTES)
+
 struct packet {
     STAILQ_ENTRY(packet) link;
     int fd;
@@ -212,7 +216,9 @@ static const char *take_fact(struct worker_channel *c, const uint8_t *data, size
         c->unacked_bytes += len;
         if (fact.kind == FACT_EXITING)
             c->ack_now = true;
-        why = c->events->on_fact(c->userdata, &fact);
+        why = c->unacked_bytes > UNACKED_MOST
+                  ? "sends more than it can keep until it is acknowledged"
+                  : c->events->on_fact(c->userdata, &fact);
     }
     check_worker_done(&fact);
     /* cppcheck-suppress returnDanglingLifetime ; a static text */

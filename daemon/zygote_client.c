@@ -96,6 +96,21 @@ static void process_free(struct process *p)
     free(p);
 }
 
+/* A worker that nobody will hear of. Without its pidfd (none could be received) it is known by its
+ * number, which is its own until we reap it. */
+static void kill_stray(struct zygote_client *z, const Stillpoint__Worker__Spawned *m, int pidfd)
+{
+    siginfo_t si;
+    if (pidfd >= 0)
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    else if (m->pid > 1 &&
+             waitid(P_PID, (id_t)m->pid, &si, (int)(WEXITED | WNOHANG | WNOWAIT | __WALL)) == 0)
+        kill((pid_t)m->pid, SIGKILL);
+    else
+        return;
+    z->events->on_stray(z->userdata);
+}
+
 static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m, int *pidfd)
 {
     struct zygote_client *z = p->client;
@@ -107,6 +122,7 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     if (!b) {
         log_warning("zygote of %s answered birth %llu, which nobody asked for", z->engine,
                     (unsigned long long)m->spawn_id);
+        kill_stray(z, m, *pidfd);
         return;
     }
     LIST_REMOVE(b, link);
@@ -117,7 +133,8 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         birth.pidfd = TAKE_FD(*pidfd);
         birth.cgroup_error = -(int)m->cgroup_error;
     } else {
-        birth.error = m->error ? -(int)m->error : -EPROTO;
+        kill_stray(z, m, -1);
+        birth.error = m->error ? -(int)m->error : m->pid > 0 ? -EMFILE : -EPROTO;
         birth.detail = m->detail ? m->detail : "birth";
     }
     z->events->on_spawned(z->userdata, m->spawn_id, &birth);
@@ -173,6 +190,8 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
         snprintf(why, sizeof why, "zygote exited with status %d", si.si_status);
     else
         snprintf(why, sizeof why, "zygote was killed by signal %d", si.si_status);
+    if (!LIST_EMPTY(&p->births))
+        z->events->on_stray(z->userdata);
     bool standing = z->standing == p, young = now_s() - p->started_s < YOUNG_S;
     fail_births(p, why);
     process_free(p);
@@ -331,7 +350,8 @@ struct zygote_client *zygote_client_free(struct zygote_client *z)
     return NULL;
 }
 
-static int ask(struct process *p, Stillpoint__Worker__Spawn *spawn, const int fds[ZYGOTE_FDS])
+static int send_spawn(struct process *p, Stillpoint__Worker__Spawn *spawn,
+                      const int fds[ZYGOTE_FDS])
 {
     uint8_t data[4096];
     if (stillpoint__worker__spawn__get_packed_size(spawn) > sizeof data)
@@ -362,8 +382,8 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     } else if (!p) {
         return -EAGAIN;
     }
-    int r = ask(p, spawn, fds);
-    /* The process was started for this birth alone. */
+    int r = send_spawn(p, spawn, fds);
+    /* One that was started for this birth alone has nothing to wait for; its death is reported. */
     if (r < 0 && z->exec_mode)
         pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
     return r;
@@ -376,15 +396,6 @@ bool zygote_client_owns(const struct zygote_client *z, pid_t pid)
     if (p->pid == pid)
         return true;
     return false;
-}
-
-bool zygote_client_is_quiet(const struct zygote_client *z)
-{
-    const struct process *p;
-    LIST_FOREACH(p, &z->processes, link)
-    if (!LIST_EMPTY(&p->births))
-        return false;
-    return true;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

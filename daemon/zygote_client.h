@@ -40,6 +40,8 @@ struct zygote_client_events {
     void (*on_spawned)(void *userdata, uint64_t spawn_id, const struct zygote_birth *birth);
     /** The zygote died; it will be started again. */
     void (*on_lost)(void *userdata, const char *engine, const char *why);
+    /** A worker may have been born that on_spawned() has not told of, or will not. */
+    void (*on_stray)(void *userdata);
 };
 
 /**
@@ -59,10 +61,7 @@ struct zygote_client *zygote_client_free(struct zygote_client *z);
 int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
                         const int fds[ZYGOTE_FDS]);
 
-/** Whether this is a process of its own, and not a worker. */
+/** Whether this is a process of its own: a zygote, or one that was started for a birth. */
 bool zygote_client_owns(const struct zygote_client *z, pid_t pid);
-/** No birth is under way: every worker that lives has been told of, or never will be. */
-bool zygote_client_is_quiet(const struct zygote_client *z);
-
 /** Process id of the standing zygote; 0 if there is none. */
 pid_t zygote_client_pid(const struct zygote_client *z);

@@ -10,6 +10,7 @@
 #include "shared-mem/map.h"
 #include "worker/dispatch.h"
 #include "worker/one_line.h"
+#include "worker/refused_call.h"
 
 #define STILLBORN_EXIT 125
 #define SPARE_FD 32
@@ -112,7 +113,6 @@ void birth_run(const struct birth *b)
     r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd);
     if (r < 0)
         stillborn(&w, "fds", r);
-    w.posture.state[SANDBOX_FDS] = SANDBOX_ON;
     w.channel.fd = SANDBOX_FD_CHANNEL;
 
     const char *step = NULL;
@@ -122,7 +122,9 @@ void birth_run(const struct birth *b)
     safepoint_init(&w.safepoint, pages.world, pages.command, pages.status, SANDBOX_FD_KICK,
                    &w.channel);
     make_engine(&w, b);
-    r = lockdown_apply(b->lockdown);
+    r = refused_call_report(pages.status);
+    if (r == 0)
+        r = lockdown_apply(b->lockdown);
     if (r == 0)
         w.posture.state[SANDBOX_SECCOMP] = SANDBOX_ON;
     else if (!b->sandbox.allow_degraded)

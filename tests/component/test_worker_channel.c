@@ -1,16 +1,20 @@
 #include "tests/support/unit.h"
 
 #include <event2/event.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/worker_channel.h"
 #include "proto/check_worker.h"
+#include "proto/limits.h"
 
 static struct event_base *base;
 static struct worker_channel *channel;
 static int worker;
 static unsigned facts;
+static bool may_break;
+static const char *broken;
 
 static const char *on_fact(void *userdata, const struct worker_fact *fact)
 {
@@ -27,7 +31,9 @@ static void on_flushed(void *userdata)
 static void on_broken(void *userdata, const char *why)
 {
     (void)userdata;
-    fail_msg("broken: %s", why ? why : "at its end");
+    if (!may_break)
+        fail_msg("broken: %s", why ? why : "at its end");
+    broken = why;
 }
 
 static int setup(void **state)
@@ -43,6 +49,8 @@ static int setup(void **state)
     assert_non_null(channel);
     assert_int_equal(worker_channel_listen(channel), 0);
     facts = 0;
+    may_break = false;
+    broken = NULL;
     return 0;
 }
 
@@ -102,9 +110,61 @@ static void a_farewell_that_is_heard_early_is_acknowledged_too(void **state)
     assert_int_equal(acked(), 1);
 }
 
+/* One packet of console, as large as it may be. False: the daemon does not read just now. */
+static bool say_console(uint64_t seq)
+{
+    static uint8_t text[LIMIT_CONSOLE_CHUNK_BYTES], data[LIMIT_PACKET_BYTES];
+    memset(text, 'x', sizeof text);
+    Stillpoint__Worker__Console console = STILLPOINT__WORKER__CONSOLE__INIT;
+    Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
+    console.has_stream = console.has_level = console.has_data = console.has_mono_ns = true;
+    console.stream = 1;
+    console.data = (ProtobufCBinaryData){.data = text, .len = sizeof text};
+    fact.has_seq = true;
+    fact.seq = seq;
+    fact.body_case = STILLPOINT__WORKER__FACT__BODY_CONSOLE;
+    fact.console = &console;
+    size_t len = stillpoint__worker__fact__pack(&fact, data);
+    return send(worker, data, len, MSG_DONTWAIT) == (ssize_t)len;
+}
+
+static void one_that_sends_on_while_it_is_to_wait_is_cut_off(void **state)
+{
+    (void)state;
+    uint64_t seq = 1;
+    may_break = true;
+    worker_channel_hold_acks(channel, true);
+    while (!broken && seq < 10000) {
+        if (say_console(seq))
+            seq++;
+        else
+            event_base_loop(base, EVLOOP_ONCE);
+    }
+    assert_non_null(broken);
+    assert_non_null(strstr(broken, "more than it can keep"));
+    /* Not before an honest one would have had to wait. */
+    assert_true((uint64_t)facts * LIMIT_CONSOLE_CHUNK_BYTES > LIMIT_FACT_BUFFER_BYTES);
+    assert_true((uint64_t)facts * LIMIT_CONSOLE_CHUNK_BYTES < 3 * LIMIT_FACT_BUFFER_BYTES);
+}
+
+static void one_that_waits_for_its_acks_may_send_for_ever(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq < 1000; seq++) {
+        while (!say_console(seq))
+            event_base_loop(base, EVLOOP_ONCE);
+        while (acked() > 0)
+            ;
+    }
+    while (facts < 999)
+        event_base_loop(base, EVLOOP_ONCE);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(a_farewell_is_acknowledged_when_the_loop_comes_to_it),
+    TEST(one_that_sends_on_while_it_is_to_wait_is_cut_off),
+    TEST(one_that_waits_for_its_acks_may_send_for_ever),
     TEST(a_farewell_that_is_heard_early_is_acknowledged_too),
 };
 
