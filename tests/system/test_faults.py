@@ -153,7 +153,8 @@ class Ground:
         wait_until(lambda: not self.workers(), "no worker and no zombie is left", 10)
         if self.folders() != self.cgroups:
             # One whose last process ended after its VM goes with the next VM that ends.
-            self.t.ctl("run", "--engine", "fake", self.t.file("next.fake", ""))
+            path = self.t.file("next.fake", "")
+            wait_until(lambda: self.t.ctl("run", "--engine", "fake", path, code=None).code == 0, "the next VM", 10)
         wait_until(lambda: self.folders() == self.cgroups, "no cgroup is left", 10)
         if self.fds is not None:
             def same():
@@ -486,7 +487,7 @@ def test_a_journal_that_is_full_holds_nobody_up_and_hears_of_its_losses(t):
     with t.daemon.connect() as s:
         s.sendall(wire.frame(b"\xff" * 40))
         wire.read_frame(s)
-    check(any(b"records were lost" in r for r in records()), "it says how many were lost")
+    wait_until(lambda: any(b"records were lost" in r for r in records()), "it says how many were lost", 10)
     check(not select.select([reader], [], [], 0)[0], "nothing went to stderr, which is the same journal")
     os.close(reader)
     journal.close()
