@@ -62,8 +62,9 @@ static void on_class(void *userdata, const struct engine_class *class)
         c->rows = grown;
         c->size = more;
     }
-    one_line(class->name, line, sizeof line);
-    char *name = strdup(line[0] ? line : "(no name)"); /* the daemon takes none that is empty */
+    if (!one_line(class->name, line, sizeof line)[0])
+        strcpy(line, "(no name)"); /* the daemon takes none that is empty */
+    char *name = strdup(line);
     if (!name) {
         c->error = -ENOMEM;
         return;
