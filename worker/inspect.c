@@ -62,13 +62,15 @@ static void on_class(void *userdata, const struct engine_class *class)
         c->rows = grown;
         c->size = more;
     }
-    one_line(class->name, line, sizeof line);
-    char *name = strdup(line[0] ? line : "(no name)"); /* the daemon takes none that is empty */
+    if (!one_line(class->name, line, sizeof line)[0])
+        strcpy(line, "(no name)"); /* the daemon takes none that is empty */
+    char *name = strdup(line);
     if (!name) {
         c->error = -ENOMEM;
         return;
     }
     c->rows[c->n++] = (struct class_row){name, class->count, class->bytes};
+    /* cppcheck-suppress memleak ; the row owns it */
 }
 
 static void census_done(struct census *c)

@@ -44,7 +44,8 @@ static const char *const class_names[N_CLASSES] = {"self", "child", "thread"};
 struct task {
     pid_t tid;
     enum class class;
-    bool failing; /* is inside the call that is made to fail */
+    bool failing;    /* is inside the call that is made to fail */
+    unsigned faults; /* signals of its own doing */
 };
 
 static struct task tasks[MAX_TASKS];
@@ -190,6 +191,14 @@ static void on_stop(pid_t tid, int status)
     }
     if (number == (SIGTRAP | 0x80))
         on_call(t);
+    /* While it is traced the first process of a pid namespace does not die of its own faults, but
+     * repeats them. */
+    bool fault = event == 0 && (number == SIGSEGV || number == SIGBUS || number == SIGILL);
+    if (fault && ++t->faults > 1) {
+        ptrace(PTRACE_DETACH, tid, 0, number);
+        forget(tid);
+        return;
+    }
     go_on(tid, event != 0 || number == (SIGTRAP | 0x80) ? 0 : number);
 }
 
