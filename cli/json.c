@@ -101,11 +101,23 @@ static json_t *posture(const struct stillpoint_vm *vm)
     return layers;
 }
 
+static json_t *limits(const struct stillpoint_limits *l)
+{
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "memory_bytes",
+        json_of_number_or_null(l->memory_bytes), "hard_memory_bytes",
+        json_of_number_or_null(l->hard_memory_bytes), "cpu_percent",
+        json_of_number_or_null(l->cpu_percent), "cpu_time_us",
+        json_of_number_or_null(l->cpu_time_us), "timeout_us", json_of_number_or_null(l->timeout_us),
+        "tasks", json_of_number_or_null(l->tasks), "output_rate",
+        json_of_number_or_null(l->output_rate), "log_bytes", json_of_number_or_null(l->log_bytes));
+}
+
 json_t *json_of_vm(const struct stillpoint_vm *vm)
 {
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o, s:o, s:o, s:b}",
+        "s:o, s:o, s:o, s:b, s:o}",
         "id", json_of_number(vm->id), "name", json_of_text(vm->name), "world",
         json_of_text(vm->world), "engine", json_of_text(vm->engine), "state",
         stillpoint_vm_state_text(vm->state), "held", vm->held, "holds", holds(vm), "frozen",
@@ -116,7 +128,7 @@ json_t *json_of_vm(const struct stillpoint_vm *vm)
         json_of_number(vm->hooks), "uid", json_of_number(vm->uid), "ended_us",
         json_of_number_or_null(vm->ended_us), "program", json_of_text(vm->program), "how",
         vm->how != 0 ? json_string(stillpoint_how_text(vm->how)) : json_null(), "serving",
-        vm->serving);
+        vm->serving, "limits", limits(&vm->limits));
 }
 
 json_t *json_of_vm_ref(const struct stillpoint_vm *vm)

@@ -22,6 +22,9 @@ enum {
     OPTION_CPU,
     OPTION_TIMEOUT,
     OPTION_CPU_TIME,
+    OPTION_TASKS,
+    OPTION_OUTPUT_RATE,
+    OPTION_LOG_SIZE,
     OPTION_DEBUG,
     OPTION_INCLUDE,
     OPTION_EXIT_WHEN_DONE,
@@ -47,13 +50,24 @@ static int take_name(const struct cli *cli, const char *option, const char **ret
     return 0;
 }
 
+static int take_size(const struct cli *cli, const char *option, uint64_t *ret)
+{
+    if (parse_size(optarg, ret))
+        return 0;
+    return cli_fail_usage(cli, "%s: '%s' is not a size like 64M or 1G", option, optarg);
+}
+
 static int take_limit(struct cli *cli, int c, struct stillpoint_run *request)
 {
     switch (c) {
     case OPTION_MEMORY:
-        if (parse_size(optarg, &request->memory_bytes))
-            return 0;
-        return cli_fail_usage(cli, "--memory: '%s' is not a size like 64M or 1G", optarg);
+        return take_size(cli, "--memory", &request->memory_bytes);
+    case OPTION_OUTPUT_RATE:
+        return take_size(cli, "--output-rate", &request->output_rate);
+    case OPTION_LOG_SIZE:
+        return take_size(cli, "--log-size", &request->log_bytes);
+    case OPTION_TASKS:
+        return options_count(cli, "--tasks", optarg, &request->tasks);
     case OPTION_CPU:
         if (parse_percent(optarg, &request->cpu_percent))
             return 0;
@@ -265,10 +279,13 @@ const struct verb verb_run = {
             "  -w, --world WORLD        the world to run in (default)\n"
             "      --name NAME          of the VM; else from FILE\n"
             "      --engine ENGINE      mozjs\n"
-            "      --memory SIZE        limit, like 256M\n"
+            "      --memory SIZE        limit of its heap, like 256M\n"
             "      --cpu PERCENT        limit, of one CPU, like 50%\n"
             "      --timeout DURATION   end it after so long; stops do not count\n"
             "      --cpu-time DURATION  end it after so much CPU time\n"
+            "      --tasks N            threads that it may have\n"
+            "      --output-rate SIZE   of console in a second; beyond it the program waits\n"
+            "      --log-size SIZE      of console that is kept for logs\n"
             "      --debug              for debuggers: slower code, full information\n"
             "      --include GLOB       send these files of FILE's folder along, for imports that\n"
             "                           come when nobody answers them; may be repeated\n"
@@ -285,6 +302,9 @@ const struct verb verb_run = {
                                      {"cpu", required_argument, NULL, OPTION_CPU},
                                      {"timeout", required_argument, NULL, OPTION_TIMEOUT},
                                      {"cpu-time", required_argument, NULL, OPTION_CPU_TIME},
+                                     {"tasks", required_argument, NULL, OPTION_TASKS},
+                                     {"output-rate", required_argument, NULL, OPTION_OUTPUT_RATE},
+                                     {"log-size", required_argument, NULL, OPTION_LOG_SIZE},
                                      {"debug", no_argument, NULL, OPTION_DEBUG},
                                      {"include", required_argument, NULL, OPTION_INCLUDE},
                                      {"exit-when-done", no_argument, NULL, OPTION_EXIT_WHEN_DONE},

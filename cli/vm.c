@@ -150,6 +150,29 @@ static void print_posture(const struct stillpoint_vm *vm)
         print_line("%10s: %s", "Sandbox", line);
 }
 
+static void print_limits(const struct stillpoint_limits *l)
+{
+    struct print_text t = {0};
+    if (l->memory_bytes > 0)
+        print_add(&t, " memory=%s", print_size(l->memory_bytes));
+    if (l->hard_memory_bytes > 0)
+        print_add(&t, " hard-memory=%s", print_size(l->hard_memory_bytes));
+    if (l->cpu_percent > 0)
+        print_add(&t, " cpu=%" PRIu32 "%%", l->cpu_percent);
+    if (l->cpu_time_us > 0)
+        print_add(&t, " cpu-time=%s", print_duration(l->cpu_time_us));
+    if (l->timeout_us > 0)
+        print_add(&t, " timeout=%s", print_duration(l->timeout_us));
+    if (l->tasks > 0)
+        print_add(&t, " tasks=%" PRIu32, l->tasks);
+    if (l->output_rate > 0)
+        print_add(&t, " output-rate=%s", print_size(l->output_rate));
+    if (l->log_bytes > 0)
+        print_add(&t, " log-size=%s", print_size(l->log_bytes));
+    if (t.at > 0)
+        print_line("%10s:%s", "Limits", t.text);
+}
+
 static void print_exit(const struct stillpoint_exit *e)
 {
     print_line("%10s: %s, code %" PRIu32 "%s%s", "Exit", stillpoint_exit_reason_text(e->reason),
@@ -175,6 +198,7 @@ static void print_status(const struct stillpoint_vm *vm)
         print_line("%10s: %s", "Ended", print_time(vm->ended_us));
     print_line("%10s: %s", "CPU", print_duration(vm->cpu_us));
     print_line("%10s: %s", "Memory", print_size(vm->memory_bytes));
+    print_limits(&vm->limits);
     print_words("Held by", vm->holds, vm->n_holds);
     print_line("%10s: %" PRIu32, "Hooks", vm->hooks);
     print_posture(vm);

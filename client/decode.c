@@ -62,6 +62,20 @@ static const struct stillpoint_layer *decode_posture(struct stillpoint_memory *m
     return copy;
 }
 
+static void decode_limits(const Stillpoint__Api__Limits *l, struct stillpoint_limits *ret)
+{
+    *ret = (struct stillpoint_limits){
+        .memory_bytes = l->memory_bytes,
+        .hard_memory_bytes = l->hard_memory_bytes,
+        .cpu_time_us = l->cpu_time_us,
+        .timeout_us = l->timeout_us,
+        .output_rate = l->output_rate,
+        .log_bytes = l->log_bytes,
+        .cpu_percent = l->cpu_percent,
+        .tasks = l->tasks,
+    };
+}
+
 static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
                       struct stillpoint_vm *ret)
 {
@@ -87,6 +101,8 @@ static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
     };
     if (v->exit)
         decode_exit(m, v->exit, &ret->exit);
+    if (v->limits)
+        decode_limits(v->limits, &ret->limits);
     ret->holds = decode_holds(m, v->holds, v->n_holds, &ret->n_holds);
     ret->args = decode_texts(m, v->args, v->n_args, &ret->n_args);
     ret->posture = decode_posture(m, v->posture, v->n_posture, &ret->n_posture);

@@ -19,6 +19,9 @@ static void fill_run(Stillpoint__Api__RunVm *m, const struct stillpoint_run *run
     CONN_SET(*m, cpu_percent, run->cpu_percent);
     CONN_SET(*m, timeout_us, run->timeout_us);
     CONN_SET(*m, cpu_time_us, run->cpu_time_us);
+    CONN_SET(*m, tasks, run->tasks);
+    CONN_SET(*m, output_rate, run->output_rate);
+    CONN_SET(*m, log_bytes, run->log_bytes);
     CONN_SET(*m, debug, run->debug);
     CONN_SET(*m, attach, run->attach);
     CONN_SET(*m, keep_idle, run->keep_idle);

@@ -248,6 +248,18 @@ struct stillpoint_layer {
     const char *name, *state;
 };
 
+/** What a VM may use; 0: no such limit. */
+struct stillpoint_limits {
+    uint64_t memory_bytes; /**< of the engine's heap: beyond it the program can catch an error */
+    uint64_t hard_memory_bytes; /**< of the process: beyond it the VM ends */
+    uint64_t cpu_time_us;       /**< of the process */
+    uint64_t timeout_us;        /**< on the VM's world clock */
+    uint64_t output_rate;       /**< bytes of console in a second: beyond it the program waits */
+    uint64_t log_bytes;         /**< of console that are kept */
+    uint32_t cpu_percent;       /**< of one CPU */
+    uint32_t tasks;             /**< threads of the process */
+};
+
 struct stillpoint_vm {
     uint64_t id;
     const char *name, *world, *engine;
@@ -270,6 +282,7 @@ struct stillpoint_vm {
     size_t n_args;
     const struct stillpoint_layer *posture;
     size_t n_posture;
+    struct stillpoint_limits limits;
 };
 
 /** Freed by stillpoint_vms_free(). Replies about one VM have exactly one item. */
@@ -909,10 +922,14 @@ struct stillpoint_run {
     enum stillpoint_source_kind kind;
     const char *const *args;
     size_t n_args;
+    /* as in struct stillpoint_limits */
     uint64_t memory_bytes;
-    uint32_t cpu_percent; /**< of one CPU */
-    uint64_t timeout_us;  /**< on the VM's world clock */
+    uint32_t cpu_percent;
+    uint64_t timeout_us;
     uint64_t cpu_time_us;
+    uint32_t tasks;
+    uint64_t output_rate;
+    uint64_t log_bytes;
     bool debug;
     bool attach;     /**< console to this connection; the VM dies with it */
     bool keep_idle;  /**< stays idle when there is nothing left to do */

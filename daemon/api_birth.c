@@ -39,7 +39,7 @@ static void loaded_on_vm_ended(struct pending *p, struct worker *w)
 /* A program that ran to its end was ready before, whether it said so or not. */
 static void ready_on_vm_ended(struct pending *p, struct worker *w)
 {
-    if (w->admitted_clock_ns == 0)
+    if (!w->gate.birth_done)
         unborn(p, w);
     else if (w->exit.reason != EXIT_REASON_EXITED && !w->ready)
         api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->exit.detail);
@@ -89,6 +89,10 @@ static void fail_birth(const struct api_call *call, const char *name, const char
     case -EMFILE:
         api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
         break;
+    case -EOPNOTSUPP:
+        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
+                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
+        break;
     case -EAGAIN:
         api_fail(call, API_ERROR(INTERNAL), "try again", "the zygote is being started");
         break;
@@ -106,11 +110,6 @@ void api_birth_run(struct api_call *call)
 {
     struct api *api = call->api;
     const struct api_request *r = call->request;
-    if (r->run_vm.cpu_percent > 0) {
-        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
-                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
-        return;
-    }
     ssize_t size = fd_memfd_size(call->fd, LIMIT_FILE_BYTES);
     if (size < 0) {
         api_fail(call, API_ERROR(INVALID_ARGUMENT), NULL,
@@ -131,9 +130,7 @@ void api_birth_run(struct api_call *call)
         .source_kind = r->run_vm.source_kind,
         .argc = r->run_vm.argc,
         .argv = r->run_vm.argv,
-        .memory_bytes = r->run_vm.memory_bytes,
-        .timeout_us = r->run_vm.timeout_us,
-        .cpu_time_us = r->run_vm.cpu_time_us,
+        .limits = r->run_vm.limits,
         .uid = call->peer->uid,
         .debug = r->run_vm.debug,
         .attach = r->run_vm.attach,
@@ -143,6 +140,7 @@ void api_birth_run(struct api_call *call)
         .die_with_daemon = true,
         .helper_threads = api->config->helper_threads,
     };
+    vm_limits_complete(&config.limits, &api->config->vm_defaults);
     struct worker *w;
     int v = registry_add(api->registry, world_stop_half(world), &config, TAKE_FD(call->fd), &w);
     if (v < 0) {

@@ -5,20 +5,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "daemon/cgroup_limits.h"
 #include "daemon/freezer.h"
+#include "daemon/registry.h"
 #include "daemon/zygote_client.h"
 
 enum finding { MISSING, DEGRADED, OK };
+
+/* Channel, kick, four pages and a pidfd; some more while it is born. */
+#define DESCRIPTORS_OF_A_VM 8u
+#define FEW_VMS 100u
 
 /* One row of the answer. Fills `detail`; the hint is shown unless all is well. */
 struct check {
     const char *name, *hint;
     enum finding (*look)(struct api *api, char *detail, size_t size);
 };
+
+/* Layers that settle for less without a flag. */
+static bool is_degradable(const char *layer)
+{
+    static const char *const names[] = {"cgroup", "landlock", "memory", "tasks"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], layer) == 0)
+            return true;
+    return false;
+}
 
 static bool read_line(const char *path, char *line, size_t size)
 {
@@ -66,16 +83,51 @@ static enum finding look_user_namespaces(struct api *api, char *detail, size_t s
     return OK;
 }
 
+/* What a namespace needs: the kernel's support, and a limit that is not 0. */
+static enum finding look_namespaces(char *detail, size_t size, const char *const *kinds, size_t n)
+{
+    size_t at = 0;
+    enum finding found = OK;
+    for (size_t i = 0; i < n && at < size; i++) {
+        char path[64], line[64];
+        snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i]);
+        bool known = access(path, F_OK) == 0;
+        snprintf(path, sizeof path, "/proc/sys/user/max_%s_namespaces", kinds[i]);
+        bool allowed = !read_line(path, line, sizeof line) || strcmp(line, "0") != 0;
+        if (!known || !allowed)
+            found = MISSING;
+        at += (size_t)snprintf(detail + at, size - at, "%s%s%s", at > 0 ? ", " : "", kinds[i],
+                               !known     ? " (not in this kernel)"
+                               : !allowed ? " (the limit is 0)"
+                                          : "");
+    }
+    return found;
+}
+
+static enum finding look_needed_namespaces(struct api *api, char *detail, size_t size)
+{
+    static const char *const kinds[] = {"pid", "mnt", "net", "ipc", "uts"};
+    (void)api;
+    return look_namespaces(detail, size, kinds, sizeof kinds / sizeof kinds[0]);
+}
+
+static enum finding look_cgroup_namespace(struct api *api, char *detail, size_t size)
+{
+    static const char *const kinds[] = {"cgroup"};
+    (void)api;
+    return look_namespaces(detail, size, kinds, 1) == OK ? OK : DEGRADED;
+}
+
 static enum finding look_seccomp(struct api *api, char *detail, size_t size)
 {
     char line[256];
     (void)api;
     if (!read_line("/proc/sys/kernel/seccomp/actions_avail", line, sizeof line) ||
-        !strstr(line, "kill_process")) {
-        snprintf(detail, size, "the kernel has no seccomp filter with kill_process");
+        !strstr(line, "trap")) {
+        snprintf(detail, size, "the kernel has no seccomp filter with trap");
         return MISSING;
     }
-    snprintf(detail, size, "kill_process");
+    snprintf(detail, size, "trap");
     return OK;
 }
 
@@ -98,11 +150,81 @@ static enum finding look_cgroup(struct api *api, char *detail, size_t size)
     return why ? DEGRADED : OK;
 }
 
+/* A limit that a controller enforces, or what stands in for it. */
+static enum finding look_limit(const struct api *api, enum cgroup_controller controller,
+                               const char *file, const char *else_what, char *detail, size_t size)
+{
+    bool there = (freezer_controllers(api->freezer) & controller) != 0;
+    snprintf(detail, size, "%s", there ? file : else_what);
+    return there ? OK : DEGRADED;
+}
+
+static enum finding look_memory(struct api *api, char *detail, size_t size)
+{
+    return look_limit(api, CGROUP_MEMORY, "by memory.max, without swap",
+                      "by the engine and RLIMIT_DATA: no cgroup v2 memory controller", detail,
+                      size);
+}
+
+static enum finding look_tasks(struct api *api, char *detail, size_t size)
+{
+    return look_limit(api, CGROUP_PIDS, "by pids.max",
+                      "by the system call filter and RLIMIT_NPROC: no cgroup v2 pids controller",
+                      detail, size);
+}
+
+static enum finding look_cpu(struct api *api, char *detail, size_t size)
+{
+    return look_limit(api, CGROUP_CPU, "by cpu.max",
+                      "none, --cpu is refused: no cgroup v2 cpu controller", detail, size);
+}
+
+/* What the VM that was born last has, as it looked itself. */
+static enum finding look_posture(struct api *api, char *detail, size_t size)
+{
+    struct worker *last = NULL;
+    for (struct worker *w = registry_after(api->registry, 0); w;
+         w = registry_after(api->registry, w->id))
+        if (w->n_layers > 0)
+            last = w;
+    if (!last) {
+        snprintf(detail, size, "no VM has been born yet");
+        return OK;
+    }
+    size_t on = 0, at = 0;
+    enum finding found = OK;
+    for (size_t i = 0; i < last->n_layers; i++) {
+        on += last->layers[i].state == 2;
+        if (last->layers[i].state == 0 && !is_degradable(last->layers[i].name))
+            found = MISSING;
+        else if (last->layers[i].state != 2 && found == OK)
+            found = DEGRADED;
+    }
+    at = (size_t)snprintf(detail, size, "VM %s: %zu of %zu layers on", last->name, on,
+                          last->n_layers);
+    for (size_t i = 0; i < last->n_layers && at < size; i++)
+        if (last->layers[i].state != 2)
+            at += (size_t)snprintf(detail + at, size - at, ", %s %s", last->layers[i].name,
+                                   last->layers[i].state == 1 ? "degraded" : "off");
+    return found;
+}
+
 static enum finding look_freeze(struct api *api, char *detail, size_t size)
 {
     const char *why = freezer_why_degraded(api->freezer);
     snprintf(detail, size, why ? "by SIGSTOP: VMs have no cgroups of their own" : "by cgroup v2");
     return why ? DEGRADED : OK;
+}
+
+static enum finding look_descriptors(struct api *api, char *detail, size_t size)
+{
+    struct rlimit limit = {0};
+    (void)api;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    unsigned long long vms = limit.rlim_cur / DESCRIPTORS_OF_A_VM;
+    snprintf(detail, size, "%llu: enough for about %llu VMs", (unsigned long long)limit.rlim_cur,
+             vms);
+    return vms >= FEW_VMS ? OK : DEGRADED;
 }
 
 static enum finding look_engine(struct api *api, char *detail, size_t size)
@@ -124,16 +246,29 @@ static enum finding look_privilege(struct api *api, char *detail, size_t size)
     return geteuid() == 0 ? MISSING : OK;
 }
 
+static const char controller_hint[] =
+    "boot with cgroup v2 alone (systemd.unified_cgroup_hierarchy=1), and start it as a service of "
+    "its own with Delegate=yes";
+
 static const struct check checks[] = {
     {"kernel", "5.14 or later is needed", look_kernel},
     {"unprivileged", "give --user, or start it as an ordinary user", look_privilege},
     {"user-namespaces", "see user_namespaces(7) and your distribution's sysctl settings",
      look_user_namespaces},
+    {"namespaces", "see namespaces(7), and sysctl user.max_*_namespaces", look_needed_namespaces},
+    {"cgroup-namespace", "enable CONFIG_CGROUPS; workers see the names of cgroups all the same",
+     look_cgroup_namespace},
     {"seccomp", "enable CONFIG_SECCOMP_FILTER", look_seccomp},
     {"landlock", "boot with lsm=landlock,...", look_landlock},
     {"cgroup", "start it as root, or as a service with Delegate=yes", look_cgroup},
+    {"memory-limit", controller_hint, look_memory},
+    {"tasks-limit", controller_hint, look_tasks},
+    {"cpu-share", controller_hint, look_cpu},
     {"freeze", "see the check \"cgroup\"; a stop is enforced all the same, somewhat slower",
      look_freeze},
+    {"descriptors", "raise LimitNOFILE=, or ulimit -n", look_descriptors},
+    {"sandbox", "see the checks above; --allow-degraded starts workers without what is needed",
+     look_posture},
     {"engine-mozjs", "install stillpoint-worker-mozjs, or see --worker-dir", look_engine},
 };
 #define N_CHECKS (sizeof checks / sizeof checks[0])

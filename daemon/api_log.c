@@ -126,7 +126,7 @@ void api_log_on_console(struct api *api, struct worker *w, unsigned stream,
         e.console_written = &m;
         api->clients->send(api->clients->userdata, w->client, &e, -1);
         if (api->clients->queued(api->clients->userdata, w->client) > CONSOLE_QUEUE_BYTES)
-            worker_hold_console(w, true);
+            worker_hold_console(w, WORKER_HOLD_CLIENT, true);
     }
     struct pending *p, *next;
     for (p = LIST_FIRST(&api->pendings); p; p = next) {
@@ -141,5 +141,5 @@ void api_log_on_client_drained(struct api *api, uint64_t client)
     for (struct worker *w = registry_after(api->registry, 0); w;
          w = registry_after(api->registry, w->id))
         if (w->client == client && w->attach)
-            worker_hold_console(w, false);
+            worker_hold_console(w, WORKER_HOLD_CLIENT, false);
 }

@@ -148,7 +148,7 @@ void api_vm_on_client_gone(struct api *api, uint64_t client)
         w->client = 0;
         if (w->attach || w->files_pending)
             worker_kill(w, EXIT_REASON_KILLED, "its client went away");
-        worker_hold_console(w, false);
+        worker_hold_console(w, WORKER_HOLD_CLIENT, false);
     }
     api_pendings_on_client_gone(api, client);
 }

@@ -80,6 +80,7 @@ int config_parse(struct config *c, int argc, char **argv)
     };
     *c = (struct config){
         .private_fd = -1, .helper_threads = DEFAULT_HELPER_THREADS, .owner_uid = getuid()};
+    vm_limits_default(&c->vm_defaults);
     int option, r = 0;
     uint64_t number;
     while (r == 0 && (option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/vm_limits.h"
+
 enum config_spawn { CONFIG_SPAWN_ZYGOTE, CONFIG_SPAWN_EXEC };
 
 struct config {
@@ -19,6 +21,7 @@ struct config {
     bool allow_degraded;
     bool debug;
     unsigned helper_threads;
+    struct vm_limits vm_defaults; /**< of VMs that do not ask for others */
     uid_t owner_uid; /**< who started us: the uid that may use the socket, besides root */
 };
 

@@ -16,6 +16,8 @@
 #include "daemon/api_wait.h"
 #include "daemon/api_world.h"
 #include "daemon/audit.h"
+#include "daemon/cgroup_limits.h"
+#include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/pause.h"
 #include "daemon/registry.h"
@@ -23,22 +25,57 @@
 #include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
 
+/* The numbers of worker.proto's Layer. */
+enum layer_state { LAYER_OFF, LAYER_DEGRADED, LAYER_ON };
+
 /* Each handler returns NULL, or why the fact is a violation. */
+
+static void add_layer(struct worker *w, const char *name, unsigned state)
+{
+    if (w->n_layers == WORKER_MAX_LAYERS)
+        return;
+    snprintf(w->layers[w->n_layers].name, sizeof w->layers[0].name, "%s", name);
+    w->layers[w->n_layers++].state = state;
+}
+
+/* What it says of its sandbox, and what we know of its limits: without a controller RLIMIT_DATA
+ * and the closed filter stand in. */
+static void take_posture(struct worker *w, const struct worker_fact *f)
+{
+    unsigned limited = freezer_cell_limited(&w->cell);
+    for (size_t i = 0; i < f->born.n_layers; i++)
+        add_layer(w, f->born.layers[i].name, f->born.layers[i].state);
+    add_layer(w, "memory", limited & CGROUP_MEMORY ? LAYER_ON : LAYER_DEGRADED);
+    add_layer(w, "tasks", limited & CGROUP_PIDS ? LAYER_ON : LAYER_DEGRADED);
+}
+
+static void log_posture(const struct worker *w)
+{
+    char text[512] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < w->n_layers && at < sizeof text; i++)
+        if (w->layers[i].state != LAYER_ON)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s", at > 0 ? ", " : "",
+                                   w->layers[i].name,
+                                   w->layers[i].state == LAYER_DEGRADED ? "degraded" : "off");
+    if (at > 0)
+        log_info("vm %llu (%s): sandbox with %s (see stillctl doctor)", (unsigned long long)w->id,
+                 w->name, text);
+}
 
 static const char *on_born(struct api *api, struct worker *w, const struct worker_fact *f)
 {
     if (w->sandboxed)
         return "born twice";
     w->sandboxed = true;
-    for (size_t i = 0; i < f->born.n_layers; i++) {
-        snprintf(w->layers[i].name, sizeof w->layers[i].name, "%s", f->born.layers[i].name);
-        w->layers[i].state = f->born.layers[i].state;
-    }
-    w->n_layers = f->born.n_layers;
+    take_posture(w, f);
     if (f->born.error) {
         log_error("vm %llu (%s): sandbox: %s", (unsigned long long)w->id, w->name, f->born.error);
         worker_kill(w, EXIT_REASON_UNKNOWN, f->born.error);
     } else {
+        /* A private daemon's log is its user's terminal. */
+        if (api->config && api->config->private_fd < 0)
+            log_posture(w);
         audit_on_born(api->audit, w);
         api_birth_load(api, w);
     }
@@ -76,6 +113,7 @@ static const char *on_console(struct api *api, struct worker *w, const struct wo
     vm_log_add(&w->log, f->console.stream, f->console.level, f->console.mono_ns,
                f->console.data.text, f->console.data.len);
     api_log_on_console(api, w, f->console.stream, &f->console.data, f->console.mono_ns);
+    worker_limits_wrote(&w->timed, f->console.data.len);
     return NULL;
 }
 
@@ -125,6 +163,7 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
         return "exits twice";
     w->said_exit.reason = reasons[f->exiting.reason];
     w->said_exit.code = f->exiting.code;
+    worker_limits_wrote_last(&w->timed);
     if (f->exiting.detail)
         text_copy(w->said_exit.detail, sizeof w->said_exit.detail, f->exiting.detail);
     return NULL;

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/cgroup_limits.h"
 
 #define BASE "stillpoint"
 #define LEAF "daemon"
@@ -40,6 +41,8 @@ struct freezer {
     int own_fd, base_fd, dir_fd;
     bool moved;   /* we are in LEAF ourselves */
     bool refused; /* a birth was refused, which was logged */
+    bool gave_up_root;
+    unsigned controllers; /* that the directories of workers have */
     LIST_HEAD(graves, grave) graves;
 };
 
@@ -271,6 +274,47 @@ static int make_directories(struct freezer *f)
     return r;
 }
 
+static int move_to_leaf(struct freezer *f)
+{
+    if (mkdirat(f->dir_fd, LEAF, 0755) < 0)
+        return -errno;
+    int r = write_file_at(f->dir_fd, LEAF "/cgroup.procs", "0");
+    f->moved = r == 0;
+    return r;
+}
+
+/* Out of LEAF to where we are from; or, having given up root, to BASE, of which we own enough for
+ * that. There must be no controllers below it then. */
+static void move_back(struct freezer *f)
+{
+    int r = 0;
+    if (f->moved) {
+        cgroup_limits_take_back(f->dir_fd);
+        cgroup_limits_take_back(f->base_fd);
+        if (!f->gave_up_root)
+            cgroup_limits_take_back(f->own_fd);
+        r = write_file_at(f->gave_up_root ? f->base_fd : f->own_fd, "cgroup.procs", "0");
+    }
+    if (r < 0)
+        log_debug("cannot leave %s/" LEAF ": %s", f->path, strerror(-r));
+    f->moved = r < 0;
+}
+
+/* Controllers go down from <own> level by level, through directories that have no processes. Where
+ * others live in <own> the kernel refuses that, and there are none: that is no failure. */
+static void give_controllers(struct freezer *f)
+{
+    if (cgroup_limits_available(f->own_fd) == 0 || (!f->moved && move_to_leaf(f) < 0))
+        return;
+    (void)cgroup_limits_give(f->own_fd);
+    (void)cgroup_limits_give(f->base_fd);
+    f->controllers = cgroup_limits_give(f->dir_fd);
+    if (f->controllers == 0 && !f->gave_up_root) {
+        move_back(f);
+        (void)unlinkat(f->dir_fd, LEAF, AT_REMOVEDIR);
+    }
+}
+
 /* To be born in a cgroup one has to have the right to write cgroup.procs in the nearest one that
  * encloses both it and the cgroup of the parent. That is not <own>, which is root's: so the daemon
  * moves itself, once and with its zygotes to be, to where the nearest one is its own. */
@@ -282,6 +326,7 @@ static int delegate(struct freezer *f, uid_t uid, gid_t gid)
     } given[] = {
         {f->base_fd, "."},
         {f->base_fd, "cgroup.procs"},
+        {f->base_fd, "cgroup.subtree_control"},
         {f->dir_fd, "."},
         {f->dir_fd, "cgroup.procs"},
         {f->dir_fd, "cgroup.threads"},
@@ -290,20 +335,7 @@ static int delegate(struct freezer *f, uid_t uid, gid_t gid)
     for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
         if (fchownat(given[i].fd, given[i].file, uid, gid, 0) < 0)
             return -errno;
-    if (mkdirat(f->dir_fd, LEAF, 0755) < 0)
-        return -errno;
-    int r = write_file_at(f->dir_fd, LEAF "/cgroup.procs", "0");
-    f->moved = r == 0;
-    return r;
-}
-
-/* Out of LEAF to BASE, of which we own enough for that; <own> is not ours to write any more. */
-static void move_back(struct freezer *f)
-{
-    int r = f->moved ? write_file_at(f->base_fd, "cgroup.procs", "0") : 0;
-    if (r < 0)
-        log_debug("cannot leave %s/" LEAF ": %s", f->path, strerror(-r));
-    f->moved = false;
+    return move_to_leaf(f);
 }
 
 static void remove_directories(struct freezer *f)
@@ -313,7 +345,8 @@ static void remove_directories(struct freezer *f)
     move_back(f);
     const struct timespec moment = {.tv_nsec = DYING_NS};
     int r = -EBUSY;
-    for (unsigned i = 0; i < DYING_TRIES && r == -EBUSY; i++) {
+    /* If we could not leave, waiting changes nothing: the next daemon sweeps. */
+    for (unsigned i = 0; i < (f->moved ? 1 : DYING_TRIES) && r == -EBUSY; i++) {
         if (i > 0)
             nanosleep(&moment, NULL);
         each_directory(f->dir_fd, remove_one);
@@ -356,7 +389,10 @@ static void set_up(struct freezer *f, uid_t uid, gid_t gid)
         return;
     }
     snprintf(f->path, sizeof f->path, "%s/" BASE "/%s", base, f->name);
+    f->gave_up_root = gives_up_root;
     r = gives_up_root ? delegate(f, uid, gid) : 0;
+    if (r == 0)
+        give_controllers(f);
     if (r < 0) {
         remove_directories(f);
         f->path[0] = '\0';
@@ -413,6 +449,11 @@ const char *freezer_path(const struct freezer *f)
     return f->path;
 }
 
+unsigned freezer_controllers(const struct freezer *f)
+{
+    return f->controllers;
+}
+
 /* ---- cells */
 
 static void remove_cell(struct freezer_cell *cell)
@@ -455,6 +496,39 @@ void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm
         return;
     }
     cell->kind = FREEZER_CGROUP;
+}
+
+int freezer_cell_limit(struct freezer_cell *cell, const struct vm_limits *limits, uint32_t tasks)
+{
+    unsigned missing = 0, wanted = cell->kind == FREEZER_CGROUP ? cell->freezer->controllers : 0;
+    int error = 0;
+    if (wanted != 0) {
+        /* An O_PATH descriptor does for openat. */
+        cgroup_limits_set(cell->dir_fd, wanted, limits, tasks, &missing, &error);
+        cell->limited = wanted & ~missing;
+    }
+    if (missing != 0) {
+        char text[64];
+        cgroup_limits_text(missing, text, sizeof text);
+        log_warning("vm %llu: limits of %s cannot be set: %s", (unsigned long long)cell->vm, text,
+                    strerror(-error));
+    }
+    return limits->cpu_percent > 0 && !(cell->limited & CGROUP_CPU) ? -EOPNOTSUPP : 0;
+}
+
+unsigned freezer_cell_limited(const struct freezer_cell *cell)
+{
+    return cell->kind == FREEZER_CGROUP ? cell->limited : 0;
+}
+
+bool freezer_cell_was_oom(const struct freezer_cell *cell)
+{
+    char name[NAME_SIZE];
+    if (!(freezer_cell_limited(cell) & CGROUP_MEMORY))
+        return false;
+    vm_name(name, cell->vm);
+    _cleanup_close_ int fd = openat(cell->freezer->dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && cgroup_limits_was_oom(fd);
 }
 
 int freezer_cell_fd(const struct freezer_cell *cell)

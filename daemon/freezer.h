@@ -1,13 +1,16 @@
 /*
  * freezer.h: how a worker process is kept from running. It owns the daemon's own directory in the
  * cgroup v2 tree, with one directory in it for each worker; where there can be none, processes are
- * frozen by SIGSTOP, and it knows why.
+ * frozen by SIGSTOP, and it knows why. What else a directory limits is cgroup_limits.h's; this
+ * gives it the directories, and the controllers their way down to them.
  *
  * Process and thread: the daemon's only thread; nothing here waits, but freezer_new() and
  * freezer_free() of a daemon that was started as root, which move the daemon (about 10 ms each).
  *
  *     <own>/stillpoint/<pid>/           locked (flock) for as long as the daemon lives
- *     <own>/stillpoint/<pid>/daemon/    the daemon and its zygotes, if it was started as root
+ *     <own>/stillpoint/<pid>/daemon/    the daemon and its zygotes, if it was started as root, or
+ *                                       there are controllers: they need directories without
+ *                                       processes above those that they limit
  *     <own>/stillpoint/<pid>/vm-<id>/   one worker
  *
  * where <own> is the cgroup that the daemon was started in.
@@ -24,6 +27,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/vm_limits.h"
+
 struct freezer;
 
 enum freezer_kind {
@@ -36,9 +41,10 @@ struct freezer_cell {
     struct freezer *freezer;
     uint64_t vm;
     enum freezer_kind kind;
-    bool made;     /**< it has a directory */
-    int dir_fd;    /**< O_PATH, until the worker is born; else -1 */
-    int events_fd; /**< cgroup.events, from the first look to the thaw; else -1 */
+    bool made;        /**< it has a directory */
+    unsigned limited; /**< controllers (cgroup_limits.h) whose limits were set there */
+    int dir_fd;       /**< O_PATH, until the worker is born; else -1 */
+    int events_fd;    /**< cgroup.events, from the first look to the thaw; else -1 */
 };
 
 /**
@@ -59,6 +65,8 @@ struct freezer *freezer_free(struct freezer *f);
 const char *freezer_why_degraded(const struct freezer *f);
 /** The daemon's directory; "" if it has none. */
 const char *freezer_path(const struct freezer *f);
+/** Controllers that limit workers here. */
+unsigned freezer_controllers(const struct freezer *f);
 
 /**
  * Removes directories of workers that were still dying, and those of daemons that are dead. Called
@@ -69,6 +77,16 @@ size_t freezer_sweep(struct freezer *f);
 /** Makes the worker's directory. Without one, and with freezer NULL, the cell is of the other kind.
  */
 void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm);
+/**
+ * Sets the limits in the directory, where there is one and as far as there are controllers; the
+ * cell knows which. 0, or a negative errno if a share of CPU was asked for and nothing would
+ * enforce it.
+ */
+int freezer_cell_limit(struct freezer_cell *cell, const struct vm_limits *limits, uint32_t tasks);
+/** Controllers whose limits hold for this worker. */
+unsigned freezer_cell_limited(const struct freezer_cell *cell);
+/** The kernel has killed it for the memory that it used. Before freezer_cell_done(). */
+bool freezer_cell_was_oom(const struct freezer_cell *cell);
 /** To be passed to the zygote, stays the cell's; -1: there is none. */
 int freezer_cell_fd(const struct freezer_cell *cell);
 /** The birth ended: error 0 if the worker is in its cgroup, else negative: why it is not. */

@@ -20,6 +20,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_world.c %D%/api_world.h \
 	%D%/audit.c %D%/audit.h %D%/audit_private.h \
 	%D%/audit_vm.c \
+	%D%/cgroup_limits.c %D%/cgroup_limits.h \
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
@@ -32,6 +33,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/hit_message.c %D%/hit_message.h \
 	%D%/hit_ring.c %D%/hit_ring.h \
 	%D%/hook_message.c %D%/hook_message.h \
+	%D%/refused_call.c %D%/refused_call.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \
@@ -41,6 +43,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/worker_evaluation.c %D%/worker_evaluation.h \
+	%D%/worker_limits.c %D%/worker_limits.h \
 	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
 	%D%/world_arrival.c \
@@ -50,9 +53,11 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
-%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS)
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) \
+	$(SECCOMP_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
-DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS)
+DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS) \
+	$(SECCOMP_LIBS)
 
 sbin_PROGRAMS += stillpointd
 stillpointd_SOURCES = %D%/main.c

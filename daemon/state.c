@@ -97,6 +97,7 @@ static int append_vm(struct log *log, const struct worker *w)
     m.has_id = m.has_uid = m.has_pid = m.has_phase = m.has_memory_bytes = m.has_timeout_us = 1;
     m.has_cpu_time_us = m.has_started_us = m.has_released = m.has_keep_idle = 1;
     m.has_debug = m.has_held_ns = 1;
+    m.has_cpu_percent = m.has_tasks = m.has_output_rate = m.has_log_bytes = 1;
     m.id = w->id;
     m.name = (char *)(uintptr_t)w->name;
     m.world = (char *)(uintptr_t)w->world;
@@ -107,9 +108,13 @@ static int append_vm(struct log *log, const struct worker *w)
     m.uid = w->uid;
     m.pid = (uint32_t)w->pid;
     m.phase = w->phase;
-    m.memory_bytes = w->memory_bytes;
-    m.timeout_us = w->timeout_us;
-    m.cpu_time_us = w->cpu_time_us;
+    m.memory_bytes = w->limits.memory_bytes;
+    m.timeout_us = w->limits.timeout_us;
+    m.cpu_time_us = w->limits.cpu_time_us;
+    m.cpu_percent = w->limits.cpu_percent;
+    m.tasks = w->limits.tasks;
+    m.output_rate = w->limits.output_rate;
+    m.log_bytes = w->limits.log_bytes;
     m.started_us = w->started_us;
     Stillpoint__State__Hold holds[LIMIT_HOLDS_PER_VM], *hold_at[LIMIT_HOLDS_PER_VM];
     for (; m.n_holds < w->n_holds; m.n_holds++) {

@@ -4,11 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "proto/limits.h"
-
-void vm_log_init(struct vm_log *log)
+void vm_log_init(struct vm_log *log, size_t max_bytes)
 {
-    *log = (struct vm_log){.next_seq = 1};
+    *log = (struct vm_log){.next_seq = 1, .max_bytes = max_bytes};
     STAILQ_INIT(&log->records);
 }
 
@@ -46,7 +44,7 @@ void vm_log_add(struct vm_log *log, unsigned stream, unsigned level, uint64_t mo
     memcpy(r->data, data, len);
     STAILQ_INSERT_TAIL(&log->records, r, link);
     log->bytes += sizeof *r + len;
-    while (log->bytes > LIMIT_LOG_BYTES && STAILQ_FIRST(&log->records) != r)
+    while (log->bytes > log->max_bytes && STAILQ_FIRST(&log->records) != r)
         drop_first(log);
 }
 

@@ -1,6 +1,7 @@
 /*
- * vm_log.h: what one VM wrote to its console, newest last, bounded to LIMIT_LOG_BYTES: the oldest
- * records make room, and a reader learns how many it missed. Embedded in its worker. One thread.
+ * vm_log.h: what one VM wrote to its console, newest last, bounded to what its VM may have: the
+ * oldest records make room, and a reader learns how many it missed. Embedded in its worker. One
+ * thread.
  */
 #pragma once
 
@@ -20,10 +21,10 @@ struct vm_log_record {
 struct vm_log {
     STAILQ_HEAD(vm_log_records, vm_log_record) records;
     uint64_t next_seq;
-    size_t bytes;
+    size_t bytes, max_bytes;
 };
 
-void vm_log_init(struct vm_log *log);
+void vm_log_init(struct vm_log *log, size_t max_bytes);
 void vm_log_done(struct vm_log *log);
 /** Adds a copy. A record that finds no memory is lost, and counted by its seq. */
 void vm_log_add(struct vm_log *log, unsigned stream, unsigned level, uint64_t mono_ns,

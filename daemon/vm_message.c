@@ -28,6 +28,19 @@ void vm_message_fill_exit(Stillpoint__Api__Exit *m, const struct worker_exit *e)
     m->detail = e->detail[0] ? API_TEXT(e->detail) : NULL;
 }
 
+static void fill_limits(Stillpoint__Api__Limits *m, const struct vm_limits *l)
+{
+    stillpoint__api__limits__init(m);
+    API_SET(m, memory_bytes, l->memory_bytes);
+    API_SET(m, hard_memory_bytes, vm_limits_hard_memory(l));
+    API_SET(m, cpu_percent, l->cpu_percent);
+    API_SET(m, cpu_time_us, l->cpu_time_us);
+    API_SET(m, timeout_us, l->timeout_us);
+    API_SET(m, tasks, l->tasks);
+    API_SET(m, output_rate, l->output_rate);
+    API_SET(m, log_bytes, l->log_bytes);
+}
+
 void vm_message_fill(struct vm_message *m, struct worker *w)
 {
     static const char *const layer_states[] = {"off", "degraded", "on"};
@@ -57,6 +70,8 @@ void vm_message_fill(struct vm_message *m, struct worker *w)
     API_SET(vm, started_us, w->started_us);
     API_SET(vm, cpu_us, worker_cpu_us(w));
     API_SET(vm, memory_bytes, worker_memory_bytes(w));
+    fill_limits(&m->limits, &w->limits);
+    vm->limits = &m->limits;
     vm->args = w->argv;
     vm->n_args = w->argc;
     if (gone) {

@@ -12,6 +12,7 @@
 struct vm_message {
     Stillpoint__Api__Vm vm;
     Stillpoint__Api__Exit exit;
+    Stillpoint__Api__Limits limits;
     Stillpoint__Api__Layer layers[WORKER_MAX_LAYERS], *layer_at[WORKER_MAX_LAYERS];
     Stillpoint__Api__Hold holds[LIMIT_HOLDS_PER_VM], *hold_at[LIMIT_HOLDS_PER_VM];
 };

@@ -9,24 +9,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/cgroup_limits.h"
+#include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
 
-/* The hard limit behind the engine's soft one: room for code, stacks, garbage not collected yet. */
-#define HARD_MEMORY(soft) (2 * (soft) + (256ull << 20))
+/* The VM's thread and its watcher. */
+#define OWN_THREADS 2u
+/* Of the hard limit of memory: with so much in use, a crash is for want of more. */
+#define NEARLY(bytes) ((bytes) - (bytes) / 8)
 
 /* A number of SourceKind in api.proto. */
 #define SOURCE_KIND_WASM 3u
-
-/* How often a time limit is looked at while its VM is held. */
-#define HELD_LOOK_US 20000u
 
 typedef Stillpoint__Worker__Command Command;
 
@@ -55,26 +59,57 @@ static void worker_set_phase(struct worker *w, enum worker_phase to, const char 
 
 /* ---- the end */
 
+static void describe_refused_call(struct worker *w)
+{
+    const struct status_page *s = w->gate.status;
+    uint64_t call = s ? atomic_load_explicit(&s->refused_call, memory_order_relaxed) : 0;
+    uint64_t at = s ? atomic_load_explicit(&s->refused_at, memory_order_relaxed) : 0;
+    refused_call_text(call, at, w->exit.detail, sizeof w->exit.detail);
+}
+
+/* Whether it ended for want of memory. The kernel says so where it has the limit; where RLIMIT_DATA
+ * is the limit it refuses more, of which the program dies in its own way: then from how much
+ * it had, by the kernel's account, or from its own word. */
+static bool judge_oom(struct worker *w, uint64_t most_bytes)
+{
+    char *detail = w->exit.detail;
+    const size_t size = sizeof w->exit.detail;
+    const struct status_page *s = w->gate.status;
+    uint64_t hard = vm_limits_hard_memory(&w->limits);
+    unsigned long long mib = hard >> 20;
+    if (freezer_cell_was_oom(&w->cell))
+        snprintf(detail, size, "the kernel ended it at its limit of %llu MiB", mib);
+    else if (most_bytes >= NEARLY(hard))
+        snprintf(detail, size, "it had %llu MiB of the %llu MiB that its process may have",
+                 (unsigned long long)most_bytes >> 20, mib);
+    else if (s && atomic_load_explicit(&s->oom, memory_order_relaxed) != 0)
+        snprintf(detail, size, "it said that it had no memory left, of %llu MiB", mib);
+    else
+        return false;
+    return true;
+}
+
 /* Says how the process ended, from what killed it, what it said last, and what the kernel says. */
-static void judge_exit(struct worker *w, const siginfo_t *si)
+static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_bytes)
 {
     struct worker_exit *e = &w->exit;
-    if (e->reason == 0 && w->said_exit.reason != 0) {
+    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
+    /* Of a fault the kernel knows better than its own last word. */
+    bool faulted = signalled && (si->si_status != SIGKILL || freezer_cell_was_oom(&w->cell));
+    if (e->reason == 0 && w->said_exit.reason != 0 && !faulted) {
         *e = w->said_exit;
         return;
     }
-    bool oom =
-        w->gate.status && atomic_load_explicit(&w->gate.status->oom, memory_order_relaxed) != 0;
-    bool signalled = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
     e->signal = signalled ? (unsigned)si->si_status : 0;
     if (e->reason == 0) {
         if (!signalled)
             e->reason = EXIT_REASON_UNKNOWN;
         else if (si->si_status == SIGSYS)
             e->reason = EXIT_REASON_SECCOMP;
-        else if (oom)
+        else if (judge_oom(w, most_bytes))
             e->reason = EXIT_REASON_OOM;
-        else if (si->si_status == SIGKILL && w->cpu_time_us > 0 && w->cpu_us >= w->cpu_time_us)
+        else if (si->si_status == SIGKILL && w->limits.cpu_time_us > 0 &&
+                 w->cpu_us >= w->limits.cpu_time_us)
             e->reason = EXIT_REASON_TIMEOUT; /* RLIMIT_CPU: SIGXCPU does not reach a process 1 */
         else
             e->reason = si->si_status == SIGKILL ? EXIT_REASON_KILLED : EXIT_REASON_CRASHED;
@@ -95,6 +130,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
     if (e->reason == EXIT_REASON_UNKNOWN)
         snprintf(e->detail, sizeof e->detail, "worker exited with status %d without a word",
                  si->si_status);
+    else if (e->reason == EXIT_REASON_SECCOMP)
+        describe_refused_call(w);
     else if (signalled)
         snprintf(e->detail, sizeof e->detail, "worker was killed by SIG%s",
                  sigabbrev_np(si->si_status) ? sigabbrev_np(si->si_status) : "?");
@@ -102,13 +139,13 @@ static void judge_exit(struct worker *w, const siginfo_t *si)
 
 static void drop_process(struct worker *w)
 {
-    struct event **events[] = {&w->died, &w->kicked, &w->limit, &w->evaluation.timer,
-                               &w->pause.expiry};
+    struct event **events[] = {&w->died, &w->kicked, &w->evaluation.timer, &w->pause.expiry};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (*events[i])
             event_free(*events[i]);
         *events[i] = NULL;
     }
+    worker_limits_done(&w->timed);
     if (w->pause.said)
         stillpoint__worker__paused__free_unpacked(w->pause.said, NULL);
     free(w->pause.expression);
@@ -119,9 +156,9 @@ static void drop_process(struct worker *w)
 }
 
 /* The process is reaped, or never was. */
-static void end(struct worker *w, const siginfo_t *si)
+static void end(struct worker *w, const siginfo_t *si, uint64_t most_bytes)
 {
-    judge_exit(w, si);
+    judge_exit(w, si, most_bytes);
     w->ended_us = realtime_us();
     worker_set_phase(w, WORKER_GONE, w->exit.detail);
     drop_process(w);
@@ -140,9 +177,10 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     w->cpu_us = worker_cpu_us(w);
     siginfo_t si = {0};
     /* Workers are born with exit signal 0: only __WALL waits for such. */
-    if (waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | __WALL) < 0)
+    struct rusage usage = {0};
+    if (syscall(SYS_waitid, P_PIDFD, w->pidfd, &si, WEXITED | __WALL, &usage) < 0)
         log_error("vm %llu: cannot reap: %m", (unsigned long long)w->id);
-    end(w, &si);
+    end(w, &si, (uint64_t)usage.ru_maxrss * 1024);
 }
 
 /* No process will be reaped. Deferred to the loop, so that nobody is called back from inside a
@@ -151,7 +189,7 @@ static void on_never_born(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     siginfo_t si = {0};
-    end(userdata, &si);
+    end(userdata, &si, 0);
 }
 
 static void end_unborn(struct worker *w, const char *detail)
@@ -221,25 +259,30 @@ static void on_kicked(evutil_socket_t fd, short what, void *userdata)
     w->events->on_kicked(w->userdata, w);
 }
 
-/* Wall time is that of the VM's own clock, which stands still while it is held: look, and if there
- * is some left look again when that has passed at the earliest. */
-static void on_limit(evutil_socket_t fd, short what, void *userdata)
+static uint64_t limits_clock_ns(void *userdata, bool *ret_stands)
 {
-    (void)fd, (void)what;
     struct worker *w = userdata;
-    uint64_t used_us = (stop_clock_ns(&w->gate) - w->admitted_clock_ns) / 1000;
-    if (used_us >= w->timeout_us) {
-        worker_kill(w, EXIT_REASON_TIMEOUT, "time limit reached");
-        return;
-    }
-    /* The clock of a held VM stands still: waiting for it would spin. */
-    uint64_t left_us = w->timeout_us - used_us;
-    if (!stop_is_open(&w->gate) && left_us < HELD_LOOK_US)
-        left_us = HELD_LOOK_US;
-    struct timeval next = {.tv_sec = (time_t)(left_us / 1000000),
-                           .tv_usec = (suseconds_t)(left_us % 1000000)};
-    event_add(w->limit, &next);
+    *ret_stands = !stop_is_open(&w->gate);
+    return stop_clock_ns(&w->gate);
 }
+
+static uint64_t limits_cpu_us(void *userdata)
+{
+    return worker_cpu_us(userdata);
+}
+
+static void on_limit_over(void *userdata, const char *detail)
+{
+    worker_kill(userdata, EXIT_REASON_TIMEOUT, detail);
+}
+
+static void on_limit_hold_output(void *userdata, bool hold)
+{
+    worker_hold_console(userdata, WORKER_HOLD_RATE, hold);
+}
+
+static const struct worker_limits_events limits_events = {limits_clock_ns, limits_cpu_us,
+                                                          on_limit_over, on_limit_hold_output};
 
 /* ---- birth */
 
@@ -271,6 +314,18 @@ static int make_channel(struct worker *w, int *ret_theirs)
     return 0;
 }
 
+/* Beside the VM's thread and its watcher come the engine's helpers, and none after lockdown. */
+static uint32_t helpers_of(const struct vm_limits *limits, const struct worker_config *config)
+{
+    uint32_t most = limits->tasks > OWN_THREADS ? limits->tasks - OWN_THREADS : UINT32_MAX;
+    return config->helper_threads < most ? config->helper_threads : most;
+}
+
+static uint32_t tasks_of(const struct vm_limits *limits)
+{
+    return limits->tasks > 0 ? limits->tasks : LIMIT_VM_TASKS;
+}
+
 int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
                uint64_t id, const struct worker_config *config, int program_fd,
                const struct worker_events *events, void *userdata, struct worker **ret)
@@ -284,9 +339,7 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         .id = id,
         .uid = config->uid,
         .source_kind = config->source_kind,
-        .memory_bytes = config->memory_bytes,
-        .timeout_us = config->timeout_us,
-        .cpu_time_us = config->cpu_time_us,
+        .limits = config->limits,
         .debug = config->debug,
         .attach = config->attach,
         .keep_idle = config->keep_idle,
@@ -299,7 +352,7 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         .userdata = userdata,
     };
     freezer_cell_init(freezer, &w->cell, id);
-    vm_log_init(&w->log);
+    vm_log_init(&w->log, config->limits.log_bytes);
     snprintf(w->name, sizeof w->name, "%s", config->name);
     snprintf(w->world, sizeof w->world, "%s", config->world);
     snprintf(w->engine, sizeof w->engine, "%s", config->engine);
@@ -308,10 +361,13 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         r = stop_gate_init(&w->gate, world, w);
     if (r == 0) {
         w->kicked = event_new(base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
-        w->limit = event_new(base, -1, 0, on_limit, w);
-        if (!w->kicked || !w->limit || event_add(w->kicked, NULL) < 0)
+        if (!w->kicked || event_add(w->kicked, NULL) < 0)
             r = -ENOMEM;
     }
+    if (r == 0)
+        r = worker_limits_init(&w->timed, base, &w->limits, &limits_events, w);
+    if (r == 0)
+        r = freezer_cell_limit(&w->cell, &w->limits, tasks_of(&w->limits));
     if (r < 0) {
         worker_free(w);
         return r;
@@ -350,13 +406,14 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
     spawn.has_helper_threads = spawn.has_debug = spawn.has_keep_idle = 1;
     spawn.has_allow_degraded = spawn.has_die_with_daemon = 1;
     spawn.spawn_id = spawn.vm = w->id;
-    spawn.heap_bytes = w->memory_bytes;
-    spawn.data_bytes = HARD_MEMORY(w->memory_bytes);
-    if (w->cpu_time_us > 0) {
+    spawn.heap_bytes = w->limits.memory_bytes;
+    spawn.data_bytes = vm_limits_hard_memory(&w->limits);
+    if (w->limits.cpu_time_us > 0) {
         spawn.has_cpu_seconds = 1;
-        spawn.cpu_seconds = (w->cpu_time_us + 999999) / 1000000;
+        /* Behind the daemon's own clock, which is more exact. */
+        spawn.cpu_seconds = (w->limits.cpu_time_us + 999999) / 1000000 + 1;
     }
-    spawn.helper_threads = config->helper_threads;
+    spawn.helper_threads = helpers_of(&w->limits, config);
     spawn.debug = w->debug;
     spawn.keep_idle = w->keep_idle;
     spawn.allow_degraded = config->allow_degraded;
@@ -388,6 +445,11 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth)
     w->pid = birth->pid;
     w->pidfd = birth->pidfd;
     freezer_cell_born(&w->cell, birth->cgroup_error);
+    worker_limits_born(&w->timed);
+    if (w->limits.cpu_percent > 0 && !(freezer_cell_limited(&w->cell) & CGROUP_CPU))
+        worker_kill(w, EXIT_REASON_UNKNOWN,
+                    "its share of CPU cannot be enforced: the kernel "
+                    "refused its birth in a cgroup of its own");
     w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
     if (!w->died || event_add(w->died, NULL) < 0)
         log_error("vm %llu: out of memory; its end will not be noticed", (unsigned long long)w->id);
@@ -449,9 +511,7 @@ void worker_admit(struct worker *w)
 {
     worker_set_phase(w, WORKER_ADMITTED, "program is linked");
     stop_admit(&w->gate);
-    w->admitted_clock_ns = stop_clock_ns(&w->gate);
-    if (w->timeout_us > 0)
-        on_limit(-1, 0, w);
+    worker_limits_admitted(&w->timed);
 }
 
 int worker_send_file(struct worker *w, const char *path, int fd)
@@ -630,10 +690,11 @@ void worker_hear(struct worker *w)
         worker_channel_hear(w->channel);
 }
 
-void worker_hold_console(struct worker *w, bool hold)
+void worker_hold_console(struct worker *w, enum worker_console_hold why, bool hold)
 {
+    w->console_holds = hold ? w->console_holds | why : w->console_holds & ~(unsigned)why;
     if (w->channel)
-        worker_channel_hold_acks(w->channel, hold);
+        worker_channel_hold_acks(w->channel, w->console_holds != 0);
 }
 
 /* ---- readings */

@@ -22,9 +22,11 @@
 
 #include "daemon/freezer.h"
 #include "daemon/vm_log.h"
+#include "daemon/worker_limits.h"
 #include "daemon/zygote_client.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/vm_limits.h"
 #include "shared-mem/stop.h"
 
 struct event;
@@ -63,7 +65,7 @@ struct worker_config {
     unsigned source_kind;
     size_t argc;
     char *const *argv;
-    uint64_t memory_bytes, timeout_us, cpu_time_us;
+    struct vm_limits limits;
     uid_t uid;
     bool debug, attach, keep_idle, more_files;
     bool allow_degraded, die_with_daemon;
@@ -161,7 +163,7 @@ struct worker {
     char **argv;
     uid_t uid;
     unsigned source_kind;
-    uint64_t memory_bytes, timeout_us, cpu_time_us;
+    struct vm_limits limits;
     bool debug, attach, keep_idle;
     bool files_pending; /**< RunVm(more_files): StartVm has not come yet */
     bool sandboxed;     /**< it said that its sandbox stands */
@@ -174,7 +176,8 @@ struct worker {
     pid_t pid;
     int pidfd, program_fd;
     uint64_t started_us, ended_us, cpu_us;
-    uint64_t admitted_clock_ns; /**< its world clock when the gate was released */
+    struct worker_limits timed; /**< limits that have clocks */
+    unsigned console_holds;     /**< enum worker_console_hold */
     uint64_t client; /**< connection that answers its imports and reads its console; 0: none */
     size_t bundle_files, bundle_bytes;
     unsigned open_imports; /**< asked of the client and not answered */
@@ -209,7 +212,7 @@ struct worker {
     } layers[WORKER_MAX_LAYERS];
 
     struct event_base *base;
-    struct event *died, *kicked, *limit;
+    struct event *died, *kicked;
     const struct worker_events *events;
     void *userdata;
 };
@@ -260,8 +263,12 @@ bool worker_inspected(struct worker *w, uint64_t request);
 void worker_give_up(struct worker *w, uint64_t request);
 /** Reads what has come on its channel now, rather than with the next turn of the loop. */
 void worker_hear(struct worker *w);
-/** While on, the worker's console window is not opened again: it will wait. */
-void worker_hold_console(struct worker *w, bool hold);
+/** While any of these is on, the worker's console window is not opened again: it will wait. */
+enum worker_console_hold {
+    WORKER_HOLD_CLIENT = 1, /**< its client is behind */
+    WORKER_HOLD_RATE = 2,   /**< it writes faster than it may */
+};
+void worker_hold_console(struct worker *w, enum worker_console_hold why, bool hold);
 
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);

@@ -16,7 +16,9 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0014-libedit-for-the-prompt.md \
 	%D%/decisions/0015-a-loop-is-made-to-read-anew.md \
 	%D%/decisions/0016-hits-are-read-not-pushed.md \
-	%D%/decisions/0017-one-debugger-object-for-each-realm.md
+	%D%/decisions/0017-one-debugger-object-for-each-realm.md \
+	%D%/decisions/0018-a-refused-system-call-traps.md \
+	%D%/decisions/0019-limits-of-a-vm.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -13,9 +13,6 @@
 #define BODY(name) STILLPOINT__API__ENVELOPE__BODY_##name
 #define INVALID CHECK_API_INVALID
 
-/* No wait may be longer than this: a year, so that sums of times cannot overflow. */
-#define MAX_TIME_US (366ull * 24 * 3600 * 1000000)
-
 typedef Stillpoint__Api__Envelope Envelope;
 
 int api_error_set(struct api_error *e, int code, const char *hint, const char *format, ...)
@@ -84,7 +81,7 @@ int check_api_behalf(const char *s, const char **ret, struct api_error *e)
 
 int check_api_time(uint64_t us, const char *field, struct api_error *e)
 {
-    if (us <= MAX_TIME_US)
+    if (us <= LIMIT_TIME_US)
         return 0;
     return api_error_set(e, INVALID, NULL, "%s is longer than a year", field);
 }
@@ -144,6 +141,22 @@ static int check_run_args(const Stillpoint__Api__RunVm *m, struct api_error *e)
     return 0;
 }
 
+static int check_run_limits(const Stillpoint__Api__RunVm *m, struct vm_limits *ret,
+                            struct api_error *e)
+{
+    *ret = (struct vm_limits){
+        .memory_bytes = m->memory_bytes,
+        .cpu_time_us = m->cpu_time_us,
+        .timeout_us = m->timeout_us,
+        .output_rate = m->output_rate,
+        .log_bytes = m->log_bytes,
+        .cpu_percent = m->cpu_percent,
+        .tasks = m->tasks,
+    };
+    const char *wrong = vm_limits_wrong(ret);
+    return wrong ? api_error_set(e, INVALID, NULL, "%s", wrong) : 0;
+}
+
 static int check_run_vm(const Envelope *envelope, struct api_request *r, struct api_error *e)
 {
     const Stillpoint__Api__RunVm *m = envelope->run_vm;
@@ -165,19 +178,10 @@ static int check_run_vm(const Envelope *envelope, struct api_request *r, struct 
                         m->kind > STILLPOINT__API__SOURCE_KIND__SOURCE_WASM))
         return api_error_set(e, INVALID, NULL, "no such kind of source");
     r->run_vm.source_kind = m->has_kind ? (unsigned)m->kind - 1 : 0;
-    if ((v = check_run_args(m, e)) < 0 || (v = check_api_time(m->timeout_us, "timeout", e)) < 0 ||
-        (v = check_api_time(m->cpu_time_us, "CPU time", e)) < 0)
+    if ((v = check_run_args(m, e)) < 0 || (v = check_run_limits(m, &r->run_vm.limits, e)) < 0)
         return v;
     r->run_vm.argc = m->n_args;
     r->run_vm.argv = m->args;
-    r->run_vm.memory_bytes = m->memory_bytes ? m->memory_bytes : DEFAULT_MEMORY_BYTES;
-    if (r->run_vm.memory_bytes < 8ull << 20 || r->run_vm.memory_bytes > 1ull << 40)
-        return api_error_set(e, INVALID, NULL, "memory limit must be between 8 MiB and 1 TiB");
-    if (m->cpu_percent > 100 * 1024)
-        return api_error_set(e, INVALID, NULL, "CPU share is out of range");
-    r->run_vm.cpu_percent = m->cpu_percent;
-    r->run_vm.timeout_us = m->timeout_us;
-    r->run_vm.cpu_time_us = m->cpu_time_us;
     r->run_vm.debug = m->debug;
     r->run_vm.attach = m->attach;
     r->run_vm.keep_idle = m->keep_idle;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "proto/limits.h"
+#include "proto/vm_limits.h"
 
 enum api_kind {
     API_HELLO,
@@ -128,9 +129,7 @@ struct api_request {
             unsigned source_kind; /**< enum engine_source_kind's number */
             size_t argc;
             char *const *argv;
-            uint64_t memory_bytes; /**< never 0 */
-            unsigned cpu_percent;  /**< 0: none */
-            uint64_t timeout_us, cpu_time_us;
+            struct vm_limits limits; /**< 0: not asked for */
             bool debug, attach, keep_idle, wait_ready, more_files;
         } run_vm;
         struct {

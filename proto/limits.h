@@ -37,10 +37,14 @@
 #define LIMIT_VMS_PER_UID 2048u
 #define LIMIT_EXITED_PER_UID 256u
 #define LIMIT_WORLDS 1024u
-#define LIMIT_TICKETS 256u                            /* queued in one world */
-#define LIMIT_LOG_BYTES (256u * 1024)                 /* kept for one VM */
-#define LIMIT_EVENTS_KEPT 4096u                       /* what happened to VMs and worlds */
-#define LIMIT_EVENT_MESSAGES_KEPT 1024u               /* what VMs posted, */
+#define LIMIT_TICKETS 256u                 /* queued in one world */
+#define LIMIT_LOG_BYTES (4u * 1024 * 1024) /* that one VM may ask to be kept for it */
+#define LIMIT_VM_TASKS 64u                 /* threads of one worker, at most */
+#define LIMIT_VM_MIN_TASKS 5u              /* and as few as an engine can do with */
+#define LIMIT_TIME_US                                                                              \
+    (366ull * 24 * 3600 * 1000000)      /* of anything that ends by itself: sums cannot overflow */
+#define LIMIT_EVENTS_KEPT 4096u         /* what happened to VMs and worlds */
+#define LIMIT_EVENT_MESSAGES_KEPT 1024u /* what VMs posted, */
 #define LIMIT_EVENT_MESSAGES_BYTES (4u * 1024 * 1024) /* and all of that together */
 
 /* ---- worker wire */
@@ -104,7 +108,8 @@
 #define LIMIT_INSPECTION_UNPACK_BYTES (1024u * 1024 * 1024) /* what unpacking it may allocate */
 
 /* ---- defaults */
-#define DEFAULT_MEMORY_BYTES (512ull * 1024 * 1024)
+#define DEFAULT_VM_MEMORY_BYTES (512ull * 1024 * 1024)
+#define DEFAULT_VM_LOG_BYTES (256ull * 1024)
 #define DEFAULT_DEADLINE_US 200000ull
 #define DEFAULT_HOLD_US (3600ull * 1000000)
 #define DEFAULT_INSPECT_TIMEOUT_US 10000000ull

@@ -15,7 +15,8 @@ noinst_LIBRARIES += %D%/libproto.a
 	%D%/check_api_audit.c \
 	%D%/check_worker.c %D%/check_worker.h \
 	%D%/limits.h \
-	%D%/unpack.c %D%/unpack.h
+	%D%/unpack.c %D%/unpack.h \
+	%D%/vm_limits.c %D%/vm_limits.h
 $(%C%_libproto_a_OBJECTS): | $(PROTO_GENERATED_H)
 
 # What protoc-c writes is not held to our warnings.

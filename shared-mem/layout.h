@@ -126,6 +126,9 @@ struct status_page {
     /** Number of the last pause that the VM has made by itself. While the command page's `answered`
      * is smaller it stays parked, whatever its gate says. */
     _Atomic uint64_t pause;
+    /** The system call that its filter has refused: architecture (AUDIT_ARCH_) << 32 | number, and
+     * the address after the instruction; 0: none. */
+    _Atomic uint64_t refused_call, refused_at;
 };
 
 _Static_assert(sizeof(struct world_page) <= SHM_PAGE_BYTES, "one page");

@@ -6,17 +6,21 @@
 
 UNIT_TESTS = \
 	%D%/unit/test_bytes \
+	%D%/unit/test_cgroup_limits \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
 	%D%/unit/test_map \
+	%D%/unit/test_refused_call \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
+	%D%/unit/test_vm_limits \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
 	%D%/unit/test_worker_daemon_channel \
+	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
 	%D%/unit/test_worker_timers \
@@ -57,6 +61,9 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_test_text_SOURCES = %D%/unit/test_text.c %D%/support/unit.h
 %C%_unit_test_text_LDADD = $(UNIT_LIBS)
+
+%C%_unit_test_vm_limits_SOURCES = %D%/unit/test_vm_limits.c %D%/support/unit.h
+%C%_unit_test_vm_limits_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 
 # The worker's own parts.
 WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
@@ -112,6 +119,16 @@ $(%C%_unit_test_check_api_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_check_worker_SOURCES = %D%/unit/test_check_worker.c %D%/support/unit.h
 %C%_unit_test_check_worker_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_cgroup_limits_SOURCES = %D%/unit/test_cgroup_limits.c %D%/support/unit.h
+%C%_unit_test_cgroup_limits_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_worker_limits_SOURCES = %D%/unit/test_worker_limits.c %D%/support/unit.h
+%C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
+%C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)

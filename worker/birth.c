@@ -9,6 +9,7 @@
 #include "shared-mem/map.h"
 #include "worker/dispatch.h"
 #include "worker/one_line.h"
+#include "worker/refused_call.h"
 
 #define STILLBORN_EXIT 125
 
@@ -116,7 +117,9 @@ void birth_run(const struct birth *b)
     safepoint_init(&w.safepoint, pages.world, pages.command, pages.status, SANDBOX_FD_KICK,
                    &w.channel);
     make_engine(&w, b);
-    r = lockdown_apply(b->lockdown);
+    r = refused_call_report(pages.status);
+    if (r == 0)
+        r = lockdown_apply(b->lockdown);
     if (r == 0)
         w.posture.state[SANDBOX_SECCOMP] = SANDBOX_ON;
     else if (!b->sandbox.allow_degraded)

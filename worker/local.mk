@@ -23,6 +23,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/pause.c %D%/pause.h \
 	%D%/safepoint.c %D%/safepoint.h \
 	%D%/sandbox.c %D%/sandbox.h \
+	%D%/refused_call.c %D%/refused_call.h \
 	%D%/seccomp_table.c %D%/seccomp_table.h \
 	%D%/shown.c %D%/shown.h \
 	%D%/stepper.c %D%/stepper.h \

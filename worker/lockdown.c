@@ -27,8 +27,11 @@ static int add_row(scmp_filter_ctx ctx, const struct seccomp_row *row)
         return seccomp_rule_add_exact(ctx, action, row->number, 0);
     for (unsigned i = 0; i < row->n_choices; i++) {
         const struct seccomp_choice *c = &row->choices[i];
-        struct scmp_arg_cmp cmp = SCMP_CMP64(row->arg, SCMP_CMP_MASKED_EQ, c->mask, c->datum);
-        int r = seccomp_rule_add_exact_array(ctx, action, row->number, 1, &cmp);
+        const struct scmp_arg_cmp cmp[] = {
+            SCMP_CMP64(row->arg, SCMP_CMP_MASKED_EQ, c->mask, c->datum),
+            SCMP_CMP64(row->also_arg, SCMP_CMP_MASKED_EQ, row->also.mask, row->also.datum),
+        };
+        int r = seccomp_rule_add_exact_array(ctx, action, row->number, row->also.mask ? 2 : 1, cmp);
         if (r < 0)
             return r;
     }
@@ -61,11 +64,12 @@ static int export_filter(scmp_filter_ctx ctx, struct lockdown *l)
 
 int lockdown_init(struct lockdown *l)
 {
-    _cleanup_(cleanup_filter) scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    _cleanup_(cleanup_filter) scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
     if (!ctx)
         return -ENOMEM;
-    /* Other architectures' calls (x32, int 0x80) die like unknown ones. */
-    int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    /* A trap that has no handler, or cannot reach it, kills the process; see refused_call.h for one
+     * that has. Other architectures' calls (x32, int 0x80) die like unknown ones. */
+    int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP);
     if (r < 0)
         return r;
     for (size_t i = 0; i < seccomp_table_rows; i++) {

@@ -40,6 +40,7 @@
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define RECEIVE_FLAGS (MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
 #define FUTEX_FLAGS (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
+#define MMAP_FLAGS (MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE)
 #define NOT_W_AND_X "prot without WRITE and EXEC together"
 #define W_XOR_X WITH(PROT_READ | PROT_WRITE, 0), WITH(PROT_READ, PROT_EXEC)
 
@@ -58,7 +59,16 @@ const struct seccomp_row seccomp_table[] = {
     ANY(fstat, "fd_memfd_map, where libc uses it"),
     RULE(newfstatat, "fd_memfd_map, where libc uses it", 3, "flags = EMPTY_PATH",
          IS(AT_EMPTY_PATH)),
-    RULE(mmap, "engine: heap, JIT code; fd_memfd_map", 2, NOT_W_AND_X, W_XOR_X),
+    /* Private and no stack: such memory counts against RLIMIT_DATA as soon as it can be written. */
+    {.number = SYS_mmap,
+     .name = "mmap",
+     .arg = 2,
+     .n_choices = 2,
+     .choices = {W_XOR_X},
+     .also_arg = 3,
+     .also = WITH(MMAP_FLAGS, MAP_PRIVATE),
+     .rule = NOT_W_AND_X "; PRIVATE",
+     .caller = "engine: heap, JIT code; fd_memfd_map"},
     ANY(munmap, "engine: heap; fd_memfd_unmap"),
     RULE(mprotect, "engine: JIT code; malloc", 2, NOT_W_AND_X, W_XOR_X),
     RULE(madvise, "engine: GC; malloc; ends of threads", 2, "advice = DONTNEED, FREE",

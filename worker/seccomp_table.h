@@ -26,6 +26,8 @@ struct seccomp_row {
     unsigned arg;       /**< the argument that `choices` speak of, if there are any */
     unsigned n_choices; /**< 0: any arguments */
     struct seccomp_choice choices[SECCOMP_CHOICES];
+    unsigned also_arg; /**< one more argument, if `also.mask` is not 0 */
+    struct seccomp_choice also;
     const char *rule;   /**< the choices in words, for --print-seccomp */
     const char *caller; /**< who needs it */
 };

@@ -34,7 +34,7 @@ __stillctl_verb() {
         word=${COMP_WORDS[i]}
         case $word in
         -s | --socket | -o | --output | --color | -w | --world | --name | --engine | --memory | --cpu | \
-            --timeout | --cpu-time | --include | -n | --lines | --for | --since | --deadline | --wait | \
+            --tasks | --output-rate | --log-size | --timeout | --cpu-time | --include | -n | --lines | --for | --since | --deadline | --wait | \
             --hold | --debugger | --top | --on-exit | --note | --policy | --if | --stop | --log | --skip | --count | \
             --granularity | --others | --first | --frame | --realm | --depth | --line | --on | --filter | \
             --budget | --capture | --from | --return | --throw | --delay | --looks | --frames | --variables)
@@ -61,7 +61,7 @@ __stillctl_options() {
     case $1 in
     run)
         echo "$global -d --detach --ready -w --world --name --engine --memory --cpu --timeout" \
-            "--cpu-time --debug --include --exit-when-done"
+            "--cpu-time --tasks --output-rate --log-size --debug --include --exit-when-done"
         ;;
     list) echo "$global -a --all -w --world" ;;
     logs) echo "$global -f --follow -n --lines" ;;
@@ -125,7 +125,7 @@ __stillctl_value() {
         ;;
     --capture) __stillctl_reply -W 'stack=8 args no-value expr=' ;;
     --budget) __stillctl_reply -W '10/s 100/s 1000/s total=' ;;
-    --name | --memory | --cpu | --timeout | --cpu-time | --include | -n | --lines | --since | --deadline | \
+    --name | --memory | --cpu | --tasks | --output-rate | --log-size | --timeout | --cpu-time | --include | -n | --lines | --since | --deadline | \
         --wait | --hold | --top | --note | --if | --log | --skip | --count | --first | --frame | --realm | --depth | \
         --line | --return | --throw | --delay | --looks | --frames | --variables) COMPREPLY=() ;;
     *) return 1 ;;

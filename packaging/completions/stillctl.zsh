@@ -88,6 +88,7 @@ _stillctl() {
         _arguments $global '(-d --detach)'{-d,--detach}'[return when it is compiled]' '--ready[when it waits]' \
             '(-w --world)'{-w,--world}'[the world]:world:__stillctl_worlds' '--name[of the VM]:name:' \
             '--engine:engine:(mozjs)' '--memory:size:' '--cpu:percent:' '--timeout:duration:' '--cpu-time:duration:' \
+            '--tasks:number:' '--output-rate:size:' '--log-size:size:' \
             '--debug[for debuggers]' '*--include[files for later imports]:glob:' '--exit-when-done' '*:file:_files'
         ;;
     list) _arguments $global '(-a --all)'{-a,--all}'[exited ones too]' '(-w --world)'{-w,--world}':world:__stillctl_worlds' ;;

@@ -95,8 +95,7 @@ static struct worker vm(uint64_t id, const char *name)
                        .uid = 1000,
                        .pid = 4711,
                        .phase = WORKER_ADMITTED,
-                       .memory_bytes = 1u << 28,
-                       .timeout_us = 5,
+                       .limits = {.memory_bytes = 1u << 28, .timeout_us = 5, .tasks = 6},
                        .started_us = 1234567};
     snprintf(w.name, sizeof w.name, "%s", name);
     strcpy(w.world, "default");
@@ -139,6 +138,7 @@ static void what_is_put_down_is_read_back(void **state)
     assert_int_equal(m->phase, WORKER_ADMITTED);
     assert_int_equal(m->memory_bytes, 1u << 28);
     assert_int_equal(m->timeout_us, 5);
+    assert_int_equal(m->tasks, 6);
     assert_int_equal(m->started_us, 1234567);
     assert_int_equal(m->n_holds, 1);
     assert_int_equal(m->holds[0]->debugger, 3);

@@ -1232,6 +1232,10 @@ static void case_lockdown(struct zygote *z, struct stop_world *w)
     expect_signal(z, w, text, SIGSYS);
     snprintf(text, sizeof text, "syscall %d 0 4096 7 34 -1 0\n", SYS_mmap);
     expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 4096 3 33 -1 0\n", SYS_mmap); /* shared */
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 0 4096 3 0x122 -1 0\n", SYS_mmap); /* grows down */
+    expect_signal(z, w, text, SIGSYS);
     snprintf(text, sizeof text, "syscall %d 0 0 0x100000001\n", SYS_mprotect);
     expect_signal(z, w, text, SIGSYS);
     snprintf(text, sizeof text, "syscall %d 0 3\n", SYS_futex);
@@ -1240,6 +1244,8 @@ static void case_lockdown(struct zygote *z, struct stop_world *w)
     expect_signal(z, w, text, SIGSYS);
     expect_result(z, w, SYS_fcntl, "0 1034", -EINVAL); /* GET_SEALS of no memfd */
     snprintf(text, sizeof text, "syscall %d 15 0 0 8\n", SYS_rt_sigaction);
+    expect_signal(z, w, text, SIGSYS);
+    snprintf(text, sizeof text, "syscall %d 31 0 0 8\n", SYS_rt_sigaction); /* its own */
     expect_signal(z, w, text, SIGSYS);
     expect_result(z, w, SYS_rt_sigaction, "11 0 0 8", 0);
 }

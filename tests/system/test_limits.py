@@ -9,6 +9,12 @@ from harness import check, equal, wait_until
 from test_storm import connect
 
 SPIN = "for (;;);"
+IDLE = "setInterval(() => {}, 1000)"
+
+
+def rss_of(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_errors_in_any_language_are_shown_whole(t):
@@ -156,3 +162,114 @@ def test_more_connections_than_there_may_be_are_refused_and_others_served(t):
             s.close()
     wait_until(lambda: t.ctl("list", code=None).code == 0, "others are served afterwards")
     check(os.path.exists(t.daemon.socket), "the socket is there")
+
+
+# ---- what one VM may use
+
+def test_the_limits_of_a_vm_are_shown(t):
+    t.spawn("app", IDLE, options=("--memory", "64M", "--cpu-time", "90s", "--timeout", "1h",
+                                       "--tasks", "7", "--output-rate", "1M", "--log-size", "8K"))
+    limits = t.vm("app")["limits"]
+    equal(limits, {"memory_bytes": 64 << 20, "hard_memory_bytes": 384 << 20, "cpu_percent": None,
+                   "cpu_time_us": 90_000_000, "timeout_us": 3_600_000_000, "tasks": 7, "output_rate": 1 << 20,
+                   "log_bytes": 8192})
+    line = next(x for x in t.ctl("status", "app").out.splitlines() if x.strip().startswith("Limits:"))
+    for word in ("memory=64", "hard-memory=384", "timeout=", "tasks=7", "output-rate=1", "log-size=8"):
+        check(word in line, f"{word}: {line}")
+    t.spawn("plain", IDLE)
+    limits = t.vm("plain")["limits"]
+    equal((limits["memory_bytes"], limits["log_bytes"], limits["timeout_us"]), (512 << 20, 256 << 10, None))
+
+
+def test_limits_out_of_range_are_refused(t):
+    path = t.file("app.js", "1")
+    for option, value, says in (("--tasks", "4", "between 5 and 64"), ("--log-size", "1K", "between 4 KiB and 4 MiB"),
+                                ("--log-size", "5M", "log size"), ("--output-rate", "10", "output rate"),
+                                ("--memory", "1M", "memory limit")):
+        t.refused("run", option, value, path, code=2, says=[says])
+
+
+def test_a_program_can_catch_its_memory_limit(t):
+    """... and goes on; its neighbour is undisturbed, and the daemon holds none of it."""
+    t.spawn("neighbour", "let n = 0; globalThis.next = () => ++n;" + IDLE)
+    before = rss_of(t.daemon.pid)
+    path = t.file("hungry.js", "let all = [], caught = 0;"
+                               "try { for (;;) all.push(new Array(1000).fill(1.5)); } catch (e) { all = null; caught = 1; }"
+                               "console.log('caught', caught); console.log('goes on');")
+    r = t.ctl("run", "--memory", "16M", path)
+    equal(r.out, "caught 1\ngoes on\n")
+    equal(t.ctl("call", "neighbour", "next").out.strip(), "1")
+    check(rss_of(t.daemon.pid) < before + (8 << 20), "the daemon has not grown")
+
+
+def test_a_program_that_does_not_catch_it_is_out_of_memory(t):
+    t.spawn("neighbour", "globalThis.ping = () => 'pong';" + IDLE)
+    before = rss_of(t.daemon.pid)
+    path = t.file("hungry.js", "const all = []; for (;;) all.push(new Array(1000).fill(1.5));")
+    r = t.ctl("run", "--memory", "16M", path, code=137)
+    check("out of memory" in r.err, r)
+    vm = t.json("status", "hungry")
+    equal((vm["exit"]["reason"], vm["exit"]["code"]), ("oom", 137))
+    equal(t.ctl("call", "neighbour", "ping").out.strip(), '"pong"')
+    check(rss_of(t.daemon.pid) < before + (8 << 20), "the daemon has not grown")
+
+
+def test_a_process_has_its_hard_limit_of_memory(t):
+    t.spawn("app", IDLE, options=("--memory", "16M"))
+    with open(f"/proc/{t.vm('app')['pid']}/limits", encoding="ascii") as f:
+        line = next(x for x in f if x.startswith("Max data size"))
+    equal(line.split()[3:5], [str(288 << 20)] * 2)
+
+
+def test_a_process_has_no_more_threads_than_its_tasks(t):
+    t.spawn("app", IDLE, options=("--tasks", "5"))
+    with open(f"/proc/{t.vm('app')['pid']}/status", encoding="ascii", errors="replace") as f:
+        threads = next(int(x.split()[1]) for x in f if x.startswith("Threads:"))
+    check(threads <= 5, threads)
+
+
+def test_cpu_time_ends_a_vm_wherever_it_spends_it(t):
+    path = t.file("spin.js", SPIN)
+    r = t.ctl("run", "--cpu-time", "200ms", path, code=124)
+    check("CPU time limit of 200 ms" in r.err, r)
+    vm = t.json("status", "spin")
+    equal(vm["exit"]["reason"], "timeout")
+    check(200_000 <= vm["cpu_us"] < 10_000_000, vm["cpu_us"])
+    # In a call, after it was idle.
+    t.spawn("late", "globalThis.spin = () => { for (;;); }", options=("--cpu-time", "500ms"))
+    t.wait_for("late", "idle")
+    t.ctl("call", "late", "spin", code=1)
+    equal(t.vm("late")["exit"]["reason"], "timeout")
+
+
+def test_time_in_which_a_vm_is_stopped_does_not_count(t):
+    t.spawn("app", SPIN, options=("--timeout", "400ms"), ready=False)
+    t.json("world", "stop", "--deadline", "20s")
+    time.sleep(1)
+    equal(t.vm("app")["state"], "parked")
+    t.json("world", "resume")
+    t.wait_for("app", "exited")
+    found = t.vm("app")["exit"]
+    equal(found["reason"], "timeout")
+    check("time limit of 400 ms" in found["detail"], found)
+
+
+def test_output_beyond_its_rate_waits_and_is_not_lost(t):
+    t.spawn("neighbour", "globalThis.ping = () => 'pong';" + IDLE)
+    path = t.file("chatty.js", "for (let i = 0; i < 800; i++) console.log(String(i).padEnd(999));")
+    begin = time.monotonic()
+    r = t.ctl("run", "--output-rate", "200K", path)
+    took = time.monotonic() - begin
+    equal([int(x) for x in r.out.splitlines()], list(range(800)))
+    # 800 KB, of which a second's worth and a window of 256 KiB are free.
+    check(took > 1, f"{took:.2f} s")
+    equal(t.ctl("call", "neighbour", "ping").out.strip(), '"pong"')
+
+
+def test_a_log_keeps_what_it_may(t):
+    t.spawn("app", "for (let i = 0; i < 100; i++) console.log(String(i).padEnd(499));" + IDLE, options=("--log-size", "8K"))
+    lines = t.logs("app").splitlines()
+    check(4 <= len(lines) <= 16, len(lines))
+    equal(int(lines[-1]), 99)
+    t.spawn("other", "for (let i = 0; i < 100; i++) console.log(String(i).padEnd(499));" + IDLE)
+    equal(len(t.logs("other").splitlines()), 100)

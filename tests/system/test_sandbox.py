@@ -1,8 +1,10 @@
 """What the kernel says of a worker, seen from outside."""
 
 import os
+import signal
+import time
 
-from harness import check, equal
+from harness import check, equal, wait_until
 
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
 
@@ -73,10 +75,61 @@ def test_doctor_says_what_is_here(t):
     found = t.json("doctor", schema="doctor")
     check(found["ok"], found)
     names = [c["name"] for c in found["checks"]]
-    for name in ("kernel", "unprivileged", "user-namespaces", "seccomp", "engine-mozjs"):
+    for name in ("kernel", "unprivileged", "user-namespaces", "namespaces", "cgroup-namespace", "seccomp",
+                 "landlock", "cgroup", "memory-limit", "tasks-limit", "cpu-share", "freeze", "descriptors",
+                 "sandbox", "engine-mozjs"):
         check(name in names, names)
+    for c in found["checks"]:
+        check(c["detail"], c)
+        equal(bool(c["hint"]), c["state"] != "ok", f"a hint where there is something to do: {c}")
+    said = next(c for c in found["checks"] if c["name"] == "sandbox")
+    check("no VM" in said["detail"], said)
+    posture = worker(t)["posture"]
+    said = next(c for c in t.json("doctor", schema="doctor")["checks"] if c["name"] == "sandbox")
+    check("VM app" in said["detail"], said)
+    equal(said["state"], "ok" if set(posture.values()) == {"on"} else "degraded")
+    for layer, state in posture.items():
+        equal(layer + " " + state in said["detail"], state != "on", f"{layer}: {said}")
 
 
-def test_a_share_of_cpu_that_cannot_be_enforced_is_refused(t):
-    path = t.file("app.js", "1")
-    t.refused("run", "--cpu", "50%", path, code=125, says=["cpu", "controller"])
+def test_limits_without_a_controller_show_as_degraded(t):
+    layers = worker(t)["posture"]
+    states = {c["name"]: c["state"] for c in t.json("doctor")["checks"]}
+    for layer, name in (("memory", "memory-limit"), ("tasks", "tasks-limit")):
+        equal(layers[layer], "on" if states[name] == "ok" else "degraded", layer)
+
+
+def test_the_log_says_which_layers_a_vm_lacks(t):
+    layers = worker(t)["posture"]
+    lacking = [name for name, state in layers.items() if state != "on"]
+    if not lacking:
+        t.skip("every layer is on here")
+    wait_until(lambda: "(app): sandbox with" in t.daemon.log_text(), "the daemon says so")
+    line = next(x for x in t.daemon.log_text().splitlines() if "(app): sandbox with" in x)
+    for name in lacking:
+        check(f"{name} {layers[name]}" in line, f"{name}: {line}")
+
+
+def test_a_forbidden_system_call_is_named(t):
+    for number, says in ((59, ["59", "execve", "x86-64"]), (0x40000000 + 59, ["59", "x32"]),
+                         (100000, ["100000", "x86-64"])):
+        r = t.ctl("run", "--engine", "fake", t.file("bad.txt", f"syscall {number}\n"), code=128 + signal.SIGSYS)
+        check("system call filter" in r.err and "at 0x" in r.err, r)
+        for word in says:
+            check(word in r.err, f"{word}: {r}")
+        last = t.list("-a")[-1]["exit"]
+        equal((last["reason"], last["signal"]), ("seccomp", signal.SIGSYS))
+        check(says[0] in last["detail"], last)
+
+
+def test_a_share_of_cpu_is_enforced_or_refused(t):
+    state = next(c for c in t.json("doctor")["checks"] if c["name"] == "cpu-share")["state"]
+    if state != "ok":
+        t.refused("run", "--cpu", "50%", t.file("app.js", "1"), code=125, says=["cpu", "controller"])
+        return
+    t.spawn("app", "for (;;);", options=("--cpu", "20%"), ready=False)
+    t.wait_for("app", "active")
+    begin, used = time.monotonic(), t.vm("app")["cpu_us"]
+    time.sleep(2)  # it runs all the time, as far as it may
+    share = (t.vm("app")["cpu_us"] - used) / 1e6 / (time.monotonic() - begin)
+    check(share < 0.35, share)

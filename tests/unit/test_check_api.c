@@ -65,9 +65,41 @@ static void defaults_are_filled_in(void **state)
     assert_string_equal(request.run_vm.world, "default");
     assert_string_equal(request.run_vm.engine, "mozjs");
     assert_null(request.run_vm.name);
-    assert_int_equal(request.run_vm.memory_bytes, DEFAULT_MEMORY_BYTES);
+    assert_int_equal(request.run_vm.limits.memory_bytes, 0);
+    assert_int_equal(request.run_vm.limits.tasks, 0);
     assert_int_equal(request.n_fds, 1);
     check_api_done(&request);
+}
+
+static void limits_of_a_vm_are_taken_and_judged(void **state)
+{
+    (void)state;
+    Stillpoint__Api__RunVm run = STILLPOINT__API__RUN_VM__INIT;
+    run.program = (char *)"app.js";
+    run.has_memory_bytes = run.has_cpu_percent = run.has_cpu_time_us = run.has_timeout_us = 1;
+    run.has_tasks = run.has_output_rate = run.has_log_bytes = 1;
+    run.memory_bytes = 8u << 20;
+    run.cpu_percent = 50;
+    run.cpu_time_us = 1;
+    run.timeout_us = 2;
+    run.tasks = LIMIT_VM_TASKS;
+    run.output_rate = 1024;
+    run.log_bytes = LIMIT_LOG_BYTES;
+    assert_int_equal(pass_run(&run), 0);
+    const struct vm_limits *l = &request.run_vm.limits;
+    assert_int_equal(l->memory_bytes, 8u << 20);
+    assert_int_equal(l->cpu_percent, 50);
+    assert_int_equal(l->cpu_time_us, 1);
+    assert_int_equal(l->timeout_us, 2);
+    assert_int_equal(l->tasks, LIMIT_VM_TASKS);
+    assert_int_equal(l->output_rate, 1024);
+    assert_int_equal(l->log_bytes, LIMIT_LOG_BYTES);
+    check_api_done(&request);
+    run.tasks = LIMIT_VM_TASKS + 1;
+    refused(pass_run(&run), CODE(INVALID_ARGUMENT), "tasks must be");
+    run.tasks = 0;
+    run.log_bytes = 1;
+    refused(pass_run(&run), CODE(INVALID_ARGUMENT), "log size must be");
 }
 
 static void names_are_judged(void **state)
@@ -875,6 +907,7 @@ static void hits_are_read_from_one_place(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(defaults_are_filled_in),
+    cmocka_unit_test(limits_of_a_vm_are_taken_and_judged),
     cmocka_unit_test(names_are_judged),
     cmocka_unit_test(program_paths_stay_inside),
     cmocka_unit_test(times_beyond_a_year_are_refused),

@@ -38,7 +38,10 @@ static void a_living_vm_has_no_exit_and_no_end(void **state)
                 "\"state\":\"idle\",\"held\":true,\"holds\":[],\"frozen\":false,\"pid\":77,"
                 "\"exit\":null,\"args\":[],\"started_us\":1700000000000000,\"cpu_us\":0,"
                 "\"memory_bytes\":0,\"posture\":{},\"hooks\":0,\"uid\":1000,\"ended_us\":null,"
-                "\"program\":\"app.js\",\"how\":null,\"serving\":false}");
+                "\"program\":\"app.js\",\"how\":null,\"serving\":false,\"limits\":{"
+                "\"memory_bytes\":null,\"hard_memory_bytes\":null,\"cpu_percent\":null,"
+                "\"cpu_time_us\":null,\"timeout_us\":null,\"tasks\":null,"
+                "\"output_rate\":null,\"log_bytes\":null}}");
 }
 
 static void an_exited_vm_has_no_pid(void **state)
@@ -58,11 +61,16 @@ static void an_exited_vm_has_no_pid(void **state)
     vm.posture = posture;
     vm.n_posture = 2;
     vm.how = STILLPOINT_HOW_DEAD;
+    vm.limits = (struct stillpoint_limits){1, 2, 3, 4, 5, 6, 7, 8};
     json_t *value = json_of_vm(&vm);
     assert_true(json_is_null(json_object_get(value, "pid")));
     assert_string_equal(json_string_value(json_object_get(value, "how")), "dead");
     assert_json(json_incref(json_object_get(value, "exit")),
                 "{\"reason\":\"oom\",\"code\":137,\"signal\":9,\"detail\":\"limit\"}");
+    assert_json(json_incref(json_object_get(value, "limits")),
+                "{\"memory_bytes\":1,\"hard_memory_bytes\":2,\"cpu_percent\":7,"
+                "\"cpu_time_us\":3,\"timeout_us\":4,\"tasks\":8,\"output_rate\":5,"
+                "\"log_bytes\":6}");
     assert_json(json_incref(json_object_get(value, "args")), "[\"a\",\"b c\"]");
     assert_json(json_incref(json_object_get(value, "holds")), "[{\"debugger\":\"cli:0\"}]");
     assert_json(json_incref(json_object_get(value, "posture")),
