@@ -89,6 +89,27 @@ void text_copy(char *dst, size_t size, const char *src)
     text_cut_utf8(dst);
 }
 
+/* Bytes of the character at s that may not be shown, 0 if it may. */
+static size_t control_bytes(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return 1;
+    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
+        return 2;
+    bool breaks = s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+                                   (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+    return breaks ? 3 : 0;
+}
+
+void text_blank_controls(char *s)
+{
+    while (*s) {
+        size_t n = control_bytes((const unsigned char *)s);
+        memset(s, '?', n);
+        s += n > 0 ? n : 1;
+    }
+}
+
 bool text_to_u64(const char *s, uint64_t *ret)
 {
     size_t len = strlen(s);

@@ -23,5 +23,9 @@ void text_cut_utf8(char *s);
 /** Copies as much of src as fits in size bytes with its NUL, in whole UTF-8 sequences. */
 void text_copy(char *dst, size_t size, const char *src);
 
+/** Makes one harmless line of a text that quotes a peer: control characters, and those that break
+ * or turn lines (U+0080 to U+009F, U+2028 to U+202E, U+2066 to U+2069), become question marks. */
+void text_blank_controls(char *s);
+
 /** Decimal digits only, the whole text, fits in 64 bits. */
 bool text_to_u64(const char *s, uint64_t *ret);

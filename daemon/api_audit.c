@@ -78,6 +78,7 @@ static void set_error(struct audit_operation *o, int code, const char *hint, con
     vsnprintf(o->error, sizeof o->error, format, args);
     va_end(args);
     text_cut_utf8(o->error);
+    text_blank_controls(o->error);
 }
 
 static void wake(struct audit_operation *o)

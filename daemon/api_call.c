@@ -65,6 +65,7 @@ static void fail(struct api *api, uint64_t client, uint64_t request_id, int code
     struct api_error error = {.code = code, .hint = hint};
     vsnprintf(error.message, sizeof error.message, format, args);
     text_cut_utf8(error.message);
+    text_blank_controls(error.message);
     api_reply_error(api, client, request_id, &error);
 }
 

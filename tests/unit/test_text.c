@@ -123,7 +123,20 @@ static void a_copy_ends_with_a_whole_character(void **state)
     }
 }
 
+static void what_breaks_or_turns_a_line_is_blanked_and_nothing_else(void **state)
+{
+    (void)state;
+    char text[] =
+        "a\nb\x1b[2J\x7f\xc2\x9b|\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6|\xc2\xa0\xe2\x80\xa7"
+        "\xe2\x82\xac\xf0\x9f\x98\x80\xe2";
+    text_blank_controls(text);
+    assert_string_equal(text,
+                        "a?b?[2J???|?????????|\xc2\xa0\xe2\x80\xa7\xe2\x82\xac\xf0\x9f\x98\x80"
+                        "\xe2");
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(what_breaks_or_turns_a_line_is_blanked_and_nothing_else),
     cmocka_unit_test(a_copy_ends_with_a_whole_character),
     cmocka_unit_test(well_formed_utf8_is_accepted),
     cmocka_unit_test(malformed_utf8_is_refused),
