@@ -132,7 +132,12 @@ static const char *on_call_done(struct api *api, struct worker *w, const struct 
 
 static const char *on_posted(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    char *json = strndup(f->posted.text ? f->posted.text : "", f->posted.len);
+    /* Not strndup(), which is for strings. */
+    char *json = calloc(1, f->posted.len + 1);
+    if (!json)
+        return "posts what there is no memory for";
+    if (f->posted.len > 0)
+        memcpy(json, f->posted.text, f->posted.len);
     const struct event e = {.kind = EVENT_VM_MESSAGE,
                             .vm = w->id,
                             .name = w->name,
@@ -166,6 +171,7 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
     worker_limits_wrote_last(&w->timed);
     if (f->exiting.detail)
         text_copy(w->said_exit.detail, sizeof w->said_exit.detail, f->exiting.detail);
+    worker_farewell(w);
     return NULL;
 }
 

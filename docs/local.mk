@@ -18,7 +18,8 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0016-hits-are-read-not-pushed.md \
 	%D%/decisions/0017-one-debugger-object-for-each-realm.md \
 	%D%/decisions/0018-a-refused-system-call-traps.md \
-	%D%/decisions/0019-limits-of-a-vm.md
+	%D%/decisions/0019-limits-of-a-vm.md \
+	%D%/decisions/0022-a-worker-makes-no-files-and-passes-no-descriptors.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit
