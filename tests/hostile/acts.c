@@ -9,7 +9,8 @@
  *   apart ACT                  does that act on a second thread, and goes on
  *   fds                        which descriptors there are, and of what kind
  *   sandbox                    what was tried before lockdown (a VM with --debug)
- *   hog KIND                   takes memory by private, shared, memfd, mapped, brk or stack
+ *   hog KIND                   takes memory by private, shared, memfd, locked (written, then made
+ *                              read-only), brk or stack
  *   spin                       computes for ever; interrupts change nothing
  *   idle                       from now on it does not end by itself
  *   deaf                       sleeps for ever, and reads nothing
@@ -21,21 +22,19 @@
  *   garbage                    random bytes into its status page at full speed, for ever
  *   race                       two states in turn at full speed, with all other fields
  *   kick COUNT                 writes its eventfd so often; 0: for ever
- *   seal, grow                 tries to take seals off, and to resize, whatever descriptor it has
+ *   grow                       makes the mapping of its status page larger, and stores there
  *   write PAGE · unlock PAGE   stores into "world" or "command", makes it writable
  *   fact HEX                   sends a fact that is this, with its right number before it
  *   numbered N HEX             likewise, with that number added to the right one
  *   packet HEX                 sends this packet as it is
- *   with KIND COUNT HEX        a fact with so many descriptors: null, memfd, open, event, channel,
- *                              pidfd
- *   flood SECONDS HEX          sends that fact again and again, and does not read
- *   serve COUNT                says yes to so many inspections without doing anything
- *   answer COUNT HEX           answers them with this InspectedBody
- *   block                      blocks all signals
- *   die HOW                    segv, ill, bus, stack, trap, fpe
- *   storm                      faults again and again, with a handler that returns
- *   leader                     the main thread ends; a second one spins on
- *   exited                     says that it has exited, and runs on
+ *   with KIND COUNT HEX        a fact with so many descriptors: null, event, channel; and, made
+ * before lockdown in a VM with --debug, pidfd, memfd flood SECONDS HEX          sends that fact
+ * again and again, and does not read chat SECONDS HEX           writes that text again and again,
+ * and waits as an honest program does serve COUNT                says yes to so many inspections
+ * without doing anything answer COUNT HEX           answers them with this InspectedBody block
+ * blocks all signals die HOW                    segv, ill, bus, stack, trap, fpe storm faults again
+ * and again, with a handler that returns leader                     the main thread ends; a second
+ * one spins on exited                     says that it has exited, and runs on
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -263,6 +262,7 @@ char *act_probe_sandbox(struct engine *e)
     tell(out, "abstract socket", connect_abstract());
     tell(out, "dumpable", prctl(PR_GET_DUMPABLE) == 0 ? 0 : -1);
     e->pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    e->memfd = fd_memfd_new("sealed", "1", 1);
     fclose(out);
     return text;
 }
@@ -281,18 +281,14 @@ static int do_hog(struct engine *e, const char *rest)
             p = sbrk(MIB);
         } else if (strcmp(rest, "stack") == 0) {
             p = alloca(MIB);
+        } else if (strcmp(rest, "memfd") == 0) {
+            (void)memfd_create("hog", MFD_CLOEXEC);
         } else {
-            /* One memfd is small; many are not, and a mapping keeps one that is closed. */
-            int fd = memfd_create("hog", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-            static char block[512 * 1024];
-            memset(block, (int)n, sizeof block);
-            if (fd >= 0 && write(fd, block, sizeof block) == (ssize_t)sizeof block &&
-                strcmp(rest, "mapped") == 0) {
-                p = mmap(NULL, sizeof block, PROT_READ, MAP_PRIVATE, fd, 0);
-                close(fd);
-                if (p != MAP_FAILED)
-                    continue;
-            } else if (fd >= 0) {
+            /* What cannot be written does not count against RLIMIT_DATA. */
+            p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (p != MAP_FAILED) {
+                memset(p, 1, MIB);
+                mprotect(p, MIB, PROT_READ);
                 continue;
             }
         }
@@ -436,15 +432,6 @@ static int do_kick(struct engine *e, const char *rest)
     return 0;
 }
 
-static int do_seal(struct engine *e, const char *rest)
-{
-    (void)rest;
-    unsigned n = 0;
-    for (int fd = 0; fd < 64; fd++)
-        n += syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
-    return act_say(e, "sealed %u", n);
-}
-
 static int do_grow(struct engine *e, const char *rest)
 {
     (void)rest;
@@ -566,9 +553,7 @@ static int make_fd(const struct engine *e, const char *kind)
         return SANDBOX_FD_CHANNEL;
     if (strcmp(kind, "pidfd") == 0)
         return e->pidfd;
-    if (strcmp(kind, "open") == 0) /* not sealed: its text could change under the daemon */
-        return memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return fd_memfd_new("sealed", "1", 1);
+    return e->memfd;
 }
 
 static int do_with(struct engine *e, const char *rest)
@@ -582,8 +567,6 @@ static int do_with(struct engine *e, const char *rest)
     for (unsigned i = 0; i < count; i++)
         fds[i] = fd;
     int r = send_fact(e, rest + at, 0, fds, count);
-    if (fd > SANDBOX_FD_LIFELINE && fd != e->pidfd)
-        close(fd);
     return r < 0 ? act_say(e, "not sent: %s", strerrorname_np(-r)) : 0;
 }
 
@@ -607,6 +590,19 @@ static int do_flood(struct engine *e, const char *rest)
             break;
     } while (now_ns() < until);
     return 0;
+}
+
+static int do_chat(struct engine *e, const char *rest)
+{
+    char *at;
+    uint64_t until = now_ns() + strtoull(rest, &at, 0) * 1000000000u;
+    static uint8_t text[LIMIT_PACKET_BYTES];
+    size_t len = from_hex(at + (*at == ' '), text, sizeof text);
+    int r = 0;
+    while (r == 0 && now_ns() < until)
+        r = e->config.host_ops->write(e->config.host, ENGINE_STDOUT, ENGINE_LEVEL_RAW,
+                                      (const char *)text, len);
+    return r;
 }
 
 static int serve(struct engine *e, long count, const char *hex)
@@ -635,7 +631,7 @@ static int serve(struct engine *e, long count, const char *hex)
                 answer.body = stillpoint__worker__inspected_body__unpack(NULL, len, body);
             fact.body_case = STILLPOINT__WORKER__FACT__BODY_INSPECTED;
             fact.inspected = &answer;
-            (void)daemon_channel_send(e->host->channel, &fact, -1);
+            (void)daemon_channel_send(e->host->channel, &fact);
             count--;
         }
         stillpoint__worker__command__free_unpacked(m, NULL);
@@ -690,7 +686,7 @@ static int do_die(struct engine *e, const char *rest)
     if (strcmp(rest, "trap") == 0)
         __asm__ volatile("int3");
     if (strcmp(rest, "fpe") == 0)
-        zero = 1 / zero;
+        zero = 100 / zero;
     if (strcmp(rest, "stack") == 0)
         return (int)deeper(0);
     if (strcmp(rest, "bus") == 0)
@@ -731,7 +727,7 @@ static _Noreturn int do_exited(struct engine *e, const char *rest)
     exiting.reason = 1;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_EXITING;
     fact.exiting = &exiting;
-    (void)daemon_channel_send(e->host->channel, &fact, -1);
+    (void)daemon_channel_send(e->host->channel, &fact);
     spin();
 }
 
@@ -745,9 +741,9 @@ const struct act acts[] = {
     {"helper", do_helper}, {"apart", do_apart},       {"fds", do_fds},         {"hog", do_hog},
     {"spin", do_spin},     {"idle", do_idle},         {"deaf", do_deaf},       {"sip", do_sip},
     {"say", do_say},       {"obey", do_obey},         {"field", do_field},     {"race", do_race},
-    {"kick", do_kick},     {"garbage", do_garbage},   {"seal", do_seal},       {"grow", do_grow},
-    {"write", do_write},   {"unlock", do_unlock},     {"fact", do_fact},       {"with", do_with},
-    {"flood", do_flood},   {"numbered", do_numbered}, {"packet", do_packet},   {"serve", do_serve},
+    {"kick", do_kick},     {"garbage", do_garbage},   {"grow", do_grow},       {"write", do_write},
+    {"unlock", do_unlock}, {"fact", do_fact},         {"with", do_with},       {"flood", do_flood},
+    {"chat", do_chat},     {"numbered", do_numbered}, {"packet", do_packet},   {"serve", do_serve},
     {"answer", do_answer}, {"block", do_block},       {"die", do_die},         {"storm", do_storm},
     {"leader", do_leader}, {"exited", do_exited},     {"sandbox", do_sandbox}, {NULL, NULL},
 };

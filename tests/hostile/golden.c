@@ -19,6 +19,8 @@ int main(void)
         printf("%d %s |", r->number, r->name);
         for (unsigned c = 0; c < r->n_choices; c++)
             printf(" %u:%" PRIx64 "/%" PRIx64, r->arg, r->choices[c].mask, r->choices[c].datum);
+        if (r->also.mask)
+            printf(" %u:%" PRIx64 "/%" PRIx64, r->also_arg, r->also.mask, r->also.datum);
         printf(" | %s%s\n", r->refuse_errno ? "refused: " : "", r->caller);
     }
     return 0;

@@ -34,7 +34,7 @@ static int hostile_vm_new(const struct engine_config *config, struct engine **re
         return -ENOMEM;
     e->config = *config;
     e->host = config->host;
-    e->pidfd = -1;
+    e->pidfd = e->memfd = -1;
     sem_init(&e->helper_go, 0, 0);
     sem_init(&e->helper_there, 0, 0);
     sem_init(&e->helper_done, 0, 0);

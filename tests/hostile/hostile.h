@@ -23,8 +23,8 @@ struct engine {
     struct host *host; /* the worker's own, which an attacker finds in its memory */
     struct engine_exit exit;
     bool idle;
-    char *pre; /* what was tried between sandbox and lockdown, and came of it */
-    int pidfd; /* of its own, made at that time */
+    char *pre;        /* what was tried between sandbox and lockdown, and came of it */
+    int pidfd, memfd; /* made at that time */
     pthread_t helper;
     sem_t helper_go, helper_there, helper_done;
     int (*helper_act)(struct engine *e, const char *rest);

@@ -13,6 +13,8 @@ import wire
 from harness import check, children, equal, folders_of_daemon, is_zombie, wait_until
 from storm import connect
 
+# With its own ways of keeping what was freed.
+SANITIZED = "ASAN_OPTIONS" in os.environ
 FULL = os.environ.get("STILLPOINT_HOSTILE") == "full"
 LONG = 20_000_000  # us; a hang, not a measurement
 WINDOW = 24  # attackers that are alive at once
@@ -23,15 +25,13 @@ def size(ordinary, full):
 
 
 def workers(t):
-    """A folder for --worker-dir in which the attacker's worker is in the place of an engine. Without a
-    sanitizer, whatever the daemon has: its system calls are not granted."""
+    """A folder for --worker-dir in which the attacker's worker is in the place of an engine."""
     folder = os.path.join(t.work, "workers")
-    build = os.environ.get("STILLPOINT_WORKERS", t.build)
     os.makedirs(folder, exist_ok=True)
     for engine, program in (("fake", "hostile"), ("mozjs", "mozjs")):
         link = os.path.join(folder, f"stillpoint-worker-{engine}")
         if not os.path.islink(link):
-            os.symlink(os.path.join(build, f"stillpoint-worker-{program}"), link)
+            os.symlink(os.path.join(t.workers, f"stillpoint-worker-{program}"), link)
     return folder
 
 
@@ -60,7 +60,7 @@ class Attacker:
     """A client whose programs are acts; and a look at the daemon before and after them."""
 
     def __init__(self, t, *args):
-        self.t = t
+        self.t, t.liars = t, True
         t.start_daemon("--worker-dir", workers(t), *args)
         self.client = connect(t)
         self.api = self.client.api
@@ -122,6 +122,12 @@ class Attacker:
         for act in acts:
             request = self.api.SendMessage(vm=str(attack.vm.id), json=f'"{act}"')
             self.client.request(send_message=request)
+
+    def find(self, name, *acts):
+        """The newest of that name, which has ended."""
+        attack = Attack("\n".join(acts), {"name": name})
+        attack.vm = max((vm for vm in self.client.vms(True) if vm.name == name), key=lambda vm: vm.id)
+        return self.ended(attack)
 
     def kill(self, attack):
         request = self.api.KillVm(vm=str(attack.vm.id))
@@ -192,9 +198,6 @@ class Attacker:
         wait_until(lambda: all(now <= self.before[what] for what, now in self.look().items()),
                    f"as before, {self.before}; now {self.look()}", 5)
 
-    def rss_bytes(self):
-        with open(f"/proc/{self.t.daemon.pid}/statm", encoding="ascii") as f:
-            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def fact(number, *fields):
@@ -204,7 +207,7 @@ def fact(number, *fields):
 
 # Fields of Fact.body in worker.proto.
 BORN, LOADED, READY, CONSOLE, IMPORT_WANTED, CALL_DONE, POSTED, STDIN_WANTED = range(10, 18)
-EXITING, INSPECTED, HIT, PAUSED, AUDITED, HOOK_ENDED, BREAKPOINT_BOUND = range(18, 25)
+EXITING, INSPECTED, HIT, PAUSED, AUDITED, HOOK_ENDED, BREAKPOINT_BOUND, PART = range(18, 26)
 
 
 def console(text, stream=1, level=0):
@@ -217,6 +220,23 @@ def posted(text):
 
 
 POSTED_BESIDE = fact(POSTED, (2, 1))  # announces a memfd
+
+
+class Memory:
+    """The daemon's memory, from now on."""
+
+    def __init__(self, t):
+        self.t, self.before = t, self.bytes_now(t)
+
+    @staticmethod
+    def bytes_now(t):
+        with open(f"/proc/{t.daemon.pid}/statm", encoding="ascii") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def grew_less_than(self, mib):
+        now = self.bytes_now(self.t)
+        check(SANITIZED or now < self.before + mib * (1 << 20),
+              f"the daemon's memory is bounded: {self.before} bytes before, now {now}")
 
 
 class Latency:
