@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -137,6 +138,12 @@ void fd_memfd_unmap(const uint8_t *data, size_t bytes)
 {
     if (bytes > 0)
         munmap((void *)(uintptr_t)data, bytes);
+}
+
+bool fd_is_scarce(int fd, unsigned kept)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + kept >= limit.rlim_cur;
 }
 
 int fd_nonblock(int fd)

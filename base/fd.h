@@ -43,5 +43,9 @@ void fd_memfd_unmap(const uint8_t *data, size_t bytes);
 /** As the checks of fd_memfd_map, without mapping: size of the memfd, or negative errno. */
 ssize_t fd_memfd_size(int fd, size_t max_bytes);
 
+/** Whether a descriptor that was made just now is among the last `kept` that this process may have:
+ * the kernel gives the lowest number that is free. */
+bool fd_is_scarce(int fd, unsigned kept);
+
 /** Sets O_NONBLOCK. */
 int fd_nonblock(int fd);

@@ -4,8 +4,10 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/bytes.c %D%/bytes.h \
 	%D%/cleanup.h \
 	%D%/fd.c %D%/fd.h \
+	%D%/journal.c %D%/journal.h \
 	%D%/log.c %D%/log.h \
 	%D%/slice.c %D%/slice.h \
-	%D%/text.c %D%/text.h
+	%D%/text.c %D%/text.h \
+	%D%/urgent.h
 BASE_LIBS = %D%/libbase.a $(SYSTEMD_LIBS)
 EXTRA_DIST += %D%/README.md

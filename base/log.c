@@ -1,14 +1,18 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include "journal.h"
+#include "text.h"
 
 static struct {
     const char *program;
@@ -35,6 +39,58 @@ void log_init(const char *program, int debug)
     log_to.journal = stderr_is_journal();
 }
 
+/* A reader that does not read must not hold us up: what it has no room for is lost. A pipe that is
+ * writable takes a line of this length whole. */
+static void to_stderr(const char *text)
+{
+    char line[2200];
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int n = snprintf(line, sizeof line, "%s: %s\n", log_to.program, text);
+    if (n > 0 && poll(&p, 1, 0) > 0)
+        (void)!write(STDERR_FILENO, line, strnlen(line, sizeof line - 1));
+}
+
+/* Fields of a record, one text after the other. */
+struct record {
+    char texts[8192];
+    size_t used, n;
+    struct iovec at[32];
+};
+
+static void add_field(struct record *r, const char *name, const char *value)
+{
+    size_t left = sizeof r->texts - r->used;
+    int n = value ? snprintf(r->texts + r->used, left, "%s=%s", name, value) : 0;
+    if (n <= 0 || (size_t)n >= left || r->n == sizeof r->at / sizeof r->at[0])
+        return;
+    r->at[r->n++] = (struct iovec){.iov_base = r->texts + r->used, .iov_len = (size_t)n};
+    r->used += (size_t)n;
+}
+
+static int to_journal(int level, const char *message_id, const struct log_field *fields, size_t n,
+                      const char *text)
+{
+    struct record r = {.used = 0};
+    char priority[8];
+    snprintf(priority, sizeof priority, "%i", level);
+    add_field(&r, "MESSAGE", text);
+    add_field(&r, "PRIORITY", priority);
+    add_field(&r, "SYSLOG_IDENTIFIER", log_to.program);
+    add_field(&r, "MESSAGE_ID", message_id);
+    for (size_t i = 0; i < n; i++)
+        add_field(&r, fields[i].name, fields[i].value);
+    return journal_sendv(r.at, (int)r.n);
+}
+
+/* A journal without room counts what it lost, and says so; stderr is the same journal. */
+static void write_record(int level, const char *message_id, const struct log_field *fields,
+                         size_t n, const char *text)
+{
+    int r = log_to.journal ? to_journal(level, message_id, fields, n, text) : -ENOENT;
+    if (r < 0 && r != -EAGAIN)
+        to_stderr(text);
+}
+
 void log_line(int level, const char *format, ...)
 {
     if (level == LOG_DEBUG && !log_is_debug)
@@ -45,12 +101,20 @@ void log_line(int level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (!log_to.journal || sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", level,
-                                           "SYSLOG_IDENTIFIER=%s", log_to.program, NULL) < 0) {
-        char line[2200];
-        int n = snprintf(line, sizeof line, "%s: %s\n", log_to.program, text);
-        if (n > 0)
-            (void)!write(STDERR_FILENO, line, strnlen(line, sizeof line - 1));
-    }
+    write_record(level, NULL, NULL, 0, text);
+    errno = saved;
+}
+
+void log_record(int level, const char *message_id, const struct log_field *fields, size_t n,
+                const char *format, ...)
+{
+    int saved = errno;
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    text_to_line(text);
+    write_record(level, message_id, fields, n, text);
     errno = saved;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <syslog.h>
 
 /** `program` is used from then on; debug lines are dropped unless `debug`. Before the first call:
@@ -17,6 +18,16 @@ extern bool log_is_debug;
 
 /** level: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** A field of a record, beside its text; value NULL: left out. Names are the journal's: A-Z, 0-9,
+ * _. */
+struct log_field {
+    const char *name, *value;
+};
+
+/** A line as above, which in the journal has these fields and this MESSAGE_ID. */
+void log_record(int level, const char *message_id, const struct log_field *fields, size_t n,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #define log_error(...) log_line(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)

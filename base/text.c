@@ -81,33 +81,46 @@ void text_cut_utf8(char *s)
         s[len - back] = '\0';
 }
 
+/* Bytes of the character at s that breaks a line or turns it, 0 if it does not. */
+static size_t breaking_bytes(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return 1;
+    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+        return 2;
+    /* U+2028 to U+202E, U+2066 to U+2069 */
+    bool breaks = s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+                                   (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+    return breaks ? 3 : 0;
+}
+
+void text_to_line(char *s)
+{
+    text_cut_utf8(s);
+    while (*s) {
+        size_t n = breaking_bytes((const unsigned char *)s);
+        memset(s, '?', n);
+        s += n > 0 ? n : 1;
+    }
+}
+
+char *text_dup(const char *s, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, s, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 void text_copy(char *dst, size_t size, const char *src)
 {
     size_t len = strnlen(src, size - 1);
     memcpy(dst, src, len);
     dst[len] = '\0';
     text_cut_utf8(dst);
-}
-
-/* Bytes of the character at s that may not be shown, 0 if it may. */
-static size_t control_bytes(const unsigned char *s)
-{
-    if (s[0] < 0x20 || s[0] == 0x7f)
-        return 1;
-    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
-        return 2;
-    bool breaks = s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
-                                   (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
-    return breaks ? 3 : 0;
-}
-
-void text_blank_controls(char *s)
-{
-    while (*s) {
-        size_t n = control_bytes((const unsigned char *)s);
-        memset(s, '?', n);
-        s += n > 0 ? n : 1;
-    }
 }
 
 bool text_to_u64(const char *s, uint64_t *ret)
@@ -121,4 +134,48 @@ bool text_to_u64(const char *s, uint64_t *ret)
         return false;
     *ret = v;
     return true;
+}
+
+struct unit {
+    const char *name;
+    uint64_t times;
+};
+
+/* Digits and one of the units, after which comes one without a name. */
+static bool to_units(const char *s, const struct unit *units, uint64_t *ret)
+{
+    size_t n = strspn(s, "0123456789");
+    char digits[24];
+    uint64_t v;
+    if (n >= sizeof digits)
+        return false;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    if (!text_to_u64(digits, &v))
+        return false;
+    while (units->name && strcmp(units->name, s + n) != 0)
+        units++;
+    if (!units->name || __builtin_mul_overflow(v, units->times, &v))
+        return false;
+    *ret = v;
+    return true;
+}
+
+bool text_to_bytes(const char *s, uint64_t *ret)
+{
+    static const struct unit units[] = {{"", 1},           {"K", 1ull << 10}, {"M", 1ull << 20},
+                                        {"G", 1ull << 30}, {"T", 1ull << 40}, {0}};
+    return to_units(s, units, ret);
+}
+
+bool text_to_us(const char *s, uint64_t *ret_us)
+{
+    static const struct unit units[] = {{"us", 1},
+                                        {"ms", 1000},
+                                        {"s", 1000000},
+                                        {"min", 60000000},
+                                        {"h", 3600000000ull},
+                                        {"d", 86400000000ull},
+                                        {0}};
+    return to_units(s, units, ret_us);
 }

@@ -20,12 +20,21 @@ bool text_is_bundle_path(const char *s, size_t max);
 /** Cuts what a bounded copy has left of a UTF-8 sequence at the end of s. */
 void text_cut_utf8(char *s);
 
+/** Makes what was put together from texts of others one line of UTF-8, if it was UTF-8 before it
+ * was cut: control characters become "?", and so does each byte of those beyond ASCII. */
+void text_to_line(char *s);
+
+/** A copy of these bytes with a NUL after them; NULL: no memory. */
+char *text_dup(const char *s, size_t len);
+
 /** Copies as much of src as fits in size bytes with its NUL, in whole UTF-8 sequences. */
 void text_copy(char *dst, size_t size, const char *src);
 
-/** Makes one harmless line of a text that quotes a peer: control characters, and those that break
- * or turn lines (U+0080 to U+009F, U+2028 to U+202E, U+2066 to U+2069), become question marks. */
-void text_blank_controls(char *s);
-
 /** Decimal digits only, the whole text, fits in 64 bits. */
 bool text_to_u64(const char *s, uint64_t *ret);
+
+/** A number of bytes: digits, and K, M, G or T for powers of 1024 at most; fits in 64 bits. */
+bool text_to_bytes(const char *s, uint64_t *ret);
+
+/** A time: digits and a unit, us, ms, s, min, h or d; fits in 64 bits. */
+bool text_to_us(const char *s, uint64_t *ret_us);

@@ -1,8 +1,8 @@
 # Never in the test run: `make bench` builds BENCHES and runs them, then the scripts, one after the
 # other.
-BENCHES += %D%/gate_cost %D%/stop_latency %D%/freeze
+BENCHES += %D%/gate_cost %D%/stop_latency %D%/freeze %D%/spawn
 BENCH_PARTS = %D%/native_breakpoint
-BENCH_PY = %D%/octane.py %D%/audit_cost.py
+BENCH_PY = %D%/octane.py %D%/audit_cost.py %D%/kill_storm.py
 bench: all $(BENCHES) $(BENCH_PARTS)
 	@for b in $(BENCHES); do echo "== $$b"; ./$$b || exit 1; done
 	@for b in $(BENCH_PY); do echo "== $$b"; $(PYTHON3) -B $(srcdir)/$$b --build . || exit 1; done
@@ -20,6 +20,9 @@ EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_PY)
 
 %C%_freeze_SOURCES = %D%/freeze.c
 %C%_freeze_LDADD = $(DAEMON_LIBS)
+
+%C%_spawn_SOURCES = %D%/spawn.c %D%/kernel_stop.c %D%/kernel_stop.h %D%/measure.c %D%/measure.h
+%C%_spawn_LDADD = $(CLIENT_LIBS) $(DAEMON_LIBS)
 
 # The engine alone, for audit_cost.py.
 %C%_native_breakpoint_SOURCES = %D%/native_breakpoint.cc

@@ -64,8 +64,11 @@ double sample_quantile(struct sample *s, double q)
     if (s->n == 0)
         return 0;
     qsort(s->values, s->n, sizeof *s->values, by_value);
-    size_t i = (size_t)(q * (double)s->n);
-    return s->values[i < s->n ? i : s->n - 1];
+    double exact = q * (double)s->n;
+    size_t rank = (size_t)exact;
+    if ((double)rank < exact)
+        rank++;
+    return s->values[rank > 0 ? rank - 1 : 0];
 }
 
 /* ---- the machine */
@@ -198,13 +201,28 @@ static uint64_t own_cpu_ns(void)
     return cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+static uint64_t time_ns(const struct timeval *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_usec * 1000u;
+}
+
+/* Of those that have been waited for. */
+static uint64_t children_cpu_ns(void)
+{
+    struct rusage r = {0};
+    getrusage(RUSAGE_CHILDREN, &r);
+    return time_ns(&r.ru_utime) + time_ns(&r.ru_stime);
+}
+
 static void foreign_read(const struct foreign *f, uint64_t *ret_all, uint64_t *ret_ours,
                          uint64_t *ret_steal)
 {
     *ret_all = read_stat(f->stat_fd, ret_steal);
     if (f->exact)
         *ret_all = read_number(f->all_fd, NULL);
-    *ret_ours = read_number(f->ours_fd, "usage_usec ") * 1000 + own_cpu_ns();
+    *ret_ours = read_number(f->ours_fd, "usage_usec ") * 1000;
+    if (!f->inside)
+        *ret_ours += own_cpu_ns() + children_cpu_ns();
     for (unsigned i = 0; i < n_spinners; i++)
         *ret_ours += cpu_ns(spinners[i].clock);
 }
@@ -295,6 +313,46 @@ double context_switch_ns(unsigned n)
             best = ns;
     }
     return best;
+}
+
+/* ---- pages of shared memory */
+
+void pages_init(struct pages *p, size_t most)
+{
+    *p = (struct pages){.most = most};
+    p->words = calloc(most ? most : 1, sizeof *p->words);
+    if (!p->words)
+        die("pages");
+}
+
+void pages_add(struct pages *p)
+{
+    const uint64_t one = 1;
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    int fd = p->n < p->most ? memfd_create("page", MFD_CLOEXEC) : -1;
+    if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 || pwrite(fd, &one, sizeof one, 0) < 0)
+        die("page");
+    const void *page = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (page == MAP_FAILED)
+        die("page");
+    close(fd);
+    p->words[p->n++] = page;
+}
+
+void pages_done(struct pages *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        munmap((void *)(uintptr_t)p->words[i], (size_t)sysconf(_SC_PAGESIZE));
+    free(p->words);
+    *p = (struct pages){0};
+}
+
+uint64_t pages_read_ns(const struct pages *p)
+{
+    uint64_t start = now_ns();
+    for (size_t i = 0; i < p->n; i++)
+        (void)atomic_load_explicit(p->words[i], memory_order_relaxed);
+    return now_ns() - start;
 }
 
 int become_fifo(int priority)

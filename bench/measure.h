@@ -29,7 +29,8 @@ struct sample {
 void sample_add(struct sample *s, double value);
 void sample_clear(struct sample *s);
 void sample_done(struct sample *s);
-/** q from 0 to 1: the value at that place; 0 if there is none. Sorts the sample. */
+/** q from 0 to 1: the smallest value that so many of all do not exceed; 0 if there is none. Sorts
+ *  the sample. */
 double sample_quantile(struct sample *s, double q);
 
 /** CPUs, memory, kernel and date in one line. */
@@ -37,11 +38,12 @@ const char *measure_machine(char *text, size_t size);
 
 /**
  * CPU time of all processes but ours. All: the root of the cpuacct cgroups where there is one (ns),
- * else /proc/stat (10 ms). Ours: this process, and the cgroup whose directory is given (cpu.stat).
+ * else /proc/stat (10 ms). Ours: this process, its children that it has waited for, and the
+ * cgroup whose directory is given (cpu.stat), which has none of these, or (inside) all.
  */
 struct foreign {
     int all_fd, ours_fd, stat_fd;
-    bool exact;
+    bool exact, inside; /* inside: set after init where it is so */
     uint64_t start_ns, all_ns, ours_ns, steal;
 };
 
@@ -63,6 +65,22 @@ void shield_done(void);
 
 /** ns of one switch between `n` processes on one CPU, by sched_yield; the best of a few tries. */
 double context_switch_ns(unsigned n);
+
+/**
+ * Pages of shared memory, one in a memfd of its own each: what has to be looked at to know what n
+ * processes say of themselves. Made one by one, between the births of those processes, they lie as
+ * scattered in memory as theirs.
+ */
+struct pages {
+    const _Atomic uint64_t **words;
+    size_t n, most;
+};
+
+void pages_init(struct pages *p, size_t most);
+void pages_done(struct pages *p);
+void pages_add(struct pages *p);
+/** ns that it takes to load one word of each. */
+uint64_t pages_read_ns(const struct pages *p);
 
 /** SCHED_FIFO for this process, not for those that it makes. Returns 0 or negative errno. */
 int become_fifo(int priority);

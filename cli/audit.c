@@ -30,27 +30,39 @@ static void auditor_row(struct print_table *t, const struct stillpoint_auditor *
     print_table_cell(t, "%" PRIu64, s->dropped);
 }
 
-static void print_auditors(const struct cli *cli, const struct stillpoint_auditors *auditors)
+static void auditor_rows_of(struct print_table *t, const void *item)
 {
-    static const struct print_column columns[] = {
-        {"VM", true},   {"REFERENT", false}, {"ID", true},   {"KIND", false},   {"WHERE", false},
-        {"FOR", false}, {"HOOK", true},      {"HITS", true}, {"DROPPED", true}, {0},
-    };
-    struct print_table *t = cli->format == CLI_TABLE ? print_table_new(cli, columns) : NULL;
-    json_t *list = json_array();
-    for (size_t i = 0; i < auditors->n; i++) {
-        const struct stillpoint_auditor *a = &auditors->items[i];
-        for (size_t n = 0; cli->format == CLI_TABLE && n < a->n_serves; n++)
-            auditor_row(t, a, &a->serves[n]);
-        if (cli->format == CLI_NAME)
-            print_line("%s", stillpoint_hook_kind_text(a->kind));
-        json_array_append_new(list, json_of_auditor(a));
-    }
-    print_table_end(t);
-    if (cli->format == CLI_JSON || cli->format == CLI_JSONL)
-        print_json(cli, json_incref(list));
-    json_decref(list);
+    const struct stillpoint_auditor *a = item;
+    for (size_t n = 0; n < a->n_serves; n++)
+        auditor_row(t, a, &a->serves[n]);
 }
+
+static void auditor_name(const void *item)
+{
+    const struct stillpoint_auditor *a = item;
+    print_line("%s", stillpoint_hook_kind_text(a->kind));
+}
+
+static json_t *auditor_json(const void *item)
+{
+    return json_of_auditor(item);
+}
+
+static const struct print_rows auditor_rows = {
+    .columns = (const struct print_column[]){{"VM", true},
+                                             {"REFERENT", false},
+                                             {"ID", true},
+                                             {"KIND", false},
+                                             {"WHERE", false},
+                                             {"FOR", false},
+                                             {"HOOK", true},
+                                             {"HITS", true},
+                                             {"DROPPED", true},
+                                             {0}},
+    .row = auditor_rows_of,
+    .name = auditor_name,
+    .json = auditor_json,
+};
 
 static int run_list(struct cli *cli, int argc, char **argv)
 {
@@ -68,7 +80,7 @@ static int run_list(struct cli *cli, int argc, char **argv)
     int r = stillpoint_auditor_list(cli->sp, vm, &auditors);
     if (r != 0)
         return cli_fail_call(cli, r, vm ? "list the auditors of %s" : "list auditors", vm);
-    print_auditors(cli, &auditors);
+    print_items(cli, &auditor_rows, auditors.items, auditors.n, sizeof *auditors.items);
     stillpoint_auditors_free(&auditors);
     return CLI_OK;
 }

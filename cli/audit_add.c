@@ -176,21 +176,13 @@ static int take_capture(const struct cli *cli, struct add *a)
     return 0;
 }
 
-static int take_name(const struct cli *cli, const char *option, const char **ret)
-{
-    if (!stillpoint_is_name(optarg))
-        return cli_fail_usage(cli, "%s: '%s' is no name", option, optarg);
-    *ret = optarg;
-    return 0;
-}
-
 static int take_place(struct cli *cli, int c, struct stillpoint_interest *i)
 {
     switch (c) {
     case OPTION_WORLD:
-        return take_name(cli, "--world", &i->world);
+        return options_name(cli, "--world", optarg, &i->world);
     case OPTION_ENGINE:
-        return take_name(cli, "--engine", &i->engine);
+        return options_name(cli, "--engine", optarg, &i->engine);
     case OPTION_REALM:
         if (parse_u64(optarg, &i->realm) && i->realm != 0)
             return 0;

@@ -15,14 +15,6 @@ static int parse_number(const struct cli *cli, const char *option, uint64_t *ret
     return cli_fail_usage(cli, "%s: '%s' is not a number", option, optarg);
 }
 
-static int take_name(const struct cli *cli, const char *option, const char **ret)
-{
-    if (!stillpoint_is_name(optarg))
-        return cli_fail_usage(cli, "%s: '%s' is no name", option, optarg);
-    *ret = optarg;
-    return 0;
-}
-
 static int take_option(struct cli *cli, int c, struct stillpoint_interest *i)
 {
     switch (c) {
@@ -42,7 +34,7 @@ static int take_option(struct cli *cli, int c, struct stillpoint_interest *i)
         i->note = optarg;
         return 0;
     case 'W':
-        return take_name(cli, "--world", &i->world);
+        return options_name(cli, "--world", optarg, &i->world);
     case 'w':
         return options_duration(cli, "--wait", optarg, 0, &i->wait_us);
     case 'd':
@@ -100,7 +92,8 @@ const struct verb verb_break_add = {
     .help =
         "VM is a name or an id; a glob is all that match, later ones too. FILE is the URL of a\n"
         "source, its end after a '/', or a glob. FILE:0xOFFSET is a place in WebAssembly. A\n"
-        "breakpoint in a source that is not loaded waits for it.\n\n"
+        "breakpoint in a source that is not loaded waits for it; at a line without code it is at\n"
+        "the next line that has some.\n\n"
         "      --if EXPR          only where this holds in the frame\n"
         "      --stop WHAT        the world (the default), vm: this VM alone, or none\n"
         "      --log TEXT         stop nothing; record TEXT, in which {EXPR} is replaced\n"

@@ -47,7 +47,7 @@ static int fail_connect(const struct cli *cli, const char *path, int r)
     case EACCES:
     case EPERM:
         return cli_fail(cli, CLI_DENIED, "use %s: permission denied (%s)", path,
-                        "it serves its own user and root");
+                        "it serves its own user and root; roles for groups: stillpointd.conf(5)");
     case ETIMEDOUT:
         return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no answer at %s", path);
     default:

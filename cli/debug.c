@@ -26,9 +26,9 @@ static void event_arrived(struct stillpoint *sp, const struct stillpoint_event *
     if (e->kind != STILLPOINT_EVENT_VM_ENDED || !d->target.vm || e->vm != d->target.vm->id)
         return;
     d->ended = true;
-    print_line("%s (%" PRIu64 ") has ended: %s %" PRIu32, d->target.vm->name, e->vm,
+    print_line("%s (%" PRIu64 ") has ended: %s %" PRIu32 "%s%s", d->target.vm->name, e->vm,
                e->exit ? stillpoint_exit_reason_text(e->exit->reason) : "unknown",
-               e->exit ? e->exit->code : 0);
+               e->exit ? e->exit->code : 0, e->detail ? ": " : "", e->detail ? e->detail : "");
 }
 
 int debug_take_events(struct debug *d)
@@ -169,11 +169,19 @@ int debug_wait(struct debug *d)
     return code != CLI_OK ? code : follow_target(d, target);
 }
 
+int debug_run(struct debug *d)
+{
+    if (!d->ended && debug_line_is_tty(d->line))
+        print_line("running; Ctrl-C stops it");
+    int code = debug_wait(d);
+    return code == CLI_OK && d->stopped ? debug_show_place(d) : code;
+}
+
 int debug_continue(struct debug *d, enum stillpoint_pause_answer answer, const char *expression)
 {
     struct stillpoint_continuation c;
     struct stillpoint_resumption resumption;
-    int code, r;
+    int r;
     if (d->target.vm && !d->ended) {
         const struct stillpoint_continue what = {
             .vm = d->target.id, .answer = answer, .answer_expression = expression};
@@ -189,8 +197,7 @@ int debug_continue(struct debug *d, enum stillpoint_pause_answer answer, const c
         return cli_fail_call(d->cli, r, "go on");
     d->stopped = false;
     d->frame = 0;
-    code = debug_wait(d);
-    return code == CLI_OK && d->stopped ? debug_show_place(d) : code;
+    return debug_run(d);
 }
 
 static void step_ended(struct stillpoint *sp, int r, const struct stillpoint_stepped *s, void *data)
@@ -223,7 +230,8 @@ int debug_step(struct debug *d, struct stillpoint_step *step)
         return cli_fail_call(d->cli, r, "step %s", d->target.vm->name);
     d->frame = 0;
     d->stopped = false;
-    if (strcmp(d->step_reason, "step") != 0 && !d->ended)
+    /* That it has nothing to do is said where its place is shown. */
+    if (strcmp(d->step_reason, "step") != 0 && strcmp(d->step_reason, "idle") != 0 && !d->ended)
         print_line("%s", d->step_reason);
     int code = debug_wait(d);
     return code == CLI_OK && d->stopped && !d->ended ? debug_show_place(d) : code;
@@ -426,10 +434,14 @@ static int run_session(struct debug *d, const char *debugger)
         code = debug_stop(d);
     if (code == 0)
         code = debug_switch(d, d->target.id);
-    if (code == 0)
-        code = debug_show_place(d);
     if (code == 0 && !(d->line = debug_line_new(d)))
         code = cli_fail(d->cli, CLI_FAILED, "start: out of memory");
+    if (code == 0 && debug_line_is_tty(d->line))
+        print_line("world %s is stopped, and goes on with 'continue' or 'quit'; 'help' says what "
+                   "else there is",
+                   d->world);
+    if (code == 0)
+        code = debug_show_place(d);
     if (code == 0)
         code = read_commands(d);
     end_session(d);

@@ -52,6 +52,8 @@ int debug_show_place(struct debug *d);
 bool debug_frame(struct debug *d, struct stillpoint_frames *ret_frames);
 /** One step, to its end. */
 int debug_step(struct debug *d, struct stillpoint_step *step);
+/** While the world runs: waits until it stands, and shows where; or until the VM has ended. */
+int debug_run(struct debug *d);
 /** Lets the world go on, and waits until it stands again. */
 int debug_continue(struct debug *d, enum stillpoint_pause_answer answer, const char *expression);
 

@@ -65,6 +65,25 @@ static bool is_there(struct debug *d)
     return false;
 }
 
+/* Where the frame is; where there is none, the program's first line. `url` has room for its name.
+ * 0 or an exit code. */
+static int current_place(struct debug *d, char *url, size_t size, struct stillpoint_location *ret)
+{
+    struct stillpoint_frames frames;
+    int r = stillpoint_vm_frames(d->cli->sp, d->target.id, d->frame, 1, &frames);
+    if (r != 0)
+        return cli_fail_call(d->cli, r, "look at %s", d->target.vm->name);
+    *ret = (struct stillpoint_location){.url = url, .line = 1};
+    if (frames.n > 0) {
+        ret->line = frames.items[0].line;
+        ret->has_offset = frames.items[0].has_offset;
+        ret->offset = frames.items[0].offset;
+    }
+    snprintf(url, size, "%s", frames.n > 0 ? frames.items[0].url : d->target.vm->program);
+    stillpoint_frames_free(&frames);
+    return 0;
+}
+
 /* What stands before " if ", cut off: the names of WebAssembly modules have spaces in them. */
 static char *next_place(char **text)
 {
@@ -82,25 +101,24 @@ static char *next_place(char **text)
     return place;
 }
 
-/* "FILE:LINE", or "LINE" of the source in which the frame is, which in WebAssembly is an offset;
- * `url` has room for its name. */
+/* "FILE:LINE", or "LINE" of the source in which the frame is, which in WebAssembly is an offset, or
+ * of the program, where there is none; `url` has room for its name. */
 static int take_position(struct debug *d, char *text, char *url, size_t size,
                          struct stillpoint_position *ret)
 {
-    struct stillpoint_frames frames;
+    struct stillpoint_location at;
     uint64_t line;
     if (!parse_address(text, &line)) {
         if (!parse_position(text, ret))
             return fail(d, "understand that place: FILE:LINE, or LINE");
         return 0;
     }
-    if (!debug_frame(d, &frames))
-        return fail(d, "understand that place: in which FILE? there is no frame");
-    snprintf(url, size, "%s", frames.items[0].url);
+    int code = current_place(d, url, size, &at);
+    if (code != 0)
+        return code;
     *ret = (struct stillpoint_position){.url = url, .line = (uint32_t)line};
-    if (frames.items[0].has_offset)
+    if (at.has_offset)
         *ret = (struct stillpoint_position){.url = url, .has_offset = true, .offset = line};
-    stillpoint_frames_free(&frames);
     if (!ret->has_offset && (line == 0 || line > UINT32_MAX))
         return fail(d, "understand that place: lines count from 1");
     return 0;
@@ -311,8 +329,9 @@ static int do_set(struct debug *d, char *args)
 /* Where 'list' starts, and in what; 0 or an exit code. */
 static int list_from(struct debug *d, char *args, uint32_t *ret_from)
 {
-    struct stillpoint_frames frames;
     struct stillpoint_position at = {0};
+    struct stillpoint_location here;
+    char url[sizeof d->list_url];
     uint64_t line = 0;
     if (*args && !parse_u64(args, &line)) {
         if (parse_position(args, &at) && !at.has_offset)
@@ -321,13 +340,13 @@ static int list_from(struct debug *d, char *args, uint32_t *ret_from)
             line = 1;
         snprintf(d->list_url, sizeof d->list_url, "%s", args);
     } else if (*args || d->list_line == 0) {
-        if (!debug_frame(d, &frames))
-            return fail(d, "list: of which source? list FILE:LINE");
+        int code = current_place(d, url, sizeof url, &here);
+        if (code != 0)
+            return code;
         if (!*args || d->list_line == 0)
-            snprintf(d->list_url, sizeof d->list_url, "%s", frames.items[0].url);
+            memcpy(d->list_url, url, sizeof url);
         if (!*args)
-            line = frames.items[0].line;
-        stillpoint_frames_free(&frames);
+            line = here.line;
     } else {
         *ret_from = d->list_line;
         return 0;
@@ -564,7 +583,10 @@ int debug_command(struct debug *d, char *line)
     if (!c)
         return cli_fail(d->cli, CLI_USAGE, "do '%s': there is no such command (see 'help')", word);
     if (!d->stopped && c->run == do_continue)
-        return debug_wait(d) == CLI_OK && d->stopped ? debug_show_place(d) : CLI_OK;
+        return debug_run(d) == CLI_OK && d->stopped ? debug_show_place(d) : CLI_OK;
+    if (d->ended && needs_stop(c))
+        return cli_fail(d->cli, CLI_NO_OBJECT, "%s: the VM has ended (choose another: vm NAME)",
+                        c->name);
     if (!d->stopped && needs_stop(c))
         return cli_fail(d->cli, CLI_NO_OBJECT, "%s: the world runs (stop it first: stop)", c->name);
     return c->run(d, again ? nothing : args);

@@ -76,50 +76,54 @@ static void add_words(struct print_text *text, const char *const *words, size_t 
         print_add(text, "-");
 }
 
-static void print_debugger_table(const struct cli *cli, const struct stillpoint_debuggers *list)
+static void debugger_row(struct print_table *t, const void *item)
 {
-    static const struct print_column columns[] = {
-        {"ID", true},      {"NAME", false}, {"OWNER", true}, {"OPEN", false},
-        {"POLICY", false}, {"HOOKS", true}, {"HITS", false}, {"DROPPED", true},
-        {"WORLDS", false}, {"NOTE", false}, {NULL, false},
-    };
-    struct print_table *t = print_table_new(cli, columns);
-    for (size_t i = 0; i < list->n; i++) {
-        const struct stillpoint_debugger *d = &list->items[i];
-        struct print_text worlds = {0};
-        add_words(&worlds, d->worlds, d->n_worlds);
-        print_table_row(t);
-        print_table_cell(t, "%" PRIu64, d->id);
-        print_table_cell(t, "%s", d->name);
-        print_table_cell(t, "%" PRIu32, d->owner_uid);
-        print_table_cell(t, "%s", d->open ? "yes" : "no");
-        print_table_cell(t, "%s", d->policy);
-        print_table_cell(t, "%" PRIu32, d->hooks);
-        if (d->last_seq != 0)
-            print_table_cell(t, "%" PRIu64 "-%" PRIu64, d->first_seq, d->last_seq);
-        else
-            print_table_cell(t, "-");
-        print_table_cell(t, "%" PRIu64, d->dropped);
-        print_table_cell(t, "%s", worlds.text);
-        print_table_cell(t, "%s", d->note[0] ? d->note : "-");
-    }
-    print_table_end(t);
+    const struct stillpoint_debugger *d = item;
+    struct print_text worlds = {0};
+    add_words(&worlds, d->worlds, d->n_worlds);
+    print_table_row(t);
+    print_table_cell(t, "%" PRIu64, d->id);
+    print_table_cell(t, "%s", d->name);
+    print_table_cell(t, "%" PRIu32, d->owner_uid);
+    print_table_cell(t, "%s", d->open ? "yes" : "no");
+    print_table_cell(t, "%s", d->policy);
+    print_table_cell(t, "%" PRIu32, d->hooks);
+    if (d->last_seq != 0)
+        print_table_cell(t, "%" PRIu64 "-%" PRIu64, d->first_seq, d->last_seq);
+    else
+        print_table_cell(t, "-");
+    print_table_cell(t, "%" PRIu64, d->dropped);
+    print_table_cell(t, "%s", worlds.text);
+    print_table_cell(t, "%s", d->note[0] ? d->note : "-");
 }
 
-static void print_debuggers(const struct cli *cli, const struct stillpoint_debuggers *list)
+static void debugger_name(const void *item)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; i < list->n; i++) {
-        if (cli->format == CLI_NAME)
-            print_line("%s", list->items[i].name);
-        json_array_append_new(array, json_of_debugger(&list->items[i]));
-    }
-    if (cli->format == CLI_TABLE)
-        print_debugger_table(cli, list);
-    else if (cli->format != CLI_NAME)
-        print_json(cli, json_incref(array));
-    json_decref(array);
+    const struct stillpoint_debugger *d = item;
+    print_line("%s", d->name);
 }
+
+static json_t *debugger_json(const void *item)
+{
+    return json_of_debugger(item);
+}
+
+static const struct print_rows debugger_rows = {
+    .columns = (const struct print_column[]){{"ID", true},
+                                             {"NAME", false},
+                                             {"OWNER", true},
+                                             {"OPEN", false},
+                                             {"POLICY", false},
+                                             {"HOOKS", true},
+                                             {"HITS", false},
+                                             {"DROPPED", true},
+                                             {"WORLDS", false},
+                                             {"NOTE", false},
+                                             {0}},
+    .row = debugger_row,
+    .name = debugger_name,
+    .json = debugger_json,
+};
 
 static int run_list(struct cli *cli, int argc, char **argv)
 {
@@ -134,7 +138,7 @@ static int run_list(struct cli *cli, int argc, char **argv)
     int r = stillpoint_debugger_list(cli->sp, &list);
     if (r != 0)
         return cli_fail_call(cli, r, "list debuggers");
-    print_debuggers(cli, &list);
+    print_items(cli, &debugger_rows, list.items, list.n, sizeof *list.items);
     stillpoint_debuggers_free(&list);
     return CLI_OK;
 }

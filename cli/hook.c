@@ -75,6 +75,8 @@ static void add_bound(struct print_text *text, const struct stillpoint_hook *h)
     show_add_place(text, &place, "?");
     if (first && first->function[0])
         print_add(text, " in %s", first->function);
+    if (first && !h->at->has_offset && first->line != h->at->line)
+        print_add(text, " (line %" PRIu32 " has no code)", h->at->line);
     if (set == 0)
         print_add(text, pending || h->vms > 0 ? " (pending: no loaded source has this place)"
                                               : " (in no VM yet)");
@@ -106,8 +108,9 @@ void hook_print_added(const struct cli *cli, const struct stillpoint_hooks *hook
     }
 }
 
-static void hook_row(struct print_table *t, const struct stillpoint_hook *h)
+static void hook_row(struct print_table *t, const void *item)
 {
+    const struct stillpoint_hook *h = item;
     struct print_text text = {0};
     if (h->at)
         add_bound(&text, h);
@@ -124,29 +127,42 @@ static void hook_row(struct print_table *t, const struct stillpoint_hook *h)
     print_table_cell(t, "%s", h->debugger_name);
 }
 
+static void hook_name(const void *item)
+{
+    const struct stillpoint_hook *h = item;
+    print_line("%" PRIu64, h->id);
+}
+
+static json_t *hook_json(const void *item)
+{
+    return json_of_hook(item);
+}
+
+static const struct print_rows hook_rows = {
+    .columns = (const struct print_column[]){{"HOOK", true},
+                                             {"KIND", false},
+                                             {"TARGET", false},
+                                             {"AT", false},
+                                             {"STOPS", false},
+                                             {"VMS", true},
+                                             {"HITS", true},
+                                             {"DROPPED", true},
+                                             {"DEBUGGER", false},
+                                             {0}},
+    .row = hook_row,
+    .name = hook_name,
+    .json = hook_json,
+};
+
 void hook_print_list(const struct cli *cli, const struct stillpoint_hooks *hooks,
                      enum stillpoint_hook_kind kind)
 {
-    static const struct print_column columns[] = {
-        {"HOOK", true}, {"KIND", false}, {"TARGET", false}, {"AT", false},       {"STOPS", false},
-        {"VMS", true},  {"HITS", true},  {"DROPPED", true}, {"DEBUGGER", false}, {0},
-    };
-    struct print_table *t = cli->format == CLI_TABLE ? print_table_new(cli, columns) : NULL;
-    json_t *list = json_array();
-    for (size_t i = 0; i < hooks->n; i++) {
-        const struct stillpoint_hook *h = &hooks->items[i];
-        if (kind != 0 && h->kind != kind)
-            continue;
-        if (cli->format == CLI_NAME)
-            print_line("%" PRIu64, h->id);
-        else if (cli->format == CLI_TABLE)
-            hook_row(t, h);
-        json_array_append_new(list, json_of_hook(h));
-    }
-    print_table_end(t);
-    if (cli->format == CLI_JSON || cli->format == CLI_JSONL)
-        print_json(cli, json_incref(list));
-    json_decref(list);
+    struct print_list list;
+    print_list_begin(&list, cli, &hook_rows);
+    for (size_t i = 0; i < hooks->n; i++)
+        if (kind == 0 || hooks->items[i].kind == kind)
+            print_list_add(&list, &hooks->items[i]);
+    print_list_end(&list);
 }
 
 static void print_filter(const struct stillpoint_hook_filter *f)

@@ -47,7 +47,7 @@ stillctl_SOURCES = %D%/main.c
 stillctl_CPPFLAGS = $(%C%_libcli_a_CPPFLAGS)
 stillctl_LDADD = $(CLI_LIBS)
 
-dist_man_MANS += docs/man/stillctl.1 docs/man/stillpointd.8
+dist_man_MANS += docs/man/stillctl.1 docs/man/stillpointd.8 docs/man/stillpointd.conf.5
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 nodist_bashcompletion_DATA = %D%/completions/stillctl

@@ -208,11 +208,30 @@ static int list_scope(const struct variables *v, const struct stillpoint_scope *
     return code;
 }
 
+static int fail_no_frame(struct cli *cli, const struct target *t, uint32_t frame)
+{
+    struct stillpoint_frames frames;
+    int r = stillpoint_vm_frames(cli->sp, t->id, 0, 1, &frames);
+    bool none = r == 0 && frames.n == 0;
+    if (r == 0)
+        stillpoint_frames_free(&frames);
+    if (none)
+        return cli_fail(cli, CLI_NO_OBJECT,
+                        "show variables of %s: it is in no frame, but waits for something to do "
+                        "(what is global can be evaluated)",
+                        t->vm->name);
+    return cli_fail(cli, CLI_NO_OBJECT,
+                    "show variables of %s: it has no frame %" PRIu32 " ('bt' shows those it has)",
+                    t->vm->name, frame);
+}
+
 static int list_scopes(const struct variables *v, uint32_t frame)
 {
     struct stillpoint_scopes scopes;
     struct cli *cli = v->cli;
     int code = CLI_OK, r = stillpoint_vm_scopes(cli->sp, v->t->id, frame, &scopes);
+    if (r == STILLPOINT_REFUSED && stillpoint_error(cli->sp)->code == STILLPOINT_ERROR_NOT_FOUND)
+        return fail_no_frame(cli, v->t, frame);
     if (r != 0)
         return cli_fail_call(cli, r, "show variables of frame %" PRIu32 " of %s", frame,
                              v->t->vm->name);

@@ -79,7 +79,11 @@ static void tell_stopped(struct cli *cli, const char *vm)
     struct stillpoint_vms found;
     if (stillpoint_vm_get(cli->sp, vm, &found) != 0)
         return; /* the call will say why */
-    world_tell_stopped(cli, found.items[0].world, found.items[0].id);
+    const struct stillpoint_vm *v = &found.items[0];
+    if (v->n_holds > 0)
+        cli_say("VM %s is held by %s: waiting (see 'stillctl release')", v->name, v->holds[0]);
+    else
+        world_tell_stopped(cli, v->world, v->id);
     stillpoint_vms_free(&found);
 }
 

@@ -197,6 +197,14 @@ int options_count(const struct cli *cli, const char *option, const char *text, u
     return 0;
 }
 
+int options_name(const struct cli *cli, const char *option, const char *text, const char **ret)
+{
+    if (!stillpoint_is_name(text))
+        return cli_fail_usage(cli, "%s: '%s' is no name", option, text);
+    *ret = text;
+    return 0;
+}
+
 int options_debugger(const struct cli *cli, const char *option, const char *text, const char **ret)
 {
     if (!parse_is_debugger(text))

@@ -26,5 +26,6 @@ void options_done(struct cli *cli);
 /* Arguments of options: 0, or CLI_USAGE after having told what is wrong with `text`. */
 int options_duration(const struct cli *cli, const char *option, const char *text, uint64_t min_us,
                      uint64_t *ret_us);
+int options_name(const struct cli *cli, const char *option, const char *text, const char **ret);
 int options_debugger(const struct cli *cli, const char *option, const char *text, const char **ret);
 int options_count(const struct cli *cli, const char *option, const char *text, uint32_t *ret);

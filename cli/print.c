@@ -7,8 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Where nobody's terminal says it; and what a narrow one gets all the same. */
+#define WIDTH_DEFAULT 200
+#define WIDTH_LEAST 40
 
 bool print_has_color(const struct cli *cli)
 {
@@ -62,8 +67,11 @@ void print_line(const char *format, ...)
     va_end(ap);
     if (n < 0)
         return;
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        p += c1;
+        putchar(*p < 0x20 || *p == 0x7f || c1 ? '?' : *p);
+    }
     putchar('\n');
     free(text);
 }
@@ -77,6 +85,28 @@ void print_add(struct print_text *t, const char *format, ...)
     int n = vsnprintf(t->text + t->at, sizeof t->text - t->at, format, ap);
     va_end(ap);
     t->at += n > 0 ? (size_t)n : 0;
+}
+
+size_t print_width(void)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return WIDTH_DEFAULT;
+    return size.ws_col < WIDTH_LEAST ? WIDTH_LEAST : size.ws_col;
+}
+
+size_t print_fit(const char *text, size_t most)
+{
+    size_t n = 0, last = 0, i = 0;
+    for (; text[i]; i++) {
+        if (((unsigned char)text[i] & 0xc0) == 0x80)
+            continue; /* in the middle of a character */
+        if (++n == most)
+            last = i;
+        else if (n > most)
+            return last;
+    }
+    return i;
 }
 
 /* Why stdout failed first; stdio keeps only that it did. */
@@ -158,6 +188,44 @@ void print_table_end(struct print_table *t)
         scols_print_table(t->table);
     scols_unref_table(t->table);
     free(t);
+}
+
+/* ---- lists */
+
+void print_list_begin(struct print_list *l, const struct cli *cli, const struct print_rows *rows)
+{
+    *l = (struct print_list){.cli = cli, .rows = rows};
+    if (cli->format == CLI_TABLE)
+        l->table = print_table_new(cli, rows->columns);
+    else if (cli->format != CLI_NAME)
+        l->array = json_array();
+}
+
+void print_list_add(struct print_list *l, const void *item)
+{
+    if (l->cli->format == CLI_TABLE)
+        l->rows->row(l->table, item);
+    else if (l->cli->format == CLI_NAME)
+        l->rows->name(item);
+    else
+        json_array_append_new(l->array, l->rows->json(item));
+}
+
+void print_list_end(struct print_list *l)
+{
+    print_table_end(l->table);
+    if (l->array)
+        print_json(l->cli, l->array);
+}
+
+void print_items(const struct cli *cli, const struct print_rows *rows, const void *items, size_t n,
+                 size_t size)
+{
+    struct print_list list;
+    print_list_begin(&list, cli, rows);
+    for (size_t i = 0; i < n; i++)
+        print_list_add(&list, (const char *)items + i * size);
+    print_list_end(&list);
 }
 
 /* ---- numbers for people */

@@ -32,6 +32,12 @@ struct print_text {
 };
 void print_add(struct print_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** Characters in a line of the terminal; 200 where there is none. */
+size_t print_width(void);
+/** How many bytes of a text there is room for in so many characters; where that is not all of it,
+ * with one to spare, for "…". */
+size_t print_fit(const char *text, size_t most);
+
 struct print_column {
     const char *name;
     bool right; /**< numbers */
@@ -48,6 +54,28 @@ void print_table_cell(struct print_table *t, const char *format, ...)
 void print_table_color(struct print_table *t, const char *color);
 /** Prints and frees it. */
 void print_table_end(struct print_table *t);
+
+/** How a list of one sort of thing is shown in each format. */
+struct print_rows {
+    const struct print_column *columns;
+    void (*row)(struct print_table *t, const void *item); /**< or several */
+    void (*name)(const void *item);                       /**< one line, of -o name */
+    json_t *(*json)(const void *item);
+};
+
+struct print_list {
+    const struct cli *cli;
+    const struct print_rows *rows;
+    struct print_table *table;
+    json_t *array;
+};
+
+void print_list_begin(struct print_list *l, const struct cli *cli, const struct print_rows *rows);
+void print_list_add(struct print_list *l, const void *item);
+void print_list_end(struct print_list *l);
+/** All of it, for `n` items that lie `size` bytes apart. */
+void print_items(const struct cli *cli, const struct print_rows *rows, const void *items, size_t n,
+                 size_t size);
 
 /** "12.3M" for people. Static buffers, four of them in turn. */
 const char *print_size(uint64_t bytes);

@@ -59,13 +59,18 @@ static bool ends_with(const char *text, const char *end)
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
-void show_add_value(struct print_text *t, const struct stillpoint_value *v)
+static void add_preview(struct print_text *t, const struct stillpoint_value *v)
 {
     bool cut = v->truncated && !ends_with(v->preview, "…");
     if (v->preview[0])
         print_add(t, "%s%s", v->preview, cut ? "…" : "");
     else
         print_add(t, "<%s>", stillpoint_value_type_text(v->type));
+}
+
+void show_add_value(struct print_text *t, const struct stillpoint_value *v)
+{
+    add_preview(t, v);
     if (v->ref != 0)
         print_add(t, " [%" PRIu64 "]", v->ref);
 }
@@ -76,8 +81,18 @@ void show_variable(unsigned indent, const struct stillpoint_named_value *v)
     if (v->getter)
         print_add(&text, "<getter>");
     else
-        show_add_value(&text, &v->value);
-    print_line("%*s%s = %s%s", (int)indent, "", v->name, v->threw ? "<threw> " : "", text.text);
+        add_preview(&text, &v->value);
+    char ref[32] = "";
+    if (v->value.ref != 0 && !v->getter)
+        snprintf(ref, sizeof ref, " [%" PRIu64 "]", v->value.ref);
+    char *line;
+    if (asprintf(&line, "%*s%s = %s%s", (int)indent, "", v->name, v->threw ? "<threw> " : "",
+                 text.text) < 0)
+        return;
+    /* The number to look further stays, whatever is cut. */
+    size_t n = print_fit(line, print_width() - strlen(ref));
+    print_line("%.*s%s%s", (int)n, line, line[n] ? "…" : "", ref);
+    free(line);
 }
 
 int show_thrown(const struct cli *cli, const char *expression, const struct stillpoint_evaluated *e)

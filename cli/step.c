@@ -27,6 +27,8 @@ void step_print(const struct cli *cli, const struct stillpoint_vm *vm,
         print_add(&text, " at ");
         show_add_frame_place(&text, s->frame);
     }
+    if (!s->frame && strcmp(s->reason, "idle") == 0)
+        print_add(&text, ": it is in no frame, but waits for something to do");
     print_line("%s (%" PRIu64 "): %s%s", vm->name, vm->id, s->reason, text.text);
     snprintf(id, sizeof id, "%" PRIu64, vm->id);
     if (s->frame)
@@ -155,10 +157,13 @@ static int run_until(struct cli *cli, int argc, char **argv)
     }
 #define STEP_HELP                                                                                  \
     "      --others WHAT      meanwhile all other VMs of the world hold (the default), or run\n"   \
-    "      --timeout DURATION then stop it wherever it is, and exit with 124\n"                    \
+    "      --timeout DURATION then stop it wherever it is, and exit with 124 (none; 10s for a\n"   \
+    "                         VM that waits, and no failure)\n"                                    \
     "      --debugger NAME    on behalf of this debugger (cli:UID)\n"                              \
     "The world has to be stopped. The step also ends where a breakpoint, an exception or the\n"    \
-    "end of the VM comes first, or when it goes idle or blocks; the reason says so.\n"
+    "end of the VM comes first, or when it goes idle or blocks; the reason says so. That of a\n"   \
+    "VM which is in no frame, but waits for something to do, ends at the first statement of\n"     \
+    "what it does next.\n"
 #define COUNT_HELP                                                                                 \
     "      --granularity WHAT statement (the default) or op: each operation\n"                     \
     "      --count N          so many steps\n"

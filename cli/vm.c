@@ -34,56 +34,55 @@ static void cell_exit(struct print_table *t, const struct stillpoint_vm *vm)
         print_table_cell(t, "-");
 }
 
-static void print_vm_table(const struct cli *cli, const struct stillpoint_vms *vms)
+static void vm_row(struct print_table *t, const void *item)
 {
-    static const struct print_column columns[] = {
-        {"ID", true},  {"NAME", false},  {"WORLD", false}, {"ENGINE", false}, {"STATE", false},
-        {"PID", true}, {"MEMORY", true}, {"CPU", true},    {"EXIT", false},   {NULL, false},
-    };
-    struct print_table *t = print_table_new(cli, columns);
-    for (size_t i = 0; i < vms->n; i++) {
-        const struct stillpoint_vm *vm = &vms->items[i];
-        print_table_row(t);
-        print_table_cell(t, "%" PRIu64, vm->id);
-        print_table_cell(t, "%s", vm->name);
-        print_table_cell(t, "%s", vm->world);
-        print_table_cell(t, "%s", vm->engine);
-        print_table_cell(t, "%s%s", stillpoint_vm_state_text(vm->state), state_note(vm));
-        print_table_color(t, state_color(vm));
-        if (vm->pid != 0)
-            print_table_cell(t, "%" PRIu32, vm->pid);
-        else
-            print_table_cell(t, "-");
-        print_table_cell(t, "%s", print_size(vm->memory_bytes));
-        print_table_cell(t, "%s", print_duration(vm->cpu_us));
-        cell_exit(t, vm);
-    }
-    print_table_end(t);
+    const struct stillpoint_vm *vm = item;
+    print_table_row(t);
+    print_table_cell(t, "%" PRIu64, vm->id);
+    print_table_cell(t, "%s", vm->name);
+    print_table_cell(t, "%s", vm->world);
+    print_table_cell(t, "%s", vm->engine);
+    print_table_cell(t, "%s%s", stillpoint_vm_state_text(vm->state), state_note(vm));
+    print_table_color(t, state_color(vm));
+    if (vm->pid != 0)
+        print_table_cell(t, "%" PRIu32, vm->pid);
+    else
+        print_table_cell(t, "-");
+    print_table_cell(t, "%s", print_size(vm->memory_bytes));
+    print_table_cell(t, "%s", print_duration(vm->cpu_us));
+    cell_exit(t, vm);
 }
 
-static json_t *json_of_vms(const struct stillpoint_vms *vms)
+static void vm_name(const void *item)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < vms->n; i++)
-        json_array_append_new(list, json_of_vm(&vms->items[i]));
-    return list;
+    const struct stillpoint_vm *vm = item;
+    print_line("%s", vm->name);
 }
+
+static json_t *vm_json(const void *item)
+{
+    return json_of_vm(item);
+}
+
+static const struct print_rows vm_rows = {
+    .columns = (const struct print_column[]){{"ID", true},
+                                             {"NAME", false},
+                                             {"WORLD", false},
+                                             {"ENGINE", false},
+                                             {"STATE", false},
+                                             {"PID", true},
+                                             {"MEMORY", true},
+                                             {"CPU", true},
+                                             {"EXIT", false},
+                                             {0}},
+    .row = vm_row,
+    .name = vm_name,
+    .json = vm_json,
+};
 
 static void print_vms(const struct cli *cli, const struct stillpoint_vms *vms)
 {
-    switch (cli->format) {
-    case CLI_TABLE:
-        print_vm_table(cli, vms);
-        break;
-    case CLI_NAME:
-        for (size_t i = 0; i < vms->n; i++)
-            print_line("%s", vms->items[i].name);
-        break;
-    case CLI_JSON:
-    case CLI_JSONL:
-        print_json(cli, json_of_vms(vms));
-        break;
-    }
+    print_items(cli, &vm_rows, vms->items, vms->n, sizeof *vms->items);
 }
 
 /* ---- list */

@@ -51,42 +51,44 @@ static void cell_id(struct print_table *t, uint64_t id)
         print_table_cell(t, "-");
 }
 
-static void print_world_table(const struct cli *cli, const struct stillpoint_worlds *worlds)
+static void world_row(struct print_table *t, const void *item)
 {
-    static const struct print_column columns[] = {
-        {"NAME", false},   {"MODE", false},  {"VMS", true},         {"TICKET", true},
-        {"REASON", false}, {"RUNNER", true}, {"CONTROLLER", false}, {NULL, false},
-    };
-    struct print_table *t = print_table_new(cli, columns);
-    for (size_t i = 0; i < worlds->n; i++) {
-        const struct stillpoint_world *w = &worlds->items[i];
-        print_table_row(t);
-        print_table_cell(t, "%s", w->name);
-        print_table_cell(t, "%s", stillpoint_world_mode_text(w->mode));
-        print_table_color(t, mode_color(w->mode));
-        print_table_cell(t, "%" PRIu32, w->vms);
-        cell_id(t, w->ticket ? w->ticket->ticket : 0);
-        print_table_cell(t, "%s", w->ticket ? w->ticket->reason : "-");
-        cell_id(t, w->runner);
-        print_table_cell(t, "%s", w->has_controller ? w->controller.debugger : "-");
-    }
-    print_table_end(t);
+    const struct stillpoint_world *w = item;
+    print_table_row(t);
+    print_table_cell(t, "%s", w->name);
+    print_table_cell(t, "%s", stillpoint_world_mode_text(w->mode));
+    print_table_color(t, mode_color(w->mode));
+    print_table_cell(t, "%" PRIu32, w->vms);
+    cell_id(t, w->ticket ? w->ticket->ticket : 0);
+    print_table_cell(t, "%s", w->ticket ? w->ticket->reason : "-");
+    cell_id(t, w->runner);
+    print_table_cell(t, "%s", w->has_controller ? w->controller.debugger : "-");
 }
 
-static void print_worlds(const struct cli *cli, const struct stillpoint_worlds *worlds)
+static void world_name(const void *item)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < worlds->n; i++) {
-        if (cli->format == CLI_NAME)
-            print_line("%s", worlds->items[i].name);
-        json_array_append_new(list, json_of_world(&worlds->items[i]));
-    }
-    if (cli->format == CLI_TABLE)
-        print_world_table(cli, worlds);
-    else if (cli->format != CLI_NAME)
-        print_json(cli, json_incref(list));
-    json_decref(list);
+    const struct stillpoint_world *w = item;
+    print_line("%s", w->name);
 }
+
+static json_t *world_json(const void *item)
+{
+    return json_of_world(item);
+}
+
+static const struct print_rows world_rows = {
+    .columns = (const struct print_column[]){{"NAME", false},
+                                             {"MODE", false},
+                                             {"VMS", true},
+                                             {"TICKET", true},
+                                             {"REASON", false},
+                                             {"RUNNER", true},
+                                             {"CONTROLLER", false},
+                                             {0}},
+    .row = world_row,
+    .name = world_name,
+    .json = world_json,
+};
 
 static int run_list(struct cli *cli, int argc, char **argv)
 {
@@ -101,7 +103,7 @@ static int run_list(struct cli *cli, int argc, char **argv)
     int r = stillpoint_world_list(cli->sp, &worlds);
     if (r != 0)
         return cli_fail_call(cli, r, "list worlds");
-    print_worlds(cli, &worlds);
+    print_items(cli, &world_rows, worlds.items, worlds.n, sizeof *worlds.items);
     stillpoint_worlds_free(&worlds);
     return CLI_OK;
 }

@@ -117,6 +117,17 @@ static void reply_arrived(struct stillpoint *sp, conn_envelope **reply, int *fd)
     }
 }
 
+/* An error without a request is the daemon's last word: it is the answer to all that is open. */
+static void turned_away(struct stillpoint *sp, conn_envelope **last, int *fd)
+{
+    error_keep(sp, (*last)->error);
+    while (sp->pending) {
+        struct pending *p = sp->pending;
+        sp->pending = p->next;
+        pending_end(sp, p, STILLPOINT_REFUSED, last, fd);
+    }
+}
+
 /* The descriptor that came with a frame, -1: none. More than one has no message that this client
  * knows; those of a later protocol are not kept. */
 static int take_fds(struct stillpoint *sp, uint32_t n)
@@ -142,6 +153,8 @@ static int frame_arrived(struct stillpoint *sp, const uint8_t *data, size_t byte
     /* From here on a handler may dispatch again: nothing of this frame is in the reader now. */
     if (e->request_id != 0)
         reply_arrived(sp, &e, &fd);
+    else if (e->body_case == STILLPOINT__API__ENVELOPE__BODY_ERROR && e->error)
+        turned_away(sp, &e, &fd);
     else
         events_deliver(sp, e);
     return 0;

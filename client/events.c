@@ -78,8 +78,7 @@ void events_deliver(struct stillpoint *sp, const conn_envelope *e)
         deliver_ended(sp, e->vm_ended);
         break;
     default:
-        /* An Error without a request: the connection ends next, which says enough. Or an event of
-         * a newer daemon. */
+        /* An event of a newer daemon. */
         break;
     }
 }

@@ -1,10 +1,12 @@
 #include "daemon/api.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/urgent.h"
 #include "daemon/access.h"
+#include "daemon/act_log.h"
 #include "daemon/api_audit.h"
 #include "daemon/api_birth.h"
 #include "daemon/api_debug.h"
@@ -20,6 +22,8 @@
 #include "daemon/api_world.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
+#include "daemon/registry.h"
+#include "daemon/worker.h"
 
 static void hello(struct api_call *call)
 {
@@ -59,6 +63,12 @@ static void subscribe(struct api_call *call)
             api_fail(call, API_ERROR(WRONG_STATE), NULL, "another look at events is under way");
         return;
     }
+    size_t has;
+    if (!api->clients->may_subscribe(api->clients->userdata, call->client, &has)) {
+        api_fail_quota(call, "subscriptions", has, "subscriptions",
+                       api->config->quota.subscriptions);
+        return;
+    }
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__SubscribeReply m = STILLPOINT__API__SUBSCRIBE_REPLY__INIT;
     API_SET(&m, last_seq, last);
@@ -74,70 +84,138 @@ static void unsubscribe(struct api_call *call)
     api_reply_done(call);
 }
 
+/* Where in a request there is what it is about. */
+#define VM(of) .vm_at = offsetof(struct api_request, of.vm)
+#define WORLD(of) .world_at = offsetof(struct api_request, of.world)
+#define DEBUGGER(member) .debugger_at = offsetof(struct api_request, member)
+
+/* Whoever looks may look at everybody's. For all else a VM that is named has to be one's own, or
+ * the caller an admin. Worlds, debuggers and hooks are looked at by their handlers: api_may_stop(),
+ * api_find_debugger(). */
 static const struct row {
-    unsigned role; /* one of these is needed; 0: none */
+    unsigned role; /* is needed; 0: none */
     void (*handle)(struct api_call *call);
-    bool privileged; /* changes something: logged, with who asked */
+    bool is_act;                         /* changes something: recorded, with who asked */
+    size_t vm_at, world_at, debugger_at; /* 0: it names none */
 } rows[API_KINDS] = {
-    [API_HELLO] = {0, hello, false},
-    [API_RUN_VM] = {ACCESS_RUN, api_birth_run, true},
-    [API_ADD_FILE] = {ACCESS_RUN, api_birth_add_file, false},
-    [API_START_VM] = {ACCESS_RUN, api_birth_start, false},
-    [API_ANSWER_IMPORT] = {ACCESS_RUN, api_birth_answer_import, false},
-    [API_ANSWER_STDIN] = {ACCESS_RUN, api_birth_answer_stdin, false},
-    [API_KILL_VM] = {ACCESS_RUN, api_vm_kill, true},
-    [API_CALL_FUNCTION] = {ACCESS_RUN, api_talk_call_function, false},
-    [API_SEND_MESSAGE] = {ACCESS_RUN, api_talk_send_message, false},
-    [API_LIST_VMS] = {ACCESS_OBSERVE, api_vm_list, false},
-    [API_GET_VM] = {ACCESS_OBSERVE, api_vm_get, false},
-    [API_READ_LOG] = {ACCESS_OBSERVE, api_log_read, false},
-    [API_WAIT_VM] = {ACCESS_OBSERVE, api_wait, false},
-    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, true},
-    [API_RELEASE_VM] = {ACCESS_DEBUG, api_vm_release, true},
-    [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list, false},
-    [API_GET_WORLD] = {ACCESS_OBSERVE, api_world_get, false},
-    [API_STOP_WORLD] = {ACCESS_DEBUG, api_world_stop, true},
-    [API_CONTINUE_VM] = {ACCESS_DEBUG, api_debug_continue, true},
-    [API_SET_TARGET] = {ACCESS_DEBUG, api_debug_set_target, false},
-    [API_TAKE_LEASE] = {ACCESS_DEBUG, api_debug_take_lease, true},
-    [API_HAND_OVER_LEASE] = {ACCESS_DEBUG, api_debug_hand_over_lease, true},
-    [API_INSPECT_WORLD] = {ACCESS_DEBUG, api_inspect_world, true},
-    [API_RESUME_WORLD] = {ACCESS_DEBUG, api_world_resume, true},
-    [API_SUBSCRIBE] = {ACCESS_OBSERVE, subscribe, false},
-    [API_UNSUBSCRIBE] = {ACCESS_OBSERVE, unsubscribe, false},
-    [API_DOCTOR] = {ACCESS_OBSERVE, api_doctor, false},
-    [API_OPEN_DEBUGGER] = {ACCESS_DEBUG, api_debug_open_debugger, true},
-    [API_CLOSE_DEBUGGER] = {ACCESS_DEBUG, api_debug_close_debugger, true},
-    [API_LIST_DEBUGGERS] = {ACCESS_OBSERVE, api_debug_list_debuggers, false},
-    [API_LIST_FRAMES] = {ACCESS_DEBUG, api_look_list_frames, false},
-    [API_LIST_SCOPES] = {ACCESS_DEBUG, api_look_list_scopes, false},
-    [API_LIST_VARIABLES] = {ACCESS_DEBUG, api_look_list_variables, false},
-    [API_EVALUATE] = {ACCESS_DEBUG, api_look_evaluate, true},
-    [API_SET_VARIABLE] = {ACCESS_DEBUG, api_look_set_variable, true},
-    [API_STEP_VM] = {ACCESS_DEBUG, api_step, true},
-    [API_LIST_SOURCES] = {ACCESS_DEBUG, api_look_list_sources, false},
-    [API_READ_SOURCE] = {ACCESS_DEBUG, api_look_read_source, false},
-    [API_LIST_POSITIONS] = {ACCESS_DEBUG, api_look_list_positions, false},
-    [API_ACCESS_MEMORY] = {ACCESS_DEBUG, api_look_access_memory, true},
-    [API_GET_PAUSE] = {ACCESS_DEBUG, api_look_get_pause, false},
-    [API_ADD_HOOKS] = {ACCESS_DEBUG, api_audit_add_hooks, true},
-    [API_REMOVE_HOOKS] = {ACCESS_DEBUG, api_audit_remove_hooks, true},
-    [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, false},
-    [API_LIST_AUDITORS] = {ACCESS_OBSERVE, api_audit_list_auditors, false},
-    [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, false},
+    [API_HELLO] = {0, hello},
+    [API_RUN_VM] = {ACCESS_RUN, api_birth_run, .is_act = true, WORLD(run_vm)},
+    [API_ADD_FILE] = {ACCESS_RUN, api_birth_add_file},
+    [API_START_VM] = {ACCESS_RUN, api_birth_start},
+    [API_ANSWER_IMPORT] = {ACCESS_RUN, api_birth_answer_import},
+    [API_ANSWER_STDIN] = {ACCESS_RUN, api_birth_answer_stdin},
+    [API_KILL_VM] = {ACCESS_RUN, api_vm_kill, .is_act = true, VM(vm)},
+    [API_CALL_FUNCTION] = {ACCESS_RUN, api_talk_call_function, .is_act = true, VM(call_function)},
+    [API_SEND_MESSAGE] = {ACCESS_RUN, api_talk_send_message, .is_act = true, VM(send_message)},
+    [API_LIST_VMS] = {ACCESS_OBSERVE, api_vm_list},
+    [API_GET_VM] = {ACCESS_OBSERVE, api_vm_get, VM(vm)},
+    [API_READ_LOG] = {ACCESS_OBSERVE, api_log_read, VM(read_log)},
+    [API_WAIT_VM] = {ACCESS_OBSERVE, api_wait, VM(wait_vm)},
+    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, .is_act = true, VM(hold), DEBUGGER(hold.debugger)},
+    [API_RELEASE_VM] = {ACCESS_DEBUG, api_vm_release, .is_act = true, VM(hold),
+                        DEBUGGER(hold.debugger)},
+    [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list},
+    [API_GET_WORLD] = {ACCESS_OBSERVE, api_world_get, WORLD(world)},
+    [API_STOP_WORLD] = {ACCESS_DEBUG, api_world_stop, .is_act = true, WORLD(stop_world),
+                        DEBUGGER(stop_world.debugger)},
+    [API_CONTINUE_VM] = {ACCESS_DEBUG, api_debug_continue, .is_act = true, VM(continue_vm)},
+    [API_SET_TARGET] = {ACCESS_DEBUG, api_debug_set_target, VM(vm)},
+    [API_TAKE_LEASE] = {ACCESS_DEBUG, api_debug_take_lease, .is_act = true, WORLD(lease),
+                        DEBUGGER(lease.debugger)},
+    [API_HAND_OVER_LEASE] = {ACCESS_DEBUG, api_debug_hand_over_lease, .is_act = true, WORLD(lease),
+                             DEBUGGER(lease.to)},
+    [API_INSPECT_WORLD] = {ACCESS_DEBUG, api_inspect_world, .is_act = true, WORLD(inspect),
+                           DEBUGGER(inspect.debugger)},
+    [API_RESUME_WORLD] = {ACCESS_DEBUG, api_world_resume, .is_act = true, WORLD(world)},
+    [API_SUBSCRIBE] = {ACCESS_OBSERVE, subscribe},
+    [API_UNSUBSCRIBE] = {ACCESS_OBSERVE, unsubscribe},
+    [API_DOCTOR] = {ACCESS_OBSERVE, api_doctor},
+    [API_OPEN_DEBUGGER] = {ACCESS_DEBUG, api_debug_open_debugger, .is_act = true,
+                           DEBUGGER(open_debugger.name)},
+    [API_CLOSE_DEBUGGER] = {ACCESS_DEBUG, api_debug_close_debugger, .is_act = true,
+                            DEBUGGER(debugger.name)},
+    [API_LIST_DEBUGGERS] = {ACCESS_OBSERVE, api_debug_list_debuggers},
+    [API_LIST_FRAMES] = {ACCESS_DEBUG, api_look_list_frames, VM(look_page)},
+    [API_LIST_SCOPES] = {ACCESS_DEBUG, api_look_list_scopes, VM(list_scopes)},
+    [API_LIST_VARIABLES] = {ACCESS_DEBUG, api_look_list_variables, VM(list_variables)},
+    [API_EVALUATE] = {ACCESS_DEBUG, api_look_evaluate, .is_act = true, VM(evaluate)},
+    [API_SET_VARIABLE] = {ACCESS_DEBUG, api_look_set_variable, .is_act = true, VM(set_variable)},
+    [API_STEP_VM] = {ACCESS_DEBUG, api_step, .is_act = true, VM(step_vm)},
+    [API_LIST_SOURCES] = {ACCESS_DEBUG, api_look_list_sources, VM(look_page)},
+    [API_READ_SOURCE] = {ACCESS_DEBUG, api_look_read_source, VM(read_source)},
+    [API_LIST_POSITIONS] = {ACCESS_DEBUG, api_look_list_positions, VM(list_positions)},
+    [API_ACCESS_MEMORY] = {ACCESS_DEBUG, api_look_access_memory, .is_act = true, VM(access_memory)},
+    [API_GET_PAUSE] = {ACCESS_DEBUG, api_look_get_pause, VM(vm)},
+    [API_ADD_HOOKS] = {ACCESS_DEBUG, api_audit_add_hooks, .is_act = true, VM(add_hooks),
+                       WORLD(add_hooks), DEBUGGER(add_hooks.debugger)},
+    [API_REMOVE_HOOKS] = {ACCESS_DEBUG, api_audit_remove_hooks, .is_act = true,
+                          DEBUGGER(remove_hooks.debugger)},
+    [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, VM(list_hooks)},
+    [API_LIST_AUDITORS] = {ACCESS_OBSERVE, api_audit_list_auditors, VM(list_auditors)},
+    [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, DEBUGGER(read_hits.debugger)},
 };
 
-void api_handle(struct api_call *call)
+unsigned api_role_of(enum api_kind kind)
+{
+    return rows[kind].role;
+}
+
+static const void *at(const struct api_call *call, size_t offset)
+{
+    return (const char *)call->request + offset;
+}
+
+static const char *text_at(const struct api_call *call, size_t offset)
+{
+    return offset ? *(const char *const *)at(call, offset) : NULL;
+}
+
+/* The VM that is named, if there is one; what if not is its handler's to say. */
+static const struct worker *find_vm(const struct api_call *call, const struct row *row)
+{
+    const struct api_vm_ref *ref = row->vm_at ? at(call, row->vm_at) : NULL;
+    if (!ref || (!ref->name && ref->id == 0))
+        return NULL;
+    call->act->vm = ref->id;
+    call->act->vm_name = ref->name;
+    return ref->name ? registry_find_name(call->api->registry, ref->name)
+                     : registry_find(call->api->registry, ref->id);
+}
+
+static bool is_allowed(const struct api_call *call, const struct row *row, const struct worker *w)
+{
+    const char *name = api_kind_name(call->request->kind);
+    if (row->role != 0 && !(call->peer->roles & row->role))
+        api_fail_denied(call, row->role, "uid %u has not the role %s, which %s needs",
+                        (unsigned)call->peer->uid, access_role_name(row->role), name);
+    else if (w && (row->role & ~(unsigned)ACCESS_OBSERVE) && !api_may_act_on(call, w->uid))
+        api_fail_denied(call, ACCESS_ADMIN,
+                        "VM '%s' belongs to uid %u, and only role admin may act on what others own",
+                        w->name, (unsigned)w->uid);
+    else
+        return true;
+    return false;
+}
+
+_urgent_ void api_handle(struct api_call *call)
 {
     const struct row *row = &rows[call->request->kind];
-    if (row->role != 0 && !(call->peer->roles & row->role)) {
-        const char *name = api_kind_name(call->request->kind);
-        log_notice("uid %u was denied %s", (unsigned)call->peer->uid, name);
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "uid %u may not %s",
-                 (unsigned)call->peer->uid, name);
-        return;
+    char name[LIMIT_NAME_BYTES + 1];
+    struct act act = {.uid = call->peer->uid,
+                      .pid = call->peer->pid,
+                      .request = api_kind_name(call->request->kind),
+                      .world = text_at(call, row->world_at),
+                      .debugger = text_at(call, row->debugger_at)};
+    call->act = &act;
+    const struct worker *w = find_vm(call, row);
+    if (w) {
+        memcpy(name, w->name, sizeof name);
+        act.vm = w->id;
+        act.vm_name = name;
     }
-    if (row->privileged)
-        log_debug("uid %u: %s", (unsigned)call->peer->uid, api_kind_name(call->request->kind));
-    row->handle(call);
+    if (is_allowed(call, row, w))
+        row->handle(call);
+    if (row->is_act && !act.failed && call->api->act_log)
+        act_log_write(call->api->act_log, &act, ACT_DONE, NULL);
+    call->act = NULL;
 }

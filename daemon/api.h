@@ -8,3 +8,5 @@
 
 /** Judges and runs one checked request; exactly one reply comes, now or later. */
 void api_handle(struct api_call *call);
+/** The role that it needs, an enum access_role; 0: none. */
+unsigned api_role_of(enum api_kind kind);

@@ -77,8 +77,7 @@ static void set_error(struct audit_operation *o, int code, const char *hint, con
     va_start(args, format);
     vsnprintf(o->error, sizeof o->error, format, args);
     va_end(args);
-    text_cut_utf8(o->error);
-    text_blank_controls(o->error);
+    text_to_line(o->error);
 }
 
 static void wake(struct audit_operation *o)
@@ -126,10 +125,15 @@ static bool has_a_part(const struct audit_operation *o, uint64_t vm)
 }
 
 /* Those that have not loaded their program need no stop: they get, or give up, a hook at once. */
+static bool has_loaded(const struct worker *w)
+{
+    return w->phase == WORKER_LOADING || w->phase == WORKER_ADMITTED;
+}
+
 static bool concerns(const struct audit_operation *o, const struct worker *w)
 {
     const struct audit_hook *h = o->n_hooks > 0 ? audit_find(o->api->audit, o->hooks[0]) : NULL;
-    if (w->phase != WORKER_LOADING && w->phase != WORKER_ADMITTED)
+    if (!has_loaded(w))
         return false;
     switch (o->kind) {
     case OPERATION_ADD:
@@ -286,18 +290,21 @@ static void end_stops(struct audit_operation *o)
 
 /* ---- sending */
 
-static void fail_vm(struct audit_operation *o, const struct worker *w, uint64_t hook,
-                    const char *why)
+static void fail_vm(struct audit_operation *o, const struct worker *w, unsigned kind,
+                    const struct audit_failure *why)
 {
-    int code = api_stand_error_code(why);
-    set_error(o, code == API_ERROR(WRONG_STATE) ? API_ERROR(CANCELLED) : code, NULL,
-              "hook %llu cannot be set in VM '%s': %s", (unsigned long long)hook, w ? w->name : "?",
-              why);
+    set_error(o, api_stand_error_code(why->refusal), NULL, "VM '%s', %s: %s", w ? w->name : "?",
+              hook_message_kind(kind), why->text);
 }
 
 static void send_to(struct audit_operation *o, struct worker *w)
 {
     struct world *world = worlds_get(o->api->worlds, w->world, false);
+    if (audit_is_late(o->api->audit, w->id)) {
+        set_error(o, API_ERROR(LIMIT_EXCEEDED), "try again when it has",
+                  "VM '%s' has not answered earlier requests", w->name);
+        return;
+    }
     if (w->phase == WORKER_ADMITTED && !stop_is_open(&w->gate) && !stop_is_still(&w->gate)) {
         set_error(o, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not come to a safe point", w->name);
         return;
@@ -497,19 +504,22 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct audit_operation *o = userdata;
+    const struct worker *w = audit_give_up(o->api->audit, o);
     /* What still has to leave does so without anybody waiting for it. */
     o->late = o->failed || o->kind != OPERATION_ADD;
     if (o->kind == OPERATION_ADD)
-        set_error(o, API_ERROR(TIMED_OUT), NULL, "not every VM has answered in time");
+        set_error(o, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not answer in time",
+                  w ? w->name : "?");
     on_wake(-1, 0, o);
 }
 
-void api_audit_on_settled(void *operation, const struct worker *w, uint64_t hook, const char *why)
+void api_audit_on_settled(void *operation, const struct worker *w, unsigned kind,
+                          const struct audit_failure *why)
 {
     struct audit_operation *o = operation;
     o->open--;
     if (why && o->kind == OPERATION_ADD)
-        fail_vm(o, w, hook, why);
+        fail_vm(o, w, kind, why);
     wake(o);
 }
 
@@ -628,9 +638,14 @@ static void fill_wire(Stillpoint__Worker__Hook *to, const struct api_hook *h, un
 static bool find_where(const struct api_call *call, struct audit_where *to)
 {
     const struct api_request *r = call->request;
-    *to = (struct audit_where){.target = AUDIT_WORLD};
+    *to = (struct audit_where){.target = AUDIT_WORLD,
+                               .of_owner = !(call->peer->roles & ACCESS_ADMIN),
+                               .owner = call->peer->uid};
     if (r->add_hooks.one_vm) {
-        const struct worker *w = api_find_live_vm(call, &r->add_hooks.vm);
+        /* A frame is counted on a stack that stands still. */
+        const struct worker *w = r->add_hooks.hook.one_frame
+                                     ? api_stand_find_vm(call, &r->add_hooks.vm)
+                                     : api_find_live_vm(call, &r->add_hooks.vm);
         if (!w)
             return false;
         to->target = AUDIT_VM;
@@ -652,6 +667,28 @@ static bool find_where(const struct api_call *call, struct audit_where *to)
     api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl world list'", "no world named '%s'",
              to->world);
     return false;
+}
+
+/* Setting hooks brings the worlds of those who get them to stand. False, and an error was sent,
+ * where the caller may not do that. */
+static bool may_set(const struct api_call *call, const struct audit_where *where)
+{
+    for (struct world *w = worlds_after(call->api->worlds, NULL); w;
+         w = worlds_after(call->api->worlds, world_name(w))) {
+        const struct stop_world *half = world_stop_half(w);
+        const struct worker *one = NULL;
+        size_t n = 0;
+        for (size_t i = 0; i < half->n_gates; i++) {
+            const struct worker *worker = half->gates[i]->userdata;
+            if (has_loaded(worker) && audit_matches(where, worker)) {
+                one = worker;
+                n++;
+            }
+        }
+        if ((n > 1 || (n == 1 && !stands(one))) && !api_may_stop(call, w))
+            return false;
+    }
+    return true;
 }
 
 static void add_all(struct audit_operation *o, const struct api_hook *hook,
@@ -682,8 +719,9 @@ void api_audit_add_hooks(struct api_call *call)
 {
     const struct api_request *r = call->request;
     struct audit_where where;
-    const struct debugger *d =
-        find_where(call, &where) ? api_debugger_of(call, r->add_hooks.debugger) : NULL;
+    const struct debugger *d = find_where(call, &where) && may_set(call, &where)
+                                   ? api_debugger_of(call, r->add_hooks.debugger)
+                                   : NULL;
     if (!d)
         return;
     uint64_t debugger = d->id;
@@ -709,10 +747,9 @@ static const struct audit_hook *find_hook(const struct api_call *call, uint64_t 
     if (!h || !d || h->state != AUDIT_SET)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl audit show'", "no hook %llu",
                  (unsigned long long)id);
-    else if (!api_may_act_for(call, d->owner))
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "hook %llu is debugger %s's, which belongs to uid %u", (unsigned long long)id,
-                 d->name, (unsigned)d->owner);
+    else if (!api_may_act_on(call, d->owner))
+        api_fail_denied(call, ACCESS_ADMIN, "hook %llu is debugger %s's, which belongs to uid %u",
+                        (unsigned long long)id, d->name, (unsigned)d->owner);
     else
         return h;
     return NULL;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "daemon/api_call.h"
+#include "daemon/audit.h"
 
 void api_audit_add_hooks(struct api_call *call);
 void api_audit_remove_hooks(struct api_call *call);
@@ -18,7 +19,8 @@ void api_audit_list_hooks(struct api_call *call);
 void api_audit_list_auditors(struct api_call *call);
 
 /* For audit's events. */
-void api_audit_on_settled(void *operation, const struct worker *w, uint64_t hook, const char *why);
+void api_audit_on_settled(void *operation, const struct worker *w, unsigned kind,
+                          const struct audit_failure *why);
 void api_audit_on_orphans(struct api *api);
 
 /** Ends all operations; nobody is answered. The daemon ends. */

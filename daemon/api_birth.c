@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "daemon/act_log.h"
 #include "daemon/audit.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
@@ -58,7 +59,9 @@ static void refuse_import(struct worker *w, uint64_t import_id, const char *path
     char error[LIMIT_DETAIL_BYTES];
     snprintf(error, sizeof error, "'%.800s' %s", path ? path : "?", why);
     text_cut_utf8(error);
-    worker_send_import(w, import_id, error, -1);
+    /* It would wait for ever. */
+    if (worker_send_import(w, import_id, error, -1) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "an import cannot be answered");
 }
 
 static void import_on_client_gone(struct pending *p)
@@ -86,6 +89,10 @@ static void fail_birth(const struct api_call *call, const char *name, const char
     case -ENOENT:
         api_fail(call, API_ERROR(UNSUPPORTED), NULL, "no engine '%s' here", engine);
         break;
+    case -EDQUOT:
+        api_fail_quota(call, "VMs", registry_alive_of(call->api->registry, call->peer->uid), "vms",
+                       call->api->config->quota.vms);
+        break;
     case -EMFILE:
         api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
         break;
@@ -106,6 +113,96 @@ static void await_birth(const struct api_call *call, const struct worker *w, boo
     api_pending(call, ready ? &until_ready : &until_loaded, w->id, 0);
 }
 
+/* A stop of somebody who may not stop what is the caller's. Operations are over by themselves, and
+ * leave it alone. */
+static bool is_foreign_control(const struct api_call *call, const struct ticket *t)
+{
+    return t && !t->request.operation && !t->request.admin && t->request.uid != call->peer->uid;
+}
+
+static const struct ticket *foreign_control(const struct api_call *call, const struct world *w)
+{
+    const struct ticket *served[] = {world_control(w), world_ticket(w)}, *t;
+    for (size_t i = 0; i < 2; i++)
+        if (is_foreign_control(call, served[i]))
+            return served[i];
+    for (size_t i = 0; (t = world_queued(w, i)) != NULL; i++)
+        if (is_foreign_control(call, t))
+            return t;
+    return NULL;
+}
+
+/* Whoever may put a VM into a world can keep its owner from stopping it, and lets whoever stops it
+ * now stop that VM: see api_may_stop(). */
+static bool may_enter(const struct api_call *call, const struct world *w)
+{
+    uid_t owner;
+    const struct ticket *t;
+    if (call->peer->roles & ACCESS_ADMIN)
+        return true;
+    if (world_is_owned(w, &owner) && !api_may_act_on(call, owner))
+        api_fail_denied(call, ACCESS_ADMIN, "world %s belongs to uid %u", world_name(w),
+                        (unsigned)owner);
+    else if ((t = foreign_control(call, w)) != NULL)
+        api_fail_denied(call, ACCESS_ADMIN,
+                        "world %s is being stopped by debugger %s of uid %u: use another (--world)",
+                        world_name(w), t->request.debugger_name, (unsigned)t->request.uid);
+    else
+        return true;
+    return false;
+}
+
+/* The world that the VM is for, made by its first; NULL, and an error was sent, if it cannot be. */
+static struct world *find_world(const struct api_call *call)
+{
+    const char *name = call->request->run_vm.world;
+    uint64_t quota = call->api->config->quota.worlds;
+    struct world *w;
+    int r = worlds_get_for(call->api->worlds, name, call->peer->uid, quota, &w);
+    if (r == 0 && may_enter(call, w))
+        return w;
+    if (r == -EDQUOT)
+        api_fail_quota(call, "worlds", worlds_of_uid(call->api->worlds, call->peer->uid), "worlds",
+                       quota);
+    else if (r < 0)
+        fail_birth(call, NULL, NULL, r);
+    return NULL;
+}
+
+/* Completes what was asked for with the defaults, and cuts these at what no VM may have more of.
+ * False, and an error was sent, if more than that was asked for. */
+static bool settle_limits(const struct api_call *call, struct vm_limits *l)
+{
+    const struct vm_limits asked = *l, *max = &call->api->config->vm_max;
+    vm_limits_complete(l, &call->api->config->vm_defaults);
+    uint64_t cpu_percent = l->cpu_percent, tasks = l->tasks;
+    const struct {
+        const char *key;
+        uint64_t *value, asked, max;
+    } rows[] = {
+        {"memory (bytes)", &l->memory_bytes, asked.memory_bytes, max->memory_bytes},
+        {"cpu (%)", &cpu_percent, asked.cpu_percent, max->cpu_percent},
+        {"cpu-time (us)", &l->cpu_time_us, asked.cpu_time_us, max->cpu_time_us},
+        {"timeout (us)", &l->timeout_us, asked.timeout_us, max->timeout_us},
+        {"tasks", &tasks, asked.tasks, max->tasks},
+        {"output-rate (bytes a second)", &l->output_rate, asked.output_rate, max->output_rate},
+        {"log-size (bytes)", &l->log_bytes, asked.log_bytes, max->log_bytes},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].max != 0 && rows[i].asked > rows[i].max) {
+            api_fail(call, API_ERROR(LIMIT_EXCEEDED), "see [vm-max] in stillpointd.conf(5)",
+                     "a VM may have %s up to %llu here, and not %llu", rows[i].key,
+                     (unsigned long long)rows[i].max, (unsigned long long)rows[i].asked);
+            return false;
+        }
+        if (rows[i].max != 0 && (*rows[i].value == 0 || *rows[i].value > rows[i].max))
+            *rows[i].value = rows[i].max;
+    }
+    l->cpu_percent = (uint32_t)cpu_percent;
+    l->tasks = (uint32_t)tasks;
+    return true;
+}
+
 void api_birth_run(struct api_call *call)
 {
     struct api *api = call->api;
@@ -117,11 +214,9 @@ void api_birth_run(struct api_call *call)
                                 : "program is not a memfd sealed against changes");
         return;
     }
-    struct world *world = worlds_get(api->worlds, r->run_vm.world, true);
-    if (!world) {
-        fail_birth(call, NULL, NULL, -errno);
+    struct world *world = find_world(call);
+    if (!world)
         return;
-    }
     struct worker_config config = {
         .name = r->run_vm.name,
         .world = r->run_vm.world,
@@ -140,13 +235,20 @@ void api_birth_run(struct api_call *call)
         .die_with_daemon = true,
         .helper_threads = api->config->helper_threads,
     };
-    vm_limits_complete(&config.limits, &api->config->vm_defaults);
+    if (!settle_limits(call, &config.limits)) {
+        world_drop_if_unused(world);
+        return;
+    }
     struct worker *w;
     int v = registry_add(api->registry, world_stop_half(world), &config, TAKE_FD(call->fd), &w);
     if (v < 0) {
         world_drop_if_unused(world);
         fail_birth(call, r->run_vm.name, r->run_vm.engine, v);
         return;
+    }
+    if (call->act) {
+        call->act->vm = w->id;
+        call->act->vm_name = w->name;
     }
     w->client = call->client;
     w->wait_ready = r->run_vm.wait_ready;
@@ -227,8 +329,8 @@ void api_birth_start(struct api_call *call)
 void api_birth_load(struct api *api, struct worker *w)
 {
     if (w->phase == WORKER_SETUP && w->sandboxed && !w->files_pending && w->exit.reason == 0 &&
-        audit_is_settled(api->audit, w))
-        worker_load(w);
+        audit_is_settled(api->audit, w) && worker_load(w) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "its program cannot be handed over");
 }
 
 void api_birth_on_loaded(struct api *api, struct worker *w)

@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/urgent.h"
+#include "daemon/act_log.h"
+#include "daemon/config.h"
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/ticket.h"
 #include "daemon/worker.h"
+#include "daemon/world.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
 
@@ -64,16 +68,65 @@ static void fail(struct api *api, uint64_t client, uint64_t request_id, int code
 {
     struct api_error error = {.code = code, .hint = hint};
     vsnprintf(error.message, sizeof error.message, format, args);
-    text_cut_utf8(error.message);
-    text_blank_controls(error.message);
+    text_to_line(error.message);
     api_reply_error(api, client, request_id, &error);
+}
+
+/* A call that has failed is not recorded as done; one that was refused, as that. */
+static void record_failure(const struct api_call *call, int code, const char *why)
+{
+    bool denied = code == API_ERROR(PERMISSION_DENIED);
+    if (!call->act)
+        return;
+    call->act->failed = true;
+    if (call->api->act_log && (denied || call->act->over_quota))
+        act_log_write(call->api->act_log, call->act, denied ? ACT_DENIED : ACT_OVER_QUOTA, why);
+}
+
+static void fail_call(const struct api_call *call, int code, const char *hint, const char *format,
+                      va_list args)
+{
+    struct api_error error = {.code = code, .hint = hint};
+    vsnprintf(error.message, sizeof error.message, format, args);
+    text_cut_utf8(error.message);
+    record_failure(call, code, error.message);
+    api_reply_error(call->api, call->client, call->request->id, &error);
 }
 
 void api_fail(const struct api_call *call, int code, const char *hint, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fail(call->api, call->client, call->request->id, code, hint, format, args);
+    fail_call(call, code, hint, format, args);
+    va_end(args);
+}
+
+void api_fail_quota(const struct api_call *call, const char *what, uint64_t has, const char *name,
+                    uint64_t quota)
+{
+    if (call->act)
+        call->act->over_quota = true;
+    api_fail(call, API_ERROR(LIMIT_EXCEEDED), "see [quota] in stillpointd.conf(5)",
+             "uid %u has %llu %s, and its quota %s is %llu", (unsigned)call->peer->uid,
+             (unsigned long long)has, what, name, (unsigned long long)quota);
+}
+
+void api_fail_denied(const struct api_call *call, enum access_role role, const char *format, ...)
+{
+    char hint[256];
+    const char *name = access_role_name(role);
+    const char *groups = call->api->rules ? access_groups_of(call->api->rules, role) : NULL;
+    if (call->peer->is_limited)
+        snprintf(hint, sizeof hint, "this socket is for looking only: use the control socket");
+    else if (groups)
+        snprintf(hint, sizeof hint, "role %s is given by group %s", name, groups);
+    else
+        snprintf(hint, sizeof hint,
+                 "role %s is given by no group here: see [access] in stillpointd.conf(5)", name);
+    text_cut_utf8(hint);
+    va_list args;
+    va_start(args, format);
+    fail_call(call, API_ERROR(PERMISSION_DENIED), hint, format, args);
     va_end(args);
 }
 
@@ -88,8 +141,8 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
     api_pending_fail(p, API_ERROR(TIMED_OUT), NULL, "timed out");
 }
 
-struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
-                            uint64_t vm, uint64_t timeout_us)
+_urgent_ struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
+                                     uint64_t vm, uint64_t timeout_us)
 {
     struct pending *p = malloc(sizeof *p); /* calloc() passes by what the allocator has at hand */
     if (!p) {
@@ -208,12 +261,14 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
     return w;
 }
 
-const struct debugger *api_debugger_of(const struct api_call *call, const char *ref)
+_urgent_ const struct debugger *api_debugger_of(const struct api_call *call, const char *ref)
 {
     const struct debugger *d;
     int r = debuggers_of(call->api->debuggers, call->client, call->peer->uid, ref, &d);
-    if (r == 0)
+    if (r == 0) {
+        debuggers_set_admin(call->api->debuggers, d->id, call->peer->roles & ACCESS_ADMIN);
         return d;
+    }
     if (r == -ENOENT)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
                  "no debugger named '%s'", ref);
@@ -221,15 +276,45 @@ const struct debugger *api_debugger_of(const struct api_call *call, const char *
         api_fail(call, API_ERROR(PERMISSION_DENIED), "open it first",
                  "debugger '%s' is not open on this connection", ref);
     else
-        api_fail(call, r == -EMFILE ? API_ERROR(LIMIT_EXCEEDED) : API_ERROR(INTERNAL), NULL,
-                 r == -EMFILE ? "uid %u has too many debuggers" : "out of memory (uid %u)",
-                 (unsigned)call->peer->uid);
+        api_fail_no_debugger(call, r);
     return NULL;
+}
+
+void api_fail_no_debugger(const struct api_call *call, int r)
+{
+    if (r == -EMFILE)
+        api_fail_quota(call, "debuggers", debuggers_of_uid(call->api->debuggers, call->peer->uid),
+                       "debuggers", call->api->config->quota.debuggers);
+    else
+        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory for a debugger");
 }
 
 bool api_may_act_for(const struct api_call *call, uid_t owner)
 {
     return owner == call->peer->uid || (call->peer->roles & ACCESS_ADMIN);
+}
+
+bool api_may_act_on(const struct api_call *call, uid_t owner)
+{
+    if (call->act && owner != call->peer->uid) {
+        call->act->is_foreign = true;
+        call->act->owner = owner;
+    }
+    return api_may_act_for(call, owner);
+}
+
+bool api_may_stop(const struct api_call *call, const struct world *w)
+{
+    if (call->peer->roles & ACCESS_ADMIN)
+        return true;
+    const struct worker *foreign = world_foreign_member(w, call->peer->uid);
+    if (!foreign || api_may_act_on(call, foreign->uid))
+        return true;
+    api_fail_denied(call, ACCESS_ADMIN,
+                    "world %s has VMs of others (VM '%s' belongs to uid %u), which only role admin "
+                    "may stop",
+                    world_name(w), foreign->name, (unsigned)foreign->uid);
+    return false;
 }
 
 const struct debugger *api_find_debugger(const struct api_call *call, const char *ref)
@@ -238,18 +323,19 @@ const struct debugger *api_find_debugger(const struct api_call *call, const char
     if (!d)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl debugger list'",
                  "no debugger named '%s'", ref);
-    else if (!api_may_act_for(call, d->owner))
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u", d->name,
-                 (unsigned)d->owner);
+    else if (!api_may_act_on(call, d->owner))
+        api_fail_denied(call, ACCESS_ADMIN, "debugger %s belongs to uid %u", d->name,
+                        (unsigned)d->owner);
     else
         return d;
     return NULL;
 }
 
-void api_ticket_request(const struct api_call *call, const struct debugger *d,
-                        struct ticket_request *ret)
+_urgent_ void api_ticket_request(const struct api_call *call, const struct debugger *d,
+                                 struct ticket_request *ret)
 {
     *ret = (struct ticket_request){.uid = call->peer->uid,
+                                   .admin = call->peer->roles & ACCESS_ADMIN,
                                    .debugger = d->id,
                                    .hold_policy = d->hold_policy,
                                    .dispatched_ns = call->dispatched_ns};

@@ -15,6 +15,8 @@
 #include "proto/api.pb-c.h"
 #include "proto/check_api.h"
 
+struct act;
+struct act_log;
 struct audit;
 struct audit_operation;
 struct config;
@@ -28,6 +30,7 @@ struct registry;
 struct state;
 struct ticket_request;
 struct worker;
+struct world;
 struct worlds;
 struct zygote_client;
 
@@ -38,6 +41,8 @@ struct api_clients {
     void (*send)(void *userdata, uint64_t client, Stillpoint__Api__Envelope *envelope, int fd);
     /** Bytes that this client has not read yet. */
     size_t (*queued)(void *userdata, uint64_t client);
+    /** Whether this client's uid may have one subscription more, and how many it has. */
+    bool (*may_subscribe)(void *userdata, uint64_t client, size_t *ret_has);
     /** (Re)starts or ends the event subscription of a connection; `kinds` 0 ends it. */
     void (*subscribe)(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds);
     /** Sends what is kept after `cursor` up to now, as fast as the client reads, and then the reply
@@ -79,6 +84,8 @@ struct pending {
 struct api {
     struct event_base *base;
     const struct config *config;
+    const struct access_rules *rules;
+    struct act_log *act_log; /**< NULL: nothing is recorded */
     struct event_bus *bus;
     const struct freezer *freezer;
     struct registry *registry;
@@ -102,6 +109,7 @@ struct api_call {
     uint64_t client;
     const struct access_peer *peer;
     const struct api_request *request;
+    struct act *act;        /**< what is known of it for the record; NULL: there will be none */
     uint64_t dispatched_ns; /**< CLOCK_MONOTONIC when it was taken from the connection */
     int fd;                 /**< came with it; a handler that keeps it sets -1 */
 };
@@ -114,6 +122,14 @@ void api_reply_error(struct api *api, uint64_t client, uint64_t request_id,
 /** As api_error_set and api_reply_error. */
 void api_fail(const struct api_call *call, int code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/** The same with LIMIT_EXCEEDED, for a quota of the caller's uid: "has N of what, and its quota
+ * name is M". */
+void api_fail_quota(const struct api_call *call, const char *what, uint64_t has, const char *name,
+                    uint64_t quota);
+/** The same with PERMISSION_DENIED, and who has the role that is missing. */
+void api_fail_denied(const struct api_call *call, enum access_role role, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /** Leaves a pending behind; timeout_us 0: none. NULL, and an error was sent, without memory. */
 struct pending *api_pending(const struct api_call *call, const struct pending_type *type,
@@ -146,8 +162,16 @@ struct worker *api_find_live_vm(const struct api_call *call, const struct api_vm
  */
 const struct debugger *api_debugger_of(const struct api_call *call, const char *ref);
 
+/** Why no debugger could be made: -EMFILE, -ENOMEM. */
+void api_fail_no_debugger(const struct api_call *call, int r);
+
 /** Whether the caller may act for the owner of this: the same uid, or an admin. */
 bool api_may_act_for(const struct api_call *call, uid_t owner);
+/** The same of what the request is about: its record says whose that is. */
+bool api_may_act_on(const struct api_call *call, uid_t owner);
+/** Whether the caller may bring this world to stand: all VMs in it are its own, or it is an admin;
+ *  else an error was sent. */
+bool api_may_stop(const struct api_call *call, const struct world *w);
 /** A debugger by name or id that the caller may act for; NULL, and an error was sent, if it may not
  *  or there is none. */
 const struct debugger *api_find_debugger(const struct api_call *call, const char *ref);

@@ -12,7 +12,6 @@
 #include "daemon/audit.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
-#include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
 #include "daemon/world_message.h"
@@ -27,10 +26,9 @@ static const struct ticket *find_control(const struct api_call *call, const stru
     if (!t)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world stop'",
                  "world %s is not stopped by anybody", world_name(w));
-    else if (!api_may_act_for(call, t->request.uid))
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "world %s is controlled by debugger %s of uid %u", world_name(w),
-                 t->request.debugger_name, (unsigned)t->request.uid);
+    else if (!api_may_act_on(call, t->request.uid))
+        api_fail_denied(call, ACCESS_ADMIN, "world %s is controlled by debugger %s of uid %u",
+                        world_name(w), t->request.debugger_name, (unsigned)t->request.uid);
     else
         return t;
     return NULL;
@@ -140,35 +138,33 @@ static void release(struct api_call *call, struct world *w, struct worker *worke
     reply_continued(p, "running");
 }
 
-/* How it is to go on from its pause; false, and an error was sent, if it is in none. */
-static bool choose_answer(struct api_call *call, struct worker *worker)
+/* ---- going on from a pause */
+
+/* Whether the caller may let it: by its own hold of the VM, or (*ret_holder 0) by the control of
+ * the world; else an error was sent. */
+static bool may_let_go_on(const struct api_call *call, const struct worker *worker,
+                          uint64_t *ret_holder)
 {
-    const struct api_request *r = call->request;
-    enum pause_answer answer = (enum pause_answer)r->continue_vm.answer;
-    if (worker->pause.number == 0 && answer == PAUSE_CONTINUE)
-        return true;
-    if (worker->pause.number == 0)
-        api_fail(call, API_ERROR(WRONG_STATE), NULL, "VM '%s' does not pause by itself",
-                 worker->name);
-    else if (worker_pause_choose(worker, answer, r->continue_vm.answer_expression) < 0)
-        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
-    else
-        return true;
-    return false;
+    const struct world *w = worlds_get(call->api->worlds, worker->world, false);
+    *ret_holder = 0;
+    return (!world_control(w) && api_stand_holder(call, worker, ret_holder)) ||
+           find_control(call, w) != NULL;
 }
 
-void api_debug_continue(struct api_call *call)
+static void go_on(struct api_call *call, struct worker *worker)
 {
     const struct api_request *r = call->request;
-    struct worker *worker = api_find_live_vm(call, &r->continue_vm.vm);
-    if (!worker)
-        return;
     struct world *w = worlds_get(call->api->worlds, worker->world, false);
     uint64_t holder;
-    bool held = !world_control(w) && api_stand_holder(call, worker, &holder);
-    if ((!held && !find_control(call, w)) || !choose_answer(call, worker))
+    if (!may_let_go_on(call, worker, &holder))
         return;
-    if (held)
+    if (worker->pause.number != 0 &&
+        worker_pause_choose(worker, (enum pause_answer)r->continue_vm.answer,
+                            r->continue_vm.answer_expression) < 0) {
+        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
+        return;
+    }
+    if (holder != 0)
         release(call, w, worker, holder);
     else if (r->continue_vm.only)
         run_only(call, w, worker);
@@ -181,6 +177,141 @@ void api_debug_continue(struct api_call *call)
     /* An answer is for this time only. */
     if (worker->pause.number != 0)
         (void)worker_pause_choose(worker, PAUSE_CONTINUE, NULL);
+}
+
+/* An answer that its VM is asked about before it is given: once it has gone on by it, there is
+ * nobody to tell that it could not. The data of a pending, whose number is the Inspect. */
+struct answering {
+    struct api_request request; /* its texts are gone, but for the expression */
+    char *expression;
+    struct access_peer peer;
+    uint64_t pause, dispatched_ns;
+};
+
+static void drop(struct pending *p)
+{
+    struct answering *a = p->data;
+    free(a->expression);
+    free(a);
+    p->data = NULL;
+}
+
+static void answering_on_vm_ended(struct pending *p, struct worker *w)
+{
+    drop(p);
+    api_pending_fail(p, API_ERROR(CANCELLED), NULL, "VM '%s' has ended", w->name);
+}
+
+static void answering_on_client_gone(struct pending *p)
+{
+    drop(p);
+    api_pending_free(p);
+}
+
+static void answering_on_timeout(struct pending *p)
+{
+    (void)api_stand_give_up(p->api, p->vm, p->number);
+    drop(p);
+}
+
+static const struct pending_type answering = {.on_vm_ended = answering_on_vm_ended,
+                                              .on_client_gone = answering_on_client_gone,
+                                              .on_timeout = answering_on_timeout};
+
+static struct answering *answering_new(const struct api_call *call, const struct worker *worker)
+{
+    const char *expression = call->request->continue_vm.answer_expression;
+    struct answering *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    *a = (struct answering){.request = *call->request,
+                            .expression = expression ? strdup(expression) : NULL,
+                            .peer = *call->peer,
+                            .pause = worker->pause.number,
+                            .dispatched_ns = call->dispatched_ns};
+    a->request.continue_vm.answer_expression = a->expression;
+    if (!expression || a->expression)
+        return a;
+    free(a);
+    return NULL;
+}
+
+static void ask_first(struct api_call *call, struct worker *worker)
+{
+    struct world *w = worlds_get(call->api->worlds, worker->world, false);
+    struct answering *a = answering_new(call, worker);
+    Stillpoint__Worker__Inspect inspect = STILLPOINT__WORKER__INSPECT__INIT;
+    Stillpoint__Worker__AnswerPause answer = STILLPOINT__WORKER__ANSWER_PAUSE__INIT;
+    if (!a) {
+        api_fail(call, API_ERROR(INTERNAL), NULL, "out of memory");
+        return;
+    }
+    struct pending *p = api_pending(call, &answering, worker->id, DEFAULT_INSPECT_TIMEOUT_US);
+    if (!p) {
+        free(a->expression);
+        free(a);
+        return;
+    }
+    p->data = a;
+    API_SET(&inspect, kind, WORKER_INSPECT_CHECK_ANSWER);
+    API_SET(&answer, pause, a->pause);
+    API_SET(&answer, answer, a->request.continue_vm.answer);
+    answer.expression = a->expression;
+    inspect.check_answer = &answer;
+    world_serve_begin(w, worker);
+    int r = worker_send_inspect(worker, &inspect, &p->number);
+    if (r == 0)
+        return;
+    world_serve_end(w, worker);
+    drop(p);
+    api_pending_free(p);
+    api_stand_fail_sent(call, worker, r);
+}
+
+bool api_debug_on_inspected(struct api *api, struct worker *w,
+                            const struct worker_inspected *answer)
+{
+    struct pending *p = api_pending_find(api, &answering, w->id, answer->request);
+    if (!p)
+        return false;
+    struct answering *a = p->data;
+    struct api_call call = {.api = api,
+                            .client = p->client,
+                            .peer = &a->peer,
+                            .request = &a->request,
+                            .dispatched_ns = a->dispatched_ns,
+                            .fd = -1};
+    p->data = NULL;
+    api_pending_free(p);
+    if (answer->error)
+        api_fail(&call, api_stand_error_code(answer->refusal), NULL, "VM '%s': %s", w->name,
+                 answer->error);
+    else if (w->pause.number != a->pause)
+        api_fail(&call, API_ERROR(WRONG_STATE), NULL, "VM '%s' has gone on meanwhile", w->name);
+    else
+        go_on(&call, w);
+    free(a->expression);
+    free(a);
+    return true;
+}
+
+void api_debug_continue(struct api_call *call)
+{
+    const struct api_request *r = call->request;
+    struct worker *worker = api_find_live_vm(call, &r->continue_vm.vm);
+    if (!worker)
+        return;
+    uint64_t holder;
+    bool answers = r->continue_vm.answer != PAUSE_CONTINUE;
+    if (!may_let_go_on(call, worker, &holder))
+        return;
+    if (answers && worker->pause.number == 0)
+        api_fail(call, API_ERROR(WRONG_STATE), NULL,
+                 "VM '%s' is in no pause that could be answered", worker->name);
+    else if (answers)
+        ask_first(call, worker);
+    else
+        go_on(call, worker);
 }
 
 void api_debug_set_target(struct api_call *call)
@@ -213,8 +344,8 @@ void api_debug_take_lease(struct api_call *call)
     if (from && from->n_opens > 0 && from->id != id && !r->lease.steal)
         api_fail(call, API_ERROR(WRONG_STATE), "see 'stillctl world take --steal'",
                  "world %s is controlled by debugger %s, which is open", world_name(w), from->name);
-    else if (world_move_lease(w, id, to->name, to->owner, to->hold_policy, r->lease.hold_us,
-                              r->lease.steal ? "stolen" : "taken") == 0)
+    else if (world_move_lease(w, id, to->name, to->owner, to->admin, to->hold_policy,
+                              r->lease.hold_us, r->lease.steal ? "stolen" : "taken") == 0)
         world_message_reply(call, w);
     debuggers_reclaim(call->api->debuggers, id);
 }
@@ -235,12 +366,12 @@ void api_debug_hand_over_lease(struct api_call *call)
                  "no debugger named '%s'", r->lease.to);
         return;
     }
-    if (!api_may_act_for(call, to->owner)) {
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL, "debugger %s belongs to uid %u",
-                 to->name, (unsigned)to->owner);
+    if (!api_may_act_on(call, to->owner)) {
+        api_fail_denied(call, ACCESS_ADMIN, "debugger %s belongs to uid %u", to->name,
+                        (unsigned)to->owner);
         return;
     }
-    world_move_lease(w, to->id, to->name, to->owner, to->hold_policy, t->request.hold_us,
+    world_move_lease(w, to->id, to->name, to->owner, to->admin, to->hold_policy, t->request.hold_us,
                      "handed over");
     world_message_reply(call, w);
 }
@@ -298,11 +429,10 @@ void api_debug_open_debugger(struct api_call *call)
             api_fail(call, API_ERROR(ALREADY_EXISTS), NULL,
                      "debugger '%s' is open on this connection", r->open_debugger.name);
         else
-            api_fail(call, v == -EMFILE ? API_ERROR(LIMIT_EXCEEDED) : API_ERROR(INTERNAL), NULL,
-                     v == -EMFILE ? "uid %u has too many debuggers" : "out of memory (uid %u)",
-                     (unsigned)call->peer->uid);
+            api_fail_no_debugger(call, v);
         return;
     }
+    debuggers_set_admin(call->api->debuggers, d->id, call->peer->roles & ACCESS_ADMIN);
     struct debugger_message m = {.worlds = NULL};
     Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__DebuggerReply reply = STILLPOINT__API__DEBUGGER_REPLY__INIT;

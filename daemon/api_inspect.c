@@ -256,11 +256,13 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 
 /* ---- asking */
 
+/* `foreign`: it came in when the ticket was queued already, and is not its owner's to look into. */
 static void ask(struct pending *p, struct world *w, struct item *item, struct worker *worker,
-                bool missing)
+                bool missing, bool foreign)
 {
     struct inspection *i = p->data;
-    const char *why = missing                            ? "did not come to a safe point"
+    const char *why = foreign                            ? "belongs to another uid"
+                      : missing                          ? "did not come to a safe point"
                       : worker->phase != WORKER_ADMITTED ? "has not started yet"
                                                          : NULL;
     item->vm = worker->id;
@@ -305,7 +307,9 @@ static void on_served(void *userdata, const struct stop_report *r)
     if (i->stop && i->items && i->timeout)
         for (; i->n < stop->n_gates; i->n++) {
             struct worker *worker = stop->gates[i->n]->userdata;
-            ask(p, w, &i->items[i->n], worker, is_missing(r, worker->id));
+            const struct ticket_request *request = &r->ticket->request;
+            ask(p, w, &i->items[i->n], worker, is_missing(r, worker->id),
+                !request->admin && request->uid != worker->uid);
         }
     /* Not from inside this call, if nobody is to be waited for. */
     if (i->timeout) {
@@ -336,7 +340,8 @@ void api_inspect_world(struct api_call *call)
 {
     const struct api_request *r = call->request;
     struct world *w = world_message_find(call, r->inspect.world);
-    const struct debugger *d = w ? api_debugger_of(call, r->inspect.debugger) : NULL;
+    const struct debugger *d =
+        w && api_may_stop(call, w) ? api_debugger_of(call, r->inspect.debugger) : NULL;
     struct pending *p = d ? api_pending(call, &inspecting, 0, 0) : NULL;
     if (!p)
         return;

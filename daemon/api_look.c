@@ -41,11 +41,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct pending *p = userdata;
-    struct worker *w = registry_find(p->api->registry, p->vm);
-    if (w)
-        worker_give_up(w, p->number);
-    if (w && w->phase == WORKER_ADMITTED)
-        world_serve_end(worlds_get(p->api->worlds, w->world, false), w);
+    const struct worker *w = api_stand_give_up(p->api, p->vm, p->number);
     drop(p);
     api_pending_fail(p, API_ERROR(TIMED_OUT), NULL, "VM '%s' did not answer in time",
                      w ? w->name : "?");
@@ -494,7 +490,8 @@ static int (*const replies[API_KINDS])(struct pending *p, const struct look *l,
     [API_ACCESS_MEMORY] = reply_memory,
 };
 
-static void fail(struct pending *p, const struct worker *w, const char *said, const char *withdrawn)
+static void fail(struct pending *p, const struct worker *w, const struct worker_inspected *answer,
+                 const char *withdrawn)
 {
     if (withdrawn)
         api_pending_fail(p,
@@ -502,7 +499,8 @@ static void fail(struct pending *p, const struct worker *w, const char *said, co
                                                                             : API_ERROR(CANCELLED),
                          NULL, "VM '%s': the evaluation %s", w->name, withdrawn);
     else
-        api_pending_fail(p, api_stand_error_code(said), NULL, "VM '%s': %s", w->name, said);
+        api_pending_fail(p, api_stand_error_code(answer->refusal), NULL, "VM '%s': %s", w->name,
+                         answer->error);
 }
 
 bool api_look_on_inspected(struct api *api, struct worker *w, const struct worker_inspected *answer,
@@ -515,7 +513,7 @@ bool api_look_on_inspected(struct api *api, struct worker *w, const struct worke
     struct look l = *(struct look *)p->data;
     drop(p);
     if (answer->error)
-        fail(p, w, answer->error, withdrawn);
+        fail(p, w, answer, withdrawn);
     else if (replies[l.kind](p, &l, answer->body ? answer->body : &nothing) < 0)
         api_pending_fail(p, API_ERROR(INTERNAL), NULL, "out of memory for the answer");
     return true;

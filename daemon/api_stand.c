@@ -1,9 +1,9 @@
 #include "daemon/api_stand.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "daemon/debugger.h"
+#include "daemon/registry.h"
 #include "daemon/worker.h"
 #include "daemon/world_message.h"
 
@@ -46,10 +46,10 @@ bool api_stand_may_change(const struct api_call *call, const struct worker *w,
     const struct world *world = worlds_get(call->api->worlds, w->world, false);
     const struct ticket *control = world_control(world);
     enum world_mode mode = world_mode(world);
-    if (control && !api_may_act_for(call, control->request.uid)) {
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "world %s is controlled by debugger %s of uid %u", world_name(world),
-                 control->request.debugger_name, (unsigned)control->request.uid);
+    if (control && !api_may_act_on(call, control->request.uid)) {
+        api_fail_denied(call, ACCESS_ADMIN, "world %s is controlled by debugger %s of uid %u",
+                        world_name(world), control->request.debugger_name,
+                        (unsigned)control->request.uid);
         return false;
     }
     if (control && (mode != WORLD_STOPPED || world_runner(world) != 0)) {
@@ -88,13 +88,26 @@ void api_stand_fail_sent(const struct api_call *call, const struct worker *w, in
         api_reply_sent(call, w, r);
 }
 
-int api_stand_error_code(const char *said)
+struct worker *api_stand_give_up(struct api *api, uint64_t vm, uint64_t request)
 {
-    if (strncmp(said, "no such ", 8) == 0 || strncmp(said, "there is no ", 12) == 0)
-        return API_ERROR(NOT_FOUND);
-    if (strstr(said, "not started with --debug") || strstr(said, "cannot be"))
-        return API_ERROR(UNSUPPORTED);
-    if (strstr(said, "is beyond the memory"))
-        return API_ERROR(INVALID_ARGUMENT);
-    return API_ERROR(WRONG_STATE);
+    struct worker *w = registry_find(api->registry, vm);
+    if (w)
+        worker_give_up(w, request);
+    if (w && w->phase == WORKER_ADMITTED)
+        world_serve_end(worlds_get(api->worlds, w->world, false), w);
+    return w;
+}
+
+int api_stand_error_code(enum worker_refusal refusal)
+{
+    static const int codes[WORKER_REFUSALS] = {
+        [WORKER_REFUSED_NOT_FOUND] = API_ERROR(NOT_FOUND),
+        [WORKER_REFUSED_INVALID] = API_ERROR(INVALID_ARGUMENT),
+        [WORKER_REFUSED_UNSUPPORTED] = API_ERROR(UNSUPPORTED),
+        [WORKER_REFUSED_STATE] = API_ERROR(WRONG_STATE),
+        [WORKER_REFUSED_CANCELLED] = API_ERROR(CANCELLED),
+        [WORKER_REFUSED_LIMIT] = API_ERROR(LIMIT_EXCEEDED),
+        [WORKER_REFUSED_INTERNAL] = API_ERROR(INTERNAL),
+    };
+    return codes[refusal];
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "daemon/api_call.h"
+#include "proto/check_worker.h"
 
 struct world;
 
@@ -30,5 +31,7 @@ bool api_stand_may_change(const struct api_call *call, const struct worker *w,
 bool api_stand_holder(const struct api_call *call, const struct worker *w, uint64_t *ret_debugger);
 /** As an error: why an Inspect could not be sent. */
 void api_stand_fail_sent(const struct api_call *call, const struct worker *w, int r);
-/** The code that fits what a VM answered as an error. */
-int api_stand_error_code(const char *said);
+/** Nobody waits for this answer any more. Returns the VM, or NULL if it has ended. */
+struct worker *api_stand_give_up(struct api *api, uint64_t vm, uint64_t request);
+/** The code of an error for why a VM refused something. */
+int api_stand_error_code(enum worker_refusal refusal);

@@ -36,6 +36,7 @@ struct step {
     uint32_t line, column;
     uint64_t offset;
     bool late;          /* its deadline has passed */
+    bool waits;         /* the VM is in no frame: it ends in the next that is entered */
     const char *reason; /* why it is over */
     struct event *timer;
 };
@@ -167,15 +168,22 @@ static void finish(struct pending *p, const char *why)
 
 static void on_run_one_ended(void *userdata, const char *why)
 {
-    finish(userdata, why);
+    struct pending *p = userdata;
+    const struct step *s = p->data;
+    /* The time that it was given was ours, not the caller's. */
+    bool ours = s->waits && s->end_ns == 0 && strcmp(why, "deadline") == 0;
+    finish(p, ours ? "idle" : why);
 }
 
+/* One that has nothing to do is idle before its step, and that is no reason to end it. */
 static void run_alone(struct pending *p, struct worker *w, uint64_t deadline_us)
 {
+    const struct step *s = p->data;
     const struct world_run run = {.runner = w,
                                   .on_exit = WORLD_RUNNER_EXIT_STOP,
-                                  .until_still = true,
-                                  .deadline_us = deadline_us,
+                                  .until_still = !s->waits,
+                                  .deadline_us = s->waits && deadline_us == 0 ? DEFAULT_STEP_WAIT_US
+                                                                              : deadline_us,
                                   .on_ended = on_run_one_ended,
                                   .userdata = p};
     int r = world_run_one(world_of(p), &run);
@@ -274,11 +282,8 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct pending *p = userdata;
     const struct step *s = p->data;
-    struct worker *w = worker_of(p);
-    if (w && s->phase != RUNS) {
-        worker_give_up(w, p->number);
-        world_serve_end(world_of(p), w);
-    }
+    if (s->phase != RUNS)
+        (void)api_stand_give_up(p->api, p->vm, p->number);
     switch (s->phase) {
     case ARMING:
         fail(p, API_ERROR(TIMED_OUT), NULL, "the VM did not answer in time");
@@ -459,7 +464,7 @@ bool api_step_on_inspected(struct api *api, struct worker *w, const struct worke
     struct pending *p = api_pending_find(api, &stepping, w->id, answer->request);
     if (!p)
         return false;
-    const struct step *s = p->data;
+    struct step *s = p->data;
     const Stillpoint__Worker__InspectedBody *body = answer->error ? NULL : answer->body;
     p->number = 0;
     event_del(s->timer);
@@ -467,8 +472,9 @@ bool api_step_on_inspected(struct api *api, struct worker *w, const struct worke
         reply(p, body && body->n_frames > 0 ? body->frames[0] : NULL);
     } else if (answer->error) {
         w->step = (struct worker_step){0};
-        fail(p, api_stand_error_code(answer->error), NULL, answer->error);
+        fail(p, api_stand_error_code(answer->refusal), NULL, answer->error);
     } else {
+        s->waits = body && body->waits;
         run(p, w);
     }
     return true;

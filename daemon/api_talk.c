@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
 
@@ -53,10 +54,7 @@ bool api_talk_on_call_done(struct api *api, struct worker *w, uint64_t call_id, 
     struct pending *p = api_pending_find(api, &answer, w->id, call_id);
     if (!p)
         return call_id != 0 && call_id <= api->next_call;
-    /* Not strndup(), which is for strings. */
-    _cleanup_free_ char *copy = calloc(1, text->len + 1);
-    if (copy && text->len > 0)
-        memcpy(copy, text->text, text->len);
+    _cleanup_free_ char *copy = text_dup(text->text, text->len);
     if (!copy) {
         api_pending_fail(p, API_ERROR(INTERNAL), NULL, "out of memory");
     } else if (no_such_function) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/urgent.h"
 #include "daemon/debugger.h"
 #include "daemon/world_message.h"
 
@@ -81,11 +82,12 @@ static void on_ended(void *userdata, enum ticket_outcome outcome)
     world_message_fail_outcome(userdata, outcome);
 }
 
-void api_world_stop(struct api_call *call)
+_urgent_ void api_world_stop(struct api_call *call)
 {
     const struct api_request *r = call->request;
     struct world *w = world_message_find(call, r->stop_world.world);
-    const struct debugger *d = w ? api_debugger_of(call, r->stop_world.debugger) : NULL;
+    const struct debugger *d =
+        w && api_may_stop(call, w) ? api_debugger_of(call, r->stop_world.debugger) : NULL;
     struct pending *p = d ? api_pending(call, &report, 0, 0) : NULL;
     if (!p)
         return;
@@ -200,10 +202,9 @@ void api_world_resume(struct api_call *call)
     if (!w)
         return;
     const struct ticket *t = world_resumes(w);
-    if (t && t->request.uid != call->peer->uid && !(call->peer->roles & ACCESS_ADMIN))
-        api_fail(call, API_ERROR(PERMISSION_DENIED), NULL,
-                 "ticket %llu of world %s belongs to uid %u", (unsigned long long)t->id,
-                 world_name(w), (unsigned)t->request.uid);
+    if (t && !api_may_act_on(call, t->request.uid))
+        api_fail_denied(call, ACCESS_ADMIN, "ticket %llu of world %s belongs to uid %u",
+                        (unsigned long long)t->id, world_name(w), (unsigned)t->request.uid);
     else
         api_world_end_stop(call, w, reply_resumed);
 }

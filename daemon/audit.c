@@ -75,6 +75,8 @@ bool audit_matches(const struct audit_where *where, const struct worker *w)
         return false;
     if (where->target == AUDIT_VM)
         return where->vm == w->id;
+    if (where->of_owner && where->owner != w->uid)
+        return false;
     return (!where->world[0] || strcmp(where->world, w->world) == 0) &&
            (!where->engine[0] || strcmp(where->engine, w->engine) == 0) &&
            (where->target == AUDIT_WORLD || fnmatch(where->name, w->name, 0) == 0);
@@ -118,7 +120,10 @@ static struct audit_debugger *get_owner(struct audit *a, uint64_t debugger)
     hit_ring_init(&d->ring);
     d->ring.wanted = true; /* somebody may wait for the first */
     HASH_ADD(hh, a->owners, id, sizeof d->id, d);
-    return d;
+    if (d->hh.tbl)
+        return d;
+    free(d);
+    return NULL;
 }
 
 static WireHook *copy_wire(const WireHook *wire)
@@ -207,6 +212,10 @@ int audit_add(struct audit *a, uint64_t debugger, const struct audit_where *wher
     h->state = AUDIT_INSTALLING;
     h->owner = d;
     HASH_ADD(hh, a->hooks, id, sizeof h->id, h);
+    if (!h->hh.tbl) {
+        free_hook(h);
+        return -ENOMEM;
+    }
     DL_APPEND(d->hooks, h);
     d->n_hooks++;
     if (v)
@@ -296,10 +305,9 @@ size_t audit_drop(struct audit *a, uint64_t hook, void *waiter)
         DL_DELETE2(h->parts, part, prev_of_hook, next_of_hook);
         h->n_parts--;
         part->hook = NULL;
-        if (audit_vm_take_out(a, part, waiter)) {
-            n++;
-            orphans |= part->state == AUDIT_PART_ORPHAN;
-        }
+        const struct audit_vm *v = part->vm;
+        n += audit_vm_take_out(a, part, waiter);
+        orphans |= v->n_orphans > 0 && !v->late;
     }
     keep_world(a, h, -1);
     free_hook(h);
@@ -344,12 +352,35 @@ void audit_forget(struct audit *a, const void *waiter)
                 part->waiter = NULL;
 }
 
+struct worker *audit_give_up(struct audit *a, const void *waiter)
+{
+    struct worker *late = NULL;
+    for (struct audit_vm *v = a->vms; v; v = v->hh.next) {
+        struct worker *w = registry_find(a->registry, v->id);
+        for (struct audit_part *part = v->parts; w && part; part = part->next) {
+            if (part->waiter != waiter)
+                continue;
+            part->waiter = NULL;
+            v->late = true;
+            worker_give_up(w, part->request);
+            late = w;
+        }
+    }
+    return late;
+}
+
+bool audit_is_late(struct audit *a, uint64_t vm)
+{
+    const struct audit_vm *v = audit_vm_find(a, vm);
+    return v && v->late;
+}
+
 /* ---- what is left over */
 
 bool audit_has_orphans(struct audit *a, uint64_t vm)
 {
     const struct audit_vm *v = audit_vm_find(a, vm);
-    return v && v->n_orphans > 0;
+    return v && !v->late && v->n_orphans > 0;
 }
 
 void audit_flush(struct audit *a)
@@ -364,7 +395,7 @@ size_t audit_orphans(struct audit *a, void *waiter)
     size_t n = 0;
     for (struct audit_vm *v = a->vms; v; v = v->hh.next) {
         struct audit_part *part, *next;
-        for (part = v->n_orphans > 0 ? v->parts : NULL; part; part = next) {
+        for (part = v->n_orphans > 0 && !v->late ? v->parts : NULL; part; part = next) {
             next = part->next;
             if (part->state == AUDIT_PART_ORPHAN)
                 n += audit_vm_take_out(a, part, waiter);

@@ -20,9 +20,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uthash.h>
 
 #include "daemon/hit_ring.h"
+#include "proto/check_worker.h"
 #include "proto/limits.h"
 #include "proto/worker.pb-c.h"
 
@@ -44,6 +46,8 @@ enum audit_hook_state {
 /** Which VMs a hook is for; "" where there is no bound. */
 struct audit_where {
     enum audit_target target;
+    bool of_owner; /**< only those of `owner`, whoever else has VMs there */
+    uid_t owner;
     uint64_t vm;                     /**< AUDIT_VM */
     char name[LIMIT_NAME_BYTES + 1]; /**< of that VM, or the glob of AUDIT_SELECTOR */
     char world[LIMIT_NAME_BYTES + 1], engine[LIMIT_NAME_BYTES + 1];
@@ -88,6 +92,7 @@ struct audit_place {
 struct audit_part {
     struct audit_hook *hook; /**< NULL: it is gone, and the worker has not said so yet */
     uint64_t hook_id;
+    unsigned kind;
     struct audit_vm *vm;
     enum audit_part_state state;
     uint64_t request; /**< the Inspect that it is in */
@@ -123,14 +128,20 @@ struct audit_holdings {
     const struct hit_ring *ring; /**< NULL: it never had a hook */
 };
 
+/** Why a hook could not be set in a VM. */
+struct audit_failure {
+    enum worker_refusal refusal;
+    const char *text;
+};
+
 /** Facts that go up. */
 struct audit_events {
     /** Kept from now on: before anybody is told that it is set. */
     void (*on_hook_set)(void *userdata, const struct audit_hook *h);
     void (*on_hook_gone)(void *userdata, uint64_t id);
     /** The part that `waiter` waits for is there or gone (why NULL), or could not be set. */
-    void (*on_settled)(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                       const char *why);
+    void (*on_settled)(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                       const struct audit_failure *why);
     /** Parts are left over in VMs that nobody takes out, or worlds that nothing keeps: not from
      *  inside this call, see audit_orphans() and audit_tidy_worlds(). */
     void (*on_orphans)(void *userdata);
@@ -180,11 +191,18 @@ size_t audit_remove(struct audit *a, uint64_t hook, void *waiter);
 size_t audit_drop(struct audit *a, uint64_t hook, void *waiter);
 /** Nobody waits any more. */
 void audit_forget(struct audit *a, const void *waiter);
+/** The same, since it took too long: VMs that have not answered are late, and nobody waits for them
+ *  until they have. Returns one of them, or NULL. */
+struct worker *audit_give_up(struct audit *a, const void *waiter);
+/** It has been given up, and has not answered since. */
+bool audit_is_late(struct audit *a, uint64_t vm);
 /** Drops all hooks of a debugger; it may be gone after this. */
 void audit_clear(struct audit *a, uint64_t debugger);
 
-/** Tells the orphans in VMs that stand to leave; `waiter` is told. Returns how many. */
+/** Tells the orphans to leave, but those in VMs that are late; `waiter` is told. Returns how many.
+ */
 size_t audit_orphans(struct audit *a, void *waiter);
+/** That audit_orphans() would tell. */
 bool audit_has_orphans(struct audit *a, uint64_t vm);
 /** Sends what the calls above have left to be sent. */
 void audit_flush(struct audit *a);
@@ -201,7 +219,7 @@ void audit_on_born(struct audit *a, struct worker *w);
 /** No hook is on the way to it or out of it: it may load its program. */
 bool audit_is_settled(struct audit *a, const struct worker *w);
 /** False if this answers nothing of ours. */
-bool audit_on_inspected(struct audit *a, struct worker *w, uint64_t request, const char *error);
+bool audit_on_inspected(struct audit *a, struct worker *w, const struct worker_inspected *answer);
 void audit_on_vm_ended(struct audit *a, const struct worker *w);
 
 /* What workers say. NULL, or why it is a violation. */

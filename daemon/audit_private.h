@@ -38,6 +38,7 @@ struct audit_vm {
     struct audit_hook *own; /**< hooks for this VM alone */
     uint64_t requests[WORKER_MAX_INSPECTS];
     size_t n_requests; /**< sent and not answered */
+    bool late;         /**< one was given up: until it answers nobody waits for this VM */
     struct audit_auditor *auditors;
     size_t n_auditors;
     struct audit_withheld *withheld; /**< oldest first */
@@ -74,8 +75,8 @@ struct audit_vm *audit_vm_get(struct audit *a, uint64_t id);
 void audit_vm_free(struct audit *a, struct audit_vm *v);
 /** A new part, waiting to be sent. -EMFILE, -EALREADY, -ENOMEM. */
 int audit_vm_add(struct audit_vm *v, struct audit_hook *h, void *waiter);
-/** Tells a part to leave; `waiter` is told when it has, or it is an orphan without one. The part
- *  may be gone at once: false, and nobody will be told. */
+/** Tells a part to leave; `waiter` is told when it has, or it is an orphan without one, and in a VM
+ *  that is late. False: nobody will be told; the part may be gone. */
 bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter);
 /** Sends what waits to be sent, as far as there is room. */
 void audit_vm_pump(struct audit *a, struct audit_vm *v);

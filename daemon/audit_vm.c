@@ -35,7 +35,10 @@ struct audit_vm *audit_vm_get(struct audit *a, uint64_t id)
         return v;
     v->id = id;
     HASH_ADD(hh, a->vms, id, sizeof v->id, v);
-    return v;
+    if (v->hh.tbl)
+        return v;
+    free(v);
+    return NULL;
 }
 
 static struct audit_part *find_part(const struct audit_vm *v, uint64_t hook)
@@ -129,21 +132,23 @@ static void free_part(struct audit_part *part)
     free(part);
 }
 
-static void settle(struct audit *a, struct audit_part *part, const char *why)
+static void settle(struct audit *a, struct audit_part *part, const struct audit_failure *why)
 {
     void *waiter = part->waiter;
     const struct worker *w = registry_find(a->registry, part->vm->id);
     part->waiter = NULL;
     if (waiter)
-        a->events.on_settled(a->events.userdata, waiter, w, part->hook_id, why);
+        a->events.on_settled(a->events.userdata, waiter, w, part->kind, why);
 }
 
-static void fail(struct audit *a, struct audit_part *part, const char *why)
+static void fail(struct audit *a, struct audit_part *part, enum worker_refusal refusal,
+                 const char *text)
 {
+    const struct audit_failure why = {refusal, text};
     set_state(part, AUDIT_PART_FAILED);
     free(part->error);
-    part->error = strdup(why);
-    settle(a, part, why);
+    part->error = strdup(text);
+    settle(a, part, &why);
 }
 
 static struct audit_part *make_part(struct audit_vm *v, struct audit_hook *h, void *waiter)
@@ -151,7 +156,8 @@ static struct audit_part *make_part(struct audit_vm *v, struct audit_hook *h, vo
     struct audit_part *part = calloc(1, sizeof *part);
     if (!part)
         return NULL;
-    *part = (struct audit_part){.hook = h, .hook_id = h->id, .vm = v, .waiter = waiter};
+    *part = (struct audit_part){
+        .hook = h, .hook_id = h->id, .kind = h->wire->kind, .vm = v, .waiter = waiter};
     DL_APPEND(v->parts, part);
     DL_APPEND2(h->parts, part, prev_of_hook, next_of_hook);
     h->n_parts++;
@@ -171,10 +177,14 @@ int audit_vm_add(struct audit_vm *v, struct audit_hook *h, void *waiter)
 
 bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter)
 {
+    static const struct audit_failure cleared = {WORKER_REFUSED_CANCELLED,
+                                                 "it was cleared meanwhile"};
     struct audit_vm *v = part->vm;
+    if (v->late)
+        waiter = NULL;
     /* Who has waited for it to be set has its answer. */
     if (part->waiter != waiter)
-        settle(a, part, "it was cleared meanwhile");
+        settle(a, part, &cleared);
     switch (part->state) {
     case AUDIT_PART_WAITING:
     case AUDIT_PART_FAILED:
@@ -195,7 +205,7 @@ bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter)
     part->waiter = waiter;
     v->unsent = true;
     count_there(a, v);
-    return true;
+    return waiter != NULL;
 }
 
 /* ---- sending */
@@ -266,7 +276,7 @@ static int send_waiting(struct audit *a, struct audit_vm *v, struct worker *w)
     int r = m.n_add > 0 ? send_set(v, w, &m, &request) : 0;
     for (size_t i = 0; i < m.n_add && !can_wait(r); i++) {
         if (r < 0) {
-            fail(a, parts[i], strerror(-r));
+            fail(a, parts[i], WORKER_REFUSED_INTERNAL, strerror(-r));
             continue;
         }
         set_state(parts[i], AUDIT_PART_SETTING);
@@ -298,7 +308,7 @@ static void born_with(struct audit *a, struct audit_vm *v, struct audit_hook *h)
     int r = audit_vm_add(v, h, NULL);
     struct audit_part *part = r == -EMFILE ? make_part(v, h, NULL) : NULL;
     if (part)
-        fail(a, part, "the VM has too many hooks");
+        fail(a, part, WORKER_REFUSED_LIMIT, "the VM has too many hooks");
 }
 
 void audit_on_born(struct audit *a, struct worker *w)
@@ -381,28 +391,40 @@ static bool went_together(const struct audit_vm *v, uint64_t request)
     return n > 1;
 }
 
-static void answered(struct audit *a, struct audit_part *part, const char *error, bool together)
+static void answered(struct audit *a, struct audit_part *part,
+                     const struct worker_inspected *answer, bool together)
 {
     if (part->state == AUDIT_PART_REMOVING) {
         /* With or without an error: it has no use for it any more. */
         settle(a, part, NULL);
         free_part(part);
-    } else if (part->state == AUDIT_PART_SETTING && error && together) {
+    } else if (part->state == AUDIT_PART_SETTING && answer->error && together) {
         set_state(part, AUDIT_PART_WAITING);
         part->alone = part->vm->unsent = true;
-    } else if (part->state == AUDIT_PART_SETTING && error) {
-        fail(a, part, error);
+    } else if (part->state == AUDIT_PART_SETTING && answer->error) {
+        fail(a, part, answer->refusal, answer->error);
     } else if (part->state == AUDIT_PART_SETTING) {
         set_state(part, AUDIT_PART_THERE);
         settle(a, part, NULL);
     }
 }
 
-bool audit_on_inspected(struct audit *a, struct worker *w, uint64_t request, const char *error)
+/* It answers again: what was left in it can leave. */
+static void was_late(struct audit *a, struct audit_vm *v)
 {
+    v->late = false;
+    if (v->n_orphans > 0)
+        a->events.on_orphans(a->events.userdata);
+}
+
+bool audit_on_inspected(struct audit *a, struct worker *w, const struct worker_inspected *answer)
+{
+    uint64_t request = answer->request;
     struct audit_vm *v = audit_vm_find(a, w->id);
     struct audit_part *part, *next;
     size_t i = 0;
+    if (v && v->late)
+        was_late(a, v);
     while (v && i < v->n_requests && v->requests[i] != request)
         i++;
     if (!v || i == v->n_requests) {
@@ -415,7 +437,7 @@ bool audit_on_inspected(struct audit *a, struct worker *w, uint64_t request, con
     for (part = v->parts; part; part = next) {
         next = part->next;
         if (part->request == request)
-            answered(a, part, error, together);
+            answered(a, part, answer, together);
     }
     count_there(a, v);
     audit_vm_pump(a, v);
@@ -448,6 +470,10 @@ static struct audit_auditor *make_auditor(struct audit *a, struct audit_vm *v,
     auditor->offset = m->offset;
     auditor->kind = m->kind;
     HASH_ADD(hh, a->auditors, number, sizeof auditor->number, auditor);
+    if (!auditor->hh.tbl) {
+        free(auditor);
+        return NULL;
+    }
     DL_APPEND(v->auditors, auditor);
     v->n_auditors++;
     return auditor;
@@ -646,6 +672,8 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     struct audit_part *part = find_part(v, m->hook);
     if (!part || part->state == AUDIT_PART_FAILED || part->state == AUDIT_PART_WAITING)
         return "reports a hit of a hook that it does not have";
+    if (m->pause != 0 && (w->pause.number != 0 || m->pause != w->last_pause + 1))
+        return "announces a pause out of turn";
     struct audit_hook *h = part->hook;
     /* It was removed while that was on its way; but the pause that it may announce comes. */
     if (!h && m->pause == 0)
@@ -696,6 +724,7 @@ void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause
 
 void audit_on_vm_ended(struct audit *a, const struct worker *w)
 {
+    static const struct audit_failure exited = {WORKER_REFUSED_CANCELLED, "the VM has exited"};
     struct audit_vm *v = audit_vm_find(a, w->id);
     struct audit_withheld *e;
     if (!v)
@@ -707,7 +736,7 @@ void audit_on_vm_ended(struct audit *a, const struct worker *w)
     while (v->parts) {
         bool own = v->parts->hook && v->parts->hook->where.target == AUDIT_VM &&
                    v->parts->hook->state != AUDIT_REMOVING;
-        settle(a, v->parts, own ? "the VM has exited" : NULL);
+        settle(a, v->parts, own ? &exited : NULL);
         free_part(v->parts);
     }
     /* The end of one may be that of its debugger, and so of others here. */

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 /* A VM may use its share at once and then waits: a short period keeps that wait, in which it cannot
  * come to a safe point either, well below the deadline of a stop. */
 #define CPU_PERIOD_US 20000ull
+
+#define ALL ((1u << CGROUP_CONTROLLERS) - 1)
 
 static const char *const names[CGROUP_CONTROLLERS] = {"memory", "pids", "cpu"};
 
@@ -61,25 +64,34 @@ unsigned cgroup_limits_available(int dir_fd)
     return read_controllers(dir_fd, "cgroup.controllers");
 }
 
-static void change_children(int dir_fd, char sign)
+/* One at a time: a write takes all or nothing. */
+static void change_children(int control_fd, char sign, unsigned controllers)
 {
-    /* One at a time: a write takes all or nothing. */
     for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++) {
         char word[16];
-        snprintf(word, sizeof word, "%c%s", sign, names[i]);
-        (void)write_file(dir_fd, "cgroup.subtree_control", word);
+        int n = snprintf(word, sizeof word, "%c%s", sign, names[i]);
+        if (controllers & 1u << i)
+            (void)!pwrite(control_fd, word, (size_t)n, 0);
     }
 }
 
-unsigned cgroup_limits_give(int dir_fd)
+unsigned cgroup_limits_give(int dir_fd, struct cgroup_gift *ret_gift)
 {
-    change_children(dir_fd, '+');
-    return read_controllers(dir_fd, "cgroup.subtree_control");
+    static const char file[] = "cgroup.subtree_control";
+    unsigned before = read_controllers(dir_fd, file), after;
+    int fd = openat(dir_fd, file, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        change_children(fd, '+', ALL & ~before);
+    after = read_controllers(dir_fd, file);
+    *ret_gift = (struct cgroup_gift){.control_fd = fd, .controllers = after & ~before};
+    return after;
 }
 
-void cgroup_limits_take_back(int dir_fd)
+void cgroup_limits_take_back(struct cgroup_gift *gift)
 {
-    change_children(dir_fd, '-');
+    if (gift->control_fd >= 0)
+        change_children(gift->control_fd, '-', gift->controllers);
+    fd_close(&gift->control_fd);
 }
 
 /* The kernel rounds bytes down to pages. */

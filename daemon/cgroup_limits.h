@@ -16,10 +16,17 @@ enum cgroup_controller { CGROUP_MEMORY = 1, CGROUP_PIDS = 2, CGROUP_CPU = 4 };
 
 /** Those that could be given to the children of this directory. */
 unsigned cgroup_limits_available(int dir_fd);
+
+/** What was given to the children of one directory. Starts as {-1}. */
+struct cgroup_gift {
+    int control_fd;       /**< opened with the rights of whoever gave */
+    unsigned controllers; /**< that the children had not had before */
+};
+
 /** Gives them, as far as that is possible; returns those that the children have. */
-unsigned cgroup_limits_give(int dir_fd);
-/** Takes them back, so that the directory may have processes again. */
-void cgroup_limits_take_back(int dir_fd);
+unsigned cgroup_limits_give(int dir_fd, struct cgroup_gift *ret_gift);
+/** So that the directory may have processes again. */
+void cgroup_limits_take_back(struct cgroup_gift *gift);
 
 /**
  * Writes the limits into a worker's directory, and reads them back: memory.max with no swap and the

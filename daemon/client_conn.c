@@ -1,5 +1,6 @@
 #include "daemon/client_conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "daemon/act_log.h"
 #include "daemon/event_bus.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
@@ -20,8 +22,18 @@
 #define EVENT_QUEUE_BYTES (64u * 1024)
 /* When there are no descriptors left, accept rests for so long. */
 #define ACCEPT_REST_MS 100
+/* One that has sent many requests is served for so long, and goes on after all others. */
+#define TURN_NS 500000u
 
 typedef Stillpoint__Api__Envelope Envelope;
+
+/* What one uid has of what is counted. */
+struct uid_use {
+    UT_hash_handle hh;
+    uid_t uid;
+    size_t connections, subscriptions;
+    size_t queued; /* bytes in its connections' writers */
+};
 
 struct client_conn {
     UT_hash_handle hh;
@@ -29,9 +41,11 @@ struct client_conn {
     uint64_t id;
     int fd;
     struct access_peer peer;
+    struct uid_use *use;
+    size_t counted; /* bytes of this one in use->queued */
     struct frame_reader reader;
     struct frame_writer writer;
-    struct event *readable, *writable, *hello_timeout, *close, *pump;
+    struct event *readable, *writable, *hello_timeout, *close, *pump, *turn;
     bool greeted, doomed;
     unsigned open; /* requests without a reply so far */
     struct subscription {
@@ -41,12 +55,21 @@ struct client_conn {
     struct event_listener *listener;
 };
 
+struct listener {
+    struct client_conns *all;
+    int fd;
+    unsigned roles; /* at most */
+    struct event *acceptable, *rest;
+};
+
 struct client_conns {
     struct client_conns_config config;
     struct client_conn *by_id;
+    struct uid_use *uses;
+    size_t strangers; /* connections without any role */
     uint64_t next_id;
-    int listen_fd;
-    struct event *acceptable, *rest;
+    struct listener listeners[2];
+    size_t n_listeners;
 };
 
 static struct client_conn *find(struct client_conns *all, uint64_t id)
@@ -56,9 +79,50 @@ static struct client_conn *find(struct client_conns *all, uint64_t id)
     return c;
 }
 
+/* ---- what each uid has */
+
+static struct uid_use *use_of(struct client_conns *all, uid_t uid, bool make)
+{
+    struct uid_use *use;
+    HASH_FIND(hh, all->uses, &uid, sizeof uid, use);
+    if (use || !make || !(use = calloc(1, sizeof *use)))
+        return use;
+    use->uid = uid;
+    HASH_ADD(hh, all->uses, uid, sizeof use->uid, use);
+    return use;
+}
+
+static void drop_use_if_unused(struct client_conns *all, struct uid_use *use)
+{
+    if (use->connections > 0)
+        return;
+    HASH_DEL(all->uses, use);
+    free(use);
+}
+
+static bool is_over_quota(const struct client_conn *c)
+{
+    return c->use->queued >= c->all->config.quota->queued_bytes;
+}
+
+/* Counts what waits now; events that were held back for the sake of it may go on. */
+static void count_queued(struct client_conn *c)
+{
+    bool was_over = is_over_quota(c);
+    size_t now = frame_writer_queued(&c->writer);
+    c->use->queued += now - c->counted;
+    c->counted = now;
+    if (!was_over || is_over_quota(c))
+        return;
+    for (struct client_conn *other = c->all->by_id; other; other = other->hh.next)
+        if (other->use == c->use && (other->live.kinds != 0 || other->replay.kinds != 0))
+            event_active(other->pump, 0, 0);
+}
+
 static void conn_free(struct client_conn *c)
 {
-    struct event *events[] = {c->readable, c->writable, c->hello_timeout, c->close, c->pump};
+    struct event *events[] = {c->readable, c->writable, c->hello_timeout,
+                              c->close,    c->pump,     c->turn};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i])
             event_free(events[i]);
@@ -66,6 +130,11 @@ static void conn_free(struct client_conn *c)
     frame_reader_done(&c->reader);
     frame_writer_done(&c->writer);
     fd_close(&c->fd);
+    count_queued(c);
+    c->use->connections--;
+    c->use->subscriptions -= c->live.kinds != 0;
+    c->all->strangers -= c->peer.roles == 0;
+    drop_use_if_unused(c->all, c->use);
     free(c);
 }
 
@@ -79,6 +148,7 @@ static void doom(struct client_conn *c, const char *why)
         log_debug("client %llu (uid %u): %s", (unsigned long long)c->id, (unsigned)c->peer.uid,
                   why);
     event_del(c->readable);
+    event_del(c->turn);
     event_active(c->close, 0, 0);
 }
 
@@ -99,16 +169,34 @@ static void on_close(evutil_socket_t fd, short what, void *userdata)
 static void flush(struct client_conn *c)
 {
     int r = frame_writer_flush(&c->writer, c->fd);
+    count_queued(c);
     if (r < 0)
         doom(c, "write failed");
-    else if (r > 0)
-        event_add(c->writable, NULL);
+    else if (r > 0 && event_add(c->writable, NULL) < 0)
+        doom(c, "cannot be watched: no memory or watches left");
 }
 
 static void refuse(struct client_conn *c, uint64_t request_id, int code, const char *message)
 {
     struct api_error error;
     api_error_set(&error, code, NULL, "%s", message);
+    api_reply_error(c->all->config.api, c->id, request_id, &error);
+}
+
+/* An answer that may not wait for its reader. Errors may: each is small, and of one connection
+ * there are only so many. */
+static void refuse_over_quota(struct client_conn *c, uint64_t request_id)
+{
+    if (request_id == 0) {
+        doom(c, "its uid does not read what it asked for");
+        return;
+    }
+    struct api_error error;
+    api_error_set(&error, API_ERROR(LIMIT_EXCEEDED), "read what was asked for",
+                  "%zu bytes wait to be read by uid %u, and its quota queued-bytes is %llu",
+                  c->use->queued, (unsigned)c->peer.uid,
+                  (unsigned long long)c->all->config.quota->queued_bytes);
+    c->open++;
     api_reply_error(c->all->config.api, c->id, request_id, &error);
 }
 
@@ -125,6 +213,10 @@ static void put(struct client_conn *c, Envelope *envelope, int fd)
     if (len > LIMIT_FRAME_BYTES && envelope->request_id != 0) {
         c->open++;
         refuse(c, envelope->request_id, API_ERROR(LIMIT_EXCEEDED), "the answer exceeds a frame");
+        return;
+    }
+    if (is_over_quota(c) && envelope->body_case != API_BODY(ERROR)) {
+        refuse_over_quota(c, envelope->request_id);
         return;
     }
     _cleanup_free_ uint8_t *data = malloc(len ? len : 1);
@@ -187,7 +279,7 @@ static void put_dropped(struct client_conn *c, uint64_t dropped, uint64_t before
 static bool pump_events(struct client_conn *c, struct subscription *s)
 {
     const struct event_bus *bus = c->all->config.bus;
-    while (!c->doomed && frame_writer_queued(&c->writer) < EVENT_QUEUE_BYTES) {
+    while (!c->doomed && frame_writer_queued(&c->writer) < EVENT_QUEUE_BYTES && !is_over_quota(c)) {
         uint64_t dropped, before = s->cursor;
         const struct event *e = event_bus_next(bus, &s->cursor, s->kinds, &dropped);
         if (dropped > 0 && before < s->until)
@@ -255,7 +347,8 @@ static void take_request(struct client_conn *c, const struct api_request *reques
     c->open++;
     if (request->kind == API_HELLO) {
         c->greeted = true;
-        event_del(c->hello_timeout);
+        if (c->peer.roles != 0) /* who may do nothing has no more than that time to be told so */
+            event_del(c->hello_timeout);
     }
     struct api_call call = {.api = c->all->config.api,
                             .client = c->id,
@@ -265,6 +358,8 @@ static void take_request(struct client_conn *c, const struct api_request *reques
                             .fd = TAKE_FD(*fd)};
     c->all->config.on_request(c->all->config.api, &call);
     fd_close(&call.fd);
+    if (c->peer.roles == 0 && request->kind != API_HELLO)
+        doom(c, "may do nothing");
 }
 
 /* One frame; false when the connection is to end. */
@@ -296,29 +391,59 @@ static bool take_frame(struct client_conn *c, const uint8_t *data, size_t bytes)
     return true;
 }
 
-static void on_readable(evutil_socket_t sock, short what, void *userdata)
+/* Not event_active(): the loop would come back here before it looks at anybody else. */
+static void wait_for_turn(struct client_conn *c)
 {
-    (void)what;
-    struct client_conn *c = userdata;
-    int r = frame_reader_fill(&c->reader, sock);
-    if (r == -EAGAIN)
-        return;
-    bool at_end = r == 0;
+    struct timeval next_round = {0};
+    event_del(c->readable);
+    event_add(c->turn, &next_round);
+}
+
+/* Those that have been read, as far as they get in one turn. */
+static void take_frames(struct client_conn *c)
+{
     const uint8_t *data;
     size_t bytes;
-    while (r > 0 && !c->doomed && (r = frame_reader_next(&c->reader, &data, &bytes)) > 0) {
+    uint64_t end_ns = shm_now_ns() + TURN_NS;
+    int r = 0;
+    while (!c->doomed && (r = frame_reader_next(&c->reader, &data, &bytes)) > 0) {
+        if (shm_now_ns() >= end_ns) {
+            wait_for_turn(c);
+            return;
+        }
         bool go_on = take_frame(c, data, bytes);
         frame_reader_drop(&c->reader, bytes);
         if (!go_on)
             return;
     }
-    if (c->doomed)
-        return;
-    if (r == -EPROTO) {
+    if (r == -EPROTO && !c->doomed) {
         refuse(c, 0, API_ERROR(PROTOCOL),
                "a frame has 1 byte to 1 MiB, and at most one descriptor");
         doom(c, "bad frame");
-    } else if (r < 0 || at_end) {
+    }
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct client_conn *c = userdata;
+    if (event_add(c->readable, NULL) < 0)
+        doom(c, "out of memory");
+    else
+        take_frames(c);
+}
+
+static void on_readable(evutil_socket_t sock, short what, void *userdata)
+{
+    (void)what;
+    struct client_conn *c = userdata;
+    int r = frame_reader_fill(&c->reader, sock);
+    if (r > 0) {
+        take_frames(c);
+    } else if (r == -EPROTO) {
+        refuse(c, 0, API_ERROR(PROTOCOL), "at most one descriptor comes with a frame");
+        doom(c, "bad frame");
+    } else if (r != -EAGAIN) {
         doom(c, NULL);
     }
 }
@@ -326,35 +451,92 @@ static void on_readable(evutil_socket_t sock, short what, void *userdata)
 static void on_no_hello(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
-    doom(userdata, "said no Hello in time");
+    struct client_conn *c = userdata;
+    doom(c, c->greeted ? "may do nothing" : "said no Hello in time");
 }
 
 /* ---- connections */
 
-static size_t count_uid(const struct client_conns *all, uid_t uid)
+/* The one word that somebody gets who is not let in. What does not fit into the socket is lost. */
+static void turn_away(int fd, const struct api_error *error)
 {
-    size_t n = 0;
-    for (const struct client_conn *c = all->by_id; c; c = c->hh.next)
-        n += c->peer.uid == uid;
-    return n;
+    Envelope e = STILLPOINT__API__ENVELOPE__INIT;
+    Stillpoint__Api__Error m = STILLPOINT__API__ERROR__INIT;
+    struct frame_writer writer;
+    uint8_t data[1024];
+    API_SET(&m, code, (Stillpoint__Api__ErrorCode)error->code);
+    m.message = API_TEXT(error->message);
+    m.hint = API_TEXT(error->hint);
+    e.body_case = API_BODY(ERROR);
+    e.error = &m;
+    size_t len = stillpoint__api__envelope__get_packed_size(&e);
+    frame_writer_init(&writer, sizeof data + 64);
+    if (len <= sizeof data) {
+        stillpoint__api__envelope__pack(&e, data);
+        if (frame_writer_put(&writer, data, len, -1) == 0)
+            (void)frame_writer_flush(&writer, fd);
+    }
+    frame_writer_done(&writer);
 }
 
-uint64_t client_conns_add(struct client_conns *all, int fd)
+/* Whether there is room for one more; else *ret_error says why not. */
+static bool has_room(struct client_conns *all, const struct access_peer *peer,
+                     struct api_error *ret_error)
 {
-    struct access_peer peer;
-    if (fd_nonblock(fd) < 0 || access_check(fd, all->config.owner_uid, &peer) < 0 ||
-        HASH_COUNT(all->by_id) >= LIMIT_CLIENTS ||
-        count_uid(all, peer.uid) >= LIMIT_CLIENTS_PER_UID) {
-        log_warning("a connection was refused: there are too many, or its peer is unknown");
-        close(fd);
+    const struct uid_use *use = use_of(all, peer->uid, false);
+    size_t has = use ? use->connections : 0;
+    uint64_t quota = all->config.quota->connections;
+    if (peer->roles == 0 && (has >= LIMIT_STRANGERS_PER_UID || all->strangers >= LIMIT_STRANGERS))
+        api_error_set(ret_error, API_ERROR(PERMISSION_DENIED), NULL,
+                      "uid %u has no role here, and connections enough", (unsigned)peer->uid);
+    else if (has >= quota)
+        api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), "close some",
+                      "uid %u has %zu connections, and its quota connections is %llu",
+                      (unsigned)peer->uid, has, (unsigned long long)quota);
+    else if (HASH_COUNT(all->by_id) >= all->config.max_connections)
+        api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), NULL,
+                      "there are %u connections, and no more are allowed in all",
+                      HASH_COUNT(all->by_id));
+    else
+        return true;
+    return false;
+}
+
+uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
+{
+    _cleanup_close_ int owned = fd;
+    struct access_peer peer = {.roles = ACCESS_NONE};
+    struct api_error error;
+    if (fd_is_scarce(fd, LIMIT_FDS_KEPT_FROM_CLIENTS)) {
+        log_warning("a connection was refused: no descriptors are left for it");
         return 0;
     }
-    struct client_conn *c = calloc(1, sizeof *c);
+    int r = fd_nonblock(fd) < 0 ? -errno : access_check(fd, all->config.rules, &peer);
+    if (r < 0) {
+        log_warning("a connection was refused, since its peer is not known: %s", strerror(-r));
+        return 0;
+    }
+    peer.is_limited = (peer.roles & ~roles) != 0;
+    peer.roles &= roles;
+    if (!has_room(all, &peer, &error)) {
+        const struct act act = {.uid = peer.uid, .pid = peer.pid, .request = "Connect"};
+        act_log_write(all->config.act_log, &act,
+                      error.code == API_ERROR(PERMISSION_DENIED) ? ACT_DENIED : ACT_OVER_QUOTA,
+                      error.message);
+        turn_away(fd, &error);
+        return 0;
+    }
+    struct uid_use *use = use_of(all, peer.uid, true);
+    struct client_conn *c = use ? calloc(1, sizeof *c) : NULL;
     if (!c) {
-        close(fd);
+        if (use)
+            drop_use_if_unused(all, use);
         return 0;
     }
-    *c = (struct client_conn){.all = all, .id = all->next_id, .fd = fd, .peer = peer};
+    *c = (struct client_conn){
+        .all = all, .id = all->next_id, .fd = TAKE_FD(owned), .peer = peer, .use = use};
+    use->connections++;
+    all->strangers += peer.roles == 0;
     frame_reader_init(&c->reader);
     frame_writer_init(&c->writer, LIMIT_CLIENT_QUEUE_BYTES);
     c->writer.max_fds = LIMIT_CLIENT_QUEUE_FDS;
@@ -364,37 +546,42 @@ uint64_t client_conns_add(struct client_conns *all, int fd)
     c->hello_timeout = event_new(base, -1, 0, on_no_hello, c);
     c->close = event_new(base, -1, 0, on_close, c);
     c->pump = event_new(base, -1, 0, on_pump, c);
+    c->turn = event_new(base, -1, 0, on_turn, c);
     struct timeval hello = {.tv_sec = LIMIT_HELLO_MS / 1000};
-    if (!c->readable || !c->writable || !c->hello_timeout || !c->close || !c->pump ||
+    if (!c->readable || !c->writable || !c->hello_timeout || !c->close || !c->pump || !c->turn ||
         event_add(c->readable, NULL) < 0 || event_add(c->hello_timeout, &hello) < 0) {
         conn_free(c);
         return 0;
     }
-    all->next_id++;
     HASH_ADD(hh, all->by_id, id, sizeof c->id, c);
+    if (!c->hh.tbl) {
+        conn_free(c);
+        return 0;
+    }
+    all->next_id++;
     return c->id;
 }
 
 static void on_acceptable(evutil_socket_t sock, short what, void *userdata)
 {
     (void)what;
-    struct client_conns *all = userdata;
+    struct listener *l = userdata;
     int fd = accept4(sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
-        client_conns_add(all, fd);
+        client_conns_add(l->all, fd, l->roles);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         log_warning("cannot accept a connection: %m");
         struct timeval rest = {.tv_usec = ACCEPT_REST_MS * 1000};
-        event_del(all->acceptable);
-        event_add(all->rest, &rest);
+        event_del(l->acceptable);
+        event_add(l->rest, &rest);
     }
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
-    struct client_conns *all = userdata;
-    event_add(all->acceptable, NULL);
+    struct listener *l = userdata;
+    event_add(l->acceptable, NULL);
 }
 
 struct client_conns *client_conns_new(const struct client_conns_config *config)
@@ -402,7 +589,7 @@ struct client_conns *client_conns_new(const struct client_conns_config *config)
     struct client_conns *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
-    *all = (struct client_conns){.config = *config, .next_id = 1, .listen_fd = -1};
+    *all = (struct client_conns){.config = *config, .next_id = 1};
     return all;
 }
 
@@ -417,21 +604,26 @@ struct client_conns *client_conns_free(struct client_conns *all)
         frame_writer_flush(&c->writer, c->fd);
         conn_free(c);
     }
-    if (all->acceptable)
-        event_free(all->acceptable);
-    if (all->rest)
-        event_free(all->rest);
-    fd_close(&all->listen_fd);
+    for (size_t i = 0; i < all->n_listeners; i++) {
+        struct listener *l = &all->listeners[i];
+        if (l->acceptable)
+            event_free(l->acceptable);
+        if (l->rest)
+            event_free(l->rest);
+        fd_close(&l->fd);
+    }
     free(all);
     return NULL;
 }
 
-int client_conns_listen(struct client_conns *all, int fd)
+int client_conns_listen(struct client_conns *all, int fd, unsigned roles)
 {
-    all->listen_fd = fd;
-    all->acceptable = event_new(all->config.base, fd, EV_READ | EV_PERSIST, on_acceptable, all);
-    all->rest = event_new(all->config.base, -1, 0, on_rested, all);
-    if (!all->acceptable || !all->rest || event_add(all->acceptable, NULL) < 0)
+    assert(all->n_listeners < sizeof all->listeners / sizeof all->listeners[0]);
+    struct listener *l = &all->listeners[all->n_listeners++];
+    *l = (struct listener){.all = all, .fd = fd, .roles = roles};
+    l->acceptable = event_new(all->config.base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+    l->rest = event_new(all->config.base, -1, 0, on_rested, l);
+    if (!l->acceptable || !l->rest || event_add(l->acceptable, NULL) < 0)
         return -ENOMEM;
     return 0;
 }
@@ -458,6 +650,8 @@ static void ops_subscribe(void *userdata, uint64_t client, uint64_t cursor, uint
     struct client_conn *c = find(userdata, client);
     if (!c || c->doomed)
         return;
+    c->use->subscriptions -= c->live.kinds != 0;
+    c->use->subscriptions += kinds != 0;
     c->live = (struct subscription){.cursor = cursor, .until = UINT64_MAX, .kinds = kinds};
     if (kinds != 0 && !c->listener)
         c->listener = event_bus_listen(c->all->config.bus, on_news, c);
@@ -467,6 +661,13 @@ static void ops_subscribe(void *userdata, uint64_t client, uint64_t cursor, uint
         doom(c, "out of memory for a subscription");
     else
         on_pump(-1, 0, c);
+}
+
+static bool ops_may_subscribe(void *userdata, uint64_t client, size_t *ret_has)
+{
+    const struct client_conn *c = find(userdata, client);
+    *ret_has = c ? c->use->subscriptions : 0;
+    return !c || c->live.kinds != 0 || c->use->subscriptions < c->all->config.quota->subscriptions;
 }
 
 static bool ops_replay(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds,
@@ -487,6 +688,7 @@ void client_conns_ops(struct client_conns *all, struct api_clients *ret)
 {
     *ret = (struct api_clients){.send = ops_send,
                                 .queued = ops_queued,
+                                .may_subscribe = ops_may_subscribe,
                                 .subscribe = ops_subscribe,
                                 .replay = ops_replay,
                                 .userdata = all};

@@ -19,7 +19,10 @@ struct client_conns;
 struct client_conns_config {
     struct event_base *base;
     struct event_bus *bus;
-    uid_t owner_uid;
+    const struct access_rules *rules;
+    const struct config_quota *quota; /**< of one uid */
+    uint64_t max_connections;
+    struct act_log *act_log;
     /** A checked request. */
     void (*on_request)(void *userdata, struct api_call *call);
     void (*on_gone)(void *userdata, uint64_t client);
@@ -31,10 +34,10 @@ struct client_conns_config {
 struct client_conns *client_conns_new(const struct client_conns_config *config);
 struct client_conns *client_conns_free(struct client_conns *all);
 
-/** Takes a listening socket. */
-int client_conns_listen(struct client_conns *all, int fd);
+/** Takes a listening socket, whose connections have no roles but of these; two at most. */
+int client_conns_listen(struct client_conns *all, int fd, unsigned roles);
 /** Takes one connected socket; returns its number, or 0 (the socket is closed then). */
-uint64_t client_conns_add(struct client_conns *all, int fd);
+uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles);
 
 /** For struct api; userdata is the client_conns. */
 void client_conns_ops(struct client_conns *all, struct api_clients *ret);

@@ -1,6 +1,7 @@
 /*
- * config.h: what the daemon was told at its start: command line over built-in defaults. Filled by
- * main before anything else exists; read-only from then on.
+ * config.h: what the daemon was told: command line over configuration files over built-in defaults.
+ * It owns its texts. Main fills one before anything else exists, and it is read-only from then on;
+ * a second one may be loaded from the same command line at any time, beside the first.
  */
 #pragma once
 
@@ -10,24 +11,52 @@
 
 #include "proto/vm_limits.h"
 
+#define CONFIG_FILE "/etc/stillpoint/stillpointd.conf"
+
 enum config_spawn { CONFIG_SPAWN_ZYGOTE, CONFIG_SPAWN_EXEC };
 
+/** In the order of the roles in access.h. */
+enum config_group {
+    CONFIG_GROUP_OBSERVE,
+    CONFIG_GROUP_RUN,
+    CONFIG_GROUP_DEBUG,
+    CONFIG_GROUP_ADMIN,
+    CONFIG_GROUPS
+};
+
+#define CONFIG_SETTINGS 48
+
+/** What one uid may have at a time, and all together. */
+struct config_quota {
+    uint64_t connections, vms, subscriptions, queued_bytes, debuggers, worlds;
+};
+
 struct config {
-    char *socket_path; /**< NULL in private mode */
-    int private_fd;    /**< the one client's socket in private mode, else -1 */
-    char *user;        /**< who to become when started as root; NULL: default */
-    char *worker_dir;  /**< where stillpoint-worker-ENGINE is; NULL: beside us, else libexec */
+    char *socket_path;  /**< NULL in private mode */
+    char *observe_path; /**< the same for those who only look; NULL: there is none */
+    int private_fd;     /**< the one client's socket in private mode, else -1 */
+    char *user;         /**< who to become when started as root; NULL: default */
+    char *worker_dir;   /**< where stillpoint-worker-ENGINE is; NULL: beside us, else libexec */
     enum config_spawn spawn;
     bool allow_degraded;
     bool debug;
+    bool check; /**< say whether this is right, and end */
     unsigned helper_threads;
     struct vm_limits vm_defaults; /**< of VMs that do not ask for others */
+    struct vm_limits vm_max;      /**< that a VM may have; 0: no bound but the ranges of all */
     uid_t owner_uid; /**< who started us: the uid that may use the socket, besides root */
+    char *groups[CONFIG_GROUPS];   /**< names, with spaces between them; NULL: no group */
+    struct config_quota quota;     /**< of one uid */
+    struct config_quota total;     /**< of all; connections and vms only */
+    char *places[CONFIG_SETTINGS]; /**< config_place()'s */
+    char *files;                   /**< that were read, with ", " between them; NULL: none */
 };
 
 /**
- * Reads the command line. Returns 0 to go on; 1 if a text was printed and the program is to end
- * well; -EINVAL after a usage error was printed.
+ * Reads command line and files; what is wrong there is logged, all of it. Returns 0 to go on; 1 if
+ * a text was printed and the program is to end well; -EINVAL if something is wrong.
  */
-int config_parse(struct config *c, int argc, char **argv);
+int config_load(struct config *c, int argc, char **argv);
 void config_done(struct config *c);
+/** Where a member of it was set, "FILE:LINE" or "--option", for errors that show later. */
+const char *config_place(const struct config *c, const void *member);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/urgent.h"
 #include "daemon/registry.h"
 #include "daemon/worlds.h"
 
@@ -36,6 +37,7 @@ struct debuggers {
     struct entry *spare;
     uint64_t next_id;
     size_t n_untold;
+    const uint64_t *quota; /* NULL: the limit */
 };
 
 static struct entry *find(struct debuggers *all, uint64_t id)
@@ -99,7 +101,7 @@ static bool is_unused(const struct entry *e)
     return e->d.n_opens == 0 && e->d.n_holdings == 0;
 }
 
-void debuggers_reclaim(struct debuggers *all, uint64_t id)
+_urgent_ void debuggers_reclaim(struct debuggers *all, uint64_t id)
 {
     struct entry *e = find(all, id);
     if (!e || !is_unused(e))
@@ -111,7 +113,7 @@ void debuggers_reclaim(struct debuggers *all, uint64_t id)
         all->events.on_gone(all->events.userdata, id);
 }
 
-void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
+_urgent_ void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
 {
     struct entry *e = find(all, id);
     if (!e)
@@ -121,7 +123,7 @@ void debuggers_count_holding(struct debuggers *all, uint64_t id, int change)
     debuggers_reclaim(all, id);
 }
 
-static void on_ticket(void *userdata, uint64_t id, int change)
+_urgent_ static void on_ticket(void *userdata, uint64_t id, int change)
 {
     debuggers_count_holding(userdata, id, change);
 }
@@ -153,6 +155,11 @@ struct debuggers *debuggers_free(struct debuggers *all)
     return NULL;
 }
 
+void debuggers_set_quota(struct debuggers *all, const uint64_t *quota)
+{
+    all->quota = quota;
+}
+
 uint64_t debuggers_next_id(const struct debuggers *all)
 {
     return all->next_id;
@@ -182,12 +189,27 @@ const struct debugger *debuggers_after(struct debuggers *all, uint64_t after)
     return NULL;
 }
 
-static bool has_room(const struct debuggers *all, uid_t uid)
+size_t debuggers_of_uid(const struct debuggers *all, uid_t uid)
 {
     size_t n = 0;
     for (const struct entry *e = all->list; e; e = e->next)
         n += e->d.owner == uid;
-    return n < LIMIT_DEBUGGERS_PER_UID;
+    return n;
+}
+
+void debuggers_set_admin(struct debuggers *all, uint64_t id, bool admin)
+{
+    struct entry *e = find(all, id);
+    if (!e || e->d.admin == admin)
+        return;
+    e->d.admin = admin;
+    if (!e->untold)
+        tell_changed(all, e);
+}
+
+static bool has_room(const struct debuggers *all, uid_t uid)
+{
+    return debuggers_of_uid(all, uid) < (all->quota ? *all->quota : LIMIT_DEBUGGERS_PER_UID);
 }
 
 static void add(struct debuggers *all, struct entry *e)
@@ -236,7 +258,7 @@ static int make_cli(struct debuggers *all, uid_t uid, struct entry **ret)
     return 0;
 }
 
-int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
+_urgent_ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
 {
     struct entry *e = find_cli(all, uid);
     if (!e) {
@@ -259,8 +281,8 @@ static struct opening *find_opening(struct entry *e, uint64_t client)
     return NULL;
 }
 
-int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
-                 const struct debugger **ret)
+_urgent_ int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
+                          const struct debugger **ret)
 {
     char cli[LIMIT_NAME_BYTES + 1];
     if (!ref)

@@ -30,6 +30,7 @@ struct debugger {
     char name[LIMIT_NAME_BYTES + 1];
     char note[LIMIT_NOTE_BYTES + 1];
     uid_t owner;
+    bool admin; /**< who used it last may act on what others own */
     bool hold_policy;
     size_t n_opens;    /**< connections that have it open */
     size_t n_holdings; /**< open tickets, VMs that it holds, hooks that could still fire */
@@ -46,6 +47,9 @@ struct debuggers_events {
 struct debuggers *debuggers_new(struct worlds *worlds, struct registry *registry,
                                 const struct debuggers_events *events);
 struct debuggers *debuggers_free(struct debuggers *all);
+
+/** How many one uid may have; kept, not copied. Without it LIMIT_DEBUGGERS_PER_UID. */
+void debuggers_set_quota(struct debuggers *all, const uint64_t *quota);
 
 uint64_t debuggers_next_id(const struct debuggers *all);
 /** The debugger with the smallest id > after, or NULL. */
@@ -66,6 +70,9 @@ int debuggers_cli(struct debuggers *all, uid_t uid, const struct debugger **ret)
  */
 int debuggers_of(struct debuggers *all, uint64_t client, uid_t uid, const char *ref,
                  const struct debugger **ret);
+void debuggers_set_admin(struct debuggers *all, uint64_t id, bool admin);
+/** How many this uid has. */
+size_t debuggers_of_uid(const struct debuggers *all, uid_t uid);
 void debuggers_reclaim(struct debuggers *all, uint64_t id);
 /** It holds one thing more (+1) or less (-1); with the last it may be gone. */
 void debuggers_count_holding(struct debuggers *all, uint64_t id, int change);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/api_birth.h"
+#include "daemon/api_debug.h"
 #include "daemon/api_inspect.h"
 #include "daemon/api_log.h"
 #include "daemon/api_look.h"
@@ -132,12 +133,7 @@ static const char *on_call_done(struct api *api, struct worker *w, const struct 
 
 static const char *on_posted(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    /* Not strndup(), which is for strings. */
-    char *json = calloc(1, f->posted.len + 1);
-    if (!json)
-        return "posts what there is no memory for";
-    if (f->posted.len > 0)
-        memcpy(json, f->posted.text, f->posted.len);
+    char *json = text_dup(f->posted.text, f->posted.len);
     const struct event e = {.kind = EVENT_VM_MESSAGE,
                             .vm = w->id,
                             .name = w->name,
@@ -183,10 +179,10 @@ static const char *on_inspected(struct api *api, struct worker *w, const struct 
     const char *withdrawn = worker_evaluation_answered(w, answer->request);
     struct world *world = worlds_get(api->worlds, w->world, false);
     world_serve_end(world, w);
-    if (audit_on_inspected(api->audit, w, answer->request, answer->error))
+    if (audit_on_inspected(api->audit, w, answer))
         api_birth_load(api, w);
     else if (!api_look_on_inspected(api, w, answer, withdrawn) &&
-             !api_step_on_inspected(api, w, answer))
+             !api_step_on_inspected(api, w, answer) && !api_debug_on_inspected(api, w, answer))
         (void)api_inspect_on_inspected(api, w, answer);
     /* It has come to its gate, or to a gate that is open; what it evaluated is over. */
     world_on_member_kicked(world, w);

@@ -22,6 +22,7 @@
 
 #define BASE "stillpoint"
 #define LEAF "daemon"
+#define LEVELS 3 /* dir_fd, base_fd, own_fd */
 #define NAME_SIZE 32
 #define MAX_NAMES 16 /* names that are tried for the daemon's directory */
 /* How long the end of the daemon waits for processes that were killed and are still dying. */
@@ -43,6 +44,7 @@ struct freezer {
     bool refused; /* a birth was refused, which was logged */
     bool gave_up_root;
     unsigned controllers; /* that the directories of workers have */
+    struct cgroup_gift gifts[LEVELS];
     LIST_HEAD(graves, grave) graves;
 };
 
@@ -289,10 +291,8 @@ static void move_back(struct freezer *f)
 {
     int r = 0;
     if (f->moved) {
-        cgroup_limits_take_back(f->dir_fd);
-        cgroup_limits_take_back(f->base_fd);
-        if (!f->gave_up_root)
-            cgroup_limits_take_back(f->own_fd);
+        for (size_t i = 0; i < LEVELS; i++)
+            cgroup_limits_take_back(&f->gifts[i]);
         r = write_file_at(f->gave_up_root ? f->base_fd : f->own_fd, "cgroup.procs", "0");
     }
     if (r < 0)
@@ -306,9 +306,12 @@ static void give_controllers(struct freezer *f)
 {
     if (cgroup_limits_available(f->own_fd) == 0 || (!f->moved && move_to_leaf(f) < 0))
         return;
-    (void)cgroup_limits_give(f->own_fd);
-    (void)cgroup_limits_give(f->base_fd);
-    f->controllers = cgroup_limits_give(f->dir_fd);
+    const int levels[LEVELS] = {f->dir_fd, f->base_fd, f->own_fd};
+    for (size_t i = LEVELS; i-- > 0;)
+        f->controllers = cgroup_limits_give(levels[i], &f->gifts[i]);
+    /* Below <own> nobody else gives, but daemons that were killed and took nothing back. One that
+     * lives uses what it has: from that the kernel lets nobody take. */
+    f->gifts[0].controllers = f->gifts[1].controllers = ~0u;
     if (f->controllers == 0 && !f->gave_up_root) {
         move_back(f);
         (void)unlinkat(f->dir_fd, LEAF, AT_REMOVEDIR);
@@ -326,7 +329,6 @@ static int delegate(struct freezer *f, uid_t uid, gid_t gid)
     } given[] = {
         {f->base_fd, "."},
         {f->base_fd, "cgroup.procs"},
-        {f->base_fd, "cgroup.subtree_control"},
         {f->dir_fd, "."},
         {f->dir_fd, "cgroup.procs"},
         {f->dir_fd, "cgroup.threads"},
@@ -363,6 +365,8 @@ static void close_directories(struct freezer *f)
     fd_close(&f->dir_fd);
     fd_close(&f->base_fd);
     fd_close(&f->own_fd);
+    for (size_t i = 0; i < LEVELS; i++)
+        fd_close(&f->gifts[i].control_fd);
 }
 
 static void set_up(struct freezer *f, uid_t uid, gid_t gid)
@@ -406,6 +410,8 @@ struct freezer *freezer_new_signals(const char *why)
     if (!f)
         return NULL;
     f->own_fd = f->base_fd = f->dir_fd = -1;
+    for (size_t i = 0; i < LEVELS; i++)
+        f->gifts[i].control_fd = -1;
     LIST_INIT(&f->graves);
     give_up(f, "%s", why);
     return f;

@@ -7,6 +7,25 @@
 
 typedef Stillpoint__Api__Hook Hook;
 
+const char *hook_message_kind(unsigned kind)
+{
+#define KIND(name, text) [STILLPOINT__API__HOOK_KIND__HOOK_##name] = (text)
+    static const char *const names[] = {
+        KIND(NEW_GLOBAL, "new-global"),
+        KIND(ENTER_FRAME, "enter-frame"),
+        KIND(DEBUGGER_STATEMENT, "debugger-statement"),
+        KIND(EXCEPTION_UNWIND, "exception-unwind"),
+        KIND(NEW_SCRIPT, "new-script"),
+        KIND(NEW_PROMISE, "new-promise"),
+        KIND(PROMISE_SETTLED, "promise-settled"),
+        KIND(POP, "pop"),
+        KIND(STEP, "step"),
+        KIND(BREAKPOINT, "breakpoint"),
+    };
+#undef KIND
+    return kind > 0 && kind < sizeof names / sizeof *names ? names[kind] : "hook";
+}
+
 static void fill_target(char *to, size_t size, const struct audit_where *where)
 {
     static const char *const names[] = {

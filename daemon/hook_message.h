@@ -22,6 +22,8 @@ struct hook_message {
     Stillpoint__Api__BoundAt *places, **place_at; /**< NULL without memory, or where none is */
 };
 
+/** "new-global", …; static texts. */
+const char *hook_message_kind(unsigned kind);
 /** `brief`: only what it is and what it has seen. */
 void hook_message_fill(struct hook_message *m, const struct api *api, const struct audit_hook *h,
                        bool brief);

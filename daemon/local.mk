@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/access.c %D%/access.h \
+	%D%/act_log.c %D%/act_log.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_audit.c %D%/api_audit.h \
 	%D%/api_birth.c %D%/api_birth.h \
@@ -37,6 +38,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/registry.c %D%/registry.h \
 	%D%/state.c %D%/state.h \
 	%D%/stop_report.c %D%/stop_report.h \
+	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \
 	%D%/vm_log.c %D%/vm_log.h \
 	%D%/vm_message.c %D%/vm_message.h \
@@ -53,11 +55,12 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/world_ticket.c \
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
-%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) \
-	$(SECCOMP_CFLAGS)
+# uthash ends the process without memory unless it is told not to; an element that was not added has no table.
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) -DHASH_NONFATAL_OOM=1 $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
+	$(SECCOMP_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
 DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS) \
-	$(SECCOMP_LIBS)
+	$(INIH_LIBS) $(SECCOMP_LIBS)
 
 sbin_PROGRAMS += stillpointd
 stillpointd_SOURCES = %D%/main.c

@@ -1,8 +1,8 @@
 /*
  * main.c: builds everything, wires callbacks, runs the loop, takes it down again. It alone knows
- * all modules. Order at start: command line · descriptors that need the starter's rights (socket,
- * worker programs, cgroups) · become an ordinary user, for good · zygotes, while we are small · the
- * rest.
+ * all modules. Order at start: command line and configuration · descriptors that need the starter's
+ * rights (socket, worker programs, cgroups) · become an ordinary user, for good · zygotes, while we
+ * are small · the rest.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -28,6 +28,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "daemon/act_log.h"
 #include "daemon/api.h"
 #include "daemon/api_audit.h"
 #include "daemon/api_hits.h"
@@ -46,6 +47,7 @@
 #include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/strays.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
 
@@ -53,16 +55,21 @@
  * time. */
 #define SHUTDOWN_S 10
 #define SLICE_NS 100000u
+/* Exit status when the command line or a configuration file is wrong. */
+#define EXIT_USAGE 2
 
 static const char *const engines[] = {"mozjs", "fake"};
 #define N_ENGINES (sizeof engines / sizeof engines[0])
 
 struct daemon {
     struct config config;
+    struct access_rules rules;
     struct event_base *base;
+    struct act_log *act_log;
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
+    struct strays *strays;
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct pauses *pauses;
@@ -73,17 +80,27 @@ struct daemon {
     struct api api;
     struct zygote_client *zygotes[N_ENGINES];
     int programs[N_ENGINES]; /* -1: no such engine here */
-    int socket_fd, lifeline[2];
+    int socket_fd, observe_fd, lifeline[2];
     uint64_t private_client;
     struct event *on_term, *on_int, *give_up;
     struct event_listener *state_listener;
     uint64_t state_cursor;
     bool ending;
+    bool bound, bound_observe; /* socket files that are ours to remove */
 };
 
 /* ---- before we become ordinary */
 
-static int listen_at(const char *path, uid_t uid, gid_t gid)
+/* Whoever has a role has to come as far as the socket: who that is, is then asked of the kernel. */
+static void check_folder(const char *dir, bool shared)
+{
+    struct stat st;
+    if (shared && stat(dir, &st) == 0 && !(st.st_mode & S_IXOTH))
+        log_warning("groups have been given roles, and their members cannot enter %s (chmod o+x)",
+                    dir);
+}
+
+static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
@@ -94,12 +111,15 @@ static int listen_at(const char *path, uid_t uid, gid_t gid)
     _cleanup_free_ char *copy = strdup(path);
     const char *dir = copy ? dirname(copy) : "/";
     if (mkdir(dir, 0700) == 0) {
+        if (shared && chmod(dir, 0755) < 0)
+            log_warning("cannot open %s for others: %m", dir);
         if (geteuid() == 0 && chown(dir, uid, gid) < 0)
             log_warning("cannot give %s to uid %u: %m", dir, (unsigned)uid);
     } else if (errno != EEXIST) {
         log_error("cannot make directory %s: %m", dir);
         return -errno;
     }
+    check_folder(dir, shared);
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
@@ -115,7 +135,7 @@ static int listen_at(const char *path, uid_t uid, gid_t gid)
     }
     if (errno == ECONNREFUSED)
         unlink(path);
-    mode_t mask = umask(0177);
+    mode_t mask = umask(shared ? 0111 : 0177);
     int r = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
     umask(mask);
     if (r == 0 && geteuid() == 0 && chown(path, uid, gid) < 0)
@@ -152,21 +172,29 @@ static void open_programs(struct daemon *d)
 }
 
 /* *ret_shared: it is a user that others run as, too, and so is nobody whom to trust. */
-static const struct passwd *find_user(const char *wanted, bool *ret_shared)
+static const struct passwd *find_user(const struct config *config, bool *ret_shared)
 {
+    const char *wanted = config->user;
     const struct passwd *p = getpwnam(wanted ? wanted : "stillpoint");
     *ret_shared = false;
     if (!p && !wanted) {
         p = getpwnam("nobody");
         *ret_shared = true;
     }
-    if (!p)
-        log_error("no user '%s'", wanted ? wanted : "nobody");
-    else if (p->pw_uid == 0) {
-        log_error("--user must not be root");
+    if (!p) {
+        log_error("%s: there is no user '%s'", config_place(config, &config->user),
+                  wanted ? wanted : "nobody");
+    } else if (p->pw_uid == 0) {
+        log_error("%s: the user to become must not be root", config_place(config, &config->user));
         p = NULL;
     }
     return p;
+}
+
+static bool is_user(const char *name, uid_t uid)
+{
+    const struct passwd *p = getpwnam(name);
+    return p && p->pw_uid == uid;
 }
 
 /* For good: all three ids, no groups, and the way back is tried. */
@@ -201,13 +229,25 @@ static void raise_descriptor_limit(void)
     }
 }
 
+static int listen_for_clients(struct daemon *d, uid_t owner, gid_t group)
+{
+    bool shared = access_is_shared(&d->rules);
+    d->socket_fd = listen_at(d->config.socket_path, owner, group, shared);
+    d->bound = d->socket_fd >= 0;
+    if (d->socket_fd < 0 || !d->config.observe_path)
+        return d->socket_fd < 0 ? d->socket_fd : 0;
+    d->observe_fd = listen_at(d->config.observe_path, owner, group, shared);
+    d->bound_observe = d->observe_fd >= 0;
+    return d->observe_fd < 0 ? d->observe_fd : 0;
+}
+
 static int prepare(struct daemon *d)
 {
     uid_t uid = geteuid(), owner = uid;
     gid_t gid = getegid(), owner_group = gid;
     if (uid == 0) {
         bool shared;
-        const struct passwd *user = find_user(d->config.user, &shared);
+        const struct passwd *user = find_user(&d->config, &shared);
         if (!user)
             return -ENOENT;
         uid = user->pw_uid;
@@ -216,28 +256,27 @@ static int prepare(struct daemon *d)
             owner = uid;
             owner_group = gid;
         }
-    } else if (d->config.user) {
-        log_error("--user needs a start as root");
+    } else if (d->config.user && !is_user(d->config.user, uid)) {
+        log_error("%s: to become another user needs a start as root",
+                  config_place(&d->config, &d->config.user));
         return -EPERM;
-    }
-    raise_descriptor_limit();
-    open_programs(d);
-    if (d->config.private_fd < 0) {
-        d->socket_fd = listen_at(d->config.socket_path, owner, owner_group);
-        if (d->socket_fd < 0)
-            return d->socket_fd;
-    }
-    d->freezer = freezer_new(uid, gid);
-    if (!d->freezer)
-        return -ENOMEM;
-    if (geteuid() == 0) {
-        int r = become(uid, gid);
-        if (r < 0)
-            return r;
     }
     if (d->config.private_fd < 0)
         d->config.owner_uid = owner;
-    return 0;
+    int r = access_rules_init(&d->rules, &d->config);
+    if (r < 0 || d->config.check)
+        return r;
+    raise_descriptor_limit();
+    open_programs(d);
+    r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
+    if (r < 0)
+        return r;
+    d->freezer = freezer_new(uid, gid);
+    if (!d->freezer)
+        return -ENOMEM;
+    if (geteuid() == 0)
+        r = become(uid, gid);
+    return r;
 }
 
 /* ---- wiring */
@@ -270,7 +309,22 @@ static void on_zygote_lost(void *userdata, const char *engine, const char *why)
     event_bus_publish(d->bus, &e);
 }
 
-static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost};
+static void on_strays(void *userdata)
+{
+    struct daemon *d = userdata;
+    strays_end(d->strays);
+}
+
+static const struct zygote_client_events zygote_events = {on_spawned, on_zygote_lost, on_strays};
+
+static bool is_known(void *userdata, pid_t pid)
+{
+    struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (d->zygotes[i] && zygote_client_has(d->zygotes[i], pid))
+            return true;
+    return registry_has_pid(d->registry, pid);
+}
 
 static void on_request(void *userdata, struct api_call *call)
 {
@@ -279,13 +333,20 @@ static void on_request(void *userdata, struct api_call *call)
     debuggers_settle(api->debuggers);
 }
 
+static void notify(const char *state)
+{
+    int r = sd_notify(0, state);
+    if (r < 0)
+        log_warning("cannot tell the service manager %s: %s", state, strerror(-r));
+}
+
 static void end_loop(struct daemon *d, const char *why)
 {
     if (d->ending)
         return;
     d->ending = true;
     log_debug("ending: %s", why);
-    sd_notify(0, "STOPPING=1");
+    notify("STOPPING=1");
     for (struct worker *w = registry_after(d->registry, 0); w;
          w = registry_after(d->registry, w->id))
         worker_kill(w, EXIT_REASON_KILLED, "the daemon ended");
@@ -381,11 +442,11 @@ static void on_hook_gone(void *userdata, uint64_t id)
         log_error("cannot keep the state: %s", strerror(-r));
 }
 
-static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                            const char *why)
+static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                            const struct audit_failure *why)
 {
     (void)userdata;
-    api_audit_on_settled(waiter, w, hook, why);
+    api_audit_on_settled(waiter, w, kind, why);
 }
 
 static void on_orphans(void *userdata)
@@ -500,19 +561,26 @@ static int build(struct daemon *d)
         return r;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    d->bus = event_bus_new();
+    d->act_log = act_log_new(d->base, d->config.private_fd >= 0);
+    d->bus = d->act_log ? event_bus_new() : NULL;
     d->worlds = d->bus ? worlds_new(d->base, d->bus) : NULL;
     const struct registry_config registry = {.base = d->base,
                                              .freezer = d->freezer,
                                              .lifeline_fd = d->lifeline[0],
                                              .events = &facts_worker_events,
                                              .userdata = &d->api,
+                                             .quota = &d->config.quota,
+                                             .total = &d->config.total,
                                              .zygote = find_zygote_for_api};
     d->registry = registry_new(&registry);
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
-    d->debuggers =
-        d->worlds && d->registry ? debuggers_new(d->worlds, d->registry, &debuggers) : NULL;
+    d->strays = strays_new(d->base, is_known, d);
+    d->debuggers = d->worlds && d->registry && d->strays
+                       ? debuggers_new(d->worlds, d->registry, &debuggers)
+                       : NULL;
+    if (d->debuggers)
+        debuggers_set_quota(d->debuggers, &d->config.quota.debuggers);
     const struct audit_events audit = {.on_hook_set = on_hook_set,
                                        .on_hook_gone = on_hook_gone,
                                        .on_settled = on_hook_settled,
@@ -526,7 +594,10 @@ static int build(struct daemon *d)
     d->state = d->pauses ? state_new(d->registry, d->worlds, d->debuggers, d->audit) : NULL;
     const struct client_conns_config clients = {.base = d->base,
                                                 .bus = d->bus,
-                                                .owner_uid = d->config.owner_uid,
+                                                .rules = &d->rules,
+                                                .act_log = d->act_log,
+                                                .quota = &d->config.quota,
+                                                .max_connections = d->config.total.connections,
                                                 .on_request = on_request,
                                                 .on_gone = on_client_gone,
                                                 .on_drained = on_client_drained,
@@ -543,6 +614,8 @@ static int build(struct daemon *d)
     client_conns_ops(d->clients, &d->client_ops);
     d->api.base = d->base;
     d->api.config = &d->config;
+    d->api.rules = &d->rules;
+    d->api.act_log = d->act_log;
     d->api.bus = d->bus;
     d->api.freezer = d->freezer;
     d->api.registry = d->registry;
@@ -562,13 +635,15 @@ static int build(struct daemon *d)
 static int serve(struct daemon *d)
 {
     if (d->config.private_fd >= 0) {
-        d->private_client = client_conns_add(d->clients, d->config.private_fd);
+        d->private_client = client_conns_add(d->clients, d->config.private_fd, ACCESS_ALL);
         if (d->private_client == 0)
             return -ENOTSOCK;
-    } else if (client_conns_listen(d->clients, TAKE_FD(d->socket_fd)) < 0) {
+    } else if (client_conns_listen(d->clients, TAKE_FD(d->socket_fd), ACCESS_ALL) < 0 ||
+               (d->observe_fd >= 0 &&
+                client_conns_listen(d->clients, TAKE_FD(d->observe_fd), ACCESS_OBSERVE) < 0)) {
         return -ENOMEM;
     }
-    sd_notify(0, "READY=1");
+    notify("READY=1");
     if (d->config.private_fd < 0)
         log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
     event_base_dispatch(d->base);
@@ -584,6 +659,7 @@ static void take_down(struct daemon *d)
         d->state_listener = event_bus_unlisten(d->bus, d->state_listener);
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
+    d->strays = strays_free(d->strays);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);
@@ -593,6 +669,7 @@ static void take_down(struct daemon *d)
     d->clients = client_conns_free(d->clients);
     d->state = state_free(d->state);
     d->bus = event_bus_free(d->bus);
+    d->act_log = act_log_free(d->act_log);
     for (size_t i = 0; i < N_ENGINES; i++) {
         d->zygotes[i] = zygote_client_free(d->zygotes[i]);
         fd_close(&d->programs[i]);
@@ -607,38 +684,42 @@ static void take_down(struct daemon *d)
     fd_close(&d->lifeline[0]);
     fd_close(&d->lifeline[1]);
     fd_close(&d->socket_fd);
-    if (d->config.private_fd < 0 && d->config.socket_path)
+    fd_close(&d->observe_fd);
+    if (d->bound)
         unlink(d->config.socket_path);
+    if (d->bound_observe)
+        unlink(d->config.observe_path);
     config_done(&d->config);
 }
 
 int main(int argc, char **argv)
 {
-    static struct daemon d = {.socket_fd = -1, .lifeline = {-1, -1}, .programs = {-1, -1}};
-    int r = config_parse(&d.config, argc, argv);
+    static struct daemon d = {
+        .socket_fd = -1, .observe_fd = -1, .lifeline = {-1, -1}, .programs = {-1, -1}};
+    log_init("stillpointd", false);
+    int r = config_load(&d.config, argc, argv);
     if (r != 0) {
         config_done(&d.config);
-        return r > 0 ? EXIT_SUCCESS : 2;
+        return r > 0 ? EXIT_SUCCESS : EXIT_USAGE;
     }
     log_init("stillpointd", d.config.debug);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1);
     quicken();
-    bool bound = false;
     r = prepare(&d);
-    if (r == 0) {
-        bound = d.socket_fd >= 0;
-        r = build(&d);
+    if (d.config.check) {
+        if (r == 0)
+            printf("stillpointd: the configuration is right (read: %s)\n",
+                   d.config.files ? d.config.files : "no file");
+        config_done(&d.config);
+        return r == 0 ? EXIT_SUCCESS : EXIT_USAGE;
     }
+    if (r == 0)
+        r = build(&d);
     if (r == 0)
         r = serve(&d);
     if (r < 0)
         log_error("cannot start: %s", strerror(-r));
-    if (!bound) {
-        /* Not ours to remove. */
-        free(d.config.socket_path);
-        d.config.socket_path = NULL;
-    }
     take_down(&d);
     libevent_global_shutdown();
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

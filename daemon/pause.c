@@ -69,19 +69,27 @@ static bool has_room_for(const struct worker *w, uint64_t debugger)
     return w->n_holds < LIMIT_HOLDS_PER_VM;
 }
 
+/* Whoever may not stop the others in that world gets no stop by a breakpoint either. */
+static bool may_stop(const struct decision *d, const struct debugger *debugger)
+{
+    return debugger->admin || !world_foreign_member(d->world, debugger->owner);
+}
+
 static enum outcome judge(const struct decision *d, const struct pause_hook *hook, bool is_step)
 {
     const struct ticket *control = world_control(d->world);
     bool own = control && control->request.debugger == hook->debugger;
     bool ran_alone = world_runner(d->world) == d->w->id;
-    if (hook->debugger == 0 || !can_let_go(debuggers_find(d->p->debuggers, hook->debugger)))
+    const struct debugger *debugger =
+        hook->debugger != 0 ? debuggers_find(d->p->debuggers, hook->debugger) : NULL;
+    if (!can_let_go(debugger))
         return NOT_CONTROLLER;
     if (own && ran_alone)
         return SHOWN;
     if (hook->suspend == PAUSE_SUSPEND_VM)
         return has_room_for(d->w, hook->debugger) ? HOLDS : HELD_TOO_OFTEN;
     if (hook->suspend != PAUSE_SUSPEND_WORLD || (control && !own) ||
-        (d->stopper != 0 && d->stopper != hook->debugger))
+        (d->stopper != 0 && d->stopper != hook->debugger) || !may_stop(d, debugger))
         return NOT_CONTROLLER;
     /* A step that ends in the stop that has meanwhile come for it needs no other. */
     return own && is_step ? SHOWN : STOPS;
@@ -116,6 +124,7 @@ static void stop_for(const struct decision *d)
     struct ticket_request request = {
         .reason = TICKET_DEBUGGER,
         .uid = debugger->owner,
+        .admin = debugger->admin,
         .debugger = debugger->id,
         .hold_policy = debugger->hold_policy,
         .target = d->w->id,

@@ -1,12 +1,16 @@
 #include "daemon/registry.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/queue.h>
 #include <unistd.h>
 #include <uthash.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /* A VM in both tables. Kept apart from struct worker, which knows nothing of tables. */
@@ -15,12 +19,23 @@ struct entry {
     uint64_t id;
     char name[LIMIT_NAME_BYTES + 1];
     UT_hash_handle by_id, by_name; /* by_name: the living only */
+    TAILQ_ENTRY(entry) link;       /* the exited only */
+};
+TAILQ_HEAD(entries, entry);
+
+/* How many have exited of one uid; there is one for each uid that has any. */
+struct exits {
+    uid_t uid;
+    size_t n;
+    UT_hash_handle hh;
 };
 
 struct registry {
     struct registry_config config;
     struct entry *ids; /* in order of birth, so of id */
     struct entry *names;
+    struct entries exited; /* in the order in which they did */
+    struct exits *exits;
     uint64_t next_id;
     size_t alive;
 };
@@ -31,6 +46,7 @@ struct registry *registry_new(const struct registry_config *config)
     if (r) {
         r->config = *config;
         r->next_id = 1;
+        TAILQ_INIT(&r->exited);
     }
     return r;
 }
@@ -47,6 +63,12 @@ struct registry *registry_free(struct registry *r)
     if (!r)
         return NULL;
     HASH_CLEAR(by_name, r->names);
+    struct exits *x, *next_x;
+    HASH_ITER(hh, r->exits, x, next_x)
+    {
+        HASH_DEL(r->exits, x);
+        free(x);
+    }
     struct entry *e, *next;
     HASH_ITER(by_id, r->ids, e, next)
     {
@@ -108,7 +130,7 @@ static void make_name(struct registry *r, const char *program, char name[LIMIT_N
         snprintf(name, LIMIT_NAME_BYTES + 1, "%s-%u", stem, i);
 }
 
-static size_t count_alive_of(const struct registry *r, uid_t uid)
+size_t registry_alive_of(const struct registry *r, uid_t uid)
 {
     size_t n = 0;
     for (const struct entry *e = r->names; e; e = e->by_name.next)
@@ -125,7 +147,9 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
         v = -ENOENT;
     else if (config->name && name_is_taken(r, config->name))
         v = -EEXIST;
-    else if (r->alive >= LIMIT_VMS || count_alive_of(r, config->uid) >= LIMIT_VMS_PER_UID)
+    else if (r->config.quota && registry_alive_of(r, config->uid) >= r->config.quota->vms)
+        v = -EDQUOT;
+    else if (r->alive >= (r->config.total ? r->config.total->vms : LIMIT_VMS))
         v = -EMFILE;
     struct entry *e = v == 0 ? calloc(1, sizeof *e) : NULL;
     if (v == 0 && !e)
@@ -142,18 +166,32 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
     config->name = e->name;
     v = worker_new(r->config.base, r->config.freezer, world, e->id, config, program_fd,
                    r->config.events, r->config.userdata, &e->worker);
-    if (v == 0 && (v = worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
+    /* That of what stays: what came for this request alone has filled a gap. */
+    bool scarce = v == 0 && fd_is_scarce(e->worker->gate.kick_fd, LIMIT_FDS_KEPT_FROM_VMS);
+    if (v == 0 &&
+        (v = scarce ? -EMFILE : worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
         worker_free(e->worker);
     if (v < 0) {
         config->name = NULL;
         free(e);
         return v;
     }
-    /* Last: nobody can find a VM that is half built. */
+    /* Last: nobody can find a VM that is half built. One that is not to be has been asked for all
+     * the same: it ends as its channel does. */
     r->next_id++;
-    r->alive++;
     HASH_ADD(by_id, r->ids, id, sizeof e->id, e);
-    HASH_ADD(by_name, r->names, name, strlen(e->name), e);
+    if (e->by_id.tbl) {
+        HASH_ADD(by_name, r->names, name, strlen(e->name), e);
+        if (!e->by_name.tbl)
+            HASH_DELETE(by_id, r->ids, e);
+    }
+    if (!e->by_id.tbl || !e->by_name.tbl) {
+        worker_free(e->worker);
+        config->name = NULL;
+        free(e);
+        return -ENOMEM;
+    }
+    r->alive++;
     *ret = e->worker;
     return 0;
 }
@@ -170,25 +208,48 @@ void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth
     struct entry *e = find_entry(r, id);
     if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
         worker_spawned(e->worker, birth);
-    else if (birth->pidfd >= 0)
+    else if (birth->pidfd >= 0) {
+        pidfd_send_signal(birth->pidfd, SIGKILL, NULL, 0);
         close(birth->pidfd);
+    }
+}
+
+/* Returns how many of that uid have exited, this one included. */
+static size_t count_exit(struct registry *r, uid_t uid)
+{
+    struct exits *x;
+    HASH_FIND(hh, r->exits, &uid, sizeof uid, x);
+    if (!x) {
+        x = calloc(1, sizeof *x);
+        if (!x)
+            return 1; /* not counted: one more is kept */
+        x->uid = uid;
+        HASH_ADD(hh, r->exits, uid, sizeof x->uid, x);
+    }
+    return ++x->n;
+}
+
+static void drop_oldest(struct registry *r, uid_t uid)
+{
+    struct exits *x;
+    struct entry *e;
+    TAILQ_FOREACH(e, &r->exited, link)
+    if (e->worker->uid == uid)
+        break;
+    HASH_FIND(hh, r->exits, &uid, sizeof uid, x);
+    TAILQ_REMOVE(&r->exited, e, link);
+    drop(r, e);
+    x->n--;
 }
 
 void registry_retire(struct registry *r, struct worker *w)
 {
-    struct entry *e = find_entry(r, w->id), *oldest = NULL, *it;
-    size_t exited = 0;
+    struct entry *e = find_entry(r, w->id);
     HASH_DELETE(by_name, r->names, e);
     r->alive--;
-    for (it = r->ids; it; it = it->by_id.next) {
-        if (it->worker->phase != WORKER_GONE || it->worker->uid != w->uid)
-            continue;
-        if (!oldest && it != e)
-            oldest = it;
-        exited++;
-    }
-    if (exited > LIMIT_EXITED_PER_UID && oldest)
-        drop(r, oldest);
+    TAILQ_INSERT_TAIL(&r->exited, e, link);
+    if (count_exit(r, w->uid) > LIMIT_EXITED_PER_UID)
+        drop_oldest(r, w->uid);
 }
 
 struct worker *registry_find(struct registry *r, uint64_t id)
@@ -220,6 +281,14 @@ struct worker *registry_after(struct registry *r, uint64_t after)
         for (e = r->ids; e && e->id <= after; e = e->by_id.next)
             ;
     return e ? e->worker : NULL;
+}
+
+bool registry_has_pid(const struct registry *r, pid_t pid)
+{
+    for (const struct entry *e = r->names; e; e = e->by_name.next)
+        if (e->worker->pid == pid)
+            return true;
+    return false;
 }
 
 size_t registry_alive(const struct registry *r)

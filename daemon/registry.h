@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/config.h"
 #include "daemon/worker.h"
 
 struct registry;
@@ -26,6 +27,8 @@ struct registry_config {
     int lifeline_fd;         /**< read end of the life-line pipe; stays the caller's */
     const struct worker_events *events;
     void *userdata;
+    /** What one uid may have, and all together; NULL: as much as the limits allow. */
+    const struct config_quota *quota, *total;
     /** Which zygote makes workers of this engine; NULL: no such engine. */
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
 };
@@ -40,7 +43,8 @@ void registry_set_next_id(struct registry *r, uint64_t id);
 
 /**
  * Starts a birth. config->name NULL: one is made from config->program. `program_fd` is taken, also
- * on failure. -EEXIST: the name is taken · -EMFILE: too many VMs · -ENOENT: no such engine · other.
+ * on failure. -EEXIST: the name is taken · -EDQUOT: this uid has its quota · -EMFILE: too many VMs
+ * in all · -ENOENT: no such engine · other.
  */
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret);
@@ -55,3 +59,7 @@ struct worker *registry_find_name(struct registry *r, const char *name);
 struct worker *registry_after(struct registry *r, uint64_t after);
 /** Number of VMs that have not exited. */
 size_t registry_alive(const struct registry *r);
+/** Those of this uid. */
+size_t registry_alive_of(const struct registry *r, uid_t uid);
+/** Whether a VM has this process. */
+bool registry_has_pid(const struct registry *r, pid_t pid);

@@ -148,7 +148,12 @@ static int append_world(struct log *log, const struct world *w)
     m.has_mode = m.has_epoch = 1;
     m.mode = world_mode(w);
     m.epoch = world_epoch(w);
+    uid_t owner = 0;
+    m.has_owner_uid = world_is_owned(w, &owner);
+    m.owner_uid = owner;
     if (t) {
+        m.has_admin = 1;
+        m.admin = t->request.admin;
         m.has_ticket = m.has_reason = m.has_uid = m.has_since_us = m.has_expires_us = 1;
         m.ticket = t->id;
         m.reason = t->request.reason;
@@ -170,7 +175,8 @@ static int append_world(struct log *log, const struct world *w)
 static int append_debugger(struct log *log, const struct debugger *d)
 {
     Stillpoint__State__Debugger m = STILLPOINT__STATE__DEBUGGER__INIT;
-    m.has_id = m.has_owner_uid = m.has_hold_policy = 1;
+    m.has_id = m.has_owner_uid = m.has_hold_policy = m.has_admin = 1;
+    m.admin = d->admin;
     m.id = d->id;
     m.name = (char *)(uintptr_t)d->name;
     m.note = (char *)(uintptr_t)d->note;
@@ -198,6 +204,8 @@ static int append_hook(struct log *log, const struct audit_hook *h)
     m.world = (char *)(uintptr_t)h->where.world;
     m.engine = (char *)(uintptr_t)h->where.engine;
     m.weak = h->weak;
+    m.has_owner_uid = h->where.of_owner;
+    m.owner_uid = h->where.owner;
     m.note = h->note;
     m.since_us = h->since_us;
     m.has_wire = 1;

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/urgent.h"
+
 static const char *const reason_names[TICKET_REASONS] = {
     [TICKET_ADMIN] = "admin",       [TICKET_CENSUS] = "census", [TICKET_AUDIT] = "audit",
     [TICKET_DEBUGGER] = "debugger", [TICKET_GC] = "gc",
 };
 
-const char *ticket_reason_name(enum ticket_reason reason)
+_urgent_ const char *ticket_reason_name(enum ticket_reason reason)
 {
     return reason_names[reason];
 }
@@ -33,7 +35,7 @@ void ticket_queue_init(struct ticket_queue *q, struct event_base *base,
     TAILQ_INIT(&q->list);
 }
 
-struct ticket *ticket_new(uint64_t id, const struct ticket_request *request)
+_urgent_ struct ticket *ticket_new(uint64_t id, const struct ticket_request *request)
 {
     struct ticket *t = malloc(sizeof *t);
     if (!t)
@@ -68,7 +70,7 @@ void ticket_forget_caller(struct ticket *t)
     t->request.userdata = NULL;
 }
 
-int ticket_queue_add(struct ticket_queue *q, struct ticket *t)
+_urgent_ int ticket_queue_add(struct ticket_queue *q, struct ticket *t)
 {
     if (q->n >= LIMIT_TICKETS)
         return -EMFILE;
@@ -115,7 +117,7 @@ int ticket_start_wait(struct ticket *t)
     return 0;
 }
 
-void ticket_end_wait(struct ticket *t)
+_urgent_ void ticket_end_wait(struct ticket *t)
 {
     if (t->wait)
         event_free(t->wait);

@@ -49,6 +49,7 @@ struct ticket_request {
     bool operation;
     bool inside; /**< operation: it can be served inside anybody's stop */
     uid_t uid;
+    bool admin;        /**< it may stop what others own */
     uint64_t debugger; /**< id of the debugger that it belongs to */
     char debugger_name[LIMIT_NAME_BYTES + 1];
     bool hold_policy;       /**< of that debugger, for those who look */

@@ -35,6 +35,9 @@
 /* One that has said how it ends, and has its ack, is gone in no time. */
 #define FAREWELL_S 5
 
+/* How often a worker is looked at whose end the kernel cannot tell us. */
+static const struct timeval unwatched_look = {.tv_usec = 20000};
+
 typedef Stillpoint__Worker__Command Command;
 
 static uint64_t realtime_us(void)
@@ -176,10 +179,17 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct worker *w = userdata;
+    siginfo_t si = {0};
+    /* Where the pidfd could not be watched this is a look now and then. */
+    if (fd < 0 && waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+        si.si_pid == 0) {
+        event_add(w->died, &unwatched_look);
+        return;
+    }
     /* What it said before it died comes first: its last fact is how it ended. */
     worker_channel_drain(w->channel);
     w->cpu_us = worker_cpu_us(w);
-    siginfo_t si = {0};
+    si = (siginfo_t){0};
     /* Workers are born with exit signal 0: only __WALL waits for such. */
     struct rusage usage = {0};
     if (syscall(SYS_waitid, P_PIDFD, w->pidfd, &si, WEXITED | __WALL, &usage) < 0)
@@ -481,6 +491,21 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
     return r;
 }
 
+/* A worker whose end cannot be watched is not let live. */
+static void watch_process(struct worker *w)
+{
+    w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
+    if (w->died && event_add(w->died, NULL) == 0)
+        return;
+    log_error("vm %llu: its process cannot be watched", (unsigned long long)w->id);
+    worker_kill(w, EXIT_REASON_UNKNOWN, "its process cannot be watched: no memory or watches left");
+    if (w->died)
+        event_free(w->died);
+    w->died = event_new(w->base, -1, 0, on_died, w);
+    if (w->died)
+        event_add(w->died, &unwatched_look);
+}
+
 void worker_spawned(struct worker *w, const struct zygote_birth *birth)
 {
     if (birth->pid <= 0) {
@@ -498,10 +523,8 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth)
         worker_kill(w, EXIT_REASON_UNKNOWN,
                     "its share of CPU cannot be enforced: the kernel "
                     "refused its birth in a cgroup of its own");
-    w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
-    if (!w->died || event_add(w->died, NULL) < 0)
-        log_error("vm %llu: out of memory; its end will not be noticed", (unsigned long long)w->id);
     worker_set_phase(w, WORKER_SETUP, "born");
+    watch_process(w);
     /* Not earlier: its first word may overtake the zygote's, and a VM that runs has to be one that
      * can be frozen and killed. */
     if (worker_channel_listen(w->channel) < 0)
@@ -727,6 +750,9 @@ bool worker_inspected(struct worker *w, uint64_t request)
 
 void worker_give_up(struct worker *w, uint64_t request)
 {
+    for (size_t i = 0; i < w->n_given_up; i++)
+        if (w->given_up[i] == request)
+            return;
     for (size_t i = 0; i < w->n_inspects; i++)
         if (w->inspects[i] == request)
             w->given_up[w->n_given_up++] = request;

@@ -92,6 +92,7 @@ enum worker_inspect_kind {
     WORKER_INSPECT_POSITIONS,
     WORKER_INSPECT_MEMORY,
     WORKER_INSPECT_STEP,
+    WORKER_INSPECT_CHECK_ANSWER,
 };
 
 /** How far a VM is from being kept from running by the kernel; enforcer.c moves it. */

@@ -24,6 +24,10 @@
 #define ACK_FACTS 32
 #define ACK_BYTES (LIMIT_FACT_WINDOW_BYTES / 4)
 
+/* An honest worker keeps what was not acknowledged, and has no room for more; one that sends on
+ * although it is to wait would have the daemon do nothing but read. */
+#define UNACKED_MOST (2u * LIMIT_FACT_BUFFER_BYTES)
+
 struct packet {
     STAILQ_ENTRY(packet) link;
     int fd;
@@ -118,7 +122,7 @@ static int send_packet(struct worker_channel *c, const uint8_t *data, size_t len
 static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, int *fd)
 {
     struct stat st;
-    size_t cost = len;
+    size_t cost = sizeof(struct packet) + len;
     if (*fd >= 0 && fstat(*fd, &st) == 0)
         cost += (size_t)st.st_size;
     /* One packet always has room, however large the file beside it. */
@@ -126,8 +130,10 @@ static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, in
         (*fd >= 0 && c->queued_fds >= LIMIT_WORKER_QUEUE_FDS))
         return -ENOBUFS;
     struct packet *p = malloc(sizeof *p + len);
-    if (!p)
+    if (!p || event_add(c->writable, NULL) < 0) {
+        free(p);
         return -ENOMEM;
+    }
     c->queued_fds += *fd >= 0;
     p->fd = TAKE_FD(*fd);
     p->len = len;
@@ -135,7 +141,6 @@ static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, in
     memcpy(p->data, data, len);
     STAILQ_INSERT_TAIL(&c->queue, p, link);
     c->queued_bytes += cost;
-    event_add(c->writable, NULL);
     return 0;
 }
 
@@ -174,10 +179,8 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
     while (!STAILQ_EMPTY(&c->queue)) {
         struct packet *p = STAILQ_FIRST(&c->queue);
         int r = send_packet(c, p->data, p->len, p->fd);
-        if (r == -EAGAIN) {
-            event_add(c->writable, NULL);
+        if (r == -EAGAIN && event_add(c->writable, NULL) == 0)
             break;
-        }
         if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
             /* Nothing that was queued may be lost silently. A worker that is gone is reported else.
              */
@@ -222,8 +225,8 @@ static const char *check_window(const struct worker_channel *c)
 {
     if (c->unacked_console_bytes > 2 * LIMIT_FACT_WINDOW_BYTES)
         return "writes more than may be unacknowledged";
-    if (c->unasked_bytes > 2 * LIMIT_FACT_BUFFER_BYTES)
-        return "sends facts and does not read what it is sent";
+    if (c->unasked_bytes > UNACKED_MOST)
+        return "sends more than it can keep until it is acknowledged";
     return NULL;
 }
 

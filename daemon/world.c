@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
@@ -29,7 +30,7 @@ const char *world_mode_name(enum world_mode mode)
     return names[mode];
 }
 
-static void set_mode(struct world *w, enum world_mode to, const char *why)
+_urgent_ static void set_mode(struct world *w, enum world_mode to, const char *why)
 {
     static const unsigned legal[] = {
         [WORLD_RUN_ALL] = 1 << WORLD_STOPPING,
@@ -49,6 +50,21 @@ struct worker *world_member(const struct world *w, uint64_t vm)
         if (world_worker_of(w->stop.gates[i])->id == vm)
             return world_worker_of(w->stop.gates[i]);
     return NULL;
+}
+
+const struct worker *world_foreign_member(const struct world *w, uid_t uid)
+{
+    for (size_t i = 0; i < w->stop.n_gates; i++)
+        if (world_worker_of(w->stop.gates[i])->uid != uid)
+            return world_worker_of(w->stop.gates[i]);
+    return NULL;
+}
+
+bool world_is_owned(const struct world *w, uid_t *ret_owner)
+{
+    if (w->is_owned)
+        *ret_owner = w->owner;
+    return w->is_owned;
 }
 
 void world_publish(struct world *w, enum event_kind kind, const struct ticket *t,
@@ -417,7 +433,7 @@ static bool step_stopped(struct world *w)
     return enter_run_one(w);
 }
 
-void world_advance(struct world *w)
+_urgent_ void world_advance(struct world *w)
 {
     w->again = true;
     if (w->advancing)
@@ -513,7 +529,7 @@ static void on_run_deadline(evutil_socket_t fd, short what, void *userdata)
 
 /* ---- requests */
 
-int world_stop(struct world *w, const struct ticket_request *request, uint64_t *ret_ticket)
+_urgent_ int world_stop(struct world *w, const struct ticket_request *request, uint64_t *ret_ticket)
 {
     struct ticket *t = ticket_new(w->all->next_ticket, request);
     if (!t)

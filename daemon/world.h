@@ -76,6 +76,11 @@ struct stop_world *world_stop_half(struct world *w);
 size_t world_members(const struct world *w);
 /** The member with this id, or NULL. */
 struct worker *world_member(const struct world *w, uint64_t vm);
+/** A member that is not of this uid, or NULL. */
+const struct worker *world_foreign_member(const struct world *w, uid_t uid);
+/** Whether only its maker and admins put VMs into it: all but "default". *ret_owner: who that is.
+ */
+bool world_is_owned(const struct world *w, uid_t *ret_owner);
 /** The ticket in service: the operation, else the control ticket, else that for which the world is
  *  being stopped; or NULL. */
 const struct ticket *world_ticket(const struct world *w);
@@ -132,7 +137,7 @@ int world_end_run(struct world *w, struct worker *runner, const char *why);
 int world_set_target(struct world *w, struct worker *target);
 
 /** Gives the lease to another debugger. `why` is for the event. -EALREADY: nobody has it. */
-int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid,
+int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid, bool admin,
                      bool hold_policy, uint64_t hold_us, const char *why);
 
 /** Whoever asked is gone: tickets with this userdata that have not been served are cancelled, an

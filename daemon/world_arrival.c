@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
@@ -54,7 +55,7 @@ static bool all_frozen(struct world *w)
 }
 
 /* Everything that this ticket asks of the VMs. Sets in motion what it still waits for. */
-bool world_arrival_fulfilled(struct world *w, const struct ticket *t)
+_urgent_ bool world_arrival_fulfilled(struct world *w, const struct ticket *t)
 {
     bool past = t && (t == w->control ? w->late : t->missed);
     if (t && t->request.require_idle && !past)
@@ -64,7 +65,7 @@ bool world_arrival_fulfilled(struct world *w, const struct ticket *t)
     return !(t && t->request.enforce) || all_frozen(w);
 }
 
-void world_arrival_forget_dead(struct world *w)
+_urgent_ void world_arrival_forget_dead(struct world *w)
 {
     while (!STAILQ_EMPTY(&w->dead)) {
         struct stop_dead *d = STAILQ_FIRST(&w->dead);

@@ -7,10 +7,11 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/urgent.h"
 
 typedef Stillpoint__Api__Envelope Envelope;
 
-struct world *world_message_find(const struct api_call *call, const char *name)
+_urgent_ struct world *world_message_find(const struct api_call *call, const char *name)
 {
     struct world *w = worlds_get(call->api->worlds, name, false);
     if (!w)

@@ -22,6 +22,8 @@ struct world {
     UT_hash_handle hh;
     struct worlds *all;
     char name[LIMIT_NAME_BYTES + 1];
+    bool is_owned; /* by the uid that made it */
+    uid_t owner;
     enum world_mode mode;
     struct stop_world stop;
     struct enforcer *enforcer;

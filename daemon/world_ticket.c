@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/urgent.h"
 #include "daemon/event_bus.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
@@ -27,7 +28,7 @@ static void publish_lease(struct world *w, const struct ticket *t, const char *w
     event_bus_publish(w->all->bus, &e);
 }
 
-void world_count_ticket(struct world *w, uint64_t debugger, int change)
+_urgent_ void world_count_ticket(struct world *w, uint64_t debugger, int change)
 {
     if (w->all->events.on_ticket)
         w->all->events.on_ticket(w->all->events.userdata, debugger, change);
@@ -60,7 +61,7 @@ void world_end_control(struct world *w, enum ticket_outcome outcome, const char 
 
 /* Whether the world may be stopped, or stay stopped, for this ticket now: the lease is free, or its
  * holder's, or does not mind. Of several that want the lease the first in the queue will get it. */
-bool world_can_serve(const struct world *w, const struct ticket *t)
+_urgent_ bool world_can_serve(const struct world *w, const struct ticket *t)
 {
     bool same = w->control && w->control->request.debugger == t->request.debugger;
     bool run_one = w->run.one || t->in_run_one;
@@ -81,7 +82,7 @@ bool world_can_serve(const struct world *w, const struct ticket *t)
     return true;
 }
 
-struct ticket *world_first_servable(const struct world *w)
+_urgent_ struct ticket *world_first_servable(const struct world *w)
 {
     struct ticket *t;
     TAILQ_FOREACH(t, &w->pending.list, link)
@@ -103,7 +104,7 @@ struct ticket *world_in_service(const struct world *w)
 }
 
 /* Those that cannot be served, or not any more, begin to wait; who would not wait ends. */
-void world_sort_out_waiting(struct world *w)
+_urgent_ void world_sort_out_waiting(struct world *w)
 {
     struct ticket *t, *next;
     for (t = TAILQ_FIRST(&w->pending.list); t; t = next) {
@@ -224,7 +225,7 @@ void world_end_debugger(struct world *w, uint64_t debugger)
     world_drop_if_unused(w);
 }
 
-int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid,
+int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t uid, bool admin,
                      bool hold_policy, uint64_t hold_us, const char *why)
 {
     struct ticket *t = w->control;
@@ -234,6 +235,7 @@ int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t
     uint64_t before = t->request.debugger;
     t->request.debugger = debugger;
     t->request.uid = uid;
+    t->request.admin = admin;
     t->request.hold_policy = hold_policy;
     t->request.hold_us = hold_us;
     snprintf(t->request.debugger_name, sizeof t->request.debugger_name, "%s", name);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "base/urgent.h"
 #include "daemon/event_bus.h"
 #include "daemon/world_private.h"
 
@@ -47,7 +48,7 @@ void worlds_set_events(struct worlds *all, const struct worlds_events *events)
     all->events = *events;
 }
 
-static struct world *make_world(struct worlds *all, const char *name)
+static struct world *make_world(struct worlds *all, const char *name, const uid_t *owner)
 {
     if (HASH_COUNT(all->by_name) >= LIMIT_WORLDS) {
         errno = EMFILE;
@@ -56,24 +57,51 @@ static struct world *make_world(struct worlds *all, const char *name)
     struct world *w = world_new(all, name);
     if (!w)
         return NULL;
+    w->is_owned = owner != NULL;
+    w->owner = owner ? *owner : 0;
     HASH_ADD_STR(all->by_name, name, w);
+    if (!w->hh.tbl) {
+        world_free(w);
+        errno = ENOMEM;
+        return NULL;
+    }
     world_publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
 }
 
-struct world *worlds_get(struct worlds *all, const char *name, bool make)
+_urgent_ struct world *worlds_get(struct worlds *all, const char *name, bool make)
 {
     struct world *w = all->found;
     if (w && strcmp(w->name, name) == 0)
         return w;
     HASH_FIND_STR(all->by_name, name, w);
     if (!w && make)
-        w = make_world(all, name);
+        w = make_world(all, name, NULL);
     if (w)
         all->found = w;
     else if (!make)
         errno = ENOENT;
     return w;
+}
+
+size_t worlds_of_uid(const struct worlds *all, uid_t uid)
+{
+    size_t n = 0;
+    for (const struct world *w = all->by_name; w; w = w->hh.next)
+        n += w->is_owned && w->owner == uid;
+    return n;
+}
+
+int worlds_get_for(struct worlds *all, const char *name, uid_t uid, uint64_t quota,
+                   struct world **ret)
+{
+    struct world *w = worlds_get(all, name, false);
+    if (!w && worlds_of_uid(all, uid) >= quota)
+        return -EDQUOT;
+    if (!w && !(w = make_world(all, name, &uid)))
+        return -errno;
+    *ret = w;
+    return 0;
 }
 
 struct world *worlds_after(struct worlds *all, const char *after)

@@ -16,6 +16,12 @@ struct worlds *worlds_free(struct worlds *all);
 void worlds_set_events(struct worlds *all, const struct worlds_events *events);
 /** Finds, or makes on first use if `make`; NULL and errno otherwise (ENOENT, EMFILE, ENOMEM). */
 struct world *worlds_get(struct worlds *all, const char *name, bool make);
+/** Finds, or makes it on behalf of this uid, whose it is then. -EDQUOT: that has `quota` worlds ·
+ *  -EMFILE · -ENOMEM. */
+int worlds_get_for(struct worlds *all, const char *name, uid_t uid, uint64_t quota,
+                   struct world **ret);
+/** How many worlds are this uid's. */
+size_t worlds_of_uid(const struct worlds *all, uid_t uid);
 /** The world with the smallest name > after (NULL: the first), or NULL. */
 struct world *worlds_after(struct worlds *all, const char *after);
 uint64_t worlds_next_ticket(const struct worlds *all);

@@ -107,6 +107,7 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     if (!b) {
         log_warning("zygote of %s answered birth %llu, which nobody asked for", z->engine,
                     (unsigned long long)m->spawn_id);
+        z->events->on_strays(z->userdata);
         return;
     }
     LIST_REMOVE(b, link);
@@ -117,10 +118,12 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         birth.pidfd = TAKE_FD(*pidfd);
         birth.cgroup_error = -(int)m->cgroup_error;
     } else {
-        birth.error = m->error ? -(int)m->error : -EPROTO;
+        birth.error = m->error ? -(int)m->error : m->pid > 0 ? -EMFILE : -EPROTO;
         birth.detail = m->detail ? m->detail : "birth";
     }
     z->events->on_spawned(z->userdata, m->spawn_id, &birth);
+    if (m->pid > 0 && birth.pidfd < 0)
+        z->events->on_strays(z->userdata);
 }
 
 /* Reads all answers that are there. */
@@ -132,8 +135,12 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n != -EAGAIN)
-                event_del(p->readable); /* its death is reported by the pidfd */
+            if (n == -EAGAIN)
+                return;
+            /* Nothing can be asked of it any more; what it did not answer fails with its death,
+             * which the pidfd reports. */
+            event_del(p->readable);
+            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
             return;
         }
         if (n_fds == 0)
@@ -170,8 +177,11 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     else
         snprintf(why, sizeof why, "zygote was killed by signal %d", si.si_status);
     bool standing = z->standing == p, young = now_s() - p->started_s < YOUNG_S;
+    bool owed = !LIST_EMPTY(&p->births);
     fail_births(p, why);
     process_free(p);
+    if (owed)
+        z->events->on_strays(z->userdata);
     if (standing) {
         log_warning("%s of engine %s; starting it again", why, z->engine);
         z->events->on_lost(z->userdata, z->engine, why);
@@ -197,8 +207,9 @@ static void exec_program(int program_fd, int channel, char *const *argv, char *c
 
 static int spawn_program(const struct zygote_client *z, int channel, pid_t *ret_pid)
 {
-    char variables[N_KEPT][256], *environment[N_KEPT + 1] = {NULL};
-    for (size_t i = 0, n = 0; i < N_KEPT; i++) {
+    char variables[N_KEPT][256], *environment[N_KEPT + 2] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < N_KEPT; i++) {
         const char *value = getenv(kept_variables[i]);
         int len =
             value ? snprintf(variables[i], sizeof variables[i], "%s=%s", kept_variables[i], value)
@@ -206,6 +217,9 @@ static int spawn_program(const struct zygote_client *z, int channel, pid_t *ret_
         if (len > 0 && len < (int)sizeof variables[i])
             environment[n++] = variables[i];
     }
+    /* What a zygote has looked up its forks need not. */
+    if (!z->exec_mode)
+        environment[n++] = (char *)"LD_BIND_NOW=1";
     char *argv[] = {(char *)"stillpoint-worker",
                     z->exec_mode ? (char *)"--exec" : (char *)"--zygote", NULL};
 
@@ -327,17 +341,9 @@ struct zygote_client *zygote_client_free(struct zygote_client *z)
     return NULL;
 }
 
-int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
-                        const int fds[ZYGOTE_FDS])
+static int send_spawn(struct process *p, Stillpoint__Worker__Spawn *spawn,
+                      const int fds[ZYGOTE_FDS])
 {
-    struct process *p = z->standing;
-    if (z->exec_mode) {
-        int r = process_start(z, &p);
-        if (r < 0)
-            return r;
-    } else if (!p) {
-        return -EAGAIN;
-    }
     uint8_t data[4096];
     if (stillpoint__worker__spawn__get_packed_size(spawn) > sizeof data)
         return -EMSGSIZE;
@@ -354,6 +360,33 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
     b->spawn_id = spawn->spawn_id;
     LIST_INSERT_HEAD(&p->births, b, link);
     return 0;
+}
+
+bool zygote_client_has(const struct zygote_client *z, pid_t pid)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (p->pid == pid)
+        return true;
+    return false;
+}
+
+int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
+                        const int fds[ZYGOTE_FDS])
+{
+    struct process *p = z->standing;
+    if (z->exec_mode) {
+        int r = process_start(z, &p);
+        if (r < 0)
+            return r;
+    } else if (!p) {
+        return -EAGAIN;
+    }
+    int r = send_spawn(p, spawn, fds);
+    /* One that was started for this birth alone has nothing to wait for; its death is reported. */
+    if (r < 0 && z->exec_mode)
+        pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+    return r;
 }
 
 pid_t zygote_client_pid(const struct zygote_client *z)

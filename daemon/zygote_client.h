@@ -40,6 +40,8 @@ struct zygote_client_events {
     void (*on_spawned)(void *userdata, uint64_t spawn_id, const struct zygote_birth *birth);
     /** The zygote died; it will be started again. */
     void (*on_lost)(void *userdata, const char *engine, const char *why);
+    /** Somebody may have been born that nobody was told of, or cannot be waited for. */
+    void (*on_strays)(void *userdata);
 };
 
 /**
@@ -58,6 +60,9 @@ struct zygote_client *zygote_client_free(struct zygote_client *z);
  */
 int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
                         const int fds[ZYGOTE_FDS]);
+
+/** Whether it is one of its processes: a zygote, or a birth under way in exec mode. */
+bool zygote_client_has(const struct zygote_client *z, pid_t pid);
 
 /** Process id of the standing zygote; 0 if there is none. */
 pid_t zygote_client_pid(const struct zygote_client *z);

@@ -19,7 +19,13 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0017-one-debugger-object-for-each-realm.md \
 	%D%/decisions/0018-a-refused-system-call-traps.md \
 	%D%/decisions/0019-limits-of-a-vm.md \
-	%D%/decisions/0022-a-worker-makes-no-files-and-passes-no-descriptors.md
+	%D%/decisions/0020-a-socket-for-all-and-the-kernel-says-who.md \
+	%D%/decisions/0021-worlds-with-vms-of-several-uids.md \
+	%D%/decisions/0022-a-worker-makes-no-files-and-passes-no-descriptors.md \
+	%D%/decisions/0023-fuzzers-and-faults.md \
+	%D%/decisions/0024-what-a-birth-does-before-and-after-the-fork.md \
+	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \
+	%D%/decisions/0026-libinih-reads-the-configuration.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -23,8 +23,7 @@ int api_error_set(struct api_error *e, int code, const char *hint, const char *f
     e->hint = hint;
     vsnprintf(e->message, sizeof e->message, format, args);
     va_end(args);
-    text_cut_utf8(e->message);
-    text_blank_controls(e->message);
+    text_to_line(e->message);
     return -EBADMSG;
 }
 

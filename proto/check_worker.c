@@ -418,6 +418,9 @@ static const char *check_inspected(const Stillpoint__Worker__Inspected *m, const
 {
     if (!detail_ok(m->error))
         return "error text is malformed";
+    if (m->error ? m->refusal < WORKER_REFUSED_NOT_FOUND || m->refusal >= WORKER_REFUSALS
+                 : m->refusal != 0)
+        return "no such reason of a refusal";
     if (m->in_memfd && (m->error || m->body))
         return "answer has a body that it should not have";
     if (m->error && m->body && !has_only_failed_hooks(m->body))
@@ -426,6 +429,7 @@ static const char *check_inspected(const Stillpoint__Worker__Inspected *m, const
         return "fact carries a descriptor that it does not announce";
     f->inspected.request = m->request;
     f->inspected.error = m->error;
+    f->inspected.refusal = (enum worker_refusal)m->refusal;
     const char *why = m->in_memfd ? unpack_inspected_body(f, fds, n_fds) : NULL;
     const Stillpoint__Worker__InspectedBody *body = m->in_memfd ? f->body : m->body;
     return why || !body ? why : take_inspected_body(body, f);

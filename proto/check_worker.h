@@ -55,11 +55,24 @@ struct worker_frame {
     uint64_t offset;
 };
 
+/** Why a VM refused an Inspect, with the text for people; the numbers of the wire. */
+enum worker_refusal {
+    WORKER_REFUSED_NOT_FOUND = 1,
+    WORKER_REFUSED_INVALID,
+    WORKER_REFUSED_UNSUPPORTED,
+    WORKER_REFUSED_STATE,
+    WORKER_REFUSED_CANCELLED,
+    WORKER_REFUSED_LIMIT,
+    WORKER_REFUSED_INTERNAL,
+    WORKER_REFUSALS
+};
+
 /** What a VM answered to an Inspect: with an error, or with what its kind asks for; which that was
  *  is for the receiver to know and to compare. */
 struct worker_inspected {
     uint64_t request;
-    const char *error; /**< NULL: fine */
+    const char *error;           /**< NULL: fine */
+    enum worker_refusal refusal; /**< with an error */
     uint64_t before_bytes, after_bytes;
     size_t n_classes; /**< at most LIMIT_INSPECT_CLASSES */
     const struct worker_class *classes;

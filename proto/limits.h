@@ -15,9 +15,15 @@
 
 #define LIMIT_CLIENT_REQUESTS 256u /* open requests of one connection */
 #define LIMIT_CLIENTS 1024u
-#define LIMIT_CLIENTS_PER_UID 256u
-#define LIMIT_HELLO_MS 10000u /* a connection without a Hello ends then */
-#define LIMIT_PAGE_ITEMS 256u /* items in one page of a list */
+/* Descriptors that are kept for those who are served: no VM, and no connection, takes the last. */
+#define LIMIT_FDS_KEPT_FROM_VMS 64u
+#define LIMIT_FDS_KEPT_FROM_CLIENTS 24u
+#define LIMIT_QUEUED_BYTES                                                                         \
+    (1024ull * 1024 * 1024)        /* replies that are not read, at most to be allowed */
+#define LIMIT_STRANGERS 64u        /* connections of those without any role, */
+#define LIMIT_STRANGERS_PER_UID 4u /* and of one uid among them */
+#define LIMIT_HELLO_MS 10000u      /* a connection without a Hello ends then */
+#define LIMIT_PAGE_ITEMS 256u      /* items in one page of a list */
 
 /* ---- names and texts */
 #define LIMIT_NAME_BYTES 64u
@@ -34,7 +40,6 @@
 
 /* ---- VMs and worlds */
 #define LIMIT_VMS 4096u
-#define LIMIT_VMS_PER_UID 2048u
 #define LIMIT_EXITED_PER_UID 256u
 #define LIMIT_WORLDS 1024u
 #define LIMIT_TICKETS 256u                 /* queued in one world */
@@ -107,11 +112,19 @@
 #define LIMIT_INSPECTION_ELEMENTS (32u * 1024 * 1024) /* fields in it, all levels */
 #define LIMIT_INSPECTION_UNPACK_BYTES (1024u * 1024 * 1024) /* what unpacking it may allocate */
 
+/* ---- defaults of the configuration: what one uid may have at a time */
+#define DEFAULT_CLIENTS_PER_UID 256u
+#define DEFAULT_VMS_PER_UID 2048u
+#define DEFAULT_SUBSCRIPTIONS_PER_UID 64u
+#define DEFAULT_QUEUED_BYTES_PER_UID (64ull * 1024 * 1024)
+#define DEFAULT_WORLDS_PER_UID 256u
+
 /* ---- defaults */
 #define DEFAULT_VM_MEMORY_BYTES (512ull * 1024 * 1024)
 #define DEFAULT_VM_LOG_BYTES (256ull * 1024)
 #define DEFAULT_DEADLINE_US 200000ull
 #define DEFAULT_HOLD_US (3600ull * 1000000)
 #define DEFAULT_INSPECT_TIMEOUT_US 10000000ull
+#define DEFAULT_STEP_WAIT_US 10000000ull /* of a VM in no frame, for the next that it enters */
 #define DEFAULT_HOOKS_WAIT_US 10000000ull
 #define DEFAULT_HELPER_THREADS 3u

@@ -67,6 +67,8 @@ static bool scan(const ProtobufCMessageDescriptor *type, const uint8_t *data, si
         --*left;
         if (!read_varint(data, end, &at, &key))
             return false;
+        if (key >> 3 == 0) /* no field has this number; protobuf-c would keep it as unknown */
+            return false;
         switch (key & 7) {
         case 0:
             if (!read_varint(data, end, &at, &len))

@@ -7,17 +7,20 @@
 # To build and to run.
 packages_build="
     autoconf automake gcc g++ make libc6-dev pkg-config
-    libedit-dev libevent-dev libjansson-dev libmozjs-102-dev libprotobuf-c-dev libseccomp-dev
+    libedit-dev libevent-dev libinih-dev libjansson-dev libmozjs-102-dev libprotobuf-c-dev libseccomp-dev
     libsmartcols-dev libsystemd-dev protobuf-c-compiler uthash-dev
     jq python3 util-linux"
 
 # For the tests as well.
 packages_test="
     cppcheck libcmocka-dev mandoc procps protobuf-compiler python3-jsonschema python3-protobuf
-    shellcheck spin"
+    shellcheck spin strace"
 
 # For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
 packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"
+
+# For `make fuzz`, and strace for new corpora (tests/fuzz/README.md).
+packages_fuzz="clang-14 libclang-rt-14-dev strace"
 
 # packages_missing PACKAGE...: those that are not installed, one a line.
 packages_missing() {

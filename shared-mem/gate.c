@@ -254,6 +254,12 @@ static void gate_read_held(struct gate *g)
     }
 }
 
+uint64_t gate_closed_since_ns(struct gate *g)
+{
+    gate_read_held(g);
+    return g->last_held_since_ns;
+}
+
 uint64_t gate_clock_ns(struct gate *g)
 {
     gate_read_held(g);

@@ -96,6 +96,9 @@ bool gate_may_evaluate(const struct gate *g);
  */
 int gate_block(struct gate *g, uint64_t deadline_ns);
 
+/** CLOCK_MONOTONIC of the store that closed the gate, as last recorded; 0: it is open. Another
+ * value than before says that it was open in between. */
+uint64_t gate_closed_since_ns(struct gate *g);
 /** The VM's world clock in ns: CLOCK_MONOTONIC less the time in which the gate was closed. */
 uint64_t gate_clock_ns(struct gate *g);
 

@@ -5,10 +5,13 @@
 # daemon objects over a socketpair goes to COMPONENT_TESTS in the same way.
 
 UNIT_TESTS = \
+	%D%/unit/test_access \
+	%D%/unit/test_act_log \
 	%D%/unit/test_bytes \
 	%D%/unit/test_cgroup_limits \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
+	%D%/unit/test_config \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
@@ -23,6 +26,7 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
+	%D%/unit/test_worker_sandbox \
 	%D%/unit/test_worker_timers \
 	%D%/unit/test_worker_wasi
 
@@ -87,6 +91,9 @@ $(%C%_unit_test_worker_look_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_one_line_SOURCES = %D%/unit/test_worker_one_line.c %D%/support/unit.h
 %C%_unit_test_worker_one_line_LDADD = $(WORKER_TEST_LIBS)
 
+%C%_unit_test_worker_sandbox_SOURCES = %D%/unit/test_worker_sandbox.c %D%/support/unit.h
+%C%_unit_test_worker_sandbox_LDADD = $(WORKER_TEST_LIBS)
+
 %C%_unit_test_worker_timers_SOURCES = %D%/unit/test_worker_timers.c %D%/support/unit.h
 %C%_unit_test_worker_timers_LDADD = $(WORKER_TEST_LIBS)
 
@@ -120,6 +127,16 @@ $(%C%_unit_test_check_api_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_check_worker_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
 $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
 
+%C%_unit_test_access_SOURCES = %D%/unit/test_access.c %D%/support/unit.h
+%C%_unit_test_access_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/unit.h
+%C%_unit_test_act_log_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
+%C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_cgroup_limits_SOURCES = %D%/unit/test_cgroup_limits.c %D%/support/unit.h
 %C%_unit_test_cgroup_limits_LDADD = $(DAEMON_TEST_LIBS)
 
@@ -145,6 +162,7 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_CFLAGS = $(AM_CFLAGS) -pthread
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
 
+
 %C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
 %C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_look_OBJECTS): | $(PROTO_GENERATED_H)
@@ -164,6 +182,12 @@ $(%C%_component_test_worker_channel_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_world_random_SOURCES = %D%/component/test_world_random.c %D%/support/unit.h
 %C%_component_test_world_random_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_world_random_OBJECTS): | $(PROTO_GENERATED_H)
+
+# What system/test_faults.py makes system calls fail with.
+noinst_PROGRAMS += %D%/support/inject
+%C%_support_inject_SOURCES = %D%/support/inject.c
+%C%_support_inject_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+%C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
 # Checks of the tree itself; they print TAP.
 SOURCE_TESTS = %D%/include_table/check.py
@@ -200,13 +224,12 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 
 EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/protocol/client.py %D%/support/api.py %D%/support/debugging.py %D%/support/harness.py \
-	%D%/support/hostile.py \
-	%D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
-	%D%/support/wire.py %D%/system/run.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
+	%D%/support/hostile.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
+	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
-	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_freezer.py \
+	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_faults.py %D%/system/test_freezer.py \
 	%D%/system/test_hostile_client.py %D%/system/test_hostile_worker.py \
-	%D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \
+	%D%/system/test_leaks.py %D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \
 	%D%/system/test_run.py %D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_vms.py \
 	%D%/system/test_wasi.py %D%/system/test_world.py \
 	%D%/conformance %D%/differential/programs %D%/differential/record_js102.js shared-mem/model

@@ -1,6 +1,7 @@
 #include "worker/auditor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -431,7 +432,19 @@ struct setting {
     size_t n, n_installed;
     uint64_t failed; /* the hook that could not be set, 0: none is to blame */
     const char *why;
+    struct inspect_answer *answer;
 };
+
+static int check_log(struct auditors *a, const char *log, const char **ret_why)
+{
+    char expression[LIMIT_EXPRESSION_BYTES + 1];
+    size_t len;
+    int r = 0;
+    for (; r == 0 && (len = capture_log_part(log, expression)) > 0; log += len)
+        if (expression[0])
+            r = a->ops->debug->check_expression(a->engine, expression, ret_why);
+    return r;
+}
 
 /* What is no expression would only be found out with the first hit. */
 static int check_expressions(struct auditors *a, const struct hook *h, const char **ret_why)
@@ -440,7 +453,7 @@ static int check_expressions(struct auditors *a, const struct hook *h, const cha
     int r = h->condition ? ops->check_expression(a->engine, h->condition, ret_why) : 0;
     for (size_t i = 0; i < h->n_expressions && r == 0; i++)
         r = ops->check_expression(a->engine, h->expressions[i], ret_why);
-    return r;
+    return r == 0 && h->log ? check_log(a, h->log, ret_why) : r;
 }
 
 static int make_hooks(struct auditors *a, struct setting *s, const Stillpoint__Worker__SetHooks *m)
@@ -493,9 +506,13 @@ static int check_numbers(struct auditors *a, struct setting *s,
     return 0;
 }
 
-static const char *no_such(const struct hook *h)
+static const char *no_such(struct inspect_answer *a, const struct hook *h)
 {
-    return h->one_frame ? "there is no such frame" : "there is no such realm";
+    if (h->one_frame)
+        snprintf(a->text, sizeof a->text, "it has no frame %u", (unsigned)h->frame_index);
+    else
+        snprintf(a->text, sizeof a->text, "it has no realm %llu", (unsigned long long)h->realm);
+    return a->text;
 }
 
 static int set_all(struct auditors *a, struct setting *s, const Stillpoint__Worker__SetHooks *m)
@@ -508,7 +525,7 @@ static int set_all(struct auditors *a, struct setting *s, const Stillpoint__Work
         r = install(a, s->hooks[i]);
         if (r < 0) {
             s->failed = s->hooks[i]->id;
-            s->why = why_not(r, no_such(s->hooks[i]));
+            s->why = why_not(r, no_such(s->answer, s->hooks[i]));
         }
     }
     if (r < 0) {
@@ -541,7 +558,7 @@ static int serve_set_hooks(void *userdata, const Stillpoint__Worker__Inspect *m,
     }
     if (!m->set_hooks)
         return -EINVAL;
-    struct setting s = {0};
+    struct setting s = {.answer = answer};
     int r = set_all(a, &s, m->set_hooks);
     answer->why = s.why;
     uint64_t *failed = s.failed != 0 ? shown_array(&answer->shown, 1, sizeof *failed) : NULL;
@@ -576,14 +593,26 @@ static int serve_step(void *userdata, const Stillpoint__Worker__Inspect *m,
                         m->step->granularity == 2, &at, &answer->why);
     if (r < 0 && !answer->why)
         answer->why = why_not(r, "there is no such frame");
+    answer->body.has_waits = true;
+    answer->body.waits = a->stepper.number != 0 && a->stepper.frame == 0;
     end_gone(a);
     return r;
+}
+
+static int serve_check_answer(void *userdata, const Stillpoint__Worker__Inspect *m,
+                              struct inspect_answer *answer)
+{
+    struct auditors *a = userdata;
+    return m->check_answer
+               ? pause_check_answer(a->pauses, a->ops, a->engine, m->check_answer, &answer->why)
+               : -EPROTO;
 }
 
 void auditors_serve(struct auditors *a, struct inspections *i)
 {
     inspections_on(i, INSPECT_SET_HOOKS, serve_set_hooks, a);
     inspections_on(i, INSPECT_STEP, serve_step, a);
+    inspections_on(i, INSPECT_CHECK_ANSWER, serve_check_answer, a);
 }
 
 /* ---- budgets */
@@ -753,7 +782,7 @@ static void report(struct auditors *a, struct hook *h, struct round *r, const ch
     Stillpoint__Worker__Hit *m = capture_hit(c, h, a->ops, a->engine, r->hit, error);
     (void)safepoint_forbid_waits(a->host->safepoint, forbidden);
     uint64_t now_ns = shm_now_ns();
-    hook_captured(h, now_ns - start_ns, stillpoint__worker__hit__get_packed_size(m));
+    hook_captured(h, now_ns, now_ns - start_ns, stillpoint__worker__hit__get_packed_size(m));
     if (h->removed) {
         /* By a request that was served while it was captured. */
     } else if (host_make_room(a->host) < 0) {
@@ -861,7 +890,7 @@ void auditors_start(struct auditors *a)
     struct engine_answer ignored;
     if (!m)
         return;
-    pause_here(a->pauses, m, &ignored);
+    pause_here(a->pauses, m, 0, &ignored);
     stillpoint__worker__paused__free_unpacked(m, NULL);
 }
 
@@ -887,7 +916,7 @@ static void pause_at(struct auditors *a, const struct round *r, bool step_ends,
     if (a->host->safepoint->state == SHM_STARTING)
         pause_at_start(a, &m);
     else
-        pause_here(a->pauses, &m, ret_answer);
+        pause_here(a->pauses, &m, pause_choices_at(r->hit), ret_answer);
     capture_free(c);
 }
 

@@ -1,5 +1,6 @@
 #include "worker/birth.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 #include "worker/refused_call.h"
 
 #define STILLBORN_EXIT 125
+#define SPARE_FD 32
 
 struct worker {
     struct daemon_channel channel;
@@ -104,10 +106,13 @@ void birth_run(const struct birth *b)
     int r = map_pages(b, &pages);
     if (r < 0)
         stillborn(&w, "pages", r);
+    /* Out of the way of the numbers that are given out now: what fails there has to be said. */
+    int spare = fcntl(b->fds[BIRTH_CHANNEL], F_DUPFD_CLOEXEC, SPARE_FD);
+    if (spare >= 0)
+        w.channel.fd = spare;
     r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd);
     if (r < 0)
         stillborn(&w, "fds", r);
-    w.posture.state[SANDBOX_FDS] = SANDBOX_ON;
     w.channel.fd = SANDBOX_FD_CHANNEL;
 
     const char *step = NULL;

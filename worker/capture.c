@@ -121,7 +121,7 @@ static void evaluate(struct evaluated *e, const struct engine_ops *ops, struct e
 {
     int r = -ENOENT;
     if (hit->frame != 0 && condition_is_name(expression, strlen(expression)))
-        r = ops->debug->variable(engine, 0, expression, false, on_variable, e);
+        r = ops->debug->variable(engine, 0, expression, true, on_variable, e);
     if (r < 0 && !e->filled)
         r = ops->debug->evaluate(engine, hit->frame != 0 ? 0 : UINT32_MAX, hit->realm, expression,
                                  false, false, on_evaluated, e);
@@ -155,23 +155,25 @@ static const char *closing_brace(const char *at)
     return NULL;
 }
 
+size_t capture_log_part(const char *at, char *expression)
+{
+    const char *end = *at == '{' ? closing_brace(at) : NULL;
+    size_t len = end ? (size_t)(end - at) - 1 : 0;
+    memcpy(expression, at + 1, len);
+    expression[len] = '\0';
+    return len > 0 ? len + 2 : *at ? 1 + strcspn(at + 1, "{") : 0;
+}
+
 static void capture_log(struct capture *c, const struct hook *h, const struct engine_ops *ops,
                         struct engine *engine, const struct engine_hit *hit)
 {
     char expression[LIMIT_EXPRESSION_BYTES + 1];
-    for (const char *at = h->log; *at;) {
-        const char *end = *at == '{' ? closing_brace(at) : NULL;
-        if (!end || end == at + 1) {
-            size_t literal = 1 + strcspn(at + 1, "{");
-            log_add(c, at, literal);
-            at += literal;
-            continue;
-        }
-        size_t len = (size_t)(end - at) - 1;
-        memcpy(expression, at + 1, len);
-        expression[len] = '\0';
-        evaluate(&(struct evaluated){.capture = c}, ops, engine, hit, expression);
-        at = end + 1;
+    size_t len;
+    for (const char *at = h->log; (len = capture_log_part(at, expression)) > 0; at += len) {
+        if (expression[0])
+            evaluate(&(struct evaluated){.capture = c}, ops, engine, hit, expression);
+        else
+            log_add(c, at, len);
     }
     /* Not in the middle of a character; and no NUL, of a guest's string. */
     if (c->log_bytes == sizeof c->log - 1)

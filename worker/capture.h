@@ -28,6 +28,12 @@ Stillpoint__Worker__Hit *capture_hit(struct capture *c, const struct hook *h,
                                      const struct engine_ops *ops, struct engine *engine,
                                      const struct engine_hit *hit, const char *condition_error);
 
+/**
+ * One part of a logpoint's text, from its start on. Returns its length, 0 at the end; `expression`
+ * (LIMIT_EXPRESSION_BYTES + 1) gets what is between the braces, or is empty: then it is plain text.
+ */
+size_t capture_log_part(const char *at, char *expression);
+
 /** For Paused: where it is, and the value that is being returned or thrown. */
 void capture_pause(struct capture *c, Stillpoint__Worker__Paused *m, const struct engine_ops *ops,
                    struct engine *engine, const struct engine_hit *hit);

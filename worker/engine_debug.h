@@ -147,9 +147,9 @@ enum engine_action {
 
 /**
  * What `on_hit` wants; the expression is evaluated by the engine, in the frame of the hit, and what
- * it throws is thrown. In WebAssembly a forced return from a step or a breakpoint cannot be had,
- * and at new-global, new-script and promises neither that nor a throw: they go on; terminate acts
- * at the next safe point there.
+ * it throws is thrown. In WebAssembly a forced return cannot be had, and at new-global,
+ * new-script and promises neither that nor a throw: they go on; terminate acts at the next safe
+ * point there.
  */
 struct engine_answer {
     enum engine_action action;
@@ -200,8 +200,8 @@ struct engine_debug_ops {
     /**
      * Where a breakpoint can be at or after line:column of the source `url` (a glob, or the end of
      * a path after "/"), in every script loaded now: the first valid position of that line, or of
-     * the next line that has one, within the innermost function there is; or, `exact_lines`, all
-     * positions from line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
+     * the next line that has one, in whichever function that is; or, `all`, all positions from
+     * line to line_to. Wasm: `line` is 0 and `offset`, with `all` to `line_to`,
      * likewise. Calls `each` with script and offset for `audit`. Returns how many, or negative
      * errno.
      */
@@ -231,9 +231,10 @@ struct engine_debug_ops {
     int (*arguments)(struct engine *e, uint32_t frame,
                      void (*each)(void *userdata, const struct engine_named_value *v),
                      void *userdata);
-    /** A variable by name, looked up from a frame's innermost scope out. Runs no guest code.
-     * -ENOENT: there is none. -EOPNOTSUPP: only guest code could tell, such as a getter. */
-    int (*variable)(struct engine *e, uint32_t frame, const char *name, bool with_ref,
+    /** A variable by name, looked up from a frame's innermost scope out, without a ref, and without
+     * preview and class name unless those are wanted. Runs no guest code. -ENOENT: there is none.
+     * -EOPNOTSUPP: only guest code could tell, such as a getter. */
+    int (*variable)(struct engine *e, uint32_t frame, const char *name, bool with_preview,
                     void (*each)(void *userdata, const struct engine_value *value), void *userdata);
     /** Of the hit that is being reported: what was returned, thrown, or settled. */
     int (*hit_value)(struct engine *e, bool with_ref,

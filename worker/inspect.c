@@ -61,7 +61,8 @@ static void on_class(void *userdata, const struct engine_class *class)
         c->rows = grown;
         c->size = more;
     }
-    char *name = strdup(one_line(class->name, line, sizeof line));
+    one_line(class->name, line, sizeof line);
+    char *name = strdup(line[0] ? line : "(no name)"); /* the daemon takes none that is empty */
     if (!name) {
         c->error = -ENOMEM;
         return;
@@ -207,14 +208,34 @@ static int send_inspected(struct inspections *i, Stillpoint__Worker__Inspected *
     return daemon_channel_send_beside(i->channel, &fact, beside, len);
 }
 
-/* The answer, if there is one, says which hooks could not be set. */
-static int send_error(struct inspections *i, uint64_t request, const char *why,
+static enum inspect_refusal refusal_of(int r)
+{
+    static const struct {
+        int error;
+        enum inspect_refusal refusal;
+    } rows[] = {
+        {ENOENT, INSPECT_NOT_FOUND},    {EINVAL, INSPECT_INVALID},
+        {ERANGE, INSPECT_INVALID},      {EOPNOTSUPP, INSPECT_UNSUPPORTED},
+        {EEXIST, INSPECT_WRONG_STATE},  {EPERM, INSPECT_WRONG_STATE},
+        {ECANCELED, INSPECT_CANCELLED}, {ESHUTDOWN, INSPECT_CANCELLED},
+        {E2BIG, INSPECT_LIMIT},         {ENOBUFS, INSPECT_LIMIT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].error == -r)
+            return rows[i].refusal;
+    return INSPECT_FAILED;
+}
+
+/* `r` is why, for programs. The answer, if there is one, says which hooks could not be set. */
+static int send_error(struct inspections *i, uint64_t request, int r, const char *why,
                       const struct inspect_answer *a)
 {
     char line[LIMIT_DETAIL_BYTES + 1];
     Stillpoint__Worker__Inspected m = STILLPOINT__WORKER__INSPECTED__INIT;
     Stillpoint__Worker__InspectedBody body = STILLPOINT__WORKER__INSPECTED_BODY__INIT;
-    m.error = one_line(why, line, sizeof line);
+    m.error = one_line(why ? why : strerror(-r), line, sizeof line);
+    m.has_refusal = true;
+    m.refusal = refusal_of(r);
     if (a && a->body.n_failed_hooks > 0) {
         body.n_failed_hooks = a->body.n_failed_hooks;
         body.failed_hooks = a->body.failed_hooks;
@@ -234,7 +255,7 @@ static int send_body(struct inspections *i, uint64_t request,
     }
     _cleanup_free_ uint8_t *packed = malloc(len);
     if (!packed)
-        return send_error(i, request, strerror(ENOMEM), NULL);
+        return send_error(i, request, -ENOMEM, NULL, NULL);
     stillpoint__worker__inspected_body__pack(body, packed);
     m.has_in_memfd = m.in_memfd = true;
     return send_inspected(i, &m, request, packed, len);
@@ -245,13 +266,14 @@ static int serve_one(struct inspections *i, const Stillpoint__Worker__Inspect *m
     struct inspect_answer a = {.body = STILLPOINT__WORKER__INSPECTED_BODY__INIT};
     const struct inspect_server *s = m->kind < INSPECT_KINDS ? &i->servers[m->kind] : NULL;
     if (!s || !s->serve)
-        return send_error(i, m->request, "this worker cannot answer that kind of request", NULL);
+        return send_error(i, m->request, -EOPNOTSUPP,
+                          "this worker cannot answer that kind of request", NULL);
     shown_init(&a.shown, LIMIT_INSPECT_BYTES - BODY_OWN_BYTES);
     int r = s->serve(s->userdata, m, &a);
     if (r == 0)
         r = a.shown.error;
     if (r < 0)
-        r = send_error(i, m->request, a.why ? a.why : strerror(-r), &a);
+        r = send_error(i, m->request, r, a.why, &a);
     else
         r = send_body(i, m->request, &a.body);
     shown_done(&a.shown);
@@ -292,10 +314,10 @@ int inspections_push(struct inspections *i, const Stillpoint__Worker__Inspect *m
     if (m->kind == INSPECT_SET_HOOKS && i->safepoint->state == SHM_STARTING)
         return serve_one(i, m);
     if (i->n == LIMIT_INSPECTS_QUEUED)
-        return send_error(i, m->request, "too many requests wait in this VM", NULL);
+        return send_error(i, m->request, -ENOBUFS, "too many requests wait in this VM", NULL);
     Stillpoint__Worker__Inspect *copy = copy_of(m);
     if (!copy)
-        return send_error(i, m->request, strerror(ENOMEM), NULL);
+        return send_error(i, m->request, -ENOMEM, NULL, NULL);
     i->waiting[i->n++] = copy;
     return 0;
 }
@@ -324,7 +346,7 @@ int inspections_refuse(struct inspections *i, const char *why)
     int r = 0;
     while (r == 0 && i->n > 0) {
         Stillpoint__Worker__Inspect *m = take_first(i);
-        r = send_error(i, m->request, why, NULL);
+        r = send_error(i, m->request, -ESHUTDOWN, why, NULL);
         stillpoint__worker__inspect__free_unpacked(m, NULL);
     }
     return r;

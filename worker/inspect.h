@@ -17,6 +17,17 @@
 #include "worker/safepoint.h"
 #include "worker/shown.h"
 
+/** What `Inspected.refusal` means; it follows from what a server returns. */
+enum inspect_refusal {
+    INSPECT_NOT_FOUND = 1,
+    INSPECT_INVALID,
+    INSPECT_UNSUPPORTED,
+    INSPECT_WRONG_STATE,
+    INSPECT_CANCELLED,
+    INSPECT_LIMIT,
+    INSPECT_FAILED,
+};
+
 /** What `Inspect.kind` means; the first three are those of api.proto's InspectKind. */
 enum inspect_kind {
     INSPECT_GC = 1,
@@ -24,7 +35,7 @@ enum inspect_kind {
     INSPECT_STACK = 3,
     INSPECT_PARK = 4, /**< nothing: the answer says that the VM is parked */
     INSPECT_SET_HOOKS = 5,
-    INSPECT_FRAMES = 6, /**< this and what follows: look.h, but the last */
+    INSPECT_FRAMES = 6, /**< this and what follows: look.h, but the last two */
     INSPECT_SCOPES = 7,
     INSPECT_VARIABLES = 8,
     INSPECT_EVALUATE = 9,
@@ -34,6 +45,7 @@ enum inspect_kind {
     INSPECT_POSITIONS = 13,
     INSPECT_MEMORY = 14,
     INSPECT_STEP = 15,
+    INSPECT_CHECK_ANSWER = 16,
     INSPECT_KINDS
 };
 
@@ -48,8 +60,8 @@ struct inspect_answer {
 
 /**
  * Serves one request, with status parked, or, of a VM that has not started, before its program is
- * there. Fills the body; sends nothing. Returns 0 or negative errno: then nothing of the body is
- * sent but `failed_hooks`.
+ * there. Fills the body; sends nothing. Returns 0 or negative errno, which says for programs why
+ * not (the table is in inspect.c): then nothing of the body is sent but `failed_hooks`.
  */
 typedef int inspect_serve(void *userdata, const Stillpoint__Worker__Inspect *m,
                           struct inspect_answer *a);
@@ -81,5 +93,5 @@ void inspections_on(struct inspections *i, enum inspect_kind kind, inspect_serve
 int inspections_push(struct inspections *i, const Stillpoint__Worker__Inspect *m);
 /** Serves all that wait, with status parked: takes as long as the engine does. Returns as push. */
 int inspections_serve(struct inspections *i);
-/** Answers all that wait with this error. Returns as push. */
+/** Answers all that wait with this error: the VM has ended. Returns as push. */
 int inspections_refuse(struct inspections *i, const char *why);

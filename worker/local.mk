@@ -16,6 +16,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/host/messages.c %D%/host/messages.h \
 	%D%/host/timers.c %D%/host/timers.h \
 	%D%/host/wasi.c %D%/host/wasi.h \
+	%D%/huge_code.c %D%/huge_code.h \
 	%D%/inspect.c %D%/inspect.h \
 	%D%/lockdown.c %D%/lockdown.h \
 	%D%/look.c %D%/look.h \

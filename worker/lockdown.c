@@ -1,6 +1,7 @@
 #include "worker/lockdown.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -89,12 +90,17 @@ void lockdown_done(struct lockdown *l)
 int lockdown_apply(const struct lockdown *l)
 {
     const struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_NPROC, &none) < 0)
+    struct rlimit now;
+    if (setrlimit(RLIMIT_NPROC, &none) < 0 || getrlimit(RLIMIT_NPROC, &now) < 0)
         return -errno;
+    if (now.rlim_max != 0)
+        return -EPROTO;
     struct sock_fprog prog = {.len = l->len, .filter = l->filter};
     long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
-    /* Positive: a thread that could not be brought along. */
-    return r < 0 ? -errno : r > 0 ? -EBUSY : 0;
+    if (r != 0)
+        return r < 0 ? -errno : -EBUSY; /* positive: a thread that could not be brought along */
+    /* The kernel's word for it: the row that is refused, which without a filter says ENOENT. */
+    return syscall(SYS_openat, AT_FDCWD, "", 0) < 0 && errno == EACCES ? 0 : -EPROTO;
 }
 
 void lockdown_print(FILE *out)

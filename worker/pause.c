@@ -29,6 +29,19 @@ enum pause_reason pause_more_specific(enum pause_reason a, enum pause_reason b)
     return rank[a] >= rank[b] ? a : b;
 }
 
+unsigned pause_choices_at(const struct engine_hit *hit)
+{
+    switch (hit->kind) {
+    case ENGINE_AUDIT_NEW_GLOBAL:
+    case ENGINE_AUDIT_NEW_SCRIPT:
+    case ENGINE_AUDIT_NEW_PROMISE:
+    case ENGINE_AUDIT_PROMISE_SETTLED:
+        return PAUSE_MAY_TERMINATE;
+    default:
+        return PAUSE_MAY_TERMINATE | PAUSE_MAY_THROW | (hit->wasm ? 0 : PAUSE_MAY_RETURN);
+    }
+}
+
 struct announcement {
     struct pauses *pauses;
     Stillpoint__Worker__Paused *m;
@@ -49,16 +62,47 @@ static int announce(void *userdata, uint64_t pause)
     return 0;
 }
 
-void pause_here(struct pauses *p, Stillpoint__Worker__Paused *m, struct engine_answer *ret_answer)
+void pause_here(struct pauses *p, Stillpoint__Worker__Paused *m, unsigned choices,
+                struct engine_answer *ret_answer)
 {
     struct announcement a = {p, m};
     free(p->expression);
     p->expression = NULL;
     p->answer = (struct engine_answer){.action = ENGINE_GO_ON};
+    p->choices = choices;
     safepoint_pause(p->host->safepoint, announce, &a);
     p->open = 0;
     *ret_answer = p->answer;
     host_settle(p->host);
+}
+
+/* Of an answer that its choice does not have. */
+static const char *why_not(const struct pauses *p, unsigned answer)
+{
+    if (p->choices == 0)
+        return "it pauses before its first code, and can only go on";
+    if (answer == ANSWER_RETURN && (p->choices & PAUSE_MAY_THROW))
+        return "a function of WebAssembly cannot be made to return";
+    return "it pauses where it can only go on or be terminated";
+}
+
+int pause_check_answer(const struct pauses *p, const struct engine_ops *ops, struct engine *engine,
+                       const Stillpoint__Worker__AnswerPause *m, const char **ret_why)
+{
+    static const unsigned choices[] = {[ANSWER_RETURN] = PAUSE_MAY_RETURN,
+                                       [ANSWER_THROW] = PAUSE_MAY_THROW,
+                                       [ANSWER_TERMINATE] = PAUSE_MAY_TERMINATE};
+    if (m->answer < ANSWER_CONTINUE || m->answer > ANSWER_TERMINATE)
+        return -EPROTO;
+    if (p->open == 0 || m->pause != p->open) {
+        *ret_why = "it is not in that pause any more";
+        return -EPERM;
+    }
+    if (m->answer != ANSWER_CONTINUE && !(p->choices & choices[m->answer])) {
+        *ret_why = why_not(p, m->answer);
+        return -EOPNOTSUPP;
+    }
+    return m->expression ? ops->debug->check_expression(engine, m->expression, ret_why) : 0;
 }
 
 int pause_answered(struct pauses *p, const Stillpoint__Worker__AnswerPause *m)

@@ -21,9 +21,17 @@ enum pause_reason {
     PAUSE_HOOK = 5,
 };
 
+/** What the place of a pause allows beside going on. */
+enum pause_choices {
+    PAUSE_MAY_TERMINATE = 1 << 0,
+    PAUSE_MAY_THROW = 1 << 1,
+    PAUSE_MAY_RETURN = 1 << 2,
+};
+
 struct pauses {
     struct host *host;
-    uint64_t open; /**< the pause that waits for its answer, 0: none */
+    uint64_t open;    /**< the pause that waits for its answer, 0: none */
+    unsigned choices; /**< of that: enum pause_choices */
     struct engine_answer answer;
     char *expression;
 };
@@ -34,11 +42,19 @@ void pauses_done(struct pauses *p);
 /** The most specific of two reasons; 0 is none. */
 enum pause_reason pause_more_specific(enum pause_reason a, enum pause_reason b);
 
+/** What a hit allows; 0 for none: before the program's first guest code. */
+unsigned pause_choices_at(const struct engine_hit *hit);
 /**
  * Parks until the daemon has answered, and gives its answer; the expression lives until the next
  * call. `m` is complete but for its number.
  */
-void pause_here(struct pauses *p, Stillpoint__Worker__Paused *m, struct engine_answer *ret_answer);
+void pause_here(struct pauses *p, Stillpoint__Worker__Paused *m, unsigned choices,
+                struct engine_answer *ret_answer);
+
+/** Whether the open pause can be answered so. 0, or negative errno and *ret_why, as servers of
+ *  Inspect return it. */
+int pause_check_answer(const struct pauses *p, const struct engine_ops *ops, struct engine *engine,
+                       const Stillpoint__Worker__AnswerPause *m, const char **ret_why);
 
 /** A command. One for a pause that is not open is ignored. 0, -EPROTO, -ENOMEM. */
 int pause_answered(struct pauses *p, const Stillpoint__Worker__AnswerPause *m);

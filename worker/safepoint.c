@@ -203,7 +203,12 @@ void safepoint_interrupt_at(struct safepoint *s, uint64_t mono_ns)
 
 void safepoint_looked(struct safepoint *s)
 {
+    /* An idle VM that is at its gate can sleep through a resume and the next stop. */
+    uint64_t since_ns = gate_closed_since_ns(&s->gate);
+    if (s->looked && s->looked_since_ns != 0 && s->looked_since_ns != since_ns)
+        s->ops->debug->resume(s->engine);
     s->looked = true;
+    s->looked_since_ns = since_ns;
 }
 
 void safepoint_enter(struct safepoint *s)

@@ -35,6 +35,7 @@ struct safepoint {
     void *go_on_userdata;
     _Atomic uint64_t interrupt_at_ns; /**< see safepoint_interrupt_at() */
     bool looked;                      /**< the engine was looked at since the VM has parked */
+    uint64_t looked_since_ns;         /**< since when the gate was closed then */
     bool evaluating;      /**< guest code runs behind the closed gate, and must not come to it */
     bool no_waits;        /**< guest code runs that must not wait */
     bool no_waits_before; /**< the evaluation */

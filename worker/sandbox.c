@@ -1,22 +1,30 @@
 #include "worker/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <linux/magic.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "proto/limits.h"
 
 /* The id that a worker sees as its own; any but 0 would do. */
@@ -65,6 +73,49 @@ int sandbox_fds(int channel, int kick, int lifeline, int null_fd)
     return 0;
 }
 
+/* ---- what the kernel says */
+
+/* Where a namespace layer shows below /proc/PID/ns. */
+static const char *const namespace_files[SANDBOX_LAYERS] = {
+    [SANDBOX_USER] = "ns/user",     [SANDBOX_PID] = "ns/pid", [SANDBOX_MOUNT] = "ns/mnt",
+    [SANDBOX_NET] = "ns/net",       [SANDBOX_IPC] = "ns/ipc", [SANDBOX_UTS] = "ns/uts",
+    [SANDBOX_CGROUP] = "ns/cgroup",
+};
+
+/* /proc/self as it was before the root went: the kernel's view of us, until sandbox_enter() ends.
+ */
+static int proc_fd = -1;
+
+static uint64_t namespace_number(int dir_fd, enum sandbox_layer layer)
+{
+    struct stat st;
+    const char *file = namespace_files[layer];
+    return file && fstatat(dir_fd, file, &st, 0) == 0 ? st.st_ino : 0;
+}
+
+void sandbox_look_outside(struct sandbox_outside *ret)
+{
+    *ret = (struct sandbox_outside){{0}};
+    _cleanup_close_ int fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && i < SANDBOX_LAYERS; i++)
+        ret->namespaces[i] = namespace_number(fd, (enum sandbox_layer)i);
+}
+
+static bool is_inside(const struct sandbox_options *o, enum sandbox_layer layer)
+{
+    uint64_t here = namespace_number(proc_fd, layer), outside = o->outside.namespaces[layer];
+    return here != 0 && outside != 0 && here != outside;
+}
+
+static bool file_says(const char *file, const char *text)
+{
+    char found[4096];
+    _cleanup_close_ int fd = openat(proc_fd, file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, found, sizeof found - 1);
+    found[n > 0 ? n : 0] = '\0';
+    return strstr(found, text) != NULL;
+}
+
 static int write_file(const char *path, const char *text)
 {
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -95,10 +146,28 @@ static int step_user(const struct sandbox_options *o)
     return sandbox_map_ids(INSIDE_ID, o->host_uid, INSIDE_ID, o->host_gid);
 }
 
+/* uid_map is "inside outside count" in columns. */
+static bool check_user(const struct sandbox_options *o)
+{
+    unsigned inside, outside, count;
+    char line[64] = "";
+    _cleanup_close_ int fd = openat(proc_fd, "uid_map", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, line, sizeof line - 1) <= 0 ||
+        sscanf(line, "%u %u %u", &inside, &outside, &count) != 3)
+        return false;
+    return is_inside(o, SANDBOX_USER) && getuid() == INSIDE_ID && geteuid() == INSIDE_ID &&
+           getgid() == INSIDE_ID && inside == INSIDE_ID && outside == o->host_uid && count == 1;
+}
+
 static int step_mount(const struct sandbox_options *o)
 {
     (void)o;
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+static bool check_mount(const struct sandbox_options *o)
+{
+    return is_inside(o, SANDBOX_MOUNT) && !file_says("mountinfo", " shared:");
 }
 
 /* The new root is mounted on /proc, a directory that surely exists: it was just used. pivot_root
@@ -114,10 +183,29 @@ static int step_root(const struct sandbox_options *o)
     return 0;
 }
 
+/* Empty, cannot be written to, and ".." leads nowhere else. */
+static bool check_root(const struct sandbox_options *o)
+{
+    (void)o;
+    struct statfs fs;
+    struct stat here, above;
+    const long flags = ST_RDONLY | ST_NOEXEC | ST_NODEV | ST_NOSUID;
+    return statfs("/", &fs) == 0 && fs.f_type == TMPFS_MAGIC && (fs.f_flags & flags) == flags &&
+           stat("/", &here) == 0 && stat("/..", &above) == 0 && here.st_ino == above.st_ino &&
+           here.st_dev == above.st_dev && here.st_nlink == 2 && mkdir("/x", 0700) < 0 &&
+           errno == EROFS;
+}
+
 static int step_uts(const struct sandbox_options *o)
 {
     (void)o;
     return sethostname("vm", 2) < 0 ? -errno : 0;
+}
+
+static bool check_uts(const struct sandbox_options *o)
+{
+    struct utsname u;
+    return is_inside(o, SANDBOX_UTS) && uname(&u) == 0 && strcmp(u.nodename, "vm") == 0;
 }
 
 /* The namespace alone limits nothing: that worker shares its cgroup. One that has its own makes the
@@ -129,13 +217,22 @@ static int step_cgroup(const struct sandbox_options *o)
     return o->clone_flags & CLONE_NEWCGROUP ? DEGRADED : -EPERM;
 }
 
-/* Soft and hard limit alike. RLIMIT_NPROC is lockdown's: the engine still has to start threads. */
-static int step_rlimits(const struct sandbox_options *o)
+static bool check_cgroup(const struct sandbox_options *o)
 {
-    const struct {
-        __rlimit_resource_t what;
-        rlim_t value;
-    } limits[] = {
+    return is_inside(o, SANDBOX_CGROUP) && (!o->own_cgroup || file_says("cgroup", "0::/\n"));
+}
+
+/* Soft and hard limit alike. RLIMIT_NPROC is lockdown's: the engine still has to start threads. */
+struct sandbox_rlimit {
+    __rlimit_resource_t what;
+    rlim_t value;
+};
+#define MOST_RLIMITS 8
+
+static void wanted_rlimits(const struct sandbox_options *o,
+                           struct sandbox_rlimit wanted[MOST_RLIMITS])
+{
+    const struct sandbox_rlimit limits[MOST_RLIMITS] = {
         {RLIMIT_CORE, 0},
         {RLIMIT_NOFILE, OPEN_FILES},
         {RLIMIT_MEMLOCK, 0},
@@ -145,16 +242,36 @@ static int step_rlimits(const struct sandbox_options *o)
         {RLIMIT_DATA, o->data_bytes ? o->data_bytes : RLIM_INFINITY},
         {RLIMIT_CPU, o->cpu_seconds ? o->cpu_seconds : RLIM_INFINITY},
     };
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        struct rlimit now, l = {limits[i].value, limits[i].value};
-        if (getrlimit(limits[i].what, &now) < 0)
+    memcpy(wanted, limits, sizeof limits);
+}
+
+static int step_rlimits(const struct sandbox_options *o)
+{
+    struct sandbox_rlimit wanted[MOST_RLIMITS];
+    wanted_rlimits(o, wanted);
+    for (size_t i = 0; i < MOST_RLIMITS; i++) {
+        struct rlimit now, l = {wanted[i].value, wanted[i].value};
+        if (getrlimit(wanted[i].what, &now) < 0)
             return -errno;
         if (l.rlim_max > now.rlim_max)
             l.rlim_cur = l.rlim_max = now.rlim_max;
-        if (setrlimit(limits[i].what, &l) < 0)
+        if (setrlimit(wanted[i].what, &l) < 0)
             return -errno;
     }
     return 0;
+}
+
+static bool check_rlimits(const struct sandbox_options *o)
+{
+    struct sandbox_rlimit wanted[MOST_RLIMITS];
+    wanted_rlimits(o, wanted);
+    for (size_t i = 0; i < MOST_RLIMITS; i++) {
+        struct rlimit now;
+        if (getrlimit(wanted[i].what, &now) < 0 || now.rlim_cur > wanted[i].value ||
+            now.rlim_max > wanted[i].value)
+            return false;
+    }
+    return true;
 }
 
 /* Locks the ways back to a capability. Needs one itself. */
@@ -169,7 +286,7 @@ static int lock_caps(void)
     for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
         if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
             return -errno;
-    return 0;
+    return errno == EINVAL ? 0 : -errno;
 }
 
 /* Without a user namespace of its own a worker has nothing to lock with, nor to lose. */
@@ -185,16 +302,45 @@ static int step_caps(const struct sandbox_options *o)
     return locked < 0 ? DEGRADED : 0;
 }
 
+static bool check_caps(const struct sandbox_options *o)
+{
+    (void)o;
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &head, has) < 0)
+        return false;
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+        if ((has[i].effective | has[i].permitted | has[i].inheritable) != 0)
+            return false;
+    for (unsigned long cap = 0;; cap++) {
+        int bound = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+        if (bound != 0)
+            return bound < 0 && (prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) & SECBIT_NOROOT_LOCKED) != 0;
+    }
+}
+
 static int step_nnp(const struct sandbox_options *o)
 {
     (void)o;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+static bool check_nnp(const struct sandbox_options *o)
+{
+    (void)o;
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+}
+
 static int step_dumpable(const struct sandbox_options *o)
 {
     (void)o;
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+static bool check_dumpable(const struct sandbox_options *o)
+{
+    (void)o;
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
 /* ruleset attributes as of ABI 6; an older kernel reads as much as its size argument says. */
@@ -224,42 +370,100 @@ static int step_landlock(const struct sandbox_options *o)
     return 0;
 }
 
-/* In this order: ids before anything that needs a capability over the new namespaces, capabilities
- * after the last step that needs one, dumpable after the last use of /proc/self. */
-static const struct step {
-    enum sandbox_layer layer;
-    bool needed;
-    int (*run)(const struct sandbox_options *o); /* 0, DEGRADED, or negative errno */
-} steps[] = {
-    {SANDBOX_USER, true, step_user},         {SANDBOX_MOUNT, true, step_mount},
-    {SANDBOX_ROOT, true, step_root},         {SANDBOX_UTS, true, step_uts},
-    {SANDBOX_CGROUP, false, step_cgroup},    {SANDBOX_RLIMITS, true, step_rlimits},
-    {SANDBOX_CAPS, true, step_caps},         {SANDBOX_NNP, true, step_nnp},
-    {SANDBOX_DUMPABLE, true, step_dumpable}, {SANDBOX_LANDLOCK, false, step_landlock},
-};
-
-/* The namespaces that came with the birth. Those with a step of their own are on once it is done.
- */
-static int record_namespaces(const struct sandbox_options *o, struct sandbox_posture *p,
-                             const char **ret_step)
+static bool check_landlock(const struct sandbox_options *o)
 {
-    const struct {
-        enum sandbox_layer layer;
-        bool made;
-    } made[] = {
-        {SANDBOX_PID, o->clone_flags & CLONE_NEWPID},
-        {SANDBOX_NET, o->net_is_zygotes || (o->clone_flags & CLONE_NEWNET)},
-        {SANDBOX_IPC, o->clone_flags & CLONE_NEWIPC},
-    };
-    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-        p->state[made[i].layer] = made[i].made ? SANDBOX_ON : SANDBOX_OFF;
-        if (!made[i].made && !o->allow_degraded) {
-            *ret_step = layer_names[made[i].layer];
-            return -EPERM;
-        }
-    }
+    (void)o;
+    _cleanup_close_ int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 && errno == EACCES;
+}
+
+/* ---- namespaces that came with the birth have nothing to be done, and are looked at all the same
+ */
+
+static int step_pid(const struct sandbox_options *o)
+{
+    return o->clone_flags & CLONE_NEWPID ? 0 : -EPERM;
+}
+
+static bool check_pid(const struct sandbox_options *o)
+{
+    return is_inside(o, SANDBOX_PID) && getpid() == 1;
+}
+
+static int step_net(const struct sandbox_options *o)
+{
+    return o->net_is_zygotes || (o->clone_flags & CLONE_NEWNET) ? 0 : -EPERM;
+}
+
+static bool check_net(const struct sandbox_options *o)
+{
+    return is_inside(o, SANDBOX_NET);
+}
+
+static int step_ipc(const struct sandbox_options *o)
+{
+    return o->clone_flags & CLONE_NEWIPC ? 0 : -EPERM;
+}
+
+static bool check_ipc(const struct sandbox_options *o)
+{
+    return is_inside(o, SANDBOX_IPC);
+}
+
+/* sandbox_fds() was before: beside the numbers that it gave there are our own two. */
+static int step_fds(const struct sandbox_options *o)
+{
+    (void)o;
     return 0;
 }
+
+static bool check_fds(const struct sandbox_options *o)
+{
+    (void)o;
+    DIR *dir = NULL;
+    int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || !(dir = fdopendir(fd))) {
+        fd_close(&fd);
+        return false;
+    }
+    bool fine = true;
+    const struct dirent *e;
+    while ((e = readdir(dir)) != NULL) {
+        int number = atoi(e->d_name);
+        fine &= e->d_name[0] == '.' || number <= SANDBOX_FD_LIFELINE || number == proc_fd ||
+                number == dirfd(dir);
+    }
+    closedir(dir);
+    return fine;
+}
+
+/*
+ * In this order: ids before anything that needs a capability over the new namespaces, capabilities
+ * after the last step that needs one, dumpable after the last use of /proc/self, Landlock after
+ * the last file that is opened. What each needs and how it is undone is the kernel's to know: all
+ * of it goes with the process.
+ */
+static const struct step {
+    enum sandbox_layer layer;
+    bool needed;                                 /* else the layer may be missing, and is shown */
+    int (*run)(const struct sandbox_options *o); /* 0, DEGRADED, or negative errno */
+    bool (*check)(const struct sandbox_options *o); /* whether the kernel says so too */
+} steps[] = {
+    {SANDBOX_FDS, true, step_fds, check_fds},
+    {SANDBOX_PID, true, step_pid, check_pid},
+    {SANDBOX_NET, true, step_net, check_net},
+    {SANDBOX_IPC, true, step_ipc, check_ipc},
+    {SANDBOX_USER, true, step_user, check_user},
+    {SANDBOX_MOUNT, true, step_mount, check_mount},
+    {SANDBOX_ROOT, true, step_root, check_root},
+    {SANDBOX_UTS, true, step_uts, check_uts},
+    {SANDBOX_CGROUP, false, step_cgroup, check_cgroup},
+    {SANDBOX_RLIMITS, true, step_rlimits, check_rlimits},
+    {SANDBOX_CAPS, true, step_caps, check_caps},
+    {SANDBOX_NNP, true, step_nnp, check_nnp},
+    {SANDBOX_DUMPABLE, true, step_dumpable, check_dumpable},
+    {SANDBOX_LANDLOCK, false, step_landlock, check_landlock},
+};
 
 /* From here on the death of the daemon kills us. One that came before is seen in the pipe, whose
  * other end only the daemon holds; getppid() would say 0 in a pid namespace either way. */
@@ -267,6 +471,9 @@ static int watch_daemon(const struct sandbox_options *o)
 {
     if (o->die_with_daemon && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return -errno;
+    int signal = 0;
+    if (o->die_with_daemon && (prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0) < 0 || signal != SIGKILL))
+        return -EPROTO;
     struct pollfd p = {.fd = SANDBOX_FD_LIFELINE, .events = POLLIN};
     if (poll(&p, 1, 0) != 0)
         _exit(0);
@@ -274,25 +481,29 @@ static int watch_daemon(const struct sandbox_options *o)
     return 0;
 }
 
+static int run_step(const struct step *s, const struct sandbox_options *o,
+                    enum sandbox_state *ret_state)
+{
+    int r = s->run(o);
+    if (r == 0 && !s->check(o))
+        r = -EPROTO;
+    *ret_state = r < 0 ? SANDBOX_OFF : r == DEGRADED ? SANDBOX_DEGRADED : SANDBOX_ON;
+    return r == 0 || !s->needed || o->allow_degraded ? 0 : r < 0 ? r : -EPERM;
+}
+
 int sandbox_enter(const struct sandbox_options *o, struct sandbox_posture *posture,
                   const char **ret_step)
 {
-    int r = record_namespaces(o, posture, ret_step);
+    *ret_step = "/proc";
+    proc_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = proc_fd < 0 && !o->allow_degraded ? -errno : 0;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && r == 0; i++) {
+        *ret_step = layer_names[steps[i].layer];
+        r = run_step(&steps[i], o, &posture->state[steps[i].layer]);
+    }
+    fd_close(&proc_fd);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        const struct step *s = &steps[i];
-        r = s->run(o);
-        posture->state[s->layer] = r < 0           ? SANDBOX_OFF
-                                   : r == DEGRADED ? SANDBOX_DEGRADED
-                                                   : SANDBOX_ON;
-        if (r != 0 && s->needed && !o->allow_degraded) {
-            *ret_step = layer_names[s->layer];
-            return r < 0 ? r : -EPERM;
-        }
-    }
-    r = watch_daemon(o);
-    if (r < 0)
-        *ret_step = "pdeathsig";
-    return r;
+    *ret_step = "pdeathsig";
+    return watch_daemon(o);
 }

@@ -1,11 +1,14 @@
 /*
  * sandbox.h: what a newborn worker gives up, as a table of steps, and what became of each (its
- * posture). Namespaces come with the birth (zygote.c); system calls go last (lockdown.h).
+ * posture). Namespaces come with the birth (zygote.c); system calls go last (lockdown.h). After
+ * each step the kernel is asked whether it is so: a step that says that it was done and was not is
+ * one that failed.
  *
  * Process and thread: the worker, before it has a second thread and before any guest byte is read.
  *
  * Invariants
- *  - A step that is needed and fails ends the birth, unless degraded workers were asked for.
+ *  - A step that is needed and fails ends the birth, unless degraded workers were asked for. What
+ * it leaves is the daemon's to clear away: the process, its cgroup, its pages (daemon/worker.c).
  *  - Nothing after sandbox_enter() changes credentials, so that the parent-death signal stays.
  *  - No worker has host uid 0: the zygote refuses to start with it.
  */
@@ -46,6 +49,12 @@ enum sandbox_fd {
     SANDBOX_FD_LIFELINE = 5, /**< closed again by sandbox_enter() */
 };
 
+/** Which namespaces the zygote was in before it made or joined any, by number of their inodes; 0
+ * where that is not known. */
+struct sandbox_outside {
+    uint64_t namespaces[SANDBOX_LAYERS];
+};
+
 struct sandbox_options {
     uint64_t clone_flags;        /**< namespaces made at birth (CLONE_NEW*) */
     bool own_cgroup;             /**< it was born in one that has nobody else in it */
@@ -55,11 +64,15 @@ struct sandbox_options {
     uint64_t cpu_seconds;        /**< RLIMIT_CPU; 0: none */
     bool allow_degraded;
     bool die_with_daemon;
+    struct sandbox_outside outside;
 };
 
 struct sandbox_posture {
     enum sandbox_state state[SANDBOX_LAYERS];
 };
+
+/** Looks where the calling process is. */
+void sandbox_look_outside(struct sandbox_outside *ret);
 
 const char *sandbox_layer_name(enum sandbox_layer layer);
 
@@ -70,8 +83,8 @@ const char *sandbox_layer_name(enum sandbox_layer layer);
 int sandbox_fds(int channel, int kick, int lifeline, int null_fd);
 
 /**
- * Runs the steps. Returns 0 and the posture; or negative errno with the name of the step that was
- * needed in *ret_step. Ends the process at once if the daemon is gone already.
+ * Runs the steps, each with its check. Returns 0 and the posture; or negative errno with the name
+ * of the step that was needed in *ret_step. Ends the process at once if the daemon is gone already.
  */
 int sandbox_enter(const struct sandbox_options *o, struct sandbox_posture *posture,
                   const char **ret_step);

@@ -19,6 +19,7 @@
 #include "proto/limits.h"
 #include "proto/worker.pb-c.h"
 #include "worker/birth.h"
+#include "worker/huge_code.h"
 #include "worker/lockdown.h"
 
 #define NEEDED_NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -29,6 +30,7 @@ struct zygote {
     struct lockdown lockdown;
     unsigned uid, gid;
     bool has_empty_net;
+    struct sandbox_outside outside;
     int *tid_address; /* where libc keeps this thread's id, or NULL */
 };
 
@@ -111,6 +113,7 @@ static struct birth birth_of(const struct zygote *z, const Stillpoint__Worker__S
                 .cpu_seconds = m->cpu_seconds,
                 .allow_degraded = m->allow_degraded,
                 .die_with_daemon = m->die_with_daemon,
+                .outside = z->outside,
             },
         .lockdown = &z->lockdown,
         .ops = z->ops,
@@ -209,6 +212,7 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
     z.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (z.null_fd < 0)
         return failed("/dev/null", -errno);
+    sandbox_look_outside(&z.outside);
     r = enter_empty_net(&z);
     if (r < 0)
         return failed("id map", r);
@@ -218,6 +222,8 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
     r = ops->init();
     if (r < 0)
         return failed("engine", r);
+    if (!once)
+        (void)huge_code_move();
 
     do
         r = serve_one(&z);

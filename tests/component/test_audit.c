@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -166,6 +167,7 @@ static void answer(struct player *p, uint64_t request, const char *error)
     struct worker_fact f = fact_of(p, FACT_INSPECTED);
     f.inspected.request = request;
     f.inspected.error = error;
+    f.inspected.refusal = error ? WORKER_REFUSED_UNSUPPORTED : 0;
     assert_null(tell(p, &f));
 }
 
@@ -341,11 +343,11 @@ static void on_hook_gone(void *userdata, uint64_t id)
     assert_int_equal(state_put_hook_gone(kept, id), 0);
 }
 
-static void on_settled(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                       const char *why)
+static void on_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                       const struct audit_failure *why)
 {
     (void)userdata;
-    api_audit_on_settled(waiter, w, hook, why);
+    api_audit_on_settled(waiter, w, kind, why);
 }
 
 static void on_orphans(void *userdata)
@@ -747,7 +749,7 @@ static void where_one_vm_cannot_all_are_without(void **test_state)
     m.selector = API_TEXT("web-*");
     uint64_t request = ask_to_add(1, &m);
     turn();
-    fails_with(request, "VM 'web-2': it cannot be set here");
+    fails_with(request, "VM 'web-2', new-script: it cannot be set here");
     assert_int_equal(a->n_hooks, 0);
     assert_int_equal(a->messages, 2); /* in, and out again */
     assert_int_equal(b->n_hooks, 0);
@@ -770,11 +772,9 @@ static void who_of_several_hooks_could_not_be_set_is_said(void **test_state)
     m.vm = API_TEXT("app");
     m.kinds = kinds;
     m.n_kinds = 2;
-    uint64_t next = audit_next_hook(api.audit), request = ask_to_add(1, &m);
+    uint64_t request = ask_to_add(1, &m);
     turn();
-    char words[64];
-    snprintf(words, sizeof words, "hook %llu cannot be set", (unsigned long long)next + 1);
-    fails_with(request, words);
+    fails_with(request, "VM 'app', new-promise: it cannot be set here");
     assert_int_equal(p->n_hooks, 0);
 }
 
@@ -819,9 +819,65 @@ static void one_vm_dies_and_another_cannot(void **test_state)
     assert_null(reply_to(request));
     c->n_hooks = 0;
     say_late(c, "no");
-    fails_with(request, "VM 'web-3': no");
+    fails_with(request, "VM 'web-3', new-script: no");
     assert_int_equal(a->n_hooks, 0);
     assert_null(audit_after(api.audit, 0));
+}
+
+static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
+{
+    (void)b;
+    if (event_get_callback_arg(e) != userdata)
+        return 0;
+    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
+    return 1;
+}
+
+static void one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again(void **test_state)
+{
+    (void)test_state;
+    struct player *a = born("web-1", "default"), *b = born("web-2", "default");
+    open_debugger(1, "d");
+    b->mute = true;
+    AddHooks m = add_of("d");
+    m.selector = API_TEXT("web-*");
+    uint64_t request = ask_to_add(1, &m);
+    turn();
+    assert_null(reply_to(request));
+    assert_int_equal(a->n_hooks, 1);
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.audit_operations));
+    turn();
+    fails_with(request, "VM 'web-2' did not answer in time");
+    assert_true(LIST_EMPTY(&api.audit_operations));
+    assert_int_equal(world_mode(world_named("default")), WORLD_RUN_ALL);
+    assert_int_equal(a->n_hooks, 0);
+    assert_int_equal(b->w->n_given_up, 1);
+    request = ask_to_add(1, &m);
+    turn();
+    fails_with(request, "VM 'web-2' has not answered earlier requests");
+    assert_int_equal(a->n_hooks, 0);
+    /* It is in nobody's way, and once it answers it has what all have. */
+    uint64_t hook = add_to_vm(1, "d", "web-1");
+    cleared(1, hook);
+    assert_int_equal(b->n_hooks, 1);
+    say_late(b, NULL);
+    assert_int_equal(b->n_hooks, 0);
+    assert_int_equal(b->w->n_given_up, 0);
+    assert_true(LIST_EMPTY(&api.audit_operations));
+    hook = add_to_all(1, "d", "web-*");
+    assert_true(has(a, hook) && has(b, hook));
+    /* So it is with one that is to be removed. */
+    b->mute = true;
+    request = ask_to_remove(1, hook);
+    turn();
+    assert_null(reply_to(request));
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.audit_operations));
+    turn();
+    assert_int_equal(API_BODY_OF(reply_to(request)), API_BODY(HOOK_LIST));
+    assert_int_equal(b->w->n_given_up, 1);
+    assert_int_equal(world_mode(world_named("default")), WORLD_RUN_ALL);
+    say_late(b, NULL);
+    assert_null(audit_find_part(api.audit, b->w->id, hook));
 }
 
 static void a_vm_born_in_the_middle_has_the_hook_before_its_program(void **test_state)
@@ -916,7 +972,7 @@ static void a_selector_over_two_worlds_is_one_act(void **test_state)
     assert_int_equal(world_mode(world_named("default")), WORLD_STOPPED);
     b->n_hooks = 0;
     say_late(b, "no");
-    fails_with(request, "VM 'web-2': no");
+    fails_with(request, "VM 'web-2', new-script: no");
     assert_int_equal(a->n_hooks, 0);
     assert_int_equal(world_mode(world_named("default")), WORLD_RUN_ALL);
     assert_int_equal(world_mode(world_named("blue")), WORLD_RUN_ALL);
@@ -1078,7 +1134,11 @@ a_hook_at_a_frame_keeps_its_debugger_exactly_until_the_frame_is_popped(void **te
     m.vm = API_TEXT("app");
     m.kinds = &pop;
     API_SET(&m, one_frame, 1);
+    uint64_t request = ask_to_add(1, &m);
+    fails_with(request, "VM 'app' is running");
+    assert_int_equal(world_hold(world_named("default"), p->w, d, "d", UID), 0);
     uint64_t hook = added(1, &m);
+    assert_int_equal(world_release_all(world_named("default"), p->w, d), 1);
     client_leaves(1);
     assert_true(lives(d));
     assert_null(hits(p, hook, KIND(POP), 0));
@@ -1317,7 +1377,7 @@ static void a_worker_cannot_speak_for_hooks_that_it_does_not_have(void **test_st
     assert_non_null(hits_script(q, hook));
     assert_non_null(hits_script(p, hook + 7));
     assert_non_null(strstr(hits(p, hook, KIND(NEW_PROMISE), 0), "another kind"));
-    assert_non_null(strstr(hits(p, hook, KIND(NEW_SCRIPT), 5), "does not pause"));
+    assert_non_null(strstr(hits(p, hook, KIND(NEW_SCRIPT), 1), "does not pause"));
     assert_non_null(ends(q, hook, 1));
     assert_non_null(audits(q, KIND(NEW_SCRIPT), &hook, 1));
     assert_non_null(audits(p, KIND(NEW_PROMISE), &hook, 1));
@@ -1326,6 +1386,28 @@ static void a_worker_cannot_speak_for_hooks_that_it_does_not_have(void **test_st
     /* A VM that is held runs nothing, so that nothing can be hit. */
     stopped_by(debuggers_find_ref(api.debuggers, "d")->id);
     assert_non_null(strstr(hits_script(p, hook), "while it is held"));
+}
+
+static void a_hit_announces_the_pause_that_comes_next_and_no_other(void **test_state)
+{
+    (void)test_state;
+    struct player *p = born("app", "default");
+    open_debugger(1, "d");
+    AddHooks m = add_of("d");
+    m.vm = API_TEXT("app");
+    API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_VM);
+    uint64_t hook = added(1, &m);
+    p->w->last_pause = 7;
+    const uint64_t wrong[] = {1, 6, 7, 9, UINT64_MAX};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_string_equal(hits(p, hook, KIND(NEW_SCRIPT), wrong[i]),
+                            "announces a pause out of turn");
+    p->w->pause.number = 7;
+    assert_string_equal(hits(p, hook, KIND(NEW_SCRIPT), 8), "announces a pause out of turn");
+    p->w->pause.number = 0;
+    assert_null(hits(p, hook, KIND(NEW_SCRIPT), 8));
+    assert_null(hits(p, hook, KIND(NEW_SCRIPT), 8));
+    assert_int_equal(page_of(ask_for_hits(1, "d", 0, false))->n_hits, 0);
 }
 
 static void what_a_worker_says_without_end_is_bounded(void **test_state)
@@ -1337,6 +1419,13 @@ static void what_a_worker_says_without_end_is_bounded(void **test_state)
     m.vm = API_TEXT("app");
     API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_VM);
     uint64_t hook = add_to_vm(1, "d", "app"), pausing = added(1, &m);
+    Stillpoint__Api__HookKind kind = KIND(BREAKPOINT);
+    Stillpoint__Api__BreakpointAt at = STILLPOINT__API__BREAKPOINT_AT__INIT;
+    at.url = API_TEXT("a.js");
+    API_SET(&at, line, 3);
+    m.kinds = &kind;
+    m.at = &at;
+    uint64_t breakpoint = added(1, &m);
     /* Auditors: so many are shown; the others cost nothing, and are no violation. */
     for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
         assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, &hook, 1));
@@ -1348,15 +1437,40 @@ static void what_a_worker_says_without_end_is_bounded(void **test_state)
     for (uint64_t offset = 0; offset < LIMIT_AUDITORS_PER_VM + 100; offset++)
         assert_null(audits_at(p, KIND(NEW_SCRIPT), offset, NULL, 0));
     assert_null(audit_auditor_after(api.audit, 0));
+    /* Places of a breakpoint: the newest are kept. */
+    Stillpoint__Worker__BreakpointBound bound = STILLPOINT__WORKER__BREAKPOINT_BOUND__INIT;
+    Stillpoint__Worker__Location place = STILLPOINT__WORKER__LOCATION__INIT;
+    Stillpoint__Worker__Location *places[LIMIT_BOUND_PLACES];
+    char url[LIMIT_INSPECT_TEXT_BYTES];
+    memset(url, 'u', sizeof url - 1);
+    url[sizeof url - 1] = '\0';
+    place.url = place.function = url;
+    for (size_t i = 0; i < LIMIT_BOUND_PLACES; i++)
+        places[i] = &place;
+    bound.at = places;
+    bound.n_at = LIMIT_BOUND_PLACES;
+    API_SET(&bound, hook, breakpoint);
+    size_t allocated = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct worker_fact f = fact_of(p, FACT_BREAKPOINT_BOUND);
+        f.breakpoint_bound = &bound;
+        API_SET(&place, line, i + 1);
+        assert_null(tell(p, &f));
+        if (i == 0)
+            allocated = mallinfo2().uordblks;
+    }
+    assert_true(mallinfo2().uordblks <= allocated + sizeof url);
+    assert_int_equal(listed(breakpoint)->n_bound, LIMIT_BOUND_PLACES);
+    assert_int_equal(listed(breakpoint)->bound[0]->line, 2000);
     /* Ends of the same hook, and of hooks that were never there. */
     for (int i = 0; i < 100; i++)
         assert_null(ends(p, hook, 2));
     assert_non_null(strstr(ends(p, UINT64_MAX, 2), "does not have"));
     assert_int_equal(listed(hook)->spent, true);
-    /* Hits that announce a pause, be it that one or any other, without one. */
+    /* Hits that announce a pause, without one. */
     const char *why = NULL;
     for (n = 0; !why && n < 2 * LIMIT_HOOKS_PER_VM; n++)
-        why = hits(p, pausing, KIND(NEW_SCRIPT), 1 + n % 3);
+        why = hits(p, pausing, KIND(NEW_SCRIPT), 1);
     assert_int_equal(n, LIMIT_HOOKS_PER_VM + 1);
     assert_string_equal(why, "reports hits and does not pause");
     /* Its end gives them to whom they were for. */
@@ -1522,6 +1636,7 @@ static void hits_that_want_a_pause_wait_for_what_becomes_of_it(void **test_state
     API_SET(&m, suspend, STILLPOINT__API__SUSPEND__SUSPEND_WORLD);
     uint64_t first = added(1, &m), second = added(1, &m), plain = add_to_vm(1, "d", "app");
     uint64_t waiting = ask_for_hits(1, "d", 1, true);
+    p->w->last_pause = 3;
     assert_null(hits(p, first, KIND(NEW_SCRIPT), 4));
     assert_null(hits_script(p, plain));
     assert_null(hits(p, second, KIND(NEW_SCRIPT), 4));
@@ -1529,6 +1644,7 @@ static void hits_that_want_a_pause_wait_for_what_becomes_of_it(void **test_state
     audit_pause_decided(api.audit, p->w, 3, only_the_first, &first);
     assert_null(reply_to(waiting));
     audit_pause_decided(api.audit, p->w, 4, only_the_first, &first);
+    p->w->last_pause = 4;
     assert_int_equal(page_of(waiting)->n_hits, 1);
     const Stillpoint__Api__HitPage *page = page_of(ask_for_hits(1, "d", 1, false));
     assert_int_equal(page->n_hits, 3);
@@ -1556,6 +1672,7 @@ static const struct CMUnitTest tests[] = {
     TEST(who_of_several_hooks_could_not_be_set_is_said),
     TEST(a_vm_that_ends_meanwhile_needs_no_hook),
     TEST(one_vm_dies_and_another_cannot),
+    TEST(one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again),
     TEST(a_vm_born_in_the_middle_has_the_hook_before_its_program),
     TEST(a_vm_that_is_about_to_load_waits_for_the_hook),
     TEST(a_vm_in_which_a_hook_cannot_be_set_starts_all_the_same_and_says_so),
@@ -1578,6 +1695,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_hook_removed_between_its_hit_and_the_pause_may_be_named_by_that),
     TEST(two_hooks_of_one_kind_are_removed_one_by_one),
     TEST(a_worker_cannot_speak_for_hooks_that_it_does_not_have),
+    TEST(a_hit_announces_the_pause_that_comes_next_and_no_other),
     TEST(what_a_worker_says_without_end_is_bounded),
     TEST(a_breakpoint_says_where_it_is_in_each_vm),
     TEST(breakpoints_at_two_places_of_a_script_are_two_auditors),

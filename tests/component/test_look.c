@@ -325,7 +325,7 @@ static int teardown(void **state)
 
 /* ---- VMs, played */
 
-static void say(struct player *p, Fact *f)
+static void say_quickly(struct player *p, Fact *f)
 {
     uint8_t data[4096];
     f->has_seq = 1;
@@ -333,6 +333,12 @@ static void say(struct player *p, Fact *f)
     size_t n = stillpoint__worker__fact__pack(f, data);
     assert_true(n <= sizeof data);
     assert_int_equal(send(p->channel, data, n, 0), (ssize_t)n);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void say(struct player *p, Fact *f)
+{
+    say_quickly(p, f);
     turn();
 }
 
@@ -487,6 +493,10 @@ static void answer_inspect(struct player *p, Command *c, const char *error,
     Stillpoint__Worker__Inspected m = STILLPOINT__WORKER__INSPECTED__INIT;
     API_SET(&m, request, c->inspect->request);
     m.error = API_TEXT(error);
+    if (error)
+        API_SET(&m, refusal,
+                strncmp(error, "no such", 7) == 0 ? WORKER_REFUSED_NOT_FOUND
+                                                  : WORKER_REFUSED_CANCELLED);
     m.body = body;
     f.body_case = WORKER_FACT(INSPECTED);
     f.inspected = &m;
@@ -573,6 +583,24 @@ static const char *paused_reason(struct player *p)
 static void hook(uint64_t id, uint64_t debugger, enum pause_suspend suspend)
 {
     hooks[id] = (struct pause_hook){debugger, suspend};
+}
+
+static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
+{
+    (void)b;
+    if (event_get_callback_arg(e) != userdata)
+        return 0;
+    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
+    return 1;
+}
+
+/* It is asked whether it can take an answer to this pause: yes, or why not. */
+static void says_of_answer(struct player *p, uint64_t pause, const char *error)
+{
+    Command *c = hear_inspect(p, WORKER_INSPECT_CHECK_ANSWER);
+    assert_int_equal(c->inspect->check_answer->pause, pause);
+    assert_int_equal(answered(p), pause - 1);
+    answer_inspect(p, c, error, NULL);
 }
 
 /* ---- pauses */
@@ -839,6 +867,7 @@ static void a_hook_that_suspends_its_vm_holds_it_and_nobody_else(void **state)
     forget_commands(a);
     /* Let go on with an answer. */
     uint64_t r = continue_vm(a, false, false, PAUSE_RETURN, "42");
+    says_of_answer(a, 1, NULL);
     assert_string_equal(reply_to(r)->continue_reply->reason, "running");
     assert_int_equal(hear_answer(a, 1, expression), PAUSE_RETURN);
     assert_string_equal(expression, "42");
@@ -909,8 +938,8 @@ static void the_end_of_a_lease_in_any_way_answers_what_it_was_shown(void **state
         } else {
             /* Stolen: the new controller has the pause now, and its end answers. */
             uint64_t thief = open_debugger(OTHER_CLIENT, 1000, "thief", false);
-            assert_int_equal(world_move_lease(world, thief, "thief", 1000, false, 20000, "stolen"),
-                             0);
+            assert_int_equal(
+                world_move_lease(world, thief, "thief", 1000, false, false, 20000, "stolen"), 0);
             assert_int_equal(answered(p), n - 1);
             debuggers_close(debuggers, d);
             assert_int_equal(answered(p), n - 1);
@@ -942,6 +971,7 @@ static void the_answers_of_a_pause_reach_its_vm(void **state)
     forget_commands(a);
     /* In a run-one. */
     continue_vm(a, true, false, PAUSE_THROW, "new Error('x')");
+    says_of_answer(a, 1, NULL);
     assert_int_equal(hear_answer(a, 1, expression), PAUSE_THROW);
     assert_string_equal(expression, "new Error('x')");
     shows(a, SHM_RUNNING);
@@ -949,8 +979,47 @@ static void the_answers_of_a_pause_reach_its_vm(void **state)
     assert_int_equal(world_mode(world), WORLD_STOPPED);
     /* And by the end of the stop. */
     continue_vm(a, false, false, PAUSE_TERMINATE, NULL);
+    says_of_answer(a, 2, NULL);
     assert_int_equal(hear_answer(a, 2, NULL), PAUSE_TERMINATE);
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
+}
+
+static void an_answer_that_its_vm_cannot_take_changes_nothing(void **state)
+{
+    (void)state;
+    struct player *a = born(0, SHM_RUNNING);
+    uint64_t d = open_debugger(CLIENT, 1000, "ide", false);
+    hook(1, d, PAUSE_SUSPEND_WORLD);
+    pauses_for(a, 1, PAUSE_BREAKPOINT, 1, 0);
+    forget_commands(a);
+    uint64_t r = continue_vm(a, false, false, PAUSE_RETURN, "1 +");
+    assert_null(reply_to(r));
+    says_of_answer(a, 1, "no such thing");
+    assert_int_equal(error_of(r), API_ERROR(NOT_FOUND));
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    assert_string_equal(paused_reason(a), "breakpoint");
+    /* It goes on otherwise, and as it was told, before it has said so. */
+    r = continue_vm(a, false, false, PAUSE_THROW, "1");
+    Command *c = hear_inspect(a, WORKER_INSPECT_CHECK_ANSWER);
+    resume_world();
+    assert_int_equal(hear_answer(a, 1, NULL), PAUSE_CONTINUE);
+    answer_inspect(a, c, NULL, NULL);
+    assert_int_equal(error_of(r), API_ERROR(WRONG_STATE));
+    /* It does not answer, or not before its end. */
+    shows(a, SHM_RUNNING);
+    pauses_for(a, 2, PAUSE_BREAKPOINT, 1, 0);
+    forget_commands(a);
+    r = continue_vm(a, false, false, PAUSE_THROW, "1");
+    c = hear_inspect(a, WORKER_INSPECT_CHECK_ANSWER);
+    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.pendings));
+    turn();
+    assert_int_equal(error_of(r), API_ERROR(TIMED_OUT));
+    assert_int_equal(a->worker->n_given_up, 1);
+    answer_inspect(a, c, NULL, NULL);
+    assert_int_equal(answered(a), 1);
+    r = continue_vm(a, false, false, PAUSE_THROW, "1");
+    dies(a);
+    assert_int_equal(error_of(r), API_ERROR(CANCELLED));
 }
 
 static void the_death_of_one_that_pauses_leaves_nothing_behind(void **state)
@@ -999,6 +1068,40 @@ static void pauses_out_of_turn_and_of_no_hook_are_violations(void **state)
     assert_int_equal(c->worker->phase, WORKER_ADMITTED);
     pauses_for(c, 2, PAUSE_BREAKPOINT, 1, 0); /* while one is open */
     wait_for(c, WORKER_GONE);
+}
+
+/* A few more than could be queued for it. */
+#define FLOOD (LIMIT_WORKER_QUEUE_BYTES / 32)
+
+static void one_that_pauses_without_end_and_does_not_read_is_ended_and_nobody_else(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_RUNNING), *q = born(1, SHM_RUNNING);
+    uint64_t d = open_debugger(CLIENT, 1000, "ide", false);
+    hook(1, 99, PAUSE_SUSPEND_WORLD); /* a debugger that is gone: each pause is answered at once */
+    hook(2, d, PAUSE_SUSPEND_WORLD);
+    uint64_t hook_id = 1, n = 0;
+    Fact f = STILLPOINT__WORKER__FACT__INIT;
+    Stillpoint__Worker__Paused m = STILLPOINT__WORKER__PAUSED__INIT;
+    API_SET(&m, reason, PAUSE_BREAKPOINT);
+    m.hooks = &hook_id;
+    m.n_hooks = 1;
+    f.body_case = WORKER_FACT(PAUSED);
+    f.paused = &m;
+    shows(p, SHM_PARKED);
+    while (p->worker->exit.reason == 0 && n < FLOOD) {
+        API_SET(&m, pause, ++n);
+        atomic_store(&p->status->pause, n);
+        say_quickly(p, &f);
+    }
+    assert_in_range(n, 1000, FLOOD - 1);
+    wait_for(p, WORKER_GONE);
+    assert_string_equal(p->worker->exit.detail, "the answer to its pause cannot be sent");
+    pauses_for(q, 1, PAUSE_BREAKPOINT, 2, 0);
+    assert_int_equal(world_mode(world), WORLD_STOPPED);
+    forget_commands(q);
+    resume_world();
+    assert_int_equal(hear_answer(q, 1, NULL), PAUSE_CONTINUE);
 }
 
 static void the_target_is_the_one_that_has_the_most_to_say(void **state)
@@ -1075,15 +1178,6 @@ static void answer_value(struct player *p, Command *c, const char *preview)
     value.preview = API_TEXT(preview);
     body.value = &value;
     answer_inspect(p, c, NULL, &body);
-}
-
-static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
-{
-    (void)b;
-    if (event_get_callback_arg(e) != userdata)
-        return 0;
-    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
-    return 1;
 }
 
 /* Stopped, and frozen; and another one. */
@@ -1425,6 +1519,45 @@ static void a_step_that_ends_otherwise_is_forgotten(void **state)
     pauses_for(p, 2, PAUSE_STEP, 0, step);
     assert_int_equal(hear_answer(p, 2, NULL), PAUSE_CONTINUE);
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
+}
+
+static void a_step_of_a_vm_in_no_frame_waits_for_the_next_one(void **state)
+{
+    (void)state;
+    struct player *p = born(0, SHM_IDLE);
+    open_debugger(CLIENT, 1000, "ide", false);
+    stop_world("ide");
+    shows(p, SHM_PARKED);
+    forget_commands(p);
+    Stillpoint__Worker__InspectedBody body = STILLPOINT__WORKER__INSPECTED_BODY__INIT;
+    API_SET(&body, waits, 1);
+    uint64_t r[3], deadline[] = {0, 60000000, 0};
+    for (int i = 0; i < 3; i++) {
+        r[i] = step_vm(p, false, deadline[i], 1);
+        Command *c = hear_inspect(p, WORKER_INSPECT_STEP);
+        uint64_t step = c->inspect->step->step;
+        answer_inspect(p, c, NULL, &body);
+        shows(p, SHM_RUNNING);
+        shows(p, SHM_IDLE);
+        assert_null(reply_to(r[i]));
+        assert_int_equal(world_mode(world), WORLD_RUN_ONE);
+        if (i == 2) {
+            shows(p, SHM_RUNNING);
+            pauses_for(p, 1, PAUSE_STEP, 0, step);
+            assert_string_equal(step_reply(r[i])->reason, "step");
+            continue;
+        }
+        /* Time is over: who has said how long is told so. */
+        event_base_foreach_event(base, activate_timer_of, world);
+        turn();
+        forgets(p, step);
+        shows(p, SHM_PARKED);
+        turn();
+        Command *frames = hear_inspect(p, WORKER_INSPECT_FRAMES);
+        answer_inspect(p, frames, NULL, NULL);
+        assert_string_equal(step_reply(r[i])->reason, i == 0 ? "idle" : "deadline");
+        assert_int_equal(world_mode(world), WORLD_STOPPED);
+    }
 }
 
 static void a_vm_that_dies_stepping_ends_the_step(void **state)
@@ -1846,9 +1979,11 @@ static const struct CMUnitTest tests[] = {
     TEST(a_held_pause_outlasts_a_stop_of_the_world),
     TEST(the_end_of_a_lease_in_any_way_answers_what_it_was_shown),
     TEST(the_answers_of_a_pause_reach_its_vm),
+    TEST(an_answer_that_its_vm_cannot_take_changes_nothing),
     TEST(the_death_of_one_that_pauses_leaves_nothing_behind),
     TEST(the_death_of_one_whose_stop_is_under_way_ends_that),
     TEST(pauses_out_of_turn_and_of_no_hook_are_violations),
+    TEST(one_that_pauses_without_end_and_does_not_read_is_ended_and_nobody_else),
     TEST(the_target_is_the_one_that_has_the_most_to_say),
     TEST(who_runs_cannot_be_looked_into),
     TEST(one_whose_time_is_over_freezes_no_vm_that_serves_another),
@@ -1862,6 +1997,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_vm_that_is_held_alone_may_evaluate_and_its_release_ends_that),
     TEST(a_step_lets_its_vm_run_alone_until_it_pauses),
     TEST(a_step_that_ends_otherwise_is_forgotten),
+    TEST(a_step_of_a_vm_in_no_frame_waits_for_the_next_one),
     TEST(a_vm_that_dies_stepping_ends_the_step),
     TEST(a_step_may_let_the_others_run_and_its_end_stops_them),
     TEST(a_step_with_the_others_has_a_deadline_too),

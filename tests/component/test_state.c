@@ -175,6 +175,7 @@ static void debuggers_are_kept_while_they_live(void **state)
     const struct debugger *d, *cli;
     struct state_image image;
     assert_int_equal(debuggers_open(debuggers, 1, 1000, "gdb", "looks", NULL, &d), 0);
+    debuggers_set_admin(debuggers, d->id, true);
     assert_int_equal(debuggers_cli(debuggers, 1000, &cli), 0);
     debuggers_reclaim(debuggers, cli->id); /* nothing was done with it */
     assert_int_equal(state_read(state_fd(kept), &image), 0);
@@ -184,6 +185,7 @@ static void debuggers_are_kept_while_they_live(void **state)
     assert_string_equal(image.debuggers[0]->note, "looks");
     assert_int_equal(image.debuggers[0]->owner_uid, 1000);
     assert_false(image.debuggers[0]->hold_policy);
+    assert_true(image.debuggers[0]->admin);
     state_image_done(&image);
     debuggers_on_client_gone(debuggers, 1);
     assert_int_equal(state_read(state_fd(kept), &image), 0);
@@ -198,7 +200,11 @@ static void hooks_are_kept_from_when_they_are_set_until_they_are_cleared(void **
     struct state_image image;
     uint64_t set, installing;
     size_t waits;
-    struct audit_where where = {.target = AUDIT_SELECTOR, .name = "web-*", .world = "default"};
+    struct audit_where where = {.target = AUDIT_SELECTOR,
+                                .of_owner = true,
+                                .owner = 1000,
+                                .name = "web-*",
+                                .world = "default"};
     Stillpoint__Worker__Hook wire = STILLPOINT__WORKER__HOOK__INIT;
     wire.has_kind = wire.has_per_second = 1;
     wire.kind = 5;
@@ -220,6 +226,8 @@ static void hooks_are_kept_from_when_they_are_set_until_they_are_cleared(void **
         assert_string_equal(image.hooks[0]->world, "default");
         assert_string_equal(image.hooks[0]->note, "why");
         assert_false(image.hooks[0]->weak);
+        assert_true(image.hooks[0]->has_owner_uid);
+        assert_int_equal(image.hooks[0]->owner_uid, 1000);
         Stillpoint__Worker__Hook *back = stillpoint__worker__hook__unpack(
             NULL, image.hooks[0]->wire.len, image.hooks[0]->wire.data);
         assert_non_null(back);
@@ -248,8 +256,11 @@ static void a_stopped_world_is_kept_with_its_ticket(void **state)
     struct state_image image;
     uint64_t ticket;
     struct world_resumption resumption;
-    const struct ticket_request request = {
-        .reason = TICKET_ADMIN, .uid = 1000, .deadline_us = 1, .hold_us = 3600000000u};
+    const struct ticket_request request = {.reason = TICKET_ADMIN,
+                                           .uid = 1000,
+                                           .admin = true,
+                                           .deadline_us = 1,
+                                           .hold_us = 3600000000u};
     assert_int_equal(world_stop(w, &request, &ticket), 0);
     assert_int_equal(state_put_world(kept, w), 0);
     assert_int_equal(state_read(state_fd(kept), &image), 0);
@@ -258,9 +269,33 @@ static void a_stopped_world_is_kept_with_its_ticket(void **state)
     assert_int_equal(image.worlds[0]->epoch, world_epoch(w));
     assert_int_equal(image.worlds[0]->ticket, ticket);
     assert_int_equal(image.worlds[0]->uid, 1000);
+    assert_true(image.worlds[0]->admin);
+    assert_false(image.worlds[0]->has_owner_uid);
     assert_int_equal(image.next_ticket, ticket + 1);
     state_image_done(&image);
     world_resume(w, &resumption);
+}
+
+static void a_world_of_a_name_is_kept_with_its_owner(void **state)
+{
+    (void)state;
+    struct world *w, *same;
+    struct state_image image;
+    assert_int_equal(worlds_get_for(worlds, "hers", 1001, 1, &w), 0);
+    assert_int_equal(worlds_get_for(worlds, "more", 1001, 1, &same), -EDQUOT);
+    assert_int_equal(worlds_get_for(worlds, "hers", 1002, 0, &same), 0);
+    assert_ptr_equal(same, w);
+    assert_int_equal(worlds_of_uid(worlds, 1001), 1);
+    assert_int_equal(worlds_of_uid(worlds, 0), 0); /* "default" is nobody's */
+    assert_int_equal(state_put_world(kept, w), 0);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_worlds, 2);
+    const Stillpoint__State__World *m = image.worlds[strcmp(image.worlds[0]->name, "hers") != 0];
+    assert_string_equal(m->name, "hers");
+    assert_true(m->has_owner_uid);
+    assert_int_equal(m->owner_uid, 1001);
+    state_image_done(&image);
+    world_drop_if_unused(w);
 }
 
 static void the_log_is_written_anew_before_it_grows_large(void **state)
@@ -317,6 +352,7 @@ static const struct CMUnitTest tests[] = {
     TEST(debuggers_are_kept_while_they_live),
     TEST(hooks_are_kept_from_when_they_are_set_until_they_are_cleared),
     TEST(a_stopped_world_is_kept_with_its_ticket),
+    TEST(a_world_of_a_name_is_kept_with_its_owner),
     TEST(the_log_is_written_anew_before_it_grows_large),
     TEST(a_log_that_was_cut_off_is_read_up_to_there),
     TEST(what_is_no_log_is_refused),

@@ -828,11 +828,11 @@ static void a_lease_can_change_hands_and_runs_out(void **state)
 {
     (void)state;
     struct outcome o = {0}, gc = {0};
-    assert_int_equal(world_move_lease(world, OTHER, "other", 1000, true, 5000, "stolen"),
+    assert_int_equal(world_move_lease(world, OTHER, "other", 1000, false, true, 5000, "stolen"),
                      -EALREADY);
     stop(&o, TICKET_ADMIN, 0);
     assert_int_equal(ask(&gc, TICKET_GC, OTHER, 0), -EBUSY);
-    assert_int_equal(world_move_lease(world, OTHER, "other", 1001, true, 5000, "stolen"), 0);
+    assert_int_equal(world_move_lease(world, OTHER, "other", 1001, false, true, 5000, "stolen"), 0);
     assert_int_equal(world_control(world)->request.debugger, OTHER);
     assert_int_equal(world_control(world)->request.uid, 1001);
     assert_int_equal(world_control(world)->id, o.ticket);

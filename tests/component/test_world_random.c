@@ -561,7 +561,7 @@ static void step(void)
         break;
     case 8:
         if (chance(4) == 0)
-            world_move_lease(w, debugger, "d", 1000, true, 1 + chance(20000), "stolen");
+            world_move_lease(w, debugger, "d", 1000, false, true, 1 + chance(20000), "stolen");
         break;
     case 9:
         client_goes();

@@ -1896,10 +1896,10 @@ static void case_audit_all_or_nothing(struct zygote *z, struct stop_world *w)
     CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "kind"));
     none = a_hook(9, 8);
     none.one_frame = true;
-    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no such frame"));
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no frame 0"));
     none = a_hook(9, 2);
     none.realm = 5;
-    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no such realm"));
+    CHECK(strstr(set_hooks(&v, &none, 1, NULL, 0), "no realm 5"));
     static Stillpoint__Worker__Hook many[LIMIT_HOOKS_PER_VM];
     for (unsigned i = 0; i < LIMIT_HOOKS_PER_VM; i++)
         many[i] = a_hook(1000 + i, 2);

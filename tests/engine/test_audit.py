@@ -443,7 +443,7 @@ f(1);
 f(2);
 h();
 """
-    for at, line, hits in (("3", 5, 2), ("5", 5, 2), ("7", 8, 0), ("9", 11, 1), ("10", 10, 1),
+    for at, line, hits in (("3", 5, 2), ("5", 5, 2), ("7", 8, 0), ("9", 10, 1), ("10", 10, 1),
                            ("11:17", 11, 1), ("12", 12, 1), ("40", None, 0)):
         r = Run(program, f"--break=a.js:{at}")
         equal((at, [li["line"] for li in r.lines if "bound" in li]), (at, [line] if line else []))
@@ -636,6 +636,9 @@ def test_breakpoints_of_webassembly_are_at_offsets_and_answers_are_taken_where_t
     returned = Run(program, "--debug", f"--break=*Module@{at}",
                    f"--answer=breakpoint:{function}:return:77")
     equal(returned.out, "0\n")
+    for kind in ("enter-frame", "step", "pop"):
+        returned = Run(program, "--debug", f"--audit={kind}", f"--answer={kind}:{function}:return:77")
+        equal((kind, returned.out), (kind, "0\n"))
     Run(program, "--debug", f"--break=*Module@{at}",
         f"--answer=breakpoint:{function}:terminate:")
 

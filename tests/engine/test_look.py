@@ -300,6 +300,7 @@ const parts = {
   sparse: Object.assign([], { 4000000000: "far" }),
   map: new Map([["k", { v: 1 }], [{}, "object key"]]),
   set: new Set(["one", [2]]),
+  weakMap: new WeakMap(), weakSet: new WeakSet(), keys: [{ k: 1 }, { k: 2 }],
   typed: new Uint16Array([5, 60000]),
   big: new Float64Array(1 << 20).fill(0.5),
   buffer: new Uint8Array([1, 2, 255]).buffer,
@@ -317,6 +318,7 @@ const parts = {
   text: "y".repeat(10000), bigint: 2n ** 70n,
 };
 parts.self = parts;
+for (const key of parts.keys) { parts.weakMap.set(key, [key.k]); parts.weakSet.add(key); }
 console.log("parts");
 """
 
@@ -342,9 +344,9 @@ def test_objects_have_their_own_properties_whatever_they_are():
         equal(list(part("other")), ["[[Prototype]]"])
         equal(shown(part("boxed"))["[[PrimitiveValue]]"], "8")
         equal(shown(part("named"))["name"], "'hello'")
-        equal(shown(part("named"))["[[FunctionLocation]]"], "'a.js:25'")
+        equal(shown(part("named"))["[[FunctionLocation]]"], "'a.js:26'")
         assert "bad" in shown(part("error"))["message"]
-        assert "a.js:18:" in part("error")["[[Stack]]"]["value"]["text"]
+        assert "a.js:19:" in part("error")["[[Stack]]"]["value"]["text"]
         value = s.value("parts.text", 1)
         equal((value["truncated"], value["text"][:3], len(value["preview"]) <= 256),
               (True, "yyy", True))
@@ -381,6 +383,14 @@ def test_elements_entries_and_bytes_come_in_pages():
         second = s.ask("variables", s.value("parts.map", 1)["ref"], 1, 1, 0)
         equal(second["rows"][0]["value"]["preview"], "{} => 'object key'")
         equal([shown(s.object("parts.set", 1))[n] for n in "01"], ["'one'", "Array(1) [2]"])
+
+        # Of weak collections what is in them now, in any order.
+        entries = s.object("parts.weakMap", 1)
+        equal(sorted(shown(entries)[n] for n in "01"), ["{k: 1} => Array(1) [1]", "{k: 2} => Array(1) [2]"])
+        entry = shown(s.named(entries["0"]["value"]["ref"]))
+        equal(entry["value"], f"Array(1) [{entry['key'][4]}]")
+        equal(sorted(shown(s.object("parts.weakSet", 1))[n] for n in "01"), ["{k: 1}", "{k: 2}"])
+        equal(shown(s.object("new WeakMap()", 1)).keys(), {"[[Prototype]]"})
         s.finish()
 
 
@@ -394,7 +404,7 @@ def test_promises_show_state_result_and_where_they_were_made():
               ("'rejected'", "Error: why"))
         equal((shown(pending)["[[PromiseState]]"], "[[PromiseValue]]" in pending),
               ("'pending'", False))
-        assert "a.js:17:" in pending["[[AllocationSite]]"]["value"]["text"], pending
+        assert "a.js:18:" in pending["[[AllocationSite]]"]["value"]["text"], pending
         s.finish()
 
 

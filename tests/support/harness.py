@@ -194,14 +194,14 @@ def remove_cgroup(path):
 
 
 class Daemon:
-    def __init__(self, build, folder, env, args=()):
+    def __init__(self, build, folder, env, args=(), wrapper=(), stderr=None):
         self.folder = folder
         self.socket = os.path.join(folder, "control.sock")
         self.log_path = os.path.join(folder, "daemon.log")
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [os.path.join(build, "stillpointd"), "--socket", self.socket, *args],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=env, cwd="/",
+            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, *args],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=stderr or self.log, env=env, cwd="/",
         )
         self.pid = self.process.pid
         wait_until(self.is_up, "the daemon answers on its socket", 20)
@@ -269,7 +269,6 @@ class Daemon:
 class Test:
     def __init__(self, build, source):
         self.build, self.source = build, source
-        self.workers = os.path.abspath(os.environ.get("STILLPOINT_WORKERS", build))
         self.folder = tempfile.mkdtemp(prefix="stillpoint-test.")
         self.tmp = os.path.join(self.folder, "tmp")
         self.work = os.path.join(self.folder, "work")
@@ -280,6 +279,7 @@ class Test:
         self.env.update(TMPDIR=self.tmp, LC_ALL="C.UTF-8", NO_COLOR="1", XDG_RUNTIME_DIR=self.run_dir)
         self.running = []
         self.liars = False  # workers that lie are part of this test
+        self.connections = []  # closed after the test
         self._daemon = None
 
     # ---- for tests
@@ -294,14 +294,12 @@ class Test:
             self.start_daemon()
         return self._daemon
 
-    def start_daemon(self, *args):
-        """With options; or once more, after it has ended."""
+    def start_daemon(self, *args, **how):
+        """With options; or once more, after it has ended. `wrapper`: a command that executes it; `stderr`."""
         check(self._daemon is None or self._daemon.process.poll() is not None, "one at a time")
         if self._daemon is not None:
             self._daemon.log.close()
-        if "--worker-dir" not in args:
-            args += ("--worker-dir", self.workers)
-        self._daemon = Daemon(self.build, self.run_dir, self.env, args)
+        self._daemon = Daemon(self.build, self.run_dir, self.env, args, **how)
 
     def program(self, name):
         return os.path.join(self.build, name)
@@ -398,6 +396,8 @@ class Test:
     def finish(self):
         """Ends everything; returns what is wrong with what is left, as a list of lines."""
         wrong = []
+        for connection in self.connections:
+            connection.close()
         for p in self.running:
             if p.poll() is None:
                 p.kill()

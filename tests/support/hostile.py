@@ -31,7 +31,7 @@ def workers(t):
     for engine, program in (("fake", "hostile"), ("mozjs", "mozjs")):
         link = os.path.join(folder, f"stillpoint-worker-{engine}")
         if not os.path.islink(link):
-            os.symlink(os.path.join(t.workers, f"stillpoint-worker-{program}"), link)
+            os.symlink(os.path.join(t.build, f"stillpoint-worker-{program}"), link)
     return folder
 
 

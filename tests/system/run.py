@@ -4,8 +4,7 @@
     run.py [--build DIR] [--results FILE] [--list] [WORD...]
 
 DIR is where stillpointd, stillctl and the worker programs are (default: build/ in the tree). With
-words, only tests whose name has one of them are run. With STILLPOINT_WORKERS the worker programs are those
-in that folder: a daemon with a sanitizer needs workers without. Prints TAP. FILE gets one line for each test:
+words, only tests whose name has one of them are run. Prints TAP. FILE gets one line for each test:
 `pass NAME`, `fail NAME` or `skip NAME # REASON`. Exits with 1 when a test failed.
 """
 
@@ -63,10 +62,9 @@ def main():
         print("\n".join(n for n, _ in tests))
         return 0
     build = os.path.abspath(options.build)
-    workers = os.environ.get("STILLPOINT_WORKERS", build)
-    for folder, program in ((build, "stillpointd"), (build, "stillctl"), (workers, "stillpoint-worker-mozjs")):
-        if not os.access(os.path.join(folder, program), os.X_OK):
-            print(f"Bail out! {folder}/{program} is not there")
+    for program in ("stillpointd", "stillctl", "stillpoint-worker-mozjs"):
+        if not os.access(os.path.join(build, program), os.X_OK):
+            print(f"Bail out! {build}/{program} is not there")
             return 1
     missing = sandbox_missing()
     harness.become_subreaper()

@@ -2,11 +2,13 @@
 
 import os
 import random
+import signal
 import socket
 import struct
 
 import wire
 from harness import check, equal, wait_until
+from storm import connect
 
 
 def served(t):
@@ -145,3 +147,29 @@ def test_many_connections_that_say_nothing(t):
     for s in sockets:
         s.close()
     served(t)
+
+
+def test_one_with_thousands_of_requests_does_not_keep_another_waiting(t):
+    """Both have sent all before the daemon looks at either, the crowd first: by turns it is."""
+    crowd, other = connect(t), connect(t)
+    api = crowd.api
+
+    def data(client, **body):
+        client.number += 1
+        frame = api.Envelope(request_id=client.number, **body).SerializeToString()
+        return len(frame).to_bytes(4, "big") + frame
+    for client, world in ((crowd, "w"), (other, "v")):
+        client.run("x", "idle\n", engine="fake", world=world)
+        client.stop(world)
+    burst = b"".join(data(crowd, list_debuggers=api.ListDebuggers()) for _ in range(4000)) + \
+        data(crowd, resume_world=api.ResumeWorld(world="w"))
+    check(len(burst) < 64 * 1024, "the daemon reads it at once")
+    os.kill(t.daemon.pid, signal.SIGSTOP)
+    crowd.sock.sendall(burst)
+    number = other.send(resume_world=api.ResumeWorld(world="v"))
+    os.kill(t.daemon.pid, signal.SIGCONT)
+    served_ns = other.wait(number).resume_reply.dispatched_mono_ns
+    last_ns = crowd.wait(crowd.number).resume_reply.dispatched_mono_ns
+    check(served_ns < last_ns, f"served {(served_ns - last_ns) / 1000:.0f} us after thousands of another")
+    crowd.close()
+    other.close()

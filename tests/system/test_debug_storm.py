@@ -1,15 +1,20 @@
 """Debuggers, auditors, clients and VMs come and go at once: whatever crosses, nothing is left of it."""
 
+import json
 import os
 import random
 import select
 import signal
+import socket
+import threading
 import time
 
 import api as api_client
 import wasm
+import wire
 from debugging import debugging
 from harness import HANG, check, equal, wait_until
+from leaks import no_strays, zygotes
 from storm import LONG, Volley, connect, size
 
 CALLS = """
@@ -42,6 +47,8 @@ HARMLESS = {"wrong_state", "not_found", "cancelled", "timed_out", "permission_de
 
 
 class Storm:
+    most_open = 12  # requests under way
+
     def __init__(self, t, seed, count, clients):
         self.t, self.rng, self.count = t, random.Random(seed), count
         self.clients = [connect(t, Volley) for _ in range(clients)]
@@ -291,7 +298,7 @@ class Storm:
         end = time.monotonic() + seconds
 
         def go_on():
-            while self.done < actions and sum(len(c.open) for c in self.clients) < 12:
+            while self.done < actions and sum(len(c.open) for c in self.clients) < self.most_open:
                 self.act()
                 self.done += 1
                 if self.done % 10 == 0:
@@ -302,10 +309,15 @@ class Storm:
 
     # ---- after it
 
+    def who_was_killed(self):
+        return self.killed
+
     def expected_deaths(self):
         """Nobody has died but by us: no crash, and none that the daemon found to break a rule."""
-        for vm in self.watch.vms(everything=True):
-            if not vm.HasField("exit") or vm.id in self.killed:
+        vms = self.watch.vms(everything=True)
+        killed = self.who_was_killed()  # in this order: it was said before it was done
+        for vm in vms:
+            if not vm.HasField("exit") or vm.id in killed:
                 continue
             check(vm.id in self.terminated and vm.exit.reason in (self.api.EXIT_ERROR, self.api.EXIT_EXITED,
                                                                  self.api.EXIT_KILLED),
@@ -389,3 +401,213 @@ def test_everything_that_debuggers_do_at_once_with_six_vms(t):
     storm = Storm(t, int(os.environ.get("STILLPOINT_SEED") or 6), 6, 5)
     storm.run(size(4000, 400_000), size(6, 1200))
     storm.finish()
+
+
+# ---- the kill storm
+
+KILLS_PER_S = 100
+KILL_SECONDS = float(os.environ.get("STILLPOINT_SECONDS") or size(6, 60))
+
+
+class Crowd:
+    """Threads that have nothing to do with the storm but to be there. What goes wrong in one is raised
+    by end()."""
+
+    def __init__(self):
+        self.over, self.wrong, self.threads = threading.Event(), [], []
+
+    def add(self, act):
+        def run():
+            try:
+                act(self.over)
+            except BaseException as e:  # pylint: disable=broad-except
+                self.wrong.append(e)
+                self.over.set()
+        self.threads.append(threading.Thread(target=run))
+        self.threads[-1].start()
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(HANG)
+            check(not thread.is_alive(), "a thread of the test hangs")
+        if self.wrong:
+            raise self.wrong[0]
+
+
+class Flood:
+    """One that sends whatever there is as fast as it can, well-formed and not, and hardly reads. The
+    daemon may close its connection for that: it comes back."""
+
+    def __init__(self, api, path, rng):
+        self.api, self.path, self.rng, self.sent, self.lost = api, path, rng, 0, 0
+
+    def frames(self):
+        """As many as one write takes."""
+        api, rng, data = self.api, self.rng, b""
+        for number in range(rng.randrange(1, 400)):
+            body = rng.choice((
+                {"list_vms": api.ListVms(all=True)}, {"list_worlds": api.ListWorlds()},
+                {"get_world": api.GetWorld(world="nobody")}, {"kill_vm": api.KillVm(vm="no-such-vm")},
+                {"subscribe": api.Subscribe(replay=True)}, {"read_log": api.ReadLog(vm="1")},
+                {"wait_vm": api.WaitVm(vm="*")}))
+            frame = api.Envelope(request_id=number + 1, **body).SerializeToString()
+            data += len(frame).to_bytes(4, "big") + frame
+        if rng.random() < 0.2:
+            data += rng.randbytes(rng.randrange(1, 5000))
+        return data
+
+    def act(self, over):
+        while not over.is_set():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as s:
+                s.settimeout(0.05)
+                try:
+                    s.connect(self.path)
+                    s.sendall(wire.hello())
+                    while not over.is_set():
+                        try:
+                            s.sendall(self.frames())
+                        except TimeoutError:
+                            break  # it is not read any more; half a frame is gone
+                        self.sent += 1
+                except OSError:
+                    pass
+                self.lost += 1
+
+
+class DeafWatcher:
+    """One that has asked for all events, and reads none."""
+
+    def __init__(self, api, path):
+        self.client = api_client.Client(api, path)
+        self.client.send(subscribe=api.Subscribe(replay=True))
+
+    def close(self):
+        self.client.close()
+
+
+class Aside:
+    """A client in a process of its own, so that nothing here delays it: act(client, say, over) until
+    over(seconds), which waits. What it says comes here as JSON."""
+
+    def __init__(self, t, act, prepare):
+        client = connect(t)
+        self.pipe, theirs = socket.socketpair()
+        self.buffer = b""
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                self.pipe.close()
+                prepare()
+                act(client, lambda what: theirs.sendall(json.dumps(what).encode() + b"\n"),
+                    lambda seconds: bool(select.select([theirs], [], [], max(0, seconds))[0]))
+                status = 0
+            finally:
+                os._exit(status)
+        theirs.close()
+        client.close()
+
+    def said(self, flags=socket.MSG_DONTWAIT):
+        """All that it has said since."""
+        try:
+            while more := self.pipe.recv(1 << 16, flags):
+                self.buffer += more
+        except BlockingIOError:
+            pass
+        *lines, self.buffer = self.buffer.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def end(self):
+        self.pipe.shutdown(socket.SHUT_WR)
+        self.pipe.settimeout(HANG)
+        said = self.said(0)
+        self.pipe.close()
+        equal(os.waitpid(self.pid, 0)[1], 0, "each of its requests was answered")
+        return said
+
+
+def list_all(client, say, over):
+    """What one who does nothing wrong waits for a list, each 20 ms."""
+    waits = []
+    while not over(0.02):
+        began = time.monotonic()
+        client.vms()
+        waits.append(time.monotonic() - began)
+    say(sorted(waits))
+
+
+def kill_all(client, say, over):
+    rng, due, vms, killed = random.Random(64), time.monotonic(), [], set()
+    while not over(due - time.monotonic()):
+        due = max(due + 1 / KILLS_PER_S, time.monotonic() - 0.1)
+        if len(killed) % 8 == 0 or not vms:
+            vms = [vm for vm in client.vms() if vm.pid and vm.id not in killed]
+        if vms:
+            vm = vms.pop(rng.randrange(len(vms)))
+            killed.add(vm.id)
+            say(vm.id)
+            try:
+                os.kill(vm.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has died already
+
+
+class KillStorm(Storm):
+    """The storm of debuggers with VMs that die all the time, from outside."""
+    most_open = 48
+    killer = None
+
+    def who_was_killed(self):
+        if self.killer:
+            self.killed.update(self.killer.said())
+        return self.killed
+
+    def look(self):
+        super().look()
+        self.looked = time.monotonic()
+
+    def act(self):
+        if time.monotonic() > self.looked + 0.02:
+            self.look()
+        super().act()
+
+    def rage(self, seconds, prepare=lambda: None):
+        """Returns what the one who does nothing wrong waited for its lists, in seconds, sorted."""
+        lister = Aside(self.t, list_all, prepare)
+        self.killer = Aside(self.t, kill_all, prepare)
+        crowd, deaf = Crowd(), DeafWatcher(self.api, self.t.daemon.socket)
+        flood = Flood(self.api, self.t.daemon.socket, random.Random(7))
+        try:
+            crowd.add(flood.act)
+            self.run(1 << 60, seconds)
+        finally:
+            crowd.end()
+            deaf.close()
+            killer, self.killer = self.killer, None
+            self.killed.update(killer.end())
+            waits, = lister.end()
+        self.kills = len(self.killed)
+        check(flood.sent > 0 and flood.lost > 0, f"it floods: {flood.sent}, {flood.lost}")
+        print(f"# {self.kills} SIGKILLs in {seconds:.0f} s, {flood.sent} floods, {flood.lost} connections lost; "
+              f"{len(waits)} lists, p50 {1000 * waits[len(waits) // 2]:.1f} ms, "
+              f"p99 {1000 * waits[len(waits) * 99 // 100]:.1f} ms, worst {1000 * waits[-1]:.1f} ms")
+        return waits
+
+
+def kill_storm(t, count, seconds):
+    t.start_daemon()
+    before = zygotes(t.daemon.pid)
+    storm = KillStorm(t, int(os.environ.get("STILLPOINT_SEED") or 33), count, 4)
+    waits = storm.rage(seconds)
+    storm.finish()
+    client = connect(t)
+    no_strays(t.daemon.pid, client.vms())
+    client.close()
+    equal(zygotes(t.daemon.pid), before, "the zygotes are those of the start")
+    return waits
+
+
+def test_64_workers_that_are_killed_at_random_beside_a_flood_and_a_deaf_client(t):
+    """Every request of those that do nothing wrong is answered: volley_all() waits for each."""
+    kill_storm(t, 64, KILL_SECONDS)

@@ -417,13 +417,31 @@ def test_a_trap_stops_where_it_happens(t):
 
 def test_a_pause_is_answered_as_far_as_the_engine_can(t):
     c = spawn(t)
-    for answer, expression, result in (("throw", "new Error('no')", '"no"'), ("return", "5", "1"),
-                                       ("continue", None, "1")):
+    for answer, expression, result in (("throw", "new Error('no')", '"no"'), ("continue", None, "1")):
         hook = c.breakpoint("app", at(TRAP, 0))
         call = t.start("call", "app", "fail", "7")
         c.until_paused("app", "breakpoint")
         c.remove(hook)
         c.go_on("app", answer, expression)
+        returns(call, result)
+    done(c)
+
+
+def test_a_function_of_webassembly_cannot_be_made_to_return_and_that_is_said(t):
+    c = spawn(t)
+    for kind, n, result in (("enter-frame", "7", "1"), ("pop", "7", "1"), ("breakpoint", "7", "1"),
+                            ("exception-unwind", "0", '"integer divide by zero"')):
+        if kind == "breakpoint":
+            hook = c.breakpoint("app", at(TRAP, 0))
+        else:
+            hook, = c.add(kind, "app", suspend="world", filter=c.api.HookFilter(function="wasm*"))
+        call = t.start("call", "app", "fail", n)
+        c.until_paused("app", {"breakpoint": kind, "exception-unwind": "exception"}.get(kind, "hook"))
+        said = refused(c, "UNSUPPORTED", lambda: c.go_on("app", "return", "5"))
+        check("a function of WebAssembly cannot be made to return" in said, said)
+        equal(c.pause("app").location.function, code(TRAP))
+        c.remove(hook)
+        c.go_on("app")
         returns(call, result)
     done(c)
 

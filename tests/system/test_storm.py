@@ -14,7 +14,6 @@ from storm import (LONG, PROGRAMS, Still, Volley, answer, arrived, ask, cast, co
                    volley, watch, world)
 
 ROUNDS = int(os.environ.get("STILLPOINT_ROUNDS") or 0)  # 0: as many as the size says
-CYCLES = int(os.environ.get("STILLPOINT_CYCLES", "1000"))
 
 def monotonic_ns():
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -679,24 +678,6 @@ def test_the_end_of_the_daemon_in_every_state(t):
             client.close()
     t.start_daemon()
     t.spawn("new", "0")
-
-
-def test_run_and_kill_leave_nothing_behind(t):
-    client = connect(t)
-    client.run("first.js", "0")  # whatever is made once is made now
-    for vm in client.vms():
-        client.request(kill_vm=client.api.KillVm(vm=str(vm.id)))
-    before = t.daemon.fds()
-    rng = random.Random(3)
-    for _ in range(CYCLES):
-        name = rng.choice(list(PROGRAMS))
-        vm = client.run(f"{name}.js", PROGRAMS[name])
-        client.request(kill_vm=client.api.KillVm(vm=str(vm.id)))
-    equal(client.vms(), [])
-    equal(len(client.vms(everything=True)), min(CYCLES + 1, 256), "exited VMs that are kept")
-    if before is not None:
-        equal(t.daemon.fds(), before, "descriptors of the daemon")
-    client.close()
 
 
 def test_the_zygote_can_be_killed(t):

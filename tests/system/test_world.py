@@ -109,7 +109,8 @@ def test_a_call_to_a_stopped_vm_waits_or_times_out(t):
 def test_a_call_that_timed_out_is_not_made_after_a_release(t):
     t.spawn("app", "let n = 0; function f() { return ++n } onmessage = () => n += 10")
     t.ctl("hold", "app")
-    t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
+    r = t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
+    check("VM app is held by cli:" in r.err and "waiting (see 'stillctl release')" in r.err, r)
     t.ctl("send", "app", "1")
     t.ctl("call", "--timeout", "200ms", "app", "f", code=124)
     t.ctl("release", "app")

@@ -60,8 +60,27 @@ static void what_children_have_is_read_and_not_assumed(void **state)
 {
     (void)state;
     /* A plain file keeps the last word that was written, with its sign: none of them is given. */
-    assert_int_equal(cgroup_limits_give(dir_fd), 0);
+    struct cgroup_gift gift;
+    assert_int_equal(cgroup_limits_give(dir_fd, &gift), 0);
     assert_string_equal(get("cgroup.subtree_control"), "+cpusry");
+    assert_int_equal(gift.controllers, 0);
+    put("cgroup.subtree_control", "");
+    cgroup_limits_take_back(&gift);
+    assert_string_equal(get("cgroup.subtree_control"), "");
+}
+
+static void only_what_was_given_is_taken_back(void **state)
+{
+    (void)state;
+    struct cgroup_gift gift;
+    put("cgroup.subtree_control", "memory pids");
+    assert_int_equal(cgroup_limits_give(dir_fd, &gift), CGROUP_PIDS); /* "+cpury pids" */
+    assert_int_equal(gift.controllers, 0);
+    gift.controllers = CGROUP_CPU;
+    put("cgroup.subtree_control", "");
+    cgroup_limits_take_back(&gift);
+    assert_string_equal(get("cgroup.subtree_control"), "-cpu");
+    assert_int_equal(gift.control_fd, -1);
 }
 
 static void limits_are_written_as_the_kernel_reads_them(void **state)
@@ -172,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(controllers_are_whole_words, each_up),
         cmocka_unit_test_setup(what_children_have_is_read_and_not_assumed, each_up),
+        cmocka_unit_test_setup(only_what_was_given_is_taken_back, each_up),
         cmocka_unit_test_setup(limits_are_written_as_the_kernel_reads_them, each_up),
         cmocka_unit_test_setup(no_share_leaves_the_cpu_alone, each_up),
         cmocka_unit_test_setup(only_controllers_that_are_there_are_written_to, each_up),

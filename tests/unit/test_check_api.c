@@ -115,6 +115,11 @@ static void names_are_judged(void **state)
         run.name = (char *)(uintptr_t)bad[i];
         refused(pass_run(&run), CODE(INVALID_ARGUMENT), "bad VM name");
     }
+    /* What goes back to the client, and into the log, stays one line. */
+    run.name = (char *)(uintptr_t) "a\nb\xc2\x9b";
+    refused(pass_run(&run), CODE(INVALID_ARGUMENT),
+            "bad VM name 'a?b?"
+            "?'");
     run.name = long_name;
     refused(pass_run(&run), CODE(INVALID_ARGUMENT), "longer than 64 bytes");
     long_name[LIMIT_NAME_BYTES] = '\0';

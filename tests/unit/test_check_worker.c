@@ -354,10 +354,13 @@ static void an_inspection_has_one_body_or_an_error(void **state)
     assert_string_equal(fact.inspected.classes[0].name, "Array");
     check_worker_done(&fact);
     inspected.error = (char *)"no";
+    inspected.has_refusal = 1;
+    inspected.refusal = WORKER_REFUSED_STATE;
     refused(pass_with(&m, &memfd, 1), "should not have");
     inspected.in_memfd = 0;
     assert_int_equal(pass(&m), 0);
     assert_string_equal(fact.inspected.error, "no");
+    assert_int_equal(fact.inspected.refusal, WORKER_REFUSED_STATE);
     check_worker_done(&fact);
     inspected.body = &body;
     refused(pass(&m), "should not have");
@@ -710,6 +713,21 @@ static void what_a_stopped_vm_answers_is_checked_in_every_field(void **state)
     body_is_refused(&m, "InspectedBody.data");
 }
 
+static void an_error_says_which_sort_it_is_and_nothing_else_does(void **state)
+{
+    (void)state;
+    Fact m = an_inspected();
+    inspected.body = NULL;
+    fine(&m);
+    inspected.has_refusal = 1;
+    BROKEN(&m, inspected.refusal, WORKER_REFUSED_NOT_FOUND, "reason of a refusal");
+    inspected.error = (char *)"no";
+    BROKEN(&m, inspected.refusal, 0, "reason of a refusal");
+    BROKEN(&m, inspected.refusal, WORKER_REFUSALS, "reason of a refusal");
+    for (unsigned n = WORKER_REFUSED_NOT_FOUND; n < WORKER_REFUSALS; n++)
+        ALLOWED(&m, inspected.refusal, n);
+}
+
 static void hooks_that_failed_come_with_an_error_and_nothing_else(void **state)
 {
     (void)state;
@@ -719,6 +737,8 @@ static void hooks_that_failed_come_with_an_error_and_nothing_else(void **state)
     body.failed_hooks = ids;
     body.n_failed_hooks = 2;
     inspected.error = (char *)"cannot be set";
+    inspected.has_refusal = 1;
+    inspected.refusal = WORKER_REFUSED_NOT_FOUND;
     assert_int_equal(pass(&m), 0);
     assert_string_equal(fact.inspected.error, "cannot be set");
     assert_int_equal(fact.inspected.body->n_failed_hooks, 2);
@@ -746,6 +766,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pause_says_what_it_is_for),
     cmocka_unit_test(what_becomes_of_hooks_is_checked),
     cmocka_unit_test(what_a_stopped_vm_answers_is_checked_in_every_field),
+    cmocka_unit_test(an_error_says_which_sort_it_is_and_nothing_else_does),
     cmocka_unit_test(hooks_that_failed_come_with_an_error_and_nothing_else),
 };
 

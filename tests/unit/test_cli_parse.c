@@ -166,6 +166,25 @@ static void numbers_are_short_for_people(void **state)
     assert_string_equal(print_time(0), "-");
 }
 
+static void a_line_is_cut_between_characters_and_has_room_for_a_sign_of_it(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t most, fits;
+    } lines[] = {{"", 4, 0},
+                 {"abcd", 4, 4},
+                 {"abcde", 4, 3},
+                 {"äbcd", 4, 5},
+                 {"äöüße", 4, 6},
+                 {"ab\xe2\x82\xac\xe2\x82\xac", 4, 8},
+                 {"a\xe2\x82\xac"
+                  "bcd",
+                  2, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_int_equal(print_fit(lines[i].text, lines[i].most), lines[i].fits);
+}
+
 static void a_place_is_a_file_and_a_line_a_column_or_an_offset(void **state)
 {
     static const struct {
@@ -236,6 +255,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_debugger_is_a_name_or_that_of_the_command_line),
     cmocka_unit_test(errors_of_the_daemon_have_their_exit_codes),
     cmocka_unit_test(numbers_are_short_for_people),
+    cmocka_unit_test(a_line_is_cut_between_characters_and_has_room_for_a_sign_of_it),
     cmocka_unit_test(a_place_is_a_file_and_a_line_a_column_or_an_offset),
     cmocka_unit_test(lines_have_either_bound_or_both),
 };

@@ -81,6 +81,26 @@ static void a_refused_hello_leaves_its_error(void **state)
     stop(&p);
 }
 
+static bool turn_away(struct fake *fake, const fake_envelope *request)
+{
+    (void)request;
+    fake_send_error(fake, NULL, STILLPOINT__API__ERROR_CODE__ERROR_LIMIT_EXCEEDED, "too many",
+                    "close some");
+    return false;
+}
+
+static void an_error_without_a_request_answers_what_is_open(void **state)
+{
+    struct peer p;
+    (void)state;
+    start(&p, turn_away);
+    assert_int_equal(p.connected, STILLPOINT_REFUSED);
+    assert_int_equal(stillpoint_error(p.sp)->code, STILLPOINT_ERROR_LIMIT_EXCEEDED);
+    assert_string_equal(stillpoint_error(p.sp)->message, "too many");
+    assert_string_equal(stillpoint_error(p.sp)->hint, "close some");
+    stop(&p);
+}
+
 static bool hang_up(struct fake *fake, const fake_envelope *request)
 {
     (void)fake;
@@ -524,6 +544,7 @@ static void the_first_socket_that_exists_is_the_default(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(hello_says_who_the_daemon_is),
     cmocka_unit_test(a_refused_hello_leaves_its_error),
+    cmocka_unit_test(an_error_without_a_request_answers_what_is_open),
     cmocka_unit_test(a_daemon_that_hangs_up_is_econnreset),
     cmocka_unit_test(nonsense_ends_the_connection_for_good),
     cmocka_unit_test(a_reply_of_another_kind_is_eproto),

@@ -123,20 +123,92 @@ static void a_copy_ends_with_a_whole_character(void **state)
     }
 }
 
-static void what_breaks_or_turns_a_line_is_blanked_and_nothing_else(void **state)
+static void a_line_has_no_control_characters_and_no_cut_one(void **state)
 {
     (void)state;
-    char text[] =
-        "a\nb\x1b[2J\x7f\xc2\x9b|\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6|\xc2\xa0\xe2\x80\xa7"
-        "\xe2\x82\xac\xf0\x9f\x98\x80\xe2";
-    text_blank_controls(text);
-    assert_string_equal(text,
-                        "a?b?[2J???|?????????|\xc2\xa0\xe2\x80\xa7\xe2\x82\xac\xf0\x9f\x98\x80"
-                        "\xe2");
+    static const struct {
+        const char *text, *line;
+    } lines[] = {
+        {"plain", "plain"},
+        {"", ""},
+        {"a\nb\033[0m\x7f", "a?b?[0m?"},
+        {"\xc3\xa9\xc2\x9b\xc2\xa0", "\xc3\xa9??\xc2\xa0"},
+        {"\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6|\xe2\x80\xa7\xe2\x82\xac",
+         "?????????|\xe2\x80\xa7\xe2\x82\xac"},
+        {"cut \xe6\x97", "cut "},
+        {"cut \xc2", "cut "},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char text[32];
+        strcpy(text, lines[i].text);
+        text_to_line(text);
+        assert_string_equal(text, lines[i].line);
+    }
+}
+
+static void bytes_have_units_of_1024(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"0", 0},
+                {"17", 17},
+                {"4K", 4096},
+                {"8M", 8u << 20},
+                {"3G", 3ull << 30},
+                {"16777215T", 16777215ull << 40},
+                {"18446744073709551615", UINT64_MAX}};
+    static const char *const bad[] = {"",
+                                      "K",
+                                      "-1",
+                                      "1k",
+                                      "1 K",
+                                      "1KB",
+                                      "1.5G",
+                                      "16777216T",
+                                      "0x10",
+                                      "18446744073709551616",
+                                      "100000000000000000000000000000K"};
+    uint64_t v;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(text_to_bytes(good[i].text, &v));
+        assert_int_equal(v, good[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        v = 5;
+        assert_false(text_to_bytes(bad[i], &v));
+        assert_int_equal(v, 5);
+    }
+}
+
+static void times_have_a_unit(void **state)
+{
+    (void)state;
+    uint64_t v = 5;
+    assert_false(text_to_us("10", &v));
+    assert_false(text_to_us("", &v));
+    assert_false(text_to_us("10 s", &v));
+    assert_false(text_to_us("213503983d", &v));
+    assert_int_equal(v, 5);
+    assert_true(text_to_us("7us", &v));
+    assert_int_equal(v, 7);
+    assert_true(text_to_us("200ms", &v));
+    assert_int_equal(v, 200000);
+    assert_true(text_to_us("10s", &v));
+    assert_int_equal(v, 10000000);
+    assert_true(text_to_us("2min", &v));
+    assert_int_equal(v, 120000000);
+    assert_true(text_to_us("1h", &v));
+    assert_int_equal(v, 3600000000ull);
+    assert_true(text_to_us("2d", &v));
+    assert_int_equal(v, 172800000000ull);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_breaks_or_turns_a_line_is_blanked_and_nothing_else),
+    cmocka_unit_test(bytes_have_units_of_1024),
+    cmocka_unit_test(times_have_a_unit),
+    cmocka_unit_test(a_line_has_no_control_characters_and_no_cut_one),
     cmocka_unit_test(a_copy_ends_with_a_whole_character),
     cmocka_unit_test(well_formed_utf8_is_accepted),
     cmocka_unit_test(malformed_utf8_is_refused),

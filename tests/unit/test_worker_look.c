@@ -363,7 +363,7 @@ static const Stillpoint__Worker__InspectedBody *served(struct fixture *f, Inspec
     return answer(f);
 }
 
-static void refused(struct fixture *f, Inspect *m, const char *words)
+static void refused(struct fixture *f, Inspect *m, enum worker_refusal refusal, const char *words)
 {
     m->has_request = m->has_kind = 1;
     assert_int_equal(inspections_push(&f->inspections, m), 0);
@@ -373,6 +373,7 @@ static void refused(struct fixture *f, Inspect *m, const char *words)
     const char *error = f->fact.inspected.error;
     if (!error || !strstr(error, words))
         fail_msg("'%s' does not say '%s'", error ? error : "(none)", words);
+    assert_int_equal(f->fact.inspected.refusal, refusal);
 }
 
 static Inspect inspect_of(enum inspect_kind kind)
@@ -443,13 +444,13 @@ static void what_nobody_serves_is_refused(void **state)
 {
     struct fixture *f = *state;
     Inspect m = inspect_of(INSPECT_STEP);
-    refused(f, &m, "cannot answer");
+    refused(f, &m, WORKER_REFUSED_UNSUPPORTED, "cannot answer");
     m.kind = INSPECT_KINDS;
-    refused(f, &m, "cannot answer");
+    refused(f, &m, WORKER_REFUSED_UNSUPPORTED, "cannot answer");
     m.kind = INSPECT_VARIABLES; /* without its body */
-    refused(f, &m, "malformed");
+    refused(f, &m, WORKER_REFUSED_INTERNAL, "malformed");
     f->look.debug = NULL;
-    refused(f, &m, "cannot be debugged");
+    refused(f, &m, WORKER_REFUSED_UNSUPPORTED, "cannot be debugged");
     assert_int_equal(f->engine.calls, 0);
 }
 
@@ -552,7 +553,7 @@ static void text_of_a_source_is_bounded(void **state)
     b = served(f, &m);
     assert_int_equal(b->data.len, 10);
     f->engine.result = -ENOENT;
-    refused(f, &m, "no such source");
+    refused(f, &m, WORKER_REFUSED_NOT_FOUND, "no such source");
 }
 
 static void a_position_is_told_once(void **state)
@@ -608,7 +609,7 @@ static void memory_is_read_up_to_its_end(void **state)
     assert_int_equal(b->data.len, 100);
     assert_int_equal(f->engine.frame, 2);
     v.address = f->engine.memory_bytes + 1;
-    refused(f, &m, "address 262245 is beyond the memory's 262244 bytes");
+    refused(f, &m, WORKER_REFUSED_INVALID, "address 262245 is beyond the memory's 262244 bytes");
 
     uint8_t bytes[] = {1, 2, 3};
     v.address = 5;
@@ -619,7 +620,7 @@ static void memory_is_read_up_to_its_end(void **state)
     assert_int_equal(f->engine.written_bytes, 3);
     assert_memory_equal(f->engine.written, bytes, 3);
     v.address = f->engine.memory_bytes - 2;
-    refused(f, &m, "beyond");
+    refused(f, &m, WORKER_REFUSED_INVALID, "beyond");
 }
 
 static void what_cannot_be_shown_is_explained(void **state)
@@ -628,19 +629,20 @@ static void what_cannot_be_shown_is_explained(void **state)
     Inspect m = inspect_of(INSPECT_SCOPES);
     f->engine.rows = 1;
     f->engine.result = -ENOENT;
-    refused(f, &m, "no such frame");
+    refused(f, &m, WORKER_REFUSED_NOT_FOUND, "no such frame");
     f->engine.result = -EOPNOTSUPP;
     f->engine.kind = ENGINE_FRAME_WASM;
-    refused(f, &m, "was not started with --debug: its WebAssembly cannot be inspected");
+    refused(f, &m, WORKER_REFUSED_UNSUPPORTED,
+            "was not started with --debug: its WebAssembly cannot be inspected");
     f->engine.kind = ENGINE_FRAME_HOST;
-    refused(f, &m, "function of the host");
+    refused(f, &m, WORKER_REFUSED_UNSUPPORTED, "function of the host");
     f->engine.result = -ENOMEM;
-    refused(f, &m, "memory");
+    refused(f, &m, WORKER_REFUSED_INTERNAL, "memory");
     Stillpoint__Worker__Variables v = STILLPOINT__WORKER__VARIABLES__INIT;
     m = inspect_of(INSPECT_VARIABLES);
     m.variables = &v;
     f->engine.result = -ENOENT;
-    refused(f, &m, "end when the VM goes on");
+    refused(f, &m, WORKER_REFUSED_NOT_FOUND, "end when the VM goes on");
 }
 
 static void references_end_when_the_vm_goes_on(void **state)
@@ -721,10 +723,10 @@ static void an_evaluation_runs_while_the_daemon_names_it(void **state)
 
     SHM_STORE(&f->command.evaluation, 4);
     unsigned calls = f->engine.calls;
-    refused(f, &m, "withdrawn");
+    refused(f, &m, WORKER_REFUSED_CANCELLED, "withdrawn");
     SHM_STORE(&f->command.evaluation, 0);
     evaluate.evaluation = 0;
-    refused(f, &m, "withdrawn");
+    refused(f, &m, WORKER_REFUSED_CANCELLED, "withdrawn");
     assert_int_equal(f->engine.calls, calls);
     assert_int_equal(status_of(f), SHM_PARKED);
 }
@@ -744,7 +746,7 @@ static void an_evaluation_ends_when_it_is_withdrawn(void **state)
     Inspect m = an_evaluation(f, 3);
     f->engine.inside = is_withdrawn;
     f->engine.userdata = f;
-    refused(f, &m, "it took too long and was ended");
+    refused(f, &m, WORKER_REFUSED_CANCELLED, "it took too long and was ended");
     assert_int_equal(status_of(f), SHM_PARKED);
 
     Stillpoint__Worker__Variables v = STILLPOINT__WORKER__VARIABLES__INIT;
@@ -753,10 +755,10 @@ static void an_evaluation_ends_when_it_is_withdrawn(void **state)
     SET(v, run_getters, 1);
     SET(v, evaluation, 5);
     unsigned calls = f->engine.calls;
-    refused(f, &m, "withdrawn");
+    refused(f, &m, WORKER_REFUSED_CANCELLED, "withdrawn");
     assert_int_equal(f->engine.calls, calls);
     SHM_STORE(&f->command.evaluation, 5);
-    refused(f, &m, "took too long");
+    refused(f, &m, WORKER_REFUSED_CANCELLED, "took too long");
     assert_true(f->engine.run_getters);
     assert_int_equal(status_of(f), SHM_PARKED);
 }
@@ -865,14 +867,14 @@ static void an_assignment_says_why_it_cannot_be(void **state)
     assert_string_equal(f->engine.expression, "y + 1");
     f->engine.result = -EOPNOTSUPP;
     f->engine.why = "x is a constant";
-    refused(f, &m, "x is a constant");
+    refused(f, &m, WORKER_REFUSED_UNSUPPORTED, "x is a constant");
     f->engine.result = ENGINE_EXIT;
-    refused(f, &m, "would have ended");
+    refused(f, &m, WORKER_REFUSED_CANCELLED, "would have ended");
     f->engine.why = NULL;
     f->engine.result = -ENOENT;
-    refused(f, &m, "no such frame or variable");
+    refused(f, &m, WORKER_REFUSED_NOT_FOUND, "no such frame or variable");
     v.name = NULL;
-    refused(f, &m, "malformed");
+    refused(f, &m, WORKER_REFUSED_INTERNAL, "malformed");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

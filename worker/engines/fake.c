@@ -22,7 +22,7 @@
  *   slow MS                      from now on collections, censuses and stacks take that long
  *   nogc                         from now on they fail
  *   fail TEXT · oom · exit CODE  ends
- *   crash                        a real fault
+ *   crash [KIND]                 a real fault: an illegal instruction, segv, bus, or stack
  *   syscall NUMBER [ARGUMENTS]   makes that system call and prints its result
  *   function NAME … end          is run when it is called, as a frame of its own
  *   call NAME [SCRIPT]           calls it, as code of that script
@@ -49,6 +49,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,7 +260,18 @@ static int do_exit(struct engine *e, const char *rest)
 
 static int do_crash(struct engine *e, const char *rest)
 {
-    (void)e, (void)rest;
+    (void)e;
+    volatile uintptr_t nowhere = 16;
+    if (strcmp(rest, "segv") == 0)
+        *(volatile int *)nowhere = 1;
+    if (strcmp(rest, "bus") == 0) {
+        int fd = memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        volatile char *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+        (void)*page;
+    }
+    if (strcmp(rest, "stack") == 0)
+        for (;;)
+            *(volatile char *)__builtin_alloca(4096) = 1;
     __builtin_trap();
 }
 

@@ -765,10 +765,10 @@ static int debug_arguments(struct engine *e, uint32_t frame,
     return 0;
 }
 
-static int debug_variable(struct engine *e, uint32_t frame, const char *name, bool with_ref,
+static int debug_variable(struct engine *e, uint32_t frame, const char *name, bool with_preview,
                           void (*each)(void *, const struct engine_value *), void *userdata)
 {
-    (void)with_ref;
+    (void)with_preview;
     const char *value = variable_of(frame_at(e, frame), name);
     /* An outer one, as a closure has it. */
     for (uint32_t i = frame + 1; !value && i < e->debug.depth; i++)

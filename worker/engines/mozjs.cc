@@ -40,6 +40,26 @@ constexpr int EXIT_OOM = 137;
 constexpr size_t MAX_QUEUED_MESSAGES = 4096;
 constexpr size_t MAX_QUEUED_BYTES = 16 << 20;
 
+const char TERMINATED[] = "it was terminated by a debugger";
+
+/** Answers the calls whose promise nothing can settle any more: what would have was terminated. */
+void end_lost_calls(engine *e)
+{
+    e->debug->calls_lost = false;
+    if (e->calls.empty() || e->ending)
+        return;
+    JS_GC(e->cx);
+    std::vector<uint64_t> lost;
+    for (auto i = e->calls.begin(); i != e->calls.end();) {
+        bool lives = i->fulfilled.unbarrieredGet() || i->rejected.unbarrieredGet();
+        if (!lives)
+            lost.push_back(i->id);
+        i = lives ? std::next(i) : e->calls.erase(i);
+    }
+    for (uint64_t id : lost)
+        e->ops->call_done(e->host, id, false, TERMINATED, sizeof(TERMINATED) - 1);
+}
+
 /** The VM thread is inside a [guest] op. */
 class Guest
 {
@@ -56,8 +76,11 @@ class Guest
     }
     ~Guest()
     {
-        if (--e->guest_depth == 0)
-            audit_tell_gone(e);
+        if (--e->guest_depth > 0)
+            return;
+        if (e->debug->calls_lost)
+            end_lost_calls(e);
+        audit_tell_gone(e);
     }
     Guest(const Guest &) = delete;
     Guest &operator=(const Guest &) = delete;
@@ -91,7 +114,7 @@ bool on_interrupt(JSContext *cx)
     e->debug->after_interrupt = true;
     if (e->debug->terminate_soon && e->debug->evaluations == 0) {
         e->debug->terminate_soon = false;
-        e->debug->terminated = true;
+        e->debug->terminated = e->debug->calls_lost = true;
         return false;
     }
     return true;
@@ -183,17 +206,23 @@ bool answer_call_value(engine *e, uint64_t call_id, JS::HandleValue value)
     return answer_call_error(e, call_id, error);
 }
 
-/** The call whose promise a reaction is for; the id is in two halves in the reserved slots. */
-uint64_t remembered_call(const JS::CallArgs &args)
+/** The call whose promise a reaction is for, which has been settled; the id is in two halves in the
+ * reserved slots. */
+uint64_t take_call(engine *e, const JS::CallArgs &args)
 {
-    return static_cast<uint32_t>(remembered(args, 0).toInt32()) |
-           static_cast<uint64_t>(static_cast<uint32_t>(remembered(args, 1).toInt32())) << 32;
+    uint64_t id = static_cast<uint32_t>(remembered(args, 0).toInt32()) |
+                  static_cast<uint64_t>(static_cast<uint32_t>(remembered(args, 1).toInt32())) << 32;
+    auto call = std::find_if(e->calls.begin(), e->calls.end(),
+                             [id](const auto &waiting) { return waiting.id == id; });
+    if (call != e->calls.end())
+        e->calls.erase(call);
+    return id;
 }
 
 bool call_fulfilled(JSContext *cx, unsigned argc, JS::Value *vp)
 {
     JS::CallArgs args = JS::CallArgsFromVp(argc, vp);
-    uint64_t call_id = remembered_call(args);
+    uint64_t call_id = take_call(engine_of(cx), args);
     args.rval().setUndefined();
     return answer_call_value(engine_of(cx), call_id, args.get(0));
 }
@@ -201,7 +230,7 @@ bool call_fulfilled(JSContext *cx, unsigned argc, JS::Value *vp)
 bool call_rejected(JSContext *cx, unsigned argc, JS::Value *vp)
 {
     JS::CallArgs args = JS::CallArgsFromVp(argc, vp);
-    uint64_t call_id = remembered_call(args);
+    uint64_t call_id = take_call(engine_of(cx), args);
     args.rval().setUndefined();
     return answer_call_error(engine_of(cx), call_id, args.get(0));
 }
@@ -300,6 +329,7 @@ int vm_new(const engine_config *config, engine **ret_engine)
     JS::RootedObject global(cx, e->global);
     if (!debugger_add_realm(e, global, "main"))
         return -ENOMEM;
+    await_helper_threads();
     *ret_engine = e;
     return 0;
 }
@@ -402,9 +432,8 @@ int call(engine *e, uint64_t call_id, const char *function, const char *args_jso
 
     if (!JS::Call(cx, JS::UndefinedHandleValue, callee, arguments, &result)) {
         if (e->debug->terminated && !e->ending) {
-            static const char TEXT[] = "it was terminated by a debugger";
             e->debug->terminated = false;
-            e->ops->call_done(e->host, call_id, false, TEXT, sizeof(TEXT) - 1);
+            e->ops->call_done(e->host, call_id, false, TERMINATED, sizeof(TERMINATED) - 1);
             return drain(e);
         }
         if (e->ending || !JS_IsExceptionPending(cx))
@@ -420,6 +449,7 @@ int call(engine *e, uint64_t call_id, const char *function, const char *args_jso
             if (!fulfilled || !rejected ||
                 !JS::AddPromiseReactions(cx, promise, fulfilled, rejected))
                 return fail(e);
+            e->calls.emplace_back(call_id, fulfilled, rejected);
             return drain(e);
         }
     }
@@ -480,6 +510,14 @@ engine *vm_free(engine *e)
 }
 
 } // namespace
+
+void calls_update_weak(engine *e, JSTracer *trc)
+{
+    for (auto &call : e->calls)
+        for (JS::Heap<JSObject *> *reaction : {&call.fulfilled, &call.rejected})
+            if (reaction->unbarrieredGet())
+                JS_UpdateWeakPointerAfterGC(trc, reaction);
+}
 
 bool end_vm(engine *e, int outcome, int exit_code)
 {

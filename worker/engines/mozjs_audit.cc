@@ -189,14 +189,13 @@ struct Call {
 };
 
 /** The frame of a hit that stands there, as engine_hit has it; the texts are the script's. */
-void describe_at(engine *e, Script *script, uint64_t offset, JS::HandleObject frame,
-                 engine_hit *hit, std::string *wasm_function)
+void describe_at(engine *e, Script *script, uint64_t offset, const OffsetPlace &place,
+                 JS::HandleObject frame, engine_hit *hit, std::string *wasm_function)
 {
     hit->frame = id_of_frame(e, frame);
     hit->script = script->id;
     hit->offset = offset;
     hit->wasm = script->wasm;
-    const OffsetPlace &place = place_of(e, script, offset);
     hit->statement_start = place.statement_start;
     hit->place = {script->url.c_str(), place.line, place.column, script->wasm ? offset : 0};
     hit->function = script->function.c_str();
@@ -219,9 +218,11 @@ bool describe(engine *e, Realm *realm, JS::HandleObject frame, engine_hit *hit,
     }
     object = &value.toObject();
     Script *script = script_of(e, realm, object);
-    if (script)
-        describe_at(e, script, static_cast<uint64_t>(offset.toNumber()), frame, hit, wasm_function);
-    return script;
+    if (!script)
+        return false;
+    uint64_t at = static_cast<uint64_t>(offset.toNumber());
+    describe_at(e, script, at, place_of(e, script, at), frame, hit, wasm_function);
+    return true;
 }
 
 /** {[key]: value}, by which a hook says how the frame goes on. */
@@ -238,7 +239,7 @@ void terminate(engine *e, bool can_resume, JS::MutableHandleValue rval)
 {
     if (can_resume) {
         if (e->debug->evaluations == 0)
-            e->debug->terminated = true;
+            e->debug->terminated = e->debug->calls_lost = true;
         rval.setNull();
         return;
     }
@@ -257,6 +258,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     bool outer_reporting = state.reporting, outer_has = state.has_value;
     uint64_t outer_realm = state.realm, outer_id = state.frame_id;
     uint64_t outer_script = state.script, outer_offset = state.offset;
+    bool outer_wasm = state.wasm;
 
     state.reporting = true;
     state.frame = frame;
@@ -266,6 +268,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.frame_id = hit.frame;
     state.script = hit.script;
     state.offset = hit.offset;
+    state.wasm = hit.wasm;
     uint64_t realm_id = realm->id;
     /* Without a Debugger nothing of it is to be kept: a realm that is being made. */
     bool keeps = realm->needs != 0 && !(realm->needs & NEED_HIT);
@@ -291,6 +294,7 @@ void report(engine *e, Realm *realm, const engine_hit &hit, JS::HandleObject fra
     state.frame_id = outer_id;
     state.script = outer_script;
     state.offset = outer_offset;
+    state.wasm = outer_wasm;
     if (keeps && realm)
         debugger_detach(e, realm, NEED_HIT);
 
@@ -322,15 +326,15 @@ void report_frame(const Call &call, engine_audit_kind kind, const Breakpoint *br
     hit.has_value = has_value;
     hit.source_map = "";
     if (breakpoint)
-        describe_at(e, breakpoint->script, breakpoint->offset, frame, &hit, &wasm_function);
+        describe_at(e, breakpoint->script, breakpoint->offset, *breakpoint->place, frame, &hit,
+                    &wasm_function);
     else if (!describe(e, call.realm, frame, &hit, &wasm_function))
         return;
-    /* The engine fails where WebAssembly is to return out of the middle of a function. */
+    /* The engine does not let a function of WebAssembly return something else, wherever it is. */
     JS::RootedValue resumption(e->cx);
     report(e, call.realm, hit, frame, value, true, &resumption);
     bool returns = false;
-    if (hit.wasm && (kind == ENGINE_AUDIT_STEP || kind == ENGINE_AUDIT_BREAKPOINT) &&
-        resumption.isObject()) {
+    if (hit.wasm && resumption.isObject()) {
         JS::RootedObject object(e->cx, &resumption.toObject());
         if (!JS_HasProperty(e->cx, object, "return", &returns))
             JS_ClearPendingException(e->cx);
@@ -691,6 +695,7 @@ std::unique_ptr<Breakpoint> make_breakpoint(engine *e, Realm *realm, Script *scr
     js::SetFunctionNativeReserved(hook, 1, JS::PrivateValue(made.get()));
     made->script = script;
     made->offset = offset;
+    made->place = &place_of(e, script, offset);
     made->handler = handler;
     return made;
 }
@@ -752,8 +757,6 @@ struct Wanted {
 /** The lines that a function has. */
 struct Extent {
     uint32_t first = 0, end = 0;
-
-    bool has(uint32_t line) const { return line >= first && line < end; }
 };
 
 bool read_extent(JSContext *cx, JS::HandleObject script, Extent *ret)
@@ -811,60 +814,46 @@ bool add_positions(engine *e, Realm *realm, JS::HandleObject object, const Wante
     return true;
 }
 
-/** Of the innermost function that has the line, or of those around it if that one has none; where
- * no function has it, of whatever comes next. */
+/** The first position from there on, in whichever function it is: of the line itself, where it has
+ * one, and else of the next line that has. */
 bool first_position(engine *e, Realm *realm, const JS::RootedObjectVector &scripts, bool wasm,
                     const Wanted &wanted, std::vector<Position> *ret)
 {
     JSContext *cx = e->cx;
-    std::vector<std::pair<Extent, size_t>> around;
+    std::vector<std::pair<Extent, size_t>> candidates;
     std::vector<Position> found;
     JS::RootedObject script(cx);
-    auto first_of = [&](size_t i) {
-        script = scripts[i];
-        return add_positions(e, realm, script, wanted, &found);
-    };
-    auto give_first = [&] {
-        auto first =
-            std::min_element(found.begin(), found.end(),
-                             [](const Position &a, const Position &b) { return a.before(b); });
-        if (first != found.end())
-            ret->push_back(*first);
-        return first != found.end();
-    };
     for (size_t i = 0; i < scripts.length(); i++) {
-        Extent extent;
+        Extent extent = {0, UINT32_MAX};
         script = scripts[i];
         if (!wasm && !read_extent(cx, script, &extent))
             return false;
-        if (extent.has(wanted.line))
-            around.emplace_back(extent, i);
+        if (extent.end > wanted.line)
+            candidates.emplace_back(extent, i);
     }
-    /* On the line itself any function may have it: f in `let x = () => f()`. */
-    for (auto &[extent, i] : around) {
-        if (!first_of(i))
-            return false;
-    }
-    std::vector<Position> on_line;
-    std::copy_if(found.begin(), found.end(), std::back_inserter(on_line),
-                 [&](const Position &p) { return p.line == wanted.line; });
-    found.swap(on_line);
-    if (give_first())
-        return true;
-    std::sort(around.begin(), around.end(), [](const auto &a, const auto &b) {
+    /* The small ones first: what they have bounds what the others are asked for. */
+    std::sort(candidates.begin(), candidates.end(), [](const auto &a, const auto &b) {
         return a.first.end - a.first.first < b.first.end - b.first.first;
     });
-    for (auto &[extent, i] : around) {
-        if (!first_of(i))
+    for (auto &[extent, i] : candidates) {
+        Wanted bounded = wanted;
+        if (!ret->empty()) {
+            bounded.all = true;
+            bounded.line_to = ret->front().line;
+            if (extent.first > bounded.line_to)
+                continue;
+        }
+        script = scripts[i];
+        found.clear();
+        if (!add_positions(e, realm, script, bounded, &found))
             return false;
-        if (give_first())
-            return true;
+        for (const Position &position : found) {
+            if (ret->empty())
+                ret->push_back(position);
+            else if (position.before(ret->front()))
+                ret->front() = position;
+        }
     }
-    for (size_t i = 0; i < scripts.length(); i++) {
-        if (!first_of(i))
-            return false;
-    }
-    give_first();
     return true;
 }
 
@@ -1076,38 +1065,50 @@ bool learn(engine *e, JS::HandleObject frame, JS::HandleObject innermost, JS::Ha
 
 /** An argument as it is now; false: it was not given. Faster than an environment, which the engine
  * has to make for a frame that has none. */
-bool read_argument(engine *e, JS::HandleObject frame, uint32_t index,
+bool read_argument(engine *e, JS::HandleObject frame, KnownVariable *known,
                    JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
     const DebuggerKeys &keys = e->debug->keys;
-    JS::RootedValue value(cx), count(cx);
     JS::RootedObject arguments(cx);
-    bool ok = debugger_get_by_key(cx, frame, keys.arguments, &value) && value.isObject() &&
-              (arguments = &value.toObject()) &&
-              debugger_get_by_key(cx, arguments, keys.length, &count) && count.isNumber() &&
-              index < count.toNumber() && JS_GetElement(cx, arguments, index, ret_value);
+    bool ok = true;
+    if (known->arguments_of.unbarrieredGet() == frame) {
+        arguments = known->arguments;
+    } else {
+        JS::RootedValue value(cx), count(cx);
+        ok = debugger_get_by_key(cx, frame, keys.arguments, &value);
+        if (ok && value.isObject()) {
+            arguments = &value.toObject();
+            ok = debugger_get_by_key(cx, arguments, keys.length, &count);
+            if (!count.isNumber() || known->parameter >= count.toNumber())
+                arguments = nullptr;
+        }
+        known->arguments_of = ok ? frame.get() : nullptr;
+        known->arguments = arguments;
+    }
+    ok = ok && arguments &&
+         JS_GetElement(cx, arguments, static_cast<uint32_t>(known->parameter), ret_value);
     JS_ClearPendingException(cx);
     return ok;
 }
 
 /** Looks a name up where it is known to be; false: nowhere. */
-bool read_known(engine *e, JS::HandleObject frame, const KnownVariable *known,
+bool read_known(engine *e, JS::HandleObject frame, KnownVariable *known,
                 JS::MutableHandleValue ret_value)
 {
     JSContext *cx = e->cx;
-    if (known->parameter >= 0 &&
-        read_argument(e, frame, static_cast<uint32_t>(known->parameter), ret_value))
+    if (known->parameter >= 0 && read_argument(e, frame, known, ret_value))
         return true;
     if (known->frame.unbarrieredGet() != frame || !known->holder.unbarrieredGet())
         return false;
     JS::RootedObject holder(cx, known->holder);
     JS::RootedValue argument(cx), receiver(cx, JS::ObjectValue(*holder));
     JS::PersistentRootedValue &method = e->debug->get_variable;
-    JSString *string = atom(e, known->name.c_str());
-    if (!string)
+    if (!known->atom.initialized())
+        known->atom.init(cx, atom(e, known->name.c_str()));
+    if (!known->atom)
         return false;
-    argument.setString(string);
+    argument.setString(known->atom);
     e->debug->suppressed++;
     bool ok = (!method.isUndefined() ||
                debugger_get_by_key(cx, holder, e->debug->keys.get_variable, &method)) &&
@@ -1190,6 +1191,8 @@ void audit_update_weak(Debug *debug, JSTracer *trc)
     for (KnownVariable &known : debug->known) {
         update(&known.frame);
         update(&known.holder);
+        update(&known.arguments_of);
+        update(&known.arguments);
     }
 }
 
@@ -1460,7 +1463,7 @@ int audit_arguments(engine *e, uint32_t frame,
     return 0;
 }
 
-int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
+int audit_variable(engine *e, uint32_t frame, const char *name, bool with_preview,
                    void (*each)(void *, const struct engine_value *), void *userdata)
 {
     JSContext *cx = e->cx;
@@ -1477,7 +1480,7 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
     bool is_known =
         known && known->script == hit.script && known->offset == hit.offset && known->name == name;
     if (known && !is_known) {
-        *known = KnownVariable();
+        known->forget();
         known->script = hit.script;
         known->offset = hit.offset;
     }
@@ -1487,7 +1490,7 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
             return r;
     }
     Shown shown;
-    if (!debugger_show(e, value, with_ref, &shown))
+    if (with_preview ? !debugger_show(e, value, false, &shown) : !debugger_read(e, value, &shown))
         return -ENOMEM;
     each(userdata, shown.value());
     return 0;

@@ -38,6 +38,7 @@ void update_weak(JSTracer *trc, void *data)
             debug->something_died = true;
     }
     audit_update_weak(debug, trc);
+    calls_update_weak(debug->e, trc);
 }
 
 JSObject *new_debugger_global(JSContext *cx)
@@ -709,7 +710,9 @@ Completion debugger_evaluate(engine *e, JS::HandleObject frame, Realm *realm,
         return Completion::FAILED;
     size_t n = 0;
     arguments[n++].setString(code);
-    if (frame && !wasm_bindings(cx, frame, &bindings))
+    const HitState &hit = e->debug->hit;
+    bool is_javascript = hit.reporting && frame == hit.frame && !hit.wasm;
+    if (frame && !is_javascript && !wasm_bindings(cx, frame, &bindings))
         return Completion::FAILED;
     if (bindings)
         arguments[n++].setObject(*bindings);

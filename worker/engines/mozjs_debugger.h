@@ -82,6 +82,7 @@ struct Breakpoint {
 
     Script *script = nullptr;
     uint64_t offset = 0;
+    const OffsetPlace *place = nullptr; /**< the script's */
     JS::PersistentRootedObject handler; /**< holds nothing of the guest's */
 };
 
@@ -113,6 +114,18 @@ struct KnownVariable {
     bool fixed = false; /**< it is in one scope as long as a frame lives */
     /** Weak: a frame, and its Debugger.Environment that has it, if that is fixed. */
     JS::Heap<JSObject *> frame, holder;
+    JS::Heap<JSObject *> arguments_of, arguments; /**< weak: a frame, and what it was called with */
+    JS::PersistentRootedString atom;              /**< the name, once it is known */
+
+    void forget()
+    {
+        script = offset = 0;
+        name.clear();
+        parameter = -1;
+        fixed = false;
+        frame = holder = arguments_of = arguments = nullptr;
+        atom.reset();
+    }
 };
 
 /** mozjs_source.cc: the text that was asked for last, for its next page. */
@@ -132,6 +145,7 @@ struct HitState {
 
     bool reporting = false;
     bool has_value = false;
+    bool wasm = false; /**< the frame is WebAssembly's */
     uint64_t realm = 0, frame_id = 0, script = 0, offset = 0;
     JS::PersistentRootedObject frame; /**< innermost of the stack; NULL: there is none */
     JS::PersistentRootedValue value;  /**< a debuggee value */
@@ -175,6 +189,7 @@ struct Debug {
     std::vector<std::pair<engine_referent, uint64_t>> gone; /**< to be told */
     bool something_died = false;  /**< a collection cleared weak pointers */
     bool terminated = false;      /**< a debugger has ended what runs, which nothing can catch */
+    bool calls_lost = false;      /**< likewise; calls may wait for what that would have done */
     bool terminate_soon = false;  /**< likewise at the next safe point */
     bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
     HitState hit;
@@ -365,6 +380,8 @@ class Shown
  * guest code. False: no memory.
  */
 bool debugger_show(engine *e, JS::HandleValue value, bool with_ref, Shown *ret);
+/** The same without preview, class name and ref: what it takes to compare it. */
+bool debugger_read(engine *e, JS::HandleValue value, Shown *ret);
 
 /* mozjs_audit.cc */
 
@@ -397,7 +414,7 @@ int audit_positions(engine *e, uint64_t source, const char *url, uint32_t line, 
 int audit_arguments(engine *e, uint32_t frame,
                     void (*each)(void *userdata, const struct engine_named_value *v),
                     void *userdata);
-int audit_variable(engine *e, uint32_t frame, const char *name, bool with_ref,
+int audit_variable(engine *e, uint32_t frame, const char *name, bool with_preview,
                    void (*each)(void *userdata, const struct engine_value *value), void *userdata);
 int audit_hit_value(engine *e, bool with_ref,
                     void (*each)(void *userdata, const struct engine_value *value), void *userdata);

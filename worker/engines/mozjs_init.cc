@@ -187,18 +187,20 @@ bool start_helper_threads(unsigned count)
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 
-    /* Until a thread reaches our code it makes system calls of its own: let them be over. */
-    pthread_mutex_lock(&pool.lock);
-    while (pool.running < pool.threads.size())
-        pthread_cond_wait(&pool.changed, &pool.lock);
-    pthread_mutex_unlock(&pool.lock);
-
     if (pool.threads.size() < count) {
         stop_helper_threads();
         return false;
     }
     compat::set_helper_pool(task_available, count, HELPER_STACK_BYTES);
     return true;
+}
+
+void await_helper_threads()
+{
+    pthread_mutex_lock(&pool.lock);
+    while (pool.running < pool.threads.size())
+        pthread_cond_wait(&pool.changed, &pool.lock);
+    pthread_mutex_unlock(&pool.lock);
 }
 
 void stop_helper_threads()

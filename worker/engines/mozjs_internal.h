@@ -138,6 +138,18 @@ struct engine {
     std::vector<JS::Dispatchable *> dispatched; /**< under dispatched_lock */
     bool dispatch_closed = false;               /**< under dispatched_lock */
 
+    /* Calls from outside that wait for a promise. Weak: what can still settle it keeps these. */
+    struct WaitingCall {
+        uint64_t id;
+        JS::Heap<JSObject *> fulfilled, rejected;
+
+        WaitingCall(uint64_t call, JSObject *on_fulfilled, JSObject *on_rejected)
+            : id(call), fulfilled(on_fulfilled), rejected(on_rejected)
+        {
+        }
+    };
+    std::deque<WaitingCall> calls;
+
     /* Timers: a Map from id to [callback, repeats, ...arguments] */
     JS::PersistentRootedObject timers;
     uint64_t last_timer = 0;
@@ -170,6 +182,9 @@ struct engine {
 
 namespace mozjs
 {
+
+/** Called inside a collection, for each group of zones that is swept. */
+void calls_update_weak(engine *e, JSTracer *trc);
 
 inline engine *engine_of(JSContext *cx)
 {
@@ -216,6 +231,9 @@ int init();
 /** The engine object that `init` prepared, NULL if it was not called; `vm_new` takes it. */
 engine *take_prepared_engine();
 bool start_helper_threads(unsigned count);
+/** Returns when all that were started have reached our code: until then a thread makes system calls
+ * of its own, which a worker is not granted. */
+void await_helper_threads();
 void stop_helper_threads();
 /** A new global with only standard classes, in the compartment of `neighbour` or one of its own. */
 JSObject *new_global(JSContext *cx, JSObject *neighbour, bool announce);

@@ -572,6 +572,26 @@ const engine_value *Shown::value()
     return &shown;
 }
 
+bool debugger_read(engine *e, JS::HandleValue value, Shown *ret)
+{
+    JSContext *cx = e->cx;
+    ret->type = type_of(value);
+    if (value.isNumber() || value.isBoolean()) {
+        ret->number = value.isNumber() ? value.toNumber() : value.toBoolean();
+    } else if (value.isString()) {
+        JS::RootedString string(cx, value.toString());
+        bool ignored = false;
+        return text_of(cx, string, STRING_BYTES, &ret->text, &ignored);
+    } else if (value.isObject()) {
+        JS::RootedObject object(cx, &value.toObject());
+        JSObject *referent =
+            compat::is_debugger_object(object) ? debugger_referent(cx, object) : nullptr;
+        if (referent)
+            ret->type = JS::IsCallable(referent) ? ENGINE_VALUE_FUNCTION : ENGINE_VALUE_OBJECT;
+    }
+    return true;
+}
+
 bool debugger_show(engine *e, JS::HandleValue value, bool with_ref, Shown *ret)
 {
     JSContext *cx = e->cx;
@@ -583,15 +603,8 @@ bool debugger_show(engine *e, JS::HandleValue value, bool with_ref, Shown *ret)
         cut(&ret->preview, PREVIEW_BYTES, &ret->truncated);
         return ok;
     }
-    ret->type = type_of(value);
-    if (value.isNumber() || value.isBoolean())
-        ret->number = value.isNumber() ? value.toNumber() : value.toBoolean();
-    if (value.isString()) {
-        JS::RootedString string(cx, value.toString());
-        bool ignored = false;
-        if (!text_of(cx, string, STRING_BYTES, &ret->text, &ignored))
-            return false;
-    }
+    if (!debugger_read(e, value, ret))
+        return false;
     Previewer previewer(cx);
     bool ok = previewer.value(value, false, &ret->preview);
     ret->truncated = previewer.truncated;

@@ -452,6 +452,58 @@ class Entries final : public Part
     }
 };
 
+/** What a WeakMap or a WeakSet has now, in no order that means anything. Its keys live as long as
+ * the ref. */
+class WeakEntries final : public Part
+{
+  public:
+    WeakEntries(JSContext *cx, JS::HandleObject collection)
+        : cx(cx), collection(cx, collection), keys(cx), is_map(JS::IsWeakMapObject(collection))
+    {
+    }
+
+    /** False with an exception; without keys it is neither. */
+    bool init()
+    {
+        JS::RootedObject list(cx);
+        if (!(is_map ? JS_NondeterministicGetWeakMapKeys(cx, collection, &list)
+                     : JS_NondeterministicGetWeakSetKeys(cx, collection, &list)))
+            return false;
+        keys = list;
+        return !list || JS::GetArrayLength(cx, list, &length);
+    }
+
+    bool is_weak() const { return keys; }
+
+    uint32_t count() const override { return length; }
+
+    bool row(uint32_t index, Row *ret, JS::MutableHandleValue ret_value) override
+    {
+        JS::RootedValue key(cx), value(cx);
+        ret->name = std::to_string(index);
+        if (!JS_GetElement(cx, keys, index, &key))
+            return false;
+        if (!is_map) {
+            ret_value.set(key);
+            return true;
+        }
+        JS::RootedObject object(cx, &key.toObject()), entry(cx, JS_NewPlainObject(cx));
+        if (!entry || !JS::GetWeakMapEntry(cx, collection, object, &value) ||
+            !JS_DefineProperty(cx, entry, "key", key, JSPROP_ENUMERATE) ||
+            !JS_DefineProperty(cx, entry, "value", value, JSPROP_ENUMERATE))
+            return false;
+        ret->entry = true;
+        ret_value.setObject(*entry);
+        return true;
+    }
+
+  private:
+    JSContext *cx;
+    JS::PersistentRootedObject collection, keys;
+    bool is_map;
+    uint32_t length = 0;
+};
+
 bool add_promise_facts(JSContext *cx, JS::HandleObject promise, Facts *facts)
 {
     JS::PromiseState state = JS::GetPromiseState(promise);
@@ -529,6 +581,13 @@ bool object_parts(engine *e, JS::HandleObject object, Parts *parts)
         return false;
     if (kind == js::ESClass::Map || kind == js::ESClass::Set)
         parts->push_back(std::make_unique<Entries>(cx, object, kind == js::ESClass::Map));
+    if (kind == js::ESClass::Other) {
+        auto entries = std::make_unique<WeakEntries>(cx, object);
+        if (!entries->init())
+            return false;
+        if (entries->is_weak())
+            parts->push_back(std::move(entries));
+    }
     if (is_typed_array && JS_GetTypedArrayLength(object) > MOST_KEYED_ELEMENTS) {
         parts->push_back(std::make_unique<Elements>(cx, object));
     } else {

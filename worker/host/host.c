@@ -20,6 +20,8 @@ int host_init(struct host *h, struct daemon_channel *channel, struct safepoint *
 void host_done(struct host *h)
 {
     timers_done(&h->timers);
+    imports_done(&h->imports);
+    messages_done(&h->messages);
     wasi_done(&h->wasi);
     free(h->load_error);
     if (h->wake_fd >= 0)

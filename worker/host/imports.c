@@ -39,6 +39,22 @@ void imports_init(struct imports *i, struct daemon_channel *channel)
     i->end = &i->first;
 }
 
+static void file_free(void *file)
+{
+    struct bundle_file *f = file;
+    fd_memfd_unmap(f->text, f->text_bytes);
+    free(f);
+}
+
+void imports_done(struct imports *i)
+{
+    struct import_answer *a;
+    while ((a = imports_take(i)) != NULL)
+        import_answer_free(a);
+    tdestroy(i->files, file_free);
+    i->files = NULL;
+}
+
 int imports_add_file(struct imports *i, const char *path, int memfd)
 {
     if (!text_is_bundle_path(path, LIMIT_PATH_BYTES))

@@ -29,6 +29,8 @@ struct imports {
 };
 
 void imports_init(struct imports *i, struct daemon_channel *channel);
+/** Frees the bundle with its texts, and the answers that nobody took without theirs. */
+void imports_done(struct imports *i);
 
 /** Adds a file to the bundle; the memfd stays the caller's. Returns 0 or negative errno. */
 int imports_add_file(struct imports *i, const char *path, int memfd);

@@ -13,6 +13,13 @@ void messages_init(struct messages *m, struct daemon_channel *channel)
     m->end = &m->first;
 }
 
+void messages_done(struct messages *m)
+{
+    struct message *x;
+    while ((x = messages_take(m)) != NULL)
+        message_free(x);
+}
+
 /* The text of a command: inline, or in its memfd. */
 static int copy_text(struct message *x, const char *text, bool in_memfd, int memfd)
 {

@@ -28,6 +28,8 @@ struct messages {
 };
 
 void messages_init(struct messages *m, struct daemon_channel *channel);
+/** Frees those that nobody took. */
+void messages_done(struct messages *m);
 
 /**
  * Queues a Call or Deliver command; the memfd, if the text is in one, stays the caller's. A call

@@ -233,7 +233,7 @@ std::string look(const engine_hit *hit)
             list += field("condition_error", quoted(error));
     }
     for (const std::string &name : state.variables) {
-        int r = debug->variable(state.vm, 0, name.c_str(), false, one, &out);
+        int r = debug->variable(state.vm, 0, name.c_str(), true, one, &out);
         list += field(name.c_str(), r < 0 ? std::to_string(r) : out);
     }
     if (state.arguments) {
