@@ -598,8 +598,8 @@ def test_no_ack_of_another_vm_is_forged(t):
         # They answer kicks that were not theirs, say all that can be said, and wake whom they can.
         attackers = [a.start("apart race", "kick 0"), a.start("apart kick 0", "obey 1000", "spin"),
                      a.start("apart garbage 7", "kick 0")]
-        os.kill(late.pid, signal.SIGSTOP)
         for enforce in (False, True, False):
+            os.kill(late.pid, signal.SIGSTOP)  # where freezing is by signals, a resume undoes that
             report = a.client.request(stop_world=a.api.StopWorld(
                 world="default", deadline_us=300_000, enforce=enforce)).stop_report
             check(late.id in report.missing, f"the one that cannot arrive is missing: {report}")
