@@ -270,10 +270,16 @@ static bool is_ours(const struct watch *w, const struct stillpoint_hit *hit)
     return hit->dropped > 0;
 }
 
+static bool is_new(const struct watch *w, const struct stillpoint_hit *hit)
+{
+    return hit->dropped > 0 ? hit->before_seq > w->query.from_seq : hit->seq >= w->query.from_seq;
+}
+
 static void take_page(struct watch *w, const struct stillpoint_hits *page)
 {
+    /* At the end two pages were asked for from the same place: the one that was waited for, too. */
     for (size_t i = 0; i < page->n; i++)
-        if (is_ours(w, &page->items[i]))
+        if (is_ours(w, &page->items[i]) && is_new(w, &page->items[i]))
             hits_print(&w->hits, &page->items[i]);
     if (page->next_seq > w->query.from_seq)
         w->query.from_seq = page->next_seq;

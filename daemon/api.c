@@ -160,18 +160,18 @@ unsigned api_role_of(enum api_kind kind)
     return rows[kind].role;
 }
 
-static const void *at(const struct api_call *call, size_t offset)
+_urgent_ static const void *at(const struct api_call *call, size_t offset)
 {
     return (const char *)call->request + offset;
 }
 
-static const char *text_at(const struct api_call *call, size_t offset)
+_urgent_ static const char *text_at(const struct api_call *call, size_t offset)
 {
     return offset ? *(const char *const *)at(call, offset) : NULL;
 }
 
 /* The VM that is named, if there is one; what if not is its handler's to say. */
-static const struct worker *find_vm(const struct api_call *call, const struct row *row)
+_urgent_ static const struct worker *find_vm(const struct api_call *call, const struct row *row)
 {
     const struct api_vm_ref *ref = row->vm_at ? at(call, row->vm_at) : NULL;
     if (!ref || (!ref->name && ref->id == 0))
@@ -182,7 +182,8 @@ static const struct worker *find_vm(const struct api_call *call, const struct ro
                      : registry_find(call->api->registry, ref->id);
 }
 
-static bool is_allowed(const struct api_call *call, const struct row *row, const struct worker *w)
+_urgent_ static bool is_allowed(const struct api_call *call, const struct row *row,
+                                const struct worker *w)
 {
     const char *name = api_kind_name(call->request->kind);
     if (row->role != 0 && !(call->peer->roles & row->role))

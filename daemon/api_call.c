@@ -303,7 +303,7 @@ bool api_may_act_on(const struct api_call *call, uid_t owner)
     return api_may_act_for(call, owner);
 }
 
-bool api_may_stop(const struct api_call *call, const struct world *w)
+_urgent_ bool api_may_stop(const struct api_call *call, const struct world *w)
 {
     if (call->peer->roles & ACCESS_ADMIN)
         return true;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -614,7 +615,8 @@ static int default_socket(struct config *c)
     return n < 0 ? -ENOMEM : 0;
 }
 
-/* Beside the control socket: observe.sock for control.sock, NAME.observe for another NAME. */
+/* Beside the control socket: observe.sock for control.sock, NAME.observe for another NAME. None
+ * where that would be longer than a socket's path can be, which nobody asked for. */
 static int default_observe_socket(struct config *c)
 {
     const char *path = c->socket_path, *slash = strrchr(path, '/');
@@ -622,7 +624,13 @@ static int default_observe_socket(struct config *c)
     int n = strcmp(path + folder, "control.sock") == 0
                 ? asprintf(&c->observe_path, "%.*sobserve.sock", folder, path)
                 : asprintf(&c->observe_path, "%s.observe", path);
-    return n < 0 ? -ENOMEM : 0;
+    if (n < 0)
+        return -ENOMEM;
+    if ((size_t)n >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        log_warning("there is no socket for looking: %s is too long", c->observe_path);
+        strcpy(c->observe_path, "none");
+    }
+    return 0;
 }
 
 static int settle_sockets(struct config *c)

@@ -197,7 +197,7 @@ size_t debuggers_of_uid(const struct debuggers *all, uid_t uid)
     return n;
 }
 
-void debuggers_set_admin(struct debuggers *all, uint64_t id, bool admin)
+_urgent_ void debuggers_set_admin(struct debuggers *all, uint64_t id, bool admin)
 {
     struct entry *e = find(all, id);
     if (!e || e->d.admin == admin)

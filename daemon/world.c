@@ -52,7 +52,7 @@ struct worker *world_member(const struct world *w, uint64_t vm)
     return NULL;
 }
 
-const struct worker *world_foreign_member(const struct world *w, uid_t uid)
+_urgent_ const struct worker *world_foreign_member(const struct world *w, uid_t uid)
 {
     for (size_t i = 0; i < w->stop.n_gates; i++)
         if (world_worker_of(w->stop.gates[i])->uid != uid)

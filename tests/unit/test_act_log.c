@@ -1,5 +1,5 @@
-/* Records of acts, with a journal that this program plays: its sd_journal_sendv() is the one that
- * is linked. */
+/* Records of acts, with a journal that this program plays: its journal_sendv() is linked in place
+ * of base's. */
 #include "tests/support/unit.h"
 
 #include <event2/event.h>
@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "base/log.h"
 #include "daemon/act_log.h"
 
@@ -16,8 +17,7 @@ static struct {
     size_t n;
 } journal;
 
-int sd_journal_sendv(const struct iovec *iov, int n);
-int sd_journal_sendv(const struct iovec *iov, int n)
+int journal_sendv(const struct iovec *iov, int n)
 {
     journal.n++;
     journal.fields[0] = '\n';

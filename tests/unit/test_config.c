@@ -205,6 +205,21 @@ static void the_observe_socket_is_beside_the_control_socket(void **state)
     config_done(&c);
 }
 
+static void a_long_path_leaves_no_room_for_an_observe_socket(void **state)
+{
+    (void)state;
+    struct config c;
+    char socket[108];
+    memset(socket, 'x', sizeof socket - 1);
+    socket[0] = '/';
+    socket[sizeof socket - 1] = '\0';
+    write_text("");
+    assert_int_equal(load(&c, ARGS(ARG("--socket"), socket)), 0);
+    assert_string_equal(c.socket_path, socket);
+    assert_null(c.observe_path);
+    config_done(&c);
+}
+
 static void what_is_no_configuration_is_refused_whole(void **state)
 {
     (void)state;
@@ -282,6 +297,7 @@ static const struct CMUnitTest tests[] = {
     TEST(limits_of_vms_are_set_and_bounded),
     TEST(a_private_daemon_has_no_socket_whatever_a_file_says),
     TEST(the_observe_socket_is_beside_the_control_socket),
+    TEST(a_long_path_leaves_no_room_for_an_observe_socket),
     TEST(what_is_no_configuration_is_refused_whole),
     TEST(a_file_that_is_too_long_is_refused),
     TEST(whatever_a_file_holds_there_is_an_answer),
