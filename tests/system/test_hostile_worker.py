@@ -645,7 +645,8 @@ def test_what_it_says_of_its_own_hooks_is_shown_as_its_own(t):
         debugger = connect(t, Debugging)
         debugger.open("spy")
         # It says that the hook is set, and is none of those that hooks can be set in.
-        attack = a.start("apart obey 1", "serve 1", "print served", "idle")
+        attack = a.start("print up", "apart obey 1", "serve 1", "print served", "idle")
+        a.says(attack, "up")
         hook = debugger.add("enter-frame", attack.vm.id, "spy")[0]
         a.says(attack, "served")
         wild = (1 << 64) - 1
@@ -666,7 +667,9 @@ def test_what_it_says_of_its_own_hooks_is_shown_as_its_own(t):
 def test_what_it_answers_is_bounded_and_its_own(t):
     with Attacker(t) as a:
         for kind in ("garbage_collect", "census", "stack"):
-            attack = a.start("apart obey 1", f"answer 1 {wire.field(6, 1 << 31).hex()}", "print served", "idle")
+            attack = a.start("print up", "apart obey 1", f"answer 1 {wire.field(6, 1 << 31).hex()}", "print served",
+                             "idle")
+            a.says(attack, "up")
             r = t.ctl({"garbage_collect": "gc", "census": "census", "stack": "bt"}[kind], str(attack.vm.id), code=None)
             check("\x1b" not in r.out + r.err, r)
             a.kill(attack)
