@@ -132,6 +132,8 @@ as_nobody() {
     mkdir -p "$copy/build/tests/support"
     cp "$top/build/tests/support/inject" "$copy/build/tests/support/"
     cp -r "$top/tests/system" "$top/tests/support" "$top/tests/protocol" "$copy/tests/"
+    mkdir "$copy/tests/hostile"
+    cp "$top/tests/hostile/syscalls.golden" "$copy/tests/hostile/"
     cp "$top"/proto/*.proto "$copy/proto/"
     [ ! -d "$top/docs/schemas" ] || cp -r "$top/docs/schemas" "$copy/docs/"
     [ ! -d "$top/examples" ] || cp -r "$top/examples" "$copy/"

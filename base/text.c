@@ -81,15 +81,26 @@ void text_cut_utf8(char *s)
         s[len - back] = '\0';
 }
 
+/* Bytes of the character at s that breaks a line or turns it, 0 if it does not. */
+static size_t breaking_bytes(const unsigned char *s)
+{
+    if (s[0] < 0x20 || s[0] == 0x7f)
+        return 1;
+    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+        return 2;
+    /* U+2028 to U+202E, U+2066 to U+2069 */
+    bool breaks = s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+                                   (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+    return breaks ? 3 : 0;
+}
+
 void text_to_line(char *s)
 {
     text_cut_utf8(s);
-    for (unsigned char *p = (unsigned char *)s; *p; p++) {
-        if (*p < 0x20 || *p == 0x7f)
-            *p = '?';
-        /* U+0080 to U+009F */
-        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-            p[0] = p[1] = '?';
+    while (*s) {
+        size_t n = breaking_bytes((const unsigned char *)s);
+        memset(s, '?', n);
+        s += n > 0 ? n : 1;
     }
 }
 

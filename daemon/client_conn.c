@@ -22,8 +22,10 @@
 #define EVENT_QUEUE_BYTES (64u * 1024)
 /* When there are no descriptors left, accept rests for so long. */
 #define ACCEPT_REST_MS 100
-/* One that has sent many requests is served for so long, and goes on after all others. */
+/* One that has sent many requests is served for so long, and goes on after all others. A few that
+ * come together are served together. */
 #define TURN_NS 500000u
+#define TURN_REQUESTS 4u
 
 typedef Stillpoint__Api__Envelope Envelope;
 
@@ -405,9 +407,10 @@ static void take_frames(struct client_conn *c)
     const uint8_t *data;
     size_t bytes;
     uint64_t end_ns = shm_now_ns() + TURN_NS;
+    unsigned n = 0;
     int r = 0;
     while (!c->doomed && (r = frame_reader_next(&c->reader, &data, &bytes)) > 0) {
-        if (shm_now_ns() >= end_ns) {
+        if (++n > TURN_REQUESTS && shm_now_ns() >= end_ns) {
             wait_for_turn(c);
             return;
         }

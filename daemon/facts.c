@@ -167,6 +167,7 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
     worker_limits_wrote_last(&w->timed);
     if (f->exiting.detail)
         text_copy(w->said_exit.detail, sizeof w->said_exit.detail, f->exiting.detail);
+    worker_farewell(w);
     return NULL;
 }
 

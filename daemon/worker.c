@@ -32,6 +32,9 @@
 /* A number of SourceKind in api.proto. */
 #define SOURCE_KIND_WASM 3u
 
+/* One that has said how it ends, and has its ack, is gone in no time. */
+#define FAREWELL_S 5
+
 /* How often a worker is looked at whose end the kernel cannot tell us. */
 static const struct timeval unwatched_look = {.tv_usec = 20000};
 
@@ -142,7 +145,8 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
 
 static void drop_process(struct worker *w)
 {
-    struct event **events[] = {&w->died, &w->kicked, &w->evaluation.timer, &w->pause.expiry};
+    struct event **events[] = {&w->died, &w->kicked, &w->farewell, &w->evaluation.timer,
+                               &w->pause.expiry};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (*events[i])
             event_free(*events[i]);
@@ -269,6 +273,28 @@ static void on_kicked(evutil_socket_t fd, short what, void *userdata)
     w->events->on_kicked(w->userdata, w);
 }
 
+/* Its ack may have to wait for whoever reads its console. */
+static void on_farewell(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker *w = userdata;
+    if (w->console_holds != 0) {
+        worker_farewell(w);
+        return;
+    }
+    if (w->exit.reason == 0) {
+        w->exit.reason = EXIT_REASON_KILLED;
+        text_copy(w->exit.detail, sizeof w->exit.detail, "it had said that it exits, and did not");
+    }
+    pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
+}
+
+void worker_farewell(struct worker *w)
+{
+    const struct timeval most = {.tv_sec = FAREWELL_S};
+    event_add(w->farewell, &most);
+}
+
 static uint64_t limits_clock_ns(void *userdata, bool *ret_stands)
 {
     struct worker *w = userdata;
@@ -286,13 +312,34 @@ static void on_limit_over(void *userdata, const char *detail)
     worker_kill(userdata, EXIT_REASON_TIMEOUT, detail);
 }
 
+static void on_limit_memory_over(void *userdata, uint64_t bytes)
+{
+    struct worker *w = userdata;
+    char detail[96];
+    snprintf(detail, sizeof detail, "it had %llu MiB of the %llu MiB that its process may have",
+             (unsigned long long)bytes >> 20,
+             (unsigned long long)vm_limits_hard_memory(&w->limits) >> 20);
+    worker_kill(w, EXIT_REASON_OOM, detail);
+}
+
+static uint64_t limits_memory_bytes(void *userdata)
+{
+    return worker_used_bytes(userdata);
+}
+
 static void on_limit_hold_output(void *userdata, bool hold)
 {
     worker_hold_console(userdata, WORKER_HOLD_RATE, hold);
 }
 
-static const struct worker_limits_events limits_events = {limits_clock_ns, limits_cpu_us,
-                                                          on_limit_over, on_limit_hold_output};
+static const struct worker_limits_events limits_events = {
+    .clock_ns = limits_clock_ns,
+    .cpu_us = limits_cpu_us,
+    .memory_bytes = limits_memory_bytes,
+    .on_over = on_limit_over,
+    .on_memory_over = on_limit_memory_over,
+    .on_hold_output = on_limit_hold_output,
+};
 
 /* ---- birth */
 
@@ -371,7 +418,8 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         r = stop_gate_init(&w->gate, world, w);
     if (r == 0) {
         w->kicked = event_new(base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
-        if (!w->kicked || event_add(w->kicked, NULL) < 0)
+        w->farewell = event_new(base, -1, 0, on_farewell, w);
+        if (!w->kicked || !w->farewell || event_add(w->kicked, NULL) < 0)
             r = -ENOMEM;
     }
     if (r == 0)
@@ -470,7 +518,7 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth)
     w->pid = birth->pid;
     w->pidfd = birth->pidfd;
     freezer_cell_born(&w->cell, birth->cgroup_error);
-    worker_limits_born(&w->timed);
+    worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));
     if (w->limits.cpu_percent > 0 && !(freezer_cell_limited(&w->cell) & CGROUP_CPU))
         worker_kill(w, EXIT_REASON_UNKNOWN,
                     "its share of CPU cannot be enforced: the kernel "
@@ -752,4 +800,21 @@ uint64_t worker_memory_bytes(const struct worker *w)
     int n = fscanf(f, "%llu %llu", &total, &resident);
     fclose(f);
     return n == 2 ? resident * (unsigned long long)sysconf(_SC_PAGESIZE) : 0;
+}
+
+uint64_t worker_used_bytes(const struct worker *w)
+{
+    char path[64], line[256];
+    unsigned long long kib, total_kib = 0;
+    if (w->pid <= 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)w->pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "VmRSS: %llu", &kib) == 1 || sscanf(line, "VmSwap: %llu", &kib) == 1)
+            total_kib += kib;
+    fclose(f);
+    return total_kib * 1024;
 }

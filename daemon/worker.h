@@ -213,7 +213,7 @@ struct worker {
     } layers[WORKER_MAX_LAYERS];
 
     struct event_base *base;
-    struct event *died, *kicked;
+    struct event *died, *kicked, *farewell;
     const struct worker_events *events;
     void *userdata;
 };
@@ -274,9 +274,14 @@ void worker_hold_console(struct worker *w, enum worker_console_hold why, bool ho
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);
 
+/** It has said how it ends: should it live on for long after its ack, it is killed. */
+void worker_farewell(struct worker *w);
+
 /** Its program is WebAssembly. */
 bool worker_is_wasm(const struct worker *w);
 /** CPU time of the process in us, as of now or of its end. */
 uint64_t worker_cpu_us(const struct worker *w);
 /** Resident bytes of the process now; 0 once it is gone. */
 uint64_t worker_memory_bytes(const struct worker *w);
+/** Likewise, with what was swapped out. */
+uint64_t worker_used_bytes(const struct worker *w);

@@ -11,9 +11,12 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "proto/limits.h"
+#include "proto/parts.h"
 
-/* Packets read in one turn of the loop, so that one worker cannot keep the others waiting. */
+/* Packets and bytes read in one turn of the loop, so that one worker cannot keep the others
+ * waiting. */
 #define PACKETS_PER_TURN 64
+#define BYTES_PER_TURN (512u * 1024)
 /* More than an honest worker has on the way. */
 #define HEAR_PACKETS 1024
 /* Facts go unacknowledged until there are this many, or bytes; an exiting worker waits for its ack.
@@ -40,12 +43,16 @@ struct worker_channel {
     STAILQ_HEAD(packets, packet) queue;
     size_t queued_bytes, queued_fds;
     uint64_t last_seq, acked_seq;
+    uint64_t whole_seq; /* of the last fact that is no Part: acks go as far */
     size_t unacked_bytes;
+    size_t unasked_bytes, unacked_console_bytes; /* among them */
+    struct parts parts;                          /* of the fact that follows them */
     bool hold_acks, ack_now, broken;
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *userdata);
 static void on_writable(evutil_socket_t fd, short what, void *userdata);
+static void send_ack(struct worker_channel *c);
 
 struct worker_channel *worker_channel_new(struct event_base *base, int fd,
                                           const struct worker_channel_events *events,
@@ -90,6 +97,7 @@ struct worker_channel *worker_channel_free(struct worker_channel *c)
         packet_free(p);
     }
     fd_close(&c->fd);
+    parts_done(&c->parts);
     free(c);
     return NULL;
 }
@@ -141,9 +149,10 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
     _cleanup_close_ int owned = fd;
     if (c->broken)
         return -EPIPE;
-    if (!c->hold_acks && c->last_seq > c->acked_seq) {
+    /* Not one that would wait: how much is unacknowledged says whether the worker reads. */
+    if (!c->hold_acks && c->whole_seq > c->acked_seq && STAILQ_EMPTY(&c->queue)) {
         command->has_ack = 1;
-        command->ack = c->last_seq;
+        command->ack = c->whole_seq;
     }
     uint8_t data[LIMIT_PACKET_BYTES];
     if (stillpoint__worker__command__get_packed_size(command) > sizeof data)
@@ -156,7 +165,7 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
         r = enqueue(c, data, len, &owned);
     if (r == 0 && command->has_ack) {
         c->acked_seq = command->ack;
-        c->unacked_bytes = 0;
+        c->unacked_bytes = c->unasked_bytes = c->unacked_console_bytes = 0;
         c->ack_now = false;
     }
     /* A worker that died is reported by its pidfd and by the end of what it sent, not by this. */
@@ -183,14 +192,16 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
         c->queued_fds -= p->fd >= 0;
         packet_free(p);
     }
+    send_ack(c);
     c->events->on_flushed(c->userdata);
 }
 
 static void send_ack(struct worker_channel *c)
 {
     bool due =
-        c->ack_now || c->last_seq - c->acked_seq >= ACK_FACTS || c->unacked_bytes >= ACK_BYTES;
-    if (c->broken || c->hold_acks || !due)
+        c->ack_now || c->whole_seq - c->acked_seq >= ACK_FACTS || c->unacked_bytes >= ACK_BYTES;
+    if (c->broken || c->hold_acks || !due || c->whole_seq == c->acked_seq ||
+        !STAILQ_EMPTY(&c->queue))
         return;
     Stillpoint__Worker__Command command = STILLPOINT__WORKER__COMMAND__INIT;
     (void)worker_channel_send(c, &command, -1);
@@ -202,34 +213,64 @@ void worker_channel_hold_acks(struct worker_channel *c, bool hold)
     send_ack(c);
 }
 
-static const char *take_fact(struct worker_channel *c, const uint8_t *data, size_t len,
-                             const int *fds, size_t n_fds)
+/* What a worker is asked for is as much as there are questions. */
+static bool is_asked_for(const struct worker_fact *fact)
+{
+    return fact->kind == FACT_INSPECTED || fact->kind == FACT_CALL_DONE;
+}
+
+/* How much is unacknowledged because the worker does not wait for its acks, or does not read them.
+ * Twice what an honest one sends. */
+static const char *check_window(const struct worker_channel *c)
+{
+    if (c->unacked_console_bytes > 2 * LIMIT_FACT_WINDOW_BYTES)
+        return "writes more than may be unacknowledged";
+    if (c->unasked_bytes > UNACKED_MOST)
+        return "sends more than it can keep until it is acknowledged";
+    return NULL;
+}
+
+static const char *judge_fact(struct worker_channel *c, const struct worker_fact *fact, size_t len)
+{
+    if (fact->seq != c->last_seq + 1)
+        return "fact is out of sequence";
+    c->last_seq = fact->seq;
+    if (fact->kind == FACT_PART)
+        return parts_add(&c->parts, &fact->part);
+    c->whole_seq = fact->seq;
+    c->unacked_bytes += len + fact->mapped_bytes;
+    if (!is_asked_for(fact))
+        c->unasked_bytes += len + fact->mapped_bytes;
+    if (fact->kind == FACT_CONSOLE)
+        c->unacked_console_bytes += fact->console.data.len;
+    if (fact->kind == FACT_EXITING)
+        c->ack_now = true;
+    const char *why = check_window(c);
+    return why ? why : c->events->on_fact(c->userdata, fact);
+}
+
+static const char *take_fact(struct worker_channel *c, const uint8_t *data, size_t len)
 {
     struct worker_fact fact;
     const char *why;
-    if (check_worker_fact(data, len, fds, n_fds, &fact, &why) < 0)
+    _cleanup_close_ int beside = -1;
+    if (parts_take(&c->parts, data, len, &beside) < 0)
+        return "parts cannot be put together";
+    if (check_worker_fact(data, len, &beside, beside >= 0, &fact, &why) < 0)
         return why;
-    if (fact.seq != c->last_seq + 1) {
-        why = "fact is out of sequence";
-    } else {
-        c->last_seq = fact.seq;
-        c->unacked_bytes += len;
-        if (fact.kind == FACT_EXITING)
-            c->ack_now = true;
-        why = c->unacked_bytes > UNACKED_MOST
-                  ? "sends more than it can keep until it is acknowledged"
-                  : c->events->on_fact(c->userdata, &fact);
-    }
+    why = judge_fact(c, &fact, len);
     check_worker_done(&fact);
     /* cppcheck-suppress returnDanglingLifetime ; a static text */
     return why;
 }
 
-/* Reads at most `count` packets. False when the channel has come to its end. */
-static bool read_packets(struct worker_channel *c, int count)
+/* Reads at most `count` packets, and hardly more than so many bytes. False when the channel has
+ * come to its end. */
+static bool read_packets(struct worker_channel *c, int count, size_t most_bytes)
 {
     uint8_t data[LIMIT_PACKET_BYTES];
-    while (count-- > 0 && !c->broken) {
+    size_t bytes = 0;
+    while (count-- > 0 && bytes < most_bytes && !c->broken) {
         int fds[FD_MAX_PASSED];
         size_t n_fds = FD_MAX_PASSED;
         ssize_t n = fd_receive(c->fd, data, sizeof data, fds, &n_fds);
@@ -240,7 +281,8 @@ static bool read_packets(struct worker_channel *c, int count)
                                             : NULL);
             return false;
         }
-        const char *why = take_fact(c, data, (size_t)n, fds, n_fds);
+        bytes += (size_t)n;
+        const char *why = n_fds > 0 ? "packet carries a descriptor" : take_fact(c, data, (size_t)n);
         while (n_fds > 0)
             close(fds[--n_fds]);
         if (why) {
@@ -255,19 +297,19 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct worker_channel *c = userdata;
-    if (read_packets(c, PACKETS_PER_TURN))
+    if (read_packets(c, PACKETS_PER_TURN, BYTES_PER_TURN))
         send_ack(c);
 }
 
 void worker_channel_hear(struct worker_channel *c)
 {
-    if (read_packets(c, HEAR_PACKETS))
+    if (read_packets(c, HEAR_PACKETS, SIZE_MAX))
         send_ack(c);
 }
 
 void worker_channel_drain(struct worker_channel *c)
 {
-    while (!c->broken && read_packets(c, PACKETS_PER_TURN)) {
+    while (!c->broken && read_packets(c, PACKETS_PER_TURN, SIZE_MAX)) {
         /* The worker is dead: what it sent is finite, and the end follows it. */
         int peek = recv(c->fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT) < 0 ? errno : 0;
         if (peek != 0)

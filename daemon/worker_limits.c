@@ -11,6 +11,7 @@
 #define LOOK_PARTS 4u
 #define LOOK_LEAST_US 5000u
 #define LOOK_MOST_US 1000000u
+#define MEMORY_LOOK_US 100000u
 
 static uint64_t now_ns(void)
 {
@@ -77,6 +78,27 @@ static void on_cpu(evutil_socket_t fd, short what, void *userdata)
     if (l->cpu_pause_us > LOOK_MOST_US)
         l->cpu_pause_us = LOOK_MOST_US;
     again_in(l->cpu, l->cpu_pause_us);
+}
+
+/* ---- memory: RLIMIT_DATA does not count what cannot be written any more, so that native code can
+ * have more than that. Nothing grows that has used no CPU. */
+
+static void on_memory(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker_limits *l = userdata;
+    uint64_t used_us = l->events->cpu_us(l->userdata);
+    bool idle = used_us == l->memory_cpu_us;
+    uint64_t bytes = idle ? 0 : l->events->memory_bytes(l->userdata);
+    if (bytes > vm_limits_hard_memory(l->limits)) {
+        l->events->on_memory_over(l->userdata, bytes);
+        return;
+    }
+    l->memory_cpu_us = used_us;
+    l->memory_pause_us = idle ? 2 * l->memory_pause_us : MEMORY_LOOK_US;
+    if (l->memory_pause_us > LOOK_MOST_US)
+        l->memory_pause_us = LOOK_MOST_US;
+    again_in(l->memory, l->memory_pause_us);
 }
 
 /* ---- output */
@@ -149,6 +171,8 @@ int worker_limits_init(struct worker_limits *l, struct event_base *base,
         return -ENOMEM;
     if (limits->cpu_time_us > 0 && !(l->cpu = event_new(base, -1, 0, on_cpu, l)))
         return -ENOMEM;
+    if (vm_limits_hard_memory(limits) > 0 && !(l->memory = event_new(base, -1, 0, on_memory, l)))
+        return -ENOMEM;
     if (limits->output_rate > 0 && !(l->output = event_new(base, -1, 0, on_output, l)))
         return -ENOMEM;
     return 0;
@@ -156,7 +180,7 @@ int worker_limits_init(struct worker_limits *l, struct event_base *base,
 
 void worker_limits_done(struct worker_limits *l)
 {
-    struct event **events[] = {&l->wall, &l->cpu, &l->output};
+    struct event **events[] = {&l->wall, &l->cpu, &l->memory, &l->output};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (*events[i])
             event_free(*events[i]);
@@ -164,8 +188,11 @@ void worker_limits_done(struct worker_limits *l)
     }
 }
 
-void worker_limits_born(struct worker_limits *l)
+void worker_limits_born(struct worker_limits *l, bool watch_memory)
 {
+    l->memory_pause_us = MEMORY_LOOK_US;
+    if (l->memory && watch_memory)
+        again_in(l->memory, MEMORY_LOOK_US);
     if (l->cpu)
         on_cpu(-1, 0, l);
 }

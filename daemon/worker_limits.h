@@ -1,6 +1,7 @@
 /*
  * worker_limits.h: the limits of a VM that the daemon itself enforces, by clocks that it reads and
- * not by what the worker says: wall time on the VM's world clock, CPU time, and how fast it writes.
+ * not by what the worker says: wall time on the VM's world clock, CPU time, how fast it writes, and
+ * its memory where no controller limits that.
  * It owns their timers. Embedded in the struct worker, which it does not know.
  *
  * Process and thread: the daemon's only thread.
@@ -24,8 +25,11 @@ struct worker_limits_events {
     /** Time on the world clock, and whether that stands still now. */
     uint64_t (*clock_ns)(void *userdata, bool *ret_stands);
     uint64_t (*cpu_us)(void *userdata);
+    uint64_t (*memory_bytes)(void *userdata);
     /** A limit is reached; `detail` says which. */
     void (*on_over)(void *userdata, const char *detail);
+    /** It has so much memory, which is more than it may have. */
+    void (*on_memory_over)(void *userdata, uint64_t bytes);
     /** The VM has written more than it may: it is to wait; or no more. */
     void (*on_hold_output)(void *userdata, bool hold);
 };
@@ -34,9 +38,10 @@ struct worker_limits {
     const struct vm_limits *limits;
     const struct worker_limits_events *events;
     void *userdata;
-    struct event *wall, *cpu, *output;
+    struct event *wall, *cpu, *memory, *output;
     uint64_t admitted_ns; /**< on the world clock */
     uint64_t cpu_seen_us, cpu_pause_us;
+    uint64_t memory_cpu_us, memory_pause_us; /**< as those, for its memory */
     /** Bytes that may be written now; below 0 the VM waits until that is made up for. */
     int64_t allowance;
     uint64_t allowance_ns; /**< when that was so */
@@ -50,8 +55,8 @@ int worker_limits_init(struct worker_limits *l, struct event_base *base,
                        void *userdata);
 void worker_limits_done(struct worker_limits *l);
 
-/** The process exists: its CPU time counts. */
-void worker_limits_born(struct worker_limits *l);
+/** The process exists: its CPU time counts, and its memory if nobody else limits that. */
+void worker_limits_born(struct worker_limits *l, bool watch_memory);
 /** Guest code may run: the world clock counts. */
 void worker_limits_admitted(struct worker_limits *l);
 /** So many bytes of console have come. */

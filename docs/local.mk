@@ -21,6 +21,7 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0019-limits-of-a-vm.md \
 	%D%/decisions/0020-a-socket-for-all-and-the-kernel-says-who.md \
 	%D%/decisions/0021-worlds-with-vms-of-several-uids.md \
+	%D%/decisions/0022-a-worker-makes-no-files-and-passes-no-descriptors.md \
 	%D%/decisions/0023-fuzzers-and-faults.md \
 	%D%/decisions/0024-what-a-birth-does-before-and-after-the-fork.md \
 	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \

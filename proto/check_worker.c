@@ -520,6 +520,10 @@ static const char *check_body(const Stillpoint__Worker__Fact *m, const int *fds,
         f->breakpoint_bound = m->breakpoint_bound;
         why = check_rules(breakpoint_bound_rules, m->breakpoint_bound);
         break;
+    case STILLPOINT__WORKER__FACT__BODY_PART:
+        f->kind = FACT_PART;
+        f->part = (struct worker_text){(const char *)m->part->data.data, m->part->data.len};
+        break;
     default:
         return "no such fact";
     }

@@ -27,6 +27,7 @@ enum worker_fact_kind {
     FACT_AUDITED,
     FACT_HOOK_ENDED,
     FACT_BREAKPOINT_BOUND,
+    FACT_PART,
     FACT_KINDS
 };
 
@@ -116,6 +117,7 @@ struct worker_fact {
             struct worker_text text; /**< UTF-8 */
         } call_done;
         struct worker_text posted; /**< UTF-8 */
+        struct worker_text part;
         struct {
             uint32_t max_bytes; /**< 1 to LIMIT_STDIN_CHUNK_BYTES */
         } stdin_wanted;
@@ -146,8 +148,8 @@ struct worker_fact {
 #define WORKER_LEVELS 7
 
 /**
- * Checks one packet with its fds (not taken). Returns 0, or -EPROTO and *ret_why, a static text.
- * The fact is freed by check_worker_done().
+ * Checks one packet with its fds (not taken): a memfd with what came in Parts before it (parts.h).
+ * Returns 0, or -EPROTO and *ret_why, a static text. The fact is freed by check_worker_done().
  */
 int check_worker_fact(const uint8_t *data, size_t bytes, const int *fds, size_t n_fds,
                       struct worker_fact *ret_fact, const char **ret_why);

@@ -14,6 +14,7 @@ noinst_LIBRARIES += %D%/libproto.a
 	%D%/check_api_look.c \
 	%D%/check_api_audit.c \
 	%D%/check_worker.c %D%/check_worker.h \
+	%D%/parts.c %D%/parts.h \
 	%D%/limits.h \
 	%D%/unpack.c %D%/unpack.h \
 	%D%/vm_limits.c %D%/vm_limits.h

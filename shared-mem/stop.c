@@ -106,10 +106,12 @@ static bool pauses(const struct stop_slot *s)
     return SHM_LOAD_RELAXED(&s->status->pause) > s->answered;
 }
 
-static bool is_ack(const struct stop_slot *s, uint64_t status)
+/* An epoch that has not come yet is nobody's. */
+static bool is_ack(const struct stop_world *w, const struct stop_slot *s, uint64_t status)
 {
-    return shm_status_state(status) == SHM_PARKED &&
-           (shm_status_epoch(status) >= s->closed_epoch || pauses(s));
+    uint64_t epoch = shm_status_epoch(status);
+    return shm_status_state(status) == SHM_PARKED && epoch <= w->epoch &&
+           (epoch >= s->closed_epoch || pauses(s));
 }
 
 /* Counts a worker whose status is not running. `now` 0: to be asked. */
@@ -118,7 +120,7 @@ static void slot_count(struct stop_world *w, struct stop_slot *s, uint64_t statu
     if (slot_missing(s))
         w->n_missing--;
     s->arrived = true;
-    if (is_ack(s, status)) {
+    if (is_ack(w, s, status)) {
         slot_acked(s, shm_now_ns());
         return;
     }
@@ -152,7 +154,7 @@ static void slot_closed(struct stop_world *w, struct stop_slot *s, uint64_t now)
     if (s->was != SHM_RUNNING)
         slot_count(w, s, status, now);
     /* It has come to its gate since the store: before that it ran. */
-    if (is_ack(s, status))
+    if (is_ack(w, s, status))
         s->was = SHM_RUNNING;
 }
 
@@ -375,7 +377,7 @@ enum stop_how stop_how_now(struct stop_gate *g)
         slot_look(g->world, s);
     if (s->open || !s->arrived)
         return STOP_NOT_ARRIVED;
-    if (s->how == STOP_HELD && is_ack(s, SHM_LOAD(&s->status->word)))
+    if (s->how == STOP_HELD && is_ack(g->world, s, SHM_LOAD(&s->status->word)))
         slot_acked(s, shm_now_ns());
     return s->how;
 }

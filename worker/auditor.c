@@ -76,7 +76,7 @@ static bool is_evaluating(const struct auditors *a)
 static void send(struct auditors *a, Stillpoint__Worker__Fact *fact)
 {
     safepoint_expect_fact(a->host->safepoint);
-    if (daemon_channel_send(a->host->channel, fact, -1) < 0)
+    if (daemon_channel_send(a->host->channel, fact) < 0)
         safepoint_orphaned();
 }
 

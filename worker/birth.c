@@ -54,7 +54,7 @@ static void say_born(struct worker *w, const char *error)
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_BORN;
     fact.born = &born;
-    if (daemon_channel_send(&w->channel, &fact, -1) < 0)
+    if (daemon_channel_send(&w->channel, &fact) < 0)
         _exit(STILLBORN_EXIT);
 }
 

@@ -14,18 +14,13 @@
 /* Text up to this size fits in a packet beside the other fields of its fact. */
 #define INLINE_BYTES (LIMIT_PACKET_BYTES - 1024u)
 /* Room for one more fact of the largest size, before guest code is held. */
-#define KEPT_BYTES_HIGH (LIMIT_FACT_BUFFER_BYTES - LIMIT_PACKET_BYTES)
-/* More than the daemon leaves unacknowledged, less than RLIMIT_NOFILE. */
-#define KEPT_FDS_HIGH 40u
-/* How often, and for how long, a descriptor waits for those of others on their way. */
-#define REFS_TRIES 50
-#define REFS_NS 1000000
+#define KEPT_BYTES_HIGH (LIMIT_FACT_BUFFER_BYTES - LIMIT_JSON_BYTES - LIMIT_PACKET_BYTES)
+_Static_assert(DAEMON_CHANNEL_PARTS *INLINE_BYTES >= LIMIT_JSON_BYTES, "parts of the largest text");
 
 struct fact {
     struct fact *next;
     uint64_t seq;
     size_t console_bytes;
-    int memfd;
     size_t len;
     uint8_t packet[];
 };
@@ -53,10 +48,6 @@ static void drop_first(struct daemon_channel *c)
         c->unsent = f->next;
     c->kept_bytes -= f->len;
     c->console_bytes -= f->console_bytes;
-    if (f->memfd >= 0) {
-        close(f->memfd);
-        c->kept_fds--;
-    }
     free(f);
 }
 
@@ -68,28 +59,13 @@ void daemon_channel_done(struct daemon_channel *c)
     *c = (struct daemon_channel){.fd = -1};
 }
 
-/* The kernel counts the descriptors that all processes of our user have on their way together, and
- * refuses more than our own limit of open files. The daemon takes them from the way: wait a moment;
- * after that it is as with a socket that is full. */
-static ssize_t send_fact(const struct daemon_channel *c, const struct fact *f)
-{
-    const struct timespec moment = {.tv_nsec = REFS_NS};
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)f->packet, .iov_len = f->len};
-    for (unsigned i = 0; i < REFS_TRIES; i++) {
-        ssize_t n = fd_send(c->fd, &iov, 1, &f->memfd, f->memfd >= 0 ? 1 : 0);
-        if (n != -ETOOMANYREFS)
-            return n;
-        (void)ppoll(NULL, 0, &moment, NULL);
-    }
-    return -EAGAIN;
-}
-
 /* Sends what is unsent, as far as the socket takes it. */
 static int flush(struct daemon_channel *c)
 {
     while (c->unsent) {
         struct fact *f = c->unsent;
-        ssize_t n = send_fact(c, f);
+        struct iovec iov = {.iov_base = f->packet, .iov_len = f->len};
+        ssize_t n = fd_send(c->fd, &iov, 1, NULL, 0);
         if (n == -EAGAIN)
             return 0;
         if (n < 0)
@@ -99,9 +75,8 @@ static int flush(struct daemon_channel *c)
     return 0;
 }
 
-int daemon_channel_send(struct daemon_channel *c, Stillpoint__Worker__Fact *fact, int memfd)
+int daemon_channel_send(struct daemon_channel *c, Stillpoint__Worker__Fact *fact)
 {
-    _cleanup_close_ int taken = memfd;
     fact->has_seq = true;
     fact->seq = c->last_seq + 1;
     size_t len = stillpoint__worker__fact__get_packed_size(fact);
@@ -112,8 +87,7 @@ int daemon_channel_send(struct daemon_channel *c, Stillpoint__Worker__Fact *fact
         return -ENOMEM;
     size_t console_bytes =
         fact->body_case == STILLPOINT__WORKER__FACT__BODY_CONSOLE ? fact->console->data.len : 0;
-    *f = (struct fact){
-        .seq = fact->seq, .console_bytes = console_bytes, .memfd = TAKE_FD(taken), .len = len};
+    *f = (struct fact){.seq = fact->seq, .console_bytes = console_bytes, .len = len};
     stillpoint__worker__fact__pack(fact, f->packet);
 
     if (c->last)
@@ -124,31 +98,44 @@ int daemon_channel_send(struct daemon_channel *c, Stillpoint__Worker__Fact *fact
     c->last_seq = f->seq;
     c->kept_bytes += len;
     c->console_bytes += console_bytes;
-    c->kept_fds += f->memfd >= 0;
     if (!c->unsent)
         c->unsent = f;
     return flush(c);
 }
 
-int daemon_channel_wrap(const char *text, size_t len, ProtobufCBinaryData *ret_inline,
-                        int *ret_memfd)
+bool daemon_channel_wrap(const char *text, size_t len, ProtobufCBinaryData *ret_inline)
 {
-    int memfd = -1;
-    if (len > INLINE_BYTES) {
-        memfd = fd_memfd_new("fact", text, len);
-        if (memfd < 0)
-            return memfd;
-        len = 0;
+    bool beside = len > INLINE_BYTES;
+    *ret_inline =
+        (ProtobufCBinaryData){.len = beside ? 0 : len, .data = (uint8_t *)(uintptr_t)text};
+    return beside;
+}
+
+int daemon_channel_send_beside(struct daemon_channel *c, Stillpoint__Worker__Fact *fact,
+                               const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    while (len > 0) {
+        Stillpoint__Worker__Part part = STILLPOINT__WORKER__PART__INIT;
+        Stillpoint__Worker__Fact m = STILLPOINT__WORKER__FACT__INIT;
+        size_t n = len < INLINE_BYTES ? len : INLINE_BYTES;
+        part.has_data = true;
+        part.data = (ProtobufCBinaryData){.len = n, .data = (uint8_t *)(uintptr_t)at};
+        m.body_case = STILLPOINT__WORKER__FACT__BODY_PART;
+        m.part = &part;
+        int r = daemon_channel_send(c, &m);
+        if (r < 0)
+            return r;
+        at += n;
+        len -= n;
     }
-    *ret_inline = (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)text};
-    *ret_memfd = memfd;
-    return 0;
+    return daemon_channel_send(c, fact);
 }
 
 bool daemon_channel_congested(const struct daemon_channel *c)
 {
     return c->unsent || c->console_bytes > LIMIT_FACT_WINDOW_BYTES - LIMIT_CONSOLE_CHUNK_BYTES ||
-           c->kept_bytes > KEPT_BYTES_HIGH || c->kept_fds >= KEPT_FDS_HIGH;
+           c->kept_bytes > KEPT_BYTES_HIGH;
 }
 
 bool daemon_channel_settled(const struct daemon_channel *c)

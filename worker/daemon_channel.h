@@ -2,8 +2,8 @@
  * daemon_channel.h: the worker's end of the channel to the daemon. Facts go up through it, commands
  * come down. Its twin is daemon/worker_channel.
  *
- * It owns the facts that the daemon has not acknowledged, with their memfds. The socket is the
- * caller's. Worker, VM thread.
+ * It owns the facts that the daemon has not acknowledged. The socket is the caller's. Worker, VM
+ * thread.
  *
  * Invariants
  *  - Facts have numbers from 1 without gaps and leave in that order.
@@ -30,8 +30,7 @@ struct daemon_channel {
     struct fact *unsent;       /**< the first that is still to be sent, or NULL */
     size_t kept_bytes;         /**< all kept facts */
     size_t console_bytes;      /**< console text among them */
-    unsigned kept_fds;
-    uint8_t *packet; /**< LIMIT_PACKET_BYTES for what is received */
+    uint8_t *packet;           /**< LIMIT_PACKET_BYTES for what is received */
     /**
      * A command other than a bare ack or TakeOver. Takes what it wants of fds[0..n_fds), setting it
      * to -1. Returns 0 or negative errno, which ends the channel.
@@ -48,19 +47,20 @@ int daemon_channel_init(struct daemon_channel *c, int fd,
                         void *userdata);
 void daemon_channel_done(struct daemon_channel *c);
 
-/**
- * Numbers, keeps and, if it can, sends a fact. `fact->seq` is set here. `memfd` (or -1) goes with
- * it and is taken in every case. Returns 0, also when the socket is full; -EMSGSIZE, -ENOMEM,
- * -EPIPE.
- */
-int daemon_channel_send(struct daemon_channel *c, Stillpoint__Worker__Fact *fact, int memfd);
+/** Numbers, keeps and, if it can, sends a fact. `fact->seq` is set here. Returns 0, also when the
+ *  socket is full; -EMSGSIZE, -ENOMEM, -EPIPE. */
+int daemon_channel_send(struct daemon_channel *c, Stillpoint__Worker__Fact *fact);
 
-/**
- * Text for a fact that may be larger than a packet: *ret_inline is the text, or empty where it
- * travels in *ret_memfd (else -1). Returns 0 or negative errno.
- */
-int daemon_channel_wrap(const char *text, size_t len, ProtobufCBinaryData *ret_inline,
-                        int *ret_memfd);
+/** As many parts as the largest text has. */
+#define DAEMON_CHANNEL_PARTS 9u
+
+/** Likewise, with these bytes in Parts before it; none where len is 0. */
+int daemon_channel_send_beside(struct daemon_channel *c, Stillpoint__Worker__Fact *fact,
+                               const void *data, size_t len);
+
+/** Text for a fact that may be larger than a packet: *ret_inline is the text, or empty where it has
+ *  to travel beside: then it returns true. */
+bool daemon_channel_wrap(const char *text, size_t len, ProtobufCBinaryData *ret_inline);
 
 /** True while the daemon is too far behind for more facts of guest code. */
 bool daemon_channel_congested(const struct daemon_channel *c);

@@ -56,7 +56,7 @@ static int take_deliver(struct dispatch *d, const Stillpoint__Worker__Deliver *d
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_CONSOLE;
     fact.console = &console;
-    return daemon_channel_send(d->channel, &fact, -1);
+    return daemon_channel_send(d->channel, &fact);
 }
 
 static int take_inspect(struct dispatch *d, const Stillpoint__Worker__Inspect *m)
@@ -148,7 +148,7 @@ static _Noreturn void finish(struct dispatch *d, enum exit_reason reason, int co
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_EXITING;
     fact.exiting = &exiting;
-    if (daemon_channel_send(d->channel, &fact, -1) == 0) {
+    if (daemon_channel_send(d->channel, &fact) == 0) {
         safepoint_leave(d->safepoint, SHM_BLOCKED);
         safepoint_wait(d->safepoint, all_acked, d->channel);
     }
@@ -208,7 +208,7 @@ static void say_loaded(struct dispatch *d, const char *error)
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_LOADED;
     fact.loaded = &loaded;
-    host_sent(d->host, daemon_channel_send(d->channel, &fact, -1));
+    host_sent(d->host, daemon_channel_send(d->channel, &fact));
 }
 
 static void load(struct dispatch *d)

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "worker/one_line.h"
 
 /* What a packet may hold beside the body. */
@@ -14,9 +13,9 @@
 /* The numbers of a body. */
 #define BODY_OWN_BYTES 128u
 
-/* RLIMIT_FSIZE is LIMIT_JSON_BYTES: a larger memfd would be the worker's end. */
+/* The parts of one fact may have so many. */
 enum { MOST_BYTES = LIMIT_INSPECT_BYTES };
-_Static_assert(MOST_BYTES <= LIMIT_JSON_BYTES, "a memfd may be as large");
+_Static_assert(MOST_BYTES <= LIMIT_JSON_BYTES, "parts of the largest text");
 
 /* ---- collections */
 
@@ -201,14 +200,14 @@ static int serve_park(void *userdata, const Stillpoint__Worker__Inspect *m,
 /* ---- answers */
 
 static int send_inspected(struct inspections *i, Stillpoint__Worker__Inspected *m, uint64_t request,
-                          int memfd)
+                          const void *beside, size_t len)
 {
     m->has_request = true;
     m->request = request;
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_INSPECTED;
     fact.inspected = m;
-    return daemon_channel_send(i->channel, &fact, memfd);
+    return daemon_channel_send_beside(i->channel, &fact, beside, len);
 }
 
 static enum inspect_refusal refusal_of(int r)
@@ -244,17 +243,7 @@ static int send_error(struct inspections *i, uint64_t request, int r, const char
         body.failed_hooks = a->body.failed_hooks;
         m.body = &body;
     }
-    return send_inspected(i, &m, request, -1);
-}
-
-/* A memfd with the packed body, or negative errno. */
-static int body_memfd(const Stillpoint__Worker__InspectedBody *body, size_t len)
-{
-    _cleanup_free_ uint8_t *packed = malloc(len);
-    if (!packed)
-        return -ENOMEM;
-    stillpoint__worker__inspected_body__pack(body, packed);
-    return fd_memfd_new("inspected", packed, len);
+    return send_inspected(i, &m, request, NULL, 0);
 }
 
 static int send_body(struct inspections *i, uint64_t request,
@@ -262,16 +251,16 @@ static int send_body(struct inspections *i, uint64_t request,
 {
     Stillpoint__Worker__Inspected m = STILLPOINT__WORKER__INSPECTED__INIT;
     size_t len = stillpoint__worker__inspected_body__get_packed_size(body);
-    int memfd = -1;
     if (len <= BODY_INLINE_BYTES) {
         m.body = body;
-    } else {
-        memfd = body_memfd(body, len);
-        if (memfd < 0)
-            return send_error(i, request, memfd, NULL, NULL);
-        m.has_in_memfd = m.in_memfd = true;
+        return send_inspected(i, &m, request, NULL, 0);
     }
-    return send_inspected(i, &m, request, memfd);
+    _cleanup_free_ uint8_t *packed = malloc(len);
+    if (!packed)
+        return send_error(i, request, -ENOMEM, NULL, NULL);
+    stillpoint__worker__inspected_body__pack(body, packed);
+    m.has_in_memfd = m.in_memfd = true;
+    return send_inspected(i, &m, request, packed, len);
 }
 
 static int serve_one(struct inspections *i, const Stillpoint__Worker__Inspect *m)

@@ -1,6 +1,6 @@
 /*
  * inspect.h: what the daemon asks of a parked VM (Inspect). It owns the requests that wait for the
- * VM to come to its gate, finds who serves each kind, and sends the answers: bounded, in a memfd
+ * VM to come to its gate, finds who serves each kind, and sends the answers: bounded, in Parts
  * where they are large. Serves itself: a collection, a census, a stack, or only that it be parked.
  *
  * Worker, VM thread. Each request that was pushed gets exactly one Inspected, but where the VM ends

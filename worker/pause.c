@@ -57,7 +57,7 @@ static int announce(void *userdata, uint64_t pause)
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_PAUSED;
     fact.paused = a->m;
-    if (daemon_channel_send(a->pauses->host->channel, &fact, -1) < 0)
+    if (daemon_channel_send(a->pauses->host->channel, &fact) < 0)
         safepoint_orphaned();
     return 0;
 }

@@ -265,7 +265,8 @@ bool safepoint_may_evaluate(const struct safepoint *s)
 void safepoint_expect_fact(struct safepoint *s)
 {
     if (s->evaluating)
-        atomic_store_explicit(&s->gate.status->last_fact, s->channel->last_seq + 1,
+        atomic_store_explicit(&s->gate.status->last_fact,
+                              s->channel->last_seq + 1 + DAEMON_CHANNEL_PARTS,
                               memory_order_release);
 }
 

@@ -94,7 +94,7 @@ bool safepoint_is_evaluating(const struct safepoint *s);
 /** At a safe point of an evaluation: whether it may go on. */
 bool safepoint_may_evaluate(const struct safepoint *s);
 /** An evaluation is about to send a fact: the daemon, which takes the VM to be held, is told that
- * it could. */
+ * it could, with the parts that may come before it. */
 void safepoint_expect_fact(struct safepoint *s);
 /** Before anything of engine_debug_ops is used to look at a VM that stands. */
 void safepoint_looked(struct safepoint *s);

@@ -30,8 +30,7 @@
 /* The id that a worker sees as its own; any but 0 would do. */
 #define INSIDE_ID 1000u
 
-/* Descriptors of a worker: 0 to 5, its wake eventfd, memfds of facts that wait for an ack, and what
- * one packet can bring. */
+/* Descriptors of a worker: 0 to 5, its wake eventfd, and what one packet can bring. */
 #define OPEN_FILES 64u
 #define STACK_BYTES (8u * 1024 * 1024)
 #define DEGRADED 1 /* outcome of a step that gave up only a part */
@@ -239,8 +238,7 @@ static void wanted_rlimits(const struct sandbox_options *o,
         {RLIMIT_MEMLOCK, 0},
         {RLIMIT_MSGQUEUE, 0},
         {RLIMIT_STACK, STACK_BYTES},
-        /* Files are memfds of single messages, and of answers to Inspect, which are no larger. */
-        {RLIMIT_FSIZE, LIMIT_JSON_BYTES},
+        {RLIMIT_FSIZE, 0},
         {RLIMIT_DATA, o->data_bytes ? o->data_bytes : RLIM_INFINITY},
         {RLIMIT_CPU, o->cpu_seconds ? o->cpu_seconds : RLIM_INFINITY},
     };

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "daemon/worker_channel.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
@@ -141,10 +142,92 @@ static void one_that_sends_on_while_it_is_to_wait_is_cut_off(void **state)
             event_base_loop(base, EVLOOP_ONCE);
     }
     assert_non_null(broken);
-    assert_non_null(strstr(broken, "more than it can keep"));
+    assert_non_null(strstr(broken, "writes more than may be unacknowledged"));
     /* Not before an honest one would have had to wait. */
-    assert_true((uint64_t)facts * LIMIT_CONSOLE_CHUNK_BYTES > LIMIT_FACT_BUFFER_BYTES);
-    assert_true((uint64_t)facts * LIMIT_CONSOLE_CHUNK_BYTES < 3 * LIMIT_FACT_BUFFER_BYTES);
+    assert_true((uint64_t)facts * LIMIT_CONSOLE_CHUNK_BYTES > LIMIT_FACT_WINDOW_BYTES);
+    assert_true((uint64_t)facts * LIMIT_CONSOLE_CHUNK_BYTES < 3 * LIMIT_FACT_WINDOW_BYTES);
+}
+
+static void say(uint64_t seq, Stillpoint__Worker__Fact *fact)
+{
+    static uint8_t data[LIMIT_PACKET_BYTES];
+    fact->has_seq = true;
+    fact->seq = seq;
+    size_t len = stillpoint__worker__fact__pack(fact, data);
+    assert_int_equal(send(worker, data, len, 0), len);
+}
+
+static void say_part(uint64_t seq, size_t bytes)
+{
+    static uint8_t text[LIMIT_PACKET_BYTES];
+    memset(text, 'x', bytes);
+    Stillpoint__Worker__Part part = STILLPOINT__WORKER__PART__INIT;
+    Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
+    part.has_data = true;
+    part.data = (ProtobufCBinaryData){.data = text, .len = bytes};
+    fact.body_case = STILLPOINT__WORKER__FACT__BODY_PART;
+    fact.part = &part;
+    say(seq, &fact);
+}
+
+static void say_posted(uint64_t seq, bool beside)
+{
+    Stillpoint__Worker__Posted posted = STILLPOINT__WORKER__POSTED__INIT;
+    Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
+    posted.has_in_memfd = true;
+    posted.in_memfd = beside;
+    fact.body_case = STILLPOINT__WORKER__FACT__BODY_POSTED;
+    fact.posted = &posted;
+    say(seq, &fact);
+}
+
+static void parts_are_put_together_and_acknowledged_with_their_fact(void **state)
+{
+    (void)state;
+    say_part(1, 40000);
+    say_part(2, 40000);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(facts, 0);
+    assert_int_equal(acked(), 0);
+    say_posted(3, true);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(facts, 1);
+    assert_int_equal(acked(), 3);
+}
+
+static void parts_without_an_end_or_a_use_are_refused(void **state)
+{
+    (void)state;
+    may_break = true;
+    for (uint64_t seq = 1; seq < 100 && !broken; seq++) {
+        say_part(seq, 60000);
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    assert_non_null(broken);
+    assert_non_null(strstr(broken, "parts"));
+}
+
+static void parts_before_a_fact_that_has_no_use_for_them_are_refused(void **state)
+{
+    (void)state;
+    may_break = true;
+    say_part(1, 10);
+    say_posted(2, false);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_non_null(broken);
+}
+
+static void a_descriptor_of_a_worker_is_refused_whatever_it_is(void **state)
+{
+    (void)state;
+    may_break = true;
+    int memfd = fd_memfd_new("sealed", "1", 1);
+    struct iovec iov = {.iov_base = (void *)(uintptr_t) "x", .iov_len = 1};
+    assert_int_equal(fd_send(worker, &iov, 1, &memfd, 1), 1);
+    close(memfd);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_non_null(broken);
+    assert_non_null(strstr(broken, "descriptor"));
 }
 
 static void one_that_waits_for_its_acks_may_send_for_ever(void **state)
@@ -165,6 +248,10 @@ static const struct CMUnitTest tests[] = {
     TEST(a_farewell_is_acknowledged_when_the_loop_comes_to_it),
     TEST(one_that_sends_on_while_it_is_to_wait_is_cut_off),
     TEST(one_that_waits_for_its_acks_may_send_for_ever),
+    TEST(parts_are_put_together_and_acknowledged_with_their_fact),
+    TEST(parts_without_an_end_or_a_use_are_refused),
+    TEST(parts_before_a_fact_that_has_no_use_for_them_are_refused),
+    TEST(a_descriptor_of_a_worker_is_refused_whatever_it_is),
     TEST(a_farewell_that_is_heard_early_is_acknowledged_too),
 };
 

@@ -29,6 +29,7 @@
 #include "base/fd.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/parts.h"
 #include "proto/worker.pb-c.h"
 #include "shared-mem/futex.h"
 #include "shared-mem/stop.h"
@@ -139,6 +140,7 @@ struct vm {
     int channel, pidfd;
     pid_t pid;
     uint64_t seq, acked;
+    struct parts parts; /* of the next fact */
     bool hold_acks;
     char console[4096]; /* its start */
     size_t console_bytes;
@@ -314,6 +316,10 @@ static void take_fact(struct vm *v, const Fact *f, int fd)
         snprintf(v->last_detail, sizeof v->last_detail, "%s",
                  f->exiting->detail ? f->exiting->detail : "");
         break;
+    case STILLPOINT__WORKER__FACT__BODY_PART:
+        CHECK(!parts_add(
+            &v->parts, &(struct worker_text){(const char *)f->part->data.data, f->part->data.len}));
+        break;
     case STILLPOINT__WORKER__FACT__BODY_INSPECTED:
         break; /* see through_the_door() */
     case STILLPOINT__WORKER__FACT__BODY__NOT_SET:
@@ -350,20 +356,21 @@ static bool vm_pump(struct vm *v)
 {
     for (;;) {
         uint8_t packet[LIMIT_PACKET_BYTES];
-        int fds[1];
-        size_t n_fds = 1;
-        ssize_t n = fd_receive(v->channel, packet, sizeof packet, fds, &n_fds);
+        int fd = -1;
+        size_t n_fds = 0;
+        ssize_t n = fd_receive(v->channel, packet, sizeof packet, NULL, &n_fds);
         if (n == -EAGAIN)
             break;
         if (n <= 0)
             return false;
         Fact *f = stillpoint__worker__fact__unpack(NULL, (size_t)n, packet);
         CHECK(f);
-        through_the_door(v, packet, (size_t)n, fds, n_fds);
-        take_fact(v, f, n_fds > 0 ? fds[0] : -1);
+        CHECK(parts_take(&v->parts, packet, (size_t)n, &fd) == 0);
+        through_the_door(v, packet, (size_t)n, &fd, fd >= 0);
+        take_fact(v, f, fd);
         stillpoint__worker__fact__free_unpacked(f, NULL);
-        if (n_fds > 0)
-            close(fds[0]);
+        if (fd >= 0)
+            close(fd);
     }
     if (!v->hold_acks && v->seq > v->acked)
         vm_ack(v);

@@ -126,6 +126,9 @@ static void touch_fact(const struct worker_fact *f)
         fuzz_touch(&f->breakpoint_bound->base);
         FUZZ_REQUIRE(f->breakpoint_bound->n_at <= LIMIT_BOUND_PLACES);
         break;
+    case FACT_PART:
+        free(fuzz_copy(f->part.text, f->part.len));
+        break;
     case FACT_READY:
     case FACT_KINDS:
         break;

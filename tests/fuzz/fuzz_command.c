@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/parts.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/dispatch.h"
 
@@ -307,6 +308,7 @@ static const struct engine_ops ops = {
 /* ---- the worker */
 
 struct worker {
+    struct parts parts; /* of the next fact */
     struct world_page world;
     struct command_page command;
     struct status_page status;
@@ -365,6 +367,7 @@ static void worker_done(struct worker *w)
         fd_memfd_unmap(d->program.text, d->program.text_bytes);
     free(d->program_path);
     daemon_channel_done(&w->channel);
+    parts_done(&w->parts);
     close(w->daemon_end);
     close(w->worker_end);
     close(w->kick);
@@ -375,17 +378,20 @@ static void take_facts(struct worker *w)
 {
     static uint8_t packet[LIMIT_PACKET_BYTES];
     for (;;) {
-        int fds[FD_MAX_PASSED];
-        size_t n_fds = FD_MAX_PASSED;
+        int beside;
+        size_t n_fds = 0;
         struct worker_fact fact;
         const char *why;
-        ssize_t n = fd_receive(w->daemon_end, packet, sizeof packet, fds, &n_fds);
+        ssize_t n = fd_receive(w->daemon_end, packet, sizeof packet, NULL, &n_fds);
         if (n == -EAGAIN)
             return;
         FUZZ_REQUIRE(n > 0);
-        int r = check_worker_fact(packet, (size_t)n, fds, n_fds, &fact, &why);
-        while (n_fds > 0)
-            close(fds[--n_fds]);
+        FUZZ_REQUIRE(parts_take(&w->parts, packet, (size_t)n, &beside) == 0);
+        int r = check_worker_fact(packet, (size_t)n, &beside, beside >= 0, &fact, &why);
+        if (beside >= 0)
+            close(beside);
+        if (r == 0 && fact.kind == FACT_PART && (why = parts_add(&w->parts, &fact.part)) != NULL)
+            r = -1;
         if (r < 0)
             fuzz_fail(why, __FILE__, __LINE__);
         check_worker_done(&fact);

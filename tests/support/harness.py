@@ -278,6 +278,7 @@ class Test:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("STILLPOINT")}
         self.env.update(TMPDIR=self.tmp, LC_ALL="C.UTF-8", NO_COLOR="1", XDG_RUNTIME_DIR=self.run_dir)
         self.running = []
+        self.liars = False  # workers that lie are part of this test
         self.connections = []  # closed after the test
         self._daemon = None
 
@@ -431,7 +432,7 @@ class Test:
             wrong.append("left its socket")
         text = d.log_text()
         for bad in ("AddressSanitizer", "runtime error:", "Assertion", "LeakSanitizer",
-                    "did not answer its kick", "says that it lost"):
+                    *(() if self.liars else ("did not answer its kick", "says that it lost"))):
             if bad in text:
                 wrong.append(f"the daemon's log has {bad!r}")
         if wrong:

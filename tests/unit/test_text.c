@@ -133,6 +133,8 @@ static void a_line_has_no_control_characters_and_no_cut_one(void **state)
         {"", ""},
         {"a\nb\033[0m\x7f", "a?b?[0m?"},
         {"\xc3\xa9\xc2\x9b\xc2\xa0", "\xc3\xa9??\xc2\xa0"},
+        {"\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6|\xe2\x80\xa7\xe2\x82\xac",
+         "?????????|\xe2\x80\xa7\xe2\x82\xac"},
         {"cut \xe6\x97", "cut "},
         {"cut \xc2", "cut "},
     };

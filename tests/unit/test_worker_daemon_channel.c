@@ -62,7 +62,7 @@ static int send_console(struct fixture *f, size_t len)
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_CONSOLE;
     fact.console = &console;
-    return daemon_channel_send(&f->c, &fact, -1);
+    return daemon_channel_send(&f->c, &fact);
 }
 
 /* Number of the next fact at the daemon, 0 if there is none. */
@@ -200,30 +200,30 @@ static void a_take_over_sends_again_what_the_new_daemon_lacks(void **state)
     assert_int_equal(next_fact(f), 5);
 }
 
-static void large_texts_travel_in_memfds_that_live_until_the_ack(void **state)
+static void large_texts_travel_in_parts_that_live_until_the_ack(void **state)
 {
     struct fixture *f = *state;
     char *text = calloc(1, LIMIT_JSON_BYTES);
     assert_non_null(text);
     Stillpoint__Worker__Posted posted = STILLPOINT__WORKER__POSTED__INIT;
-    int memfd;
-    assert_int_equal(daemon_channel_wrap(text, 100, &posted.json, &memfd), 0);
+    assert_false(daemon_channel_wrap(text, 100, &posted.json));
     assert_int_equal(posted.json.len, 100);
-    assert_int_equal(memfd, -1);
-    assert_int_equal(daemon_channel_wrap(text, LIMIT_JSON_BYTES, &posted.json, &memfd), 0);
+    assert_true(daemon_channel_wrap(text, LIMIT_JSON_BYTES, &posted.json));
     assert_int_equal(posted.json.len, 0);
-    assert_int_equal(fd_memfd_size(memfd, LIMIT_JSON_BYTES), LIMIT_JSON_BYTES);
     posted.has_in_memfd = posted.in_memfd = true;
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_POSTED;
     fact.posted = &posted;
-    assert_int_equal(daemon_channel_send(&f->c, &fact, memfd), 0);
-    assert_int_equal(f->c.kept_fds, 1);
-    assert_int_equal(next_fact(f), 1);
-    send_ack(f, 1);
+    assert_int_equal(daemon_channel_send_beside(&f->c, &fact, text, LIMIT_JSON_BYTES), 0);
+    assert_true(f->c.kept_bytes > LIMIT_JSON_BYTES);
+    for (uint64_t seq = 1; seq <= DAEMON_CHANNEL_PARTS + 1; seq++) {
+        assert_int_equal(next_fact(f), seq);
+        assert_int_equal(daemon_channel_drain(&f->c), 0);
+    }
+    assert_int_equal(f->c.last_seq, DAEMON_CHANNEL_PARTS + 1);
+    send_ack(f, DAEMON_CHANNEL_PARTS + 1);
     assert_int_equal(daemon_channel_drain(&f->c), 0);
-    assert_int_equal(f->c.kept_fds, 0);
-    assert_int_equal(fd_memfd_size(memfd, LIMIT_JSON_BYTES), -EBADF);
+    assert_int_equal(f->c.kept_bytes, 0);
     free(text);
 }
 
@@ -280,7 +280,7 @@ static const struct CMUnitTest tests[] = {
     TEST(the_window_closes_before_it_is_exceeded),
     TEST(a_full_socket_keeps_facts_in_order),
     TEST(a_take_over_sends_again_what_the_new_daemon_lacks),
-    TEST(large_texts_travel_in_memfds_that_live_until_the_ack),
+    TEST(large_texts_travel_in_parts_that_live_until_the_ack),
     TEST(descriptors_that_nobody_takes_are_closed),
     TEST(nonsense_and_the_end_are_told_apart),
     TEST(waiting_ends_with_time_packet_or_wake),

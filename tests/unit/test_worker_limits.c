@@ -43,7 +43,28 @@ static void on_hold_output(void *userdata, bool hold)
     *(hold ? &holds : &releases) += 1;
 }
 
-static const struct worker_limits_events events = {get_clock, get_cpu, on_over, on_hold_output};
+static uint64_t memory, memory_step, memory_over;
+
+static uint64_t get_memory(void *userdata)
+{
+    (void)userdata;
+    return memory += memory_step;
+}
+
+static void on_memory_over(void *userdata, uint64_t bytes)
+{
+    (void)userdata;
+    memory_over = bytes;
+}
+
+static const struct worker_limits_events events = {
+    .clock_ns = get_clock,
+    .cpu_us = get_cpu,
+    .memory_bytes = get_memory,
+    .on_over = on_over,
+    .on_memory_over = on_memory_over,
+    .on_hold_output = on_hold_output,
+};
 
 static void start(const struct vm_limits *limits)
 {
@@ -65,12 +86,27 @@ static void no_limit_has_no_timer(void **state)
     (void)state;
     const struct vm_limits none = {.memory_bytes = 1};
     start(&none);
-    worker_limits_born(&l);
+    worker_limits_born(&l, false);
     worker_limits_admitted(&l);
     worker_limits_wrote(&l, 1u << 30);
     worker_limits_wrote_last(&l);
     assert_int_equal(event_base_dispatch(base), 1); /* nothing to wait for */
     assert_int_equal(overs + holds, 0);
+    worker_limits_done(&l);
+}
+
+static void memory_beyond_the_hard_limit_is_the_end_where_nobody_else_counts_it(void **state)
+{
+    (void)state;
+    const struct vm_limits limits = {.memory_bytes = 1};
+    const uint64_t hard = vm_limits_hard_memory(&limits);
+    start(&limits);
+    cpu_step_us = 1000;
+    memory = memory_over = 0;
+    memory_step = hard / 2;
+    worker_limits_born(&l, true);
+    assert_int_equal(event_base_dispatch(base), 1);
+    assert_true(memory_over > hard && memory_over <= 2 * hard);
     worker_limits_done(&l);
 }
 
@@ -110,7 +146,7 @@ static void cpu_time_ends_when_it_is_used(void **state)
     start(&limits);
     cpu_us = 2400000;
     cpu_step_us = 40000;
-    worker_limits_born(&l);
+    worker_limits_born(&l, false);
     assert_int_equal(event_base_dispatch(base), 1);
     assert_int_equal(overs, 1);
     assert_string_equal(detail, "CPU time limit of 2.5 s reached");
@@ -122,7 +158,7 @@ static void an_idle_vm_is_looked_at_ever_less(void **state)
     (void)state;
     const struct vm_limits limits = {.cpu_time_us = 20000};
     start(&limits);
-    worker_limits_born(&l);
+    worker_limits_born(&l, false);
     const struct timeval moment = {.tv_usec = 600000};
     event_base_loopexit(base, &moment);
     event_base_dispatch(base);
@@ -181,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_limit_has_no_timer),
+        cmocka_unit_test(memory_beyond_the_hard_limit_is_the_end_where_nobody_else_counts_it),
         cmocka_unit_test(wall_time_ends_when_its_clock_says_so),
         cmocka_unit_test(a_clock_that_stands_is_not_watched_busily),
         cmocka_unit_test(cpu_time_ends_when_it_is_used),

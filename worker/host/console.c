@@ -50,7 +50,7 @@ int console_write(struct host *h, enum engine_stream stream, enum engine_level l
         Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
         fact.body_case = STILLPOINT__WORKER__FACT__BODY_CONSOLE;
         fact.console = &console;
-        host_sent(h, daemon_channel_send(h->channel, &fact, -1));
+        host_sent(h, daemon_channel_send(h->channel, &fact));
     }
     return 0;
 }

@@ -64,7 +64,7 @@ void host_say_ready(struct host *h)
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_READY;
     fact.ready = &ready;
-    host_sent(h, daemon_channel_send(h->channel, &fact, -1));
+    host_sent(h, daemon_channel_send(h->channel, &fact));
 }
 
 int host_sleep_until(struct host *h, uint64_t deadline_ns)

@@ -123,7 +123,7 @@ int imports_request(struct imports *i, uint64_t id, const char *path)
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_IMPORT_WANTED;
     fact.import_wanted = &wanted;
-    return daemon_channel_send(i->channel, &fact, -1);
+    return daemon_channel_send(i->channel, &fact);
 }
 
 struct import_answer *imports_take(struct imports *i)

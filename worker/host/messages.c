@@ -111,20 +111,18 @@ int messages_post(struct messages *m, const char *json, size_t len)
     if (len > LIMIT_JSON_BYTES)
         return -EMSGSIZE;
     Stillpoint__Worker__Posted posted = STILLPOINT__WORKER__POSTED__INIT;
-    int memfd;
-    int r = daemon_channel_wrap(json, len, &posted.json, &memfd);
-    if (r < 0)
-        return r;
+    bool beside = daemon_channel_wrap(json, len, &posted.json);
     posted.has_json = true;
-    posted.has_in_memfd = posted.in_memfd = memfd >= 0;
+    posted.has_in_memfd = posted.in_memfd = beside;
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_POSTED;
     fact.posted = &posted;
-    return daemon_channel_send(m->channel, &fact, memfd);
+    return daemon_channel_send_beside(m->channel, &fact, json, beside ? len : 0);
 }
 
+/* The text that goes beside it; none where len is 0. */
 static int send_call_done(struct messages *m, Stillpoint__Worker__CallDone *done, uint64_t call_id,
-                          int memfd)
+                          const char *text, size_t len)
 {
     done->has_call_id = true;
     done->call_id = call_id;
@@ -132,7 +130,7 @@ static int send_call_done(struct messages *m, Stillpoint__Worker__CallDone *done
     Stillpoint__Worker__Fact fact = STILLPOINT__WORKER__FACT__INIT;
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_CALL_DONE;
     fact.call_done = done;
-    return daemon_channel_send(m->channel, &fact, memfd);
+    return daemon_channel_send_beside(m->channel, &fact, text, len);
 }
 
 int messages_call_done(struct messages *m, uint64_t call_id, bool ok, const char *text, size_t len)
@@ -144,18 +142,15 @@ int messages_call_done(struct messages *m, uint64_t call_id, bool ok, const char
         len = sizeof too_large - 1;
     }
     Stillpoint__Worker__CallDone done = STILLPOINT__WORKER__CALL_DONE__INIT;
-    int memfd;
-    int r = daemon_channel_wrap(text, len, &done.text, &memfd);
-    if (r < 0)
-        return r;
+    bool beside = daemon_channel_wrap(text, len, &done.text);
     done.ok = ok;
-    done.has_in_memfd = done.in_memfd = memfd >= 0;
-    return send_call_done(m, &done, call_id, memfd);
+    done.has_in_memfd = done.in_memfd = beside;
+    return send_call_done(m, &done, call_id, text, beside ? len : 0);
 }
 
 int messages_no_such_function(struct messages *m, uint64_t call_id)
 {
     Stillpoint__Worker__CallDone done = STILLPOINT__WORKER__CALL_DONE__INIT;
     done.has_no_such_function = done.no_such_function = true;
-    return send_call_done(m, &done, call_id, -1);
+    return send_call_done(m, &done, call_id, NULL, 0);
 }

@@ -312,7 +312,7 @@ static unsigned want_input(struct host *h, size_t max_bytes)
     fact.body_case = STILLPOINT__WORKER__FACT__BODY_STDIN_WANTED;
     fact.stdin_wanted = &wanted;
     w->input_wanted = true;
-    host_sent(h, daemon_channel_send(h->channel, &fact, -1));
+    host_sent(h, daemon_channel_send(h->channel, &fact));
     safepoint_wait(h->safepoint, input_is_there, w);
     return OK;
 }

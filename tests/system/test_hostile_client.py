@@ -1,0 +1,271 @@
+"""A client that means harm: it loses its connection or gets an error, and everybody else is served.
+
+One test for each case; test_bad_peers.py has the small ones.
+"""
+
+import os
+import struct
+import time
+
+import api as api_client
+import wire
+from debugging import Debugging
+from harness import check, equal, wait_until
+from hostile import Latency, Memory, frame_of_length, size
+from storm import LONG, connect
+
+BAD_NAMES = ("/", "..", ".", "a/b", "../x", "a\0b", "a\nb", "a\x1b[2J", "\u202ex", "", " ", "1", "12345", "é", "a b",
+             "x" * 65, "x" * 65536)
+
+
+def served(t, client):
+    equal(len(client.vms()), 0)
+    t.ctl("list")
+
+
+def closed(sock, limit=20):
+    """Reads until the daemon has closed the connection."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        try:
+            if not sock.recv(1 << 16):
+                return True
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+    return False
+
+
+def test_c22_lengths_that_no_frame_has_end_the_connection(t):
+    good = connect(t)
+    memory = Memory(t)
+    for length in (0, (1 << 20) + 1, 1 << 31, (1 << 32) - 1, 0x7fffffff):
+        for hello_first in (False, True):
+            s = t.daemon.connect()
+            if hello_first:
+                s.sendall(wire.hello())
+                wire.read_frame(s)
+            s.sendall(frame_of_length(length))
+            check(closed(s), f"{length} ends it")
+            s.close()
+            served(t, good)
+    memory.grew_less_than(8)
+    good.close()
+
+
+def test_c22_a_frame_a_byte_at_a_time_keeps_nobody_waiting(t):
+    latency = Latency(t)
+    slow = [t.daemon.connect() for _ in range(8)]
+    for s in slow:
+        s.sendall(wire.hello() + frame_of_length(1000))
+        wire.read_frame(s)
+    for _ in range(size(20, 900)):
+        for s in slow:
+            s.sendall(b"\0")
+        check(latency.worst_ms(0.02) < 1000, "another client is served")
+    for s in slow:
+        s.close()
+    latency.close()
+
+
+def test_c22_idle_connections_by_the_thousand_are_bounded_and_go(t):
+    good = connect(t)
+    before = t.daemon.fds()
+    held, refused = [], 0
+    for _ in range(size(2000, 10000)):
+        try:
+            held.append(t.daemon.connect())
+        except OSError:
+            refused += 1
+        if len(held) == 400:  # what is beyond its limit the daemon has closed, or has not taken yet
+            for s in held[256:]:
+                s.close()
+            held = held[:256]
+    served_meanwhile = good.vms()
+    equal(len(served_meanwhile), 0)
+    if before is not None:
+        check(len(t.daemon.fds()) < len(before) + 300, "of one user no more than its limit")
+    # Without a Hello they end by themselves.
+    start = time.monotonic()
+    for s in held[:8]:
+        s.settimeout(40)
+        check(closed(s, 40), "a connection that says nothing ends")
+    check(time.monotonic() - start < 60, "soon")
+    for s in held:
+        s.close()
+    wait_until(lambda: t.ctl("list", code=None).code == 0, "and new ones are taken")
+    good.close()
+
+
+def test_c22_many_requests_whose_answers_nobody_reads_end_that_client(t):
+    good, memory = connect(t), Memory(t)
+    vm = good.run("talks.js", "for (let i = 0; i < 300; i++) console.log('x'.repeat(700))")
+    s = t.daemon.connect()
+    s.sendall(wire.hello())
+    s.setblocking(False)
+    request = wire.frame(wire.field(1, 7) + wire.field(22, wire.field(1, str(vm.id)) + wire.field(2, 1)))
+    sent, end = 0, time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            sent += s.send(request * 50)
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            break
+        if sent % 50000 < 5000:
+            good.vms()
+    check(time.monotonic() < end, "it is cut off")
+    s.close()
+    memory.grew_less_than(32)
+    good.request(kill_vm=good.api.KillVm(vm=str(vm.id)))
+    served(t, good)
+    good.close()
+
+
+def test_c24_another_user_is_refused(t):
+    t.daemon  # pylint: disable=pointless-statement
+    if os.geteuid() != 0:
+        t.skip("only root can be another user")
+    code = ("import socket,sys,os\nos.setgroups([])\nos.setgid(31999)\nos.setuid(31999)\n"
+            "s=socket.socket(socket.AF_UNIX)\n"
+            "try:\n s.connect(sys.argv[1])\n s.settimeout(5)\n print(len(s.recv(100)))\n"
+            "except OSError as e:\n print(type(e).__name__)\n")
+    os.chmod(t.folder, 0o755)
+    os.chmod(t.run_dir, 0o755)
+    r = t.run(["/usr/bin/python3", "-c", code, t.daemon.socket])
+    check(r.out.strip() in ("PermissionError", "0", "ConnectionResetError"), r)
+    t.ctl("list")
+
+
+def test_c25_names_that_are_none_are_refused_clearly(t):
+    client = connect(t)
+    api = client.api
+    for name in BAD_NAMES:
+        for request in ({"run_vm": ("name", {"program": "a.js"})}, {"run_vm": ("world", {"program": "a.js", "name": "x"})},
+                        {"run_vm": ("engine", {"program": "a.js", "name": "x"})}, {"stop_world": ("world", {})},
+                        {"kill_vm": ("vm", {})}, {"get_world": ("world", {})}, {"open_debugger": ("name", {})},
+                        {"take_lease": ("world", {})}):
+            (body, (field, others)), = request.items()
+            if name == "" and (body, field) != ("kill_vm", "vm"):
+                continue  # means the default
+            make = getattr(api, "".join(part.capitalize() for part in body.split("_")))
+            try:
+                message = make(**{field: name, **others})
+            except ValueError:
+                continue  # protobuf's own check
+            fd = api_client.memfd(b"0") if body == "run_vm" else None
+            try:
+                client.request(fd, **{body: message})
+                check(False, f"{body}.{field} = {name[:20]!r} was taken")
+            except api_client.ApiError as e:
+                check("\n" not in e.message and "\x1b" not in e.message and len(e.message) < 2000, repr(e.message))
+            except (EOFError, OSError):
+                # What no library would send is no request at all.
+                client = connect(t)
+            finally:
+                if fd is not None:
+                    os.close(fd)
+    for path in ("/etc/passwd", "../a.js", "a/../../b", "a\0b", "x" * 5000):
+        try:
+            vm = client.run(path, "0", keep_idle=False)
+            check("/" not in vm.name and ".." not in vm.name, f"no more than a name to show: {vm.name}")
+        except (api_client.ApiError, EOFError, OSError):
+            client = connect(t)
+    for raw in (b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80"):
+        s = t.daemon.connect()
+        s.sendall(wire.hello() + wire.frame(wire.field(1, 2) + wire.field(16, wire.field(1, raw))))
+        wire.read_frame(s)
+        reply = wire.read_frame(s)
+        check(reply is None or 100 in wire.fields(reply), "invalid UTF-8 is refused")
+        s.close()
+    log = t.daemon.log_text()
+    check("\x1b" not in log and "\u202e" not in log, log)
+    wait_until(lambda: not client.vms(), "all have ended")
+    client.close()
+
+
+def test_c26_a_client_that_dies_anywhere_strands_no_vm(t):
+    good = connect(t)
+    vm = good.run("app.js", "globalThis.f = () => { for (;;); }; globalThis.onmessage = () => {}", name="app")
+
+    def mode():
+        request = good.api.GetWorld(world="default")
+        return good.request(get_world=request).world_reply.world.mode
+
+    # In the middle of a call, and of its own frame.
+    client = connect(t)
+    client.send(call_function=client.api.CallFunction(vm="app", function="f"))
+    wait_until(lambda: good.request(get_vm=good.api.GetVm(vm="app")).vm_reply.vm.state == good.api.VM_STATE_ACTIVE,
+               "the call runs")
+    client.sock.sendall(struct.pack(">I", 100) + b"half")
+    client.close()
+    # In the middle of a stop that waits for somebody who does not come, and in its queue.
+    other = good.run("late.js", "for (;;);", name="late")
+    os.kill(good.request(get_vm=good.api.GetVm(vm="late")).vm_reply.vm.pid, 19)
+    client, queued = Debugging(good.api, t.daemon.socket), Debugging(good.api, t.daemon.socket)
+    client.open("controls", policy="resume")
+    client.send(stop_world=good.api.StopWorld(world="default", deadline_us=LONG, debugger="controls"))
+    wait_until(lambda: mode() == good.api.MODE_STOPPING, "it stops")
+    queued.send(stop_world=good.api.StopWorld(world="default", deadline_us=LONG, wait_us=LONG))
+    client.close()
+    queued.close()
+    wait_until(lambda: mode() == good.api.MODE_RUN_ALL, "and goes on without it")
+    os.kill(good.request(get_vm=good.api.GetVm(vm="late")).vm_reply.vm.pid, 18)
+    # While it holds the world, one VM, and a program that is not all there yet.
+    client = Debugging(good.api, t.daemon.socket)
+    client.open("controls", policy="resume")
+    client.request(stop_world=good.api.StopWorld(world="default", deadline_us=LONG, debugger="controls"))
+    client.request(hold_vm=good.api.HoldVm(vm="app", debugger="controls"))
+    fd = api_client.memfd(b"import './more.js'")
+    client.request(fd, run_vm=good.api.RunVm(program="half.mjs", name="half", more_files=True))
+    os.close(fd)
+    equal(mode(), good.api.MODE_STOPPED)
+    client.close()
+    wait_until(lambda: mode() == good.api.MODE_RUN_ALL, "its lease ends with it")
+    wait_until(lambda: {v.name for v in good.vms()} == {"app", "late"}, "what was never started is gone")
+    equal([list(v.holds) for v in good.vms()], [[], []], "nobody is held")
+    # And by a signal, as a process.
+    p = t.start("run", t.file("attached.js", "console.log('up'); for (;;);"))
+    equal(p.stdout.readline(), "up\n")
+    p.kill()
+    p.wait()
+    wait_until(lambda: len(good.vms()) == 2, "an attached VM dies with its client")
+    for v in (vm, other):
+        good.request(kill_vm=good.api.KillVm(vm=str(v.id)))
+    good.close()
+
+
+def test_c27_events_that_nobody_reads_are_dropped_and_counted(t):
+    good, memory = connect(t), Memory(t)
+    deaf = []
+    for _ in range(4):
+        s = t.daemon.connect()
+        s.sendall(wire.hello() + wire.frame(wire.field(1, 2) + wire.field(40, b"")))
+        wire.read_frame(s)
+        deaf.append(s)
+    latency = Latency(t)
+    vm = good.run("chatty.js", f"for (let i = 0; i < {size(6000, 100000)}; i++) postMessage('x'.repeat(2000))")
+    check(latency.worst_ms(1) < 1000, "another client is served")
+    wait_until(lambda: good.request(get_vm=good.api.GetVm(vm=str(vm.id))).vm_reply.vm.state
+               == good.api.VM_STATE_IDLE, "the VM does not wait for them")
+    memory.grew_less_than(64)
+    # Whoever reads late finds out how many were lost, or that it was cut off.
+    for s in deaf:
+        told, ended = 0, False
+        s.settimeout(0.3)
+        while True:
+            try:
+                frame = wire.read_frame(s)
+            except TimeoutError:
+                break
+            if frame is None:
+                ended = True
+                break
+            event = wire.fields(frame).get(200)
+            told += bool(event)
+        check(told or ended, "it is told, or gone")
+        s.close()
+    latency.close()
+    good.request(kill_vm=good.api.KillVm(vm=str(vm.id)))
+    good.close()
