@@ -194,7 +194,7 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
 # Checks of the tree itself; they print TAP.
-SOURCE_TESTS = %D%/include_table/check.py
+SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
