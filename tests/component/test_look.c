@@ -585,13 +585,30 @@ static void hook(uint64_t id, uint64_t debugger, enum pause_suspend suspend)
     hooks[id] = (struct pause_hook){debugger, suspend};
 }
 
-static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
+struct timer {
+    const void *userdata;
+    const struct event *next;
+    struct timeval at;
+};
+
+static int find_timer(const struct event_base *b, const struct event *e, void *userdata)
 {
     (void)b;
-    if (event_get_callback_arg(e) != userdata)
-        return 0;
-    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
-    return 1;
+    struct timer *t = userdata;
+    struct timeval at;
+    if (event_get_callback_arg(e) == t->userdata && event_pending(e, EV_TIMEOUT, &at) &&
+        (!t->next || timercmp(&at, &t->at, <)))
+        *t = (struct timer){t->userdata, e, at};
+    return 0;
+}
+
+/* Of the timers with this argument the next one is due. */
+static void is_time_for(const void *userdata)
+{
+    struct timer t = {.userdata = userdata};
+    event_base_foreach_event(base, find_timer, &t);
+    assert_non_null(t.next);
+    event_active((struct event *)(uintptr_t)t.next, EV_TIMEOUT, 0);
 }
 
 /* It is asked whether it can take an answer to this pause: yes, or why not. */
@@ -1011,7 +1028,7 @@ static void an_answer_that_its_vm_cannot_take_changes_nothing(void **state)
     forget_commands(a);
     r = continue_vm(a, false, false, PAUSE_THROW, "1");
     c = hear_inspect(a, WORKER_INSPECT_CHECK_ANSWER);
-    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.pendings));
+    is_time_for(LIST_FIRST(&api.pendings));
     turn();
     assert_int_equal(error_of(r), API_ERROR(TIMED_OUT));
     assert_int_equal(a->worker->n_given_up, 1);
@@ -1207,7 +1224,7 @@ static void one_whose_time_is_over_freezes_no_vm_that_serves_another(void **stat
     assert_int_equal(p->worker->freeze.state, WORKER_THAWED);
     uint64_t frames = list_frames(p);
     Command *c = hear_inspect(p, WORKER_INSPECT_FRAMES);
-    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.pendings));
+    is_time_for(LIST_FIRST(&api.pendings));
     turn();
     assert_int_equal(error_of(frames), API_ERROR(TIMED_OUT));
     assert_true(p->worker->serving);
@@ -1548,7 +1565,7 @@ static void a_step_of_a_vm_in_no_frame_waits_for_the_next_one(void **state)
             continue;
         }
         /* Time is over: who has said how long is told so. */
-        event_base_foreach_event(base, activate_timer_of, world);
+        is_time_for(world);
         turn();
         forgets(p, step);
         shows(p, SHM_PARKED);

@@ -159,8 +159,8 @@ static bool replay(void *userdata, uint64_t client, uint64_t cursor, uint64_t ki
     return false;
 }
 
-static const struct api_clients clients = {take_reply, queued, may_subscribe, subscribe,
-                                           replay,     NULL};
+static const struct api_clients clients = {take_reply, queued, may_subscribe,
+                                           subscribe,  replay, NULL};
 
 /* Two of them are of one uid. */
 static void request(unsigned client, struct fuzz_input *in)
