@@ -327,6 +327,15 @@ static bool is_known(void *userdata, pid_t pid)
     return registry_has_pid(d->registry, pid);
 }
 
+static bool is_quiet(void *userdata)
+{
+    const struct daemon *d = userdata;
+    for (size_t i = 0; i < N_ENGINES; i++)
+        if (d->zygotes[i] && !zygote_client_is_quiet(d->zygotes[i]))
+            return false;
+    return true;
+}
+
 static void on_request(void *userdata, struct api_call *call)
 {
     struct api *api = userdata;
@@ -576,7 +585,8 @@ static int build(struct daemon *d)
     d->registry = registry_new(&registry);
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
-    d->strays = strays_new(d->base, is_known, d);
+    const struct strays_events strays = {is_known, is_quiet, d};
+    d->strays = strays_new(d->base, &strays);
     d->debuggers = d->worlds && d->registry && d->strays
                        ? debuggers_new(d->worlds, d->registry, &debuggers)
                        : NULL;

@@ -10,57 +10,91 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "shared-mem/layout.h"
 
-/* Between two looks at those that are dying, or at the list of children when that cannot be read.
- */
+/* Between two looks: at those that are dying, at those that may yet be told of, or at the list of
+ * children when that cannot be read. */
 #define LOOK_MS 10
+/* A zygote that has not told of a birth by then never will. */
+#define PATIENCE_NS 5000000000ull
 
 struct stray {
     LIST_ENTRY(stray) link;
     pid_t pid;
+    uint64_t since_ns; /* CLOCK_MONOTONIC of when it was seen first */
+    bool ended, seen;
 };
 
 struct strays {
-    bool (*is_known)(void *userdata, pid_t pid);
-    void *userdata;
+    struct strays_events events;
     struct event *look;
     LIST_HEAD(list, stray) list;
 };
 
-static bool is_ours(const struct strays *s, pid_t pid)
+static struct stray *find(const struct strays *s, pid_t pid)
 {
-    const struct stray *x;
+    struct stray *x;
     LIST_FOREACH(x, &s->list, link)
     if (x->pid == pid)
-        return true;
-    return false;
+        return x;
+    return NULL;
 }
 
-/* The pid cannot be another's by now: nobody else reaps it. */
-static int end(struct strays *s, pid_t pid)
+static void forget(struct stray *x)
 {
-    struct stray *x = malloc(sizeof *x);
-    if (!x)
-        return -ENOMEM;
-    x->pid = pid;
-    LIST_INSERT_HEAD(&s->list, x, link);
-    kill(pid, SIGKILL);
-    log_info("process %d was born by a zygote that did not say so; it is ended", (int)pid);
+    LIST_REMOVE(x, link);
+    free(x);
+}
+
+static int note(struct strays *s, pid_t pid)
+{
+    struct stray *x = find(s, pid);
+    if (!x) {
+        x = malloc(sizeof *x);
+        if (!x)
+            return -ENOMEM;
+        *x = (struct stray){.pid = pid, .since_ns = shm_now_ns()};
+        LIST_INSERT_HEAD(&s->list, x, link);
+    }
+    x->seen = true;
     return 0;
 }
 
 /* Returns 0, or negative errno: there may be more. */
-static int find(struct strays *s)
+static int note_all(struct strays *s)
 {
     FILE *f = fopen("/proc/thread-self/children", "re");
     if (!f)
         return -errno;
     int pid, r = 0;
     while (r == 0 && fscanf(f, "%d", &pid) == 1)
-        if (!s->is_known(s->userdata, pid) && !is_ours(s, pid))
-            r = end(s, pid);
+        if (!s->events.is_known(s->events.userdata, pid))
+            r = note(s, pid);
     fclose(f);
     return r;
+}
+
+/* While births are under way their children are not known yet either. The pid of one that is not
+ * known cannot be another's by now: nobody else reaps it. */
+static void end_all(struct strays *s)
+{
+    uint64_t now = shm_now_ns();
+    bool quiet = s->events.is_quiet(s->events.userdata);
+    struct stray *x = LIST_FIRST(&s->list), *next;
+    for (; x; x = next) {
+        next = LIST_NEXT(x, link);
+        if (x->ended)
+            continue;
+        /* It was told of since, and may have been reaped. */
+        if (!x->seen || s->events.is_known(s->events.userdata, x->pid)) {
+            forget(x);
+        } else if (quiet || now - x->since_ns >= PATIENCE_NS) {
+            x->ended = true;
+            kill(x->pid, SIGKILL);
+            log_info("process %d was born by a zygote that did not say so; it is ended",
+                     (int)x->pid);
+        }
+    }
 }
 
 /* Whether one was reaped. */
@@ -71,10 +105,10 @@ static bool reap(struct strays *s)
     for (; x; x = next) {
         siginfo_t si = {0};
         next = LIST_NEXT(x, link);
-        if (waitid(P_PID, (id_t)x->pid, &si, WEXITED | WNOHANG | __WALL) == 0 && si.si_pid == 0)
+        if (!x->ended ||
+            (waitid(P_PID, (id_t)x->pid, &si, WEXITED | WNOHANG | __WALL) == 0 && si.si_pid == 0))
             continue;
-        LIST_REMOVE(x, link);
-        free(x);
+        forget(x);
         reaped = true;
     }
     return reaped;
@@ -90,20 +124,23 @@ static void on_look(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct strays *s = userdata;
+    bool all_dying = true;
+    const struct stray *x;
+    LIST_FOREACH(x, &s->list, link)
+    all_dying &= x->ended;
     /* The kernel's list may lack some when one of them dies meanwhile. */
-    if (reap(s) || LIST_EMPTY(&s->list))
+    if (reap(s) || !all_dying || LIST_EMPTY(&s->list))
         strays_end(s);
     else
         look_again(s);
 }
 
-struct strays *strays_new(struct event_base *base, bool (*is_known)(void *userdata, pid_t pid),
-                          void *userdata)
+struct strays *strays_new(struct event_base *base, const struct strays_events *events)
 {
     struct strays *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct strays){.is_known = is_known, .userdata = userdata};
+    s->events = *events;
     LIST_INIT(&s->list);
     s->look = event_new(base, -1, 0, on_look, s);
     return s->look ? s : strays_free(s);
@@ -113,11 +150,8 @@ struct strays *strays_free(struct strays *s)
 {
     if (!s)
         return NULL;
-    struct stray *x;
-    while ((x = LIST_FIRST(&s->list)) != NULL) {
-        LIST_REMOVE(x, link);
-        free(x);
-    }
+    while (!LIST_EMPTY(&s->list))
+        forget(LIST_FIRST(&s->list));
     if (s->look)
         event_free(s->look);
     free(s);
@@ -126,7 +160,12 @@ struct strays *strays_free(struct strays *s)
 
 void strays_end(struct strays *s)
 {
-    int r = find(s);
+    struct stray *x;
+    LIST_FOREACH(x, &s->list, link)
+    x->seen = false;
+    int r = note_all(s);
+    if (r == 0)
+        end_all(s);
     if (r == -ENOENT || r == -EACCES)
         log_warning("cannot look for lost workers in /proc: %s", strerror(-r));
     else if (r < 0 || !LIST_EMPTY(&s->list))

@@ -15,10 +15,18 @@
 struct event_base;
 struct strays;
 
-/** `is_known` says of a child whether somebody else reaps it. NULL without memory. */
-struct strays *strays_new(struct event_base *base, bool (*is_known)(void *userdata, pid_t pid),
-                          void *userdata);
+struct strays_events {
+    /** Whether somebody else reaps this child. */
+    bool (*is_known)(void *userdata, pid_t pid);
+    /** No birth is under way: whoever is not known never will be. */
+    bool (*is_quiet)(void *userdata);
+    void *userdata;
+};
+
+/** NULL without memory. */
+struct strays *strays_new(struct event_base *base, const struct strays_events *events);
 struct strays *strays_free(struct strays *s);
 
-/** Kills all children that nobody knows, and reaps them when they have died. */
+/** Kills all children that nobody knows, as soon as no birth is under way whose child may be among
+ * them, and reaps them when they have died. */
 void strays_end(struct strays *s);

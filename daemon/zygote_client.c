@@ -371,6 +371,15 @@ bool zygote_client_has(const struct zygote_client *z, pid_t pid)
     return false;
 }
 
+bool zygote_client_is_quiet(const struct zygote_client *z)
+{
+    const struct process *p;
+    LIST_FOREACH(p, &z->processes, link)
+    if (!LIST_EMPTY(&p->births))
+        return false;
+    return true;
+}
+
 int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spawn,
                         const int fds[ZYGOTE_FDS])
 {

@@ -63,6 +63,8 @@ int zygote_client_spawn(struct zygote_client *z, Stillpoint__Worker__Spawn *spaw
 
 /** Whether it is one of its processes: a zygote, or a birth under way in exec mode. */
 bool zygote_client_has(const struct zygote_client *z, pid_t pid);
+/** No birth is under way: every worker that lives has been told of, or never will be. */
+bool zygote_client_is_quiet(const struct zygote_client *z);
 
 /** Process id of the standing zygote; 0 if there is none. */
 pid_t zygote_client_pid(const struct zygote_client *z);
