@@ -202,6 +202,8 @@ def test_c26_a_client_that_dies_anywhere_strands_no_vm(t):
     client.close()
     # In the middle of a stop that waits for somebody who does not come, and in its queue.
     other = good.run("late.js", "for (;;);", name="late")
+    wait_until(lambda: good.request(get_vm=good.api.GetVm(vm="late")).vm_reply.vm.state == good.api.VM_STATE_ACTIVE,
+               "it runs")
     os.kill(good.request(get_vm=good.api.GetVm(vm="late")).vm_reply.vm.pid, 19)
     client, queued = Debugging(good.api, t.daemon.socket), Debugging(good.api, t.daemon.socket)
     client.open("controls", policy="resume")
