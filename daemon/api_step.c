@@ -96,8 +96,7 @@ static void set_timer(struct step *s, uint64_t us)
 
 static void reply(struct pending *p, const Stillpoint__Worker__Frame *frame)
 {
-    struct step *s = p->data;
-    const struct world *w = world_of(p);
+    const struct step *s = p->data;
     _cleanup_free_ struct world_message *m = calloc(1, sizeof *m);
     Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__StepReply step = STILLPOINT__API__STEP_REPLY__INIT;
@@ -108,13 +107,15 @@ static void reply(struct pending *p, const Stillpoint__Worker__Frame *frame)
         look_message_frame(&f, frame, 0);
         step.frame = &f;
     }
+    /* A ticket of its own may be among those that the world shows. */
+    drop(p);
+    const struct world *w = world_of(p);
     if (w && m) {
         world_message_fill(m, w);
         step.world = &m->world;
     }
     e.body_case = API_BODY(STEP_REPLY);
     e.step_reply = &step;
-    drop(p);
     api_pending_reply(p, &e);
 }
 
