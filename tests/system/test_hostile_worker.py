@@ -595,13 +595,14 @@ def test_no_ack_of_another_vm_is_forged(t):
     with Attacker(t) as a:
         late = a.client.run("late.js", "for (;;);", name="late")
         late = a.client.request(get_vm=a.api.GetVm(vm=str(late.id))).vm_reply.vm
-        wait_until(lambda: a.client.request(get_vm=a.api.GetVm(vm="late")).vm_reply.vm.state
-                   == a.api.VM_STATE_ACTIVE, "it runs")
         # They answer kicks that were not theirs, say all that can be said, and wake whom they can.
         attackers = [a.start("apart race", "kick 0"), a.start("apart kick 0", "obey 1000", "spin"),
                      a.start("apart garbage 7", "kick 0")]
         for enforce in (False, True, False):
-            os.kill(late.pid, signal.SIGSTOP)  # where freezing is by signals, a resume undoes that
+            os.kill(late.pid, signal.SIGCONT)  # which a resume does, too, where freezing is by signals
+            wait_until(lambda: a.client.request(get_vm=a.api.GetVm(vm="late")).vm_reply.vm.state
+                       == a.api.VM_STATE_ACTIVE, "it runs")
+            os.kill(late.pid, signal.SIGSTOP)
             report = a.client.request(stop_world=a.api.StopWorld(
                 world="default", deadline_us=300_000, enforce=enforce)).stop_report
             check(late.id in report.missing, f"the one that cannot arrive is missing: {report}")
