@@ -782,7 +782,7 @@ static void report(struct auditors *a, struct hook *h, struct round *r, const ch
     Stillpoint__Worker__Hit *m = capture_hit(c, h, a->ops, a->engine, r->hit, error);
     (void)safepoint_forbid_waits(a->host->safepoint, forbidden);
     uint64_t now_ns = shm_now_ns();
-    hook_captured(h, now_ns, now_ns - start_ns, stillpoint__worker__hit__get_packed_size(m));
+    hook_captured(h, now_ns - start_ns, stillpoint__worker__hit__get_packed_size(m));
     if (h->removed) {
         /* By a request that was served while it was captured. */
     } else if (host_make_room(a->host) < 0) {

@@ -8,8 +8,6 @@
 #include "proto/limits.h"
 
 #define SECOND_NS 1000000000ull
-#define EARLY 8        /* the first part of a second: one of so many */
-#define MOST_DOUBLED 4 /* 16 s */
 
 /* ---- making one */
 
@@ -235,20 +233,9 @@ bool hook_is_used_up(const struct hook *h)
     return (h->count != 0 && h->hits >= h->count) || (h->total != 0 && h->hits >= h->total);
 }
 
-/* When the last of this second's budget went. */
-static void note_spending(struct hook *h, uint64_t now_ns)
-{
-    if (!second_is_used_up(h))
-        return;
-    bool early = now_ns - h->second.start_ns < SECOND_NS / EARLY;
-    h->n_early = early ? h->n_early + 1 : 0;
-}
-
 bool hook_is_spent(const struct hook *h, uint64_t now_ns, uint64_t *ret_due_ns)
 {
-    unsigned doubled = h->n_early > 1 ? h->n_early - 1 : 0;
-    uint64_t wait_ns = SECOND_NS << (doubled < MOST_DOUBLED ? doubled : MOST_DOUBLED);
-    uint64_t due_ns = h->second.start_ns + wait_ns;
+    uint64_t due_ns = h->second.start_ns + SECOND_NS;
     if (h->second.start_ns == 0 || now_ns >= due_ns || !second_is_used_up(h))
         return false;
     *ret_due_ns = due_ns;
@@ -262,8 +249,6 @@ enum hook_admission hook_admit(struct hook *h, uint64_t now_ns)
     if (hook_is_used_up(h))
         return HOOK_SKIP;
     if (h->second.start_ns == 0 || now_ns - h->second.start_ns >= SECOND_NS) {
-        if (!second_is_used_up(h))
-            h->n_early = 0;
         memset(&h->second, 0, sizeof h->second);
         h->second.start_ns = now_ns;
     }
@@ -273,15 +258,11 @@ enum hook_admission hook_admit(struct hook *h, uint64_t now_ns)
     }
     h->second.hits++;
     h->hits++;
-    note_spending(h, now_ns);
     return HOOK_REPORT;
 }
 
-void hook_captured(struct hook *h, uint64_t now_ns, uint64_t ns, uint64_t bytes)
+void hook_captured(struct hook *h, uint64_t ns, uint64_t bytes)
 {
-    bool was_used_up = second_is_used_up(h);
     h->second.capture_ns += ns;
     h->second.capture_bytes += bytes;
-    if (!was_used_up)
-        note_spending(h, now_ns);
 }

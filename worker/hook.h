@@ -65,9 +65,6 @@ struct hook {
         uint64_t start_ns; /**< 0: none has begun */
         uint64_t hits, capture_ns, capture_bytes;
     } second; /**< begins with a hit; the budget is whole again when it is over */
-    /** Seconds in a row whose budget was used up in their first part: what is observed happens
-     * many times as often, and to arm for it costs more than it brings. */
-    unsigned n_early;
 };
 
 /** Checks and copies. -EINVAL and *ret_why, a static text; -ENOMEM. */
@@ -88,13 +85,12 @@ bool hook_condition(const struct hook *h, const struct engine_ops *ops, struct e
 enum hook_admission { HOOK_REPORT, HOOK_SKIP, HOOK_DROP };
 /** A hit that passed all that: skip, count, budget. */
 enum hook_admission hook_admit(struct hook *h, uint64_t now_ns);
-/** What the capture of a hit that is reported has cost, until now. */
-void hook_captured(struct hook *h, uint64_t now_ns, uint64_t ns, uint64_t bytes);
+/** What the capture of a hit that is reported has cost. */
+void hook_captured(struct hook *h, uint64_t ns, uint64_t bytes);
 
 /** Its count or total is used up: it is not to hit again. */
 bool hook_is_used_up(const struct hook *h);
-/** The budget of this second is. *ret_due_ns: when it is worth observing again. That is after this
- * second; after 2, 4, 8, 16 if those before it were used up early, too. */
+/** The budget of this second is. *ret_due_ns: when it is over. */
 bool hook_is_spent(const struct hook *h, uint64_t now_ns, uint64_t *ret_due_ns);
 
 /** Whether a breakpoint is meant for this source: its url, the end of it after "/", or a glob. */

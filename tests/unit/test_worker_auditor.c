@@ -722,45 +722,6 @@ static void a_budget_is_exact_and_is_whole_again_after_its_second(void **state)
     expect("audited realm 1 enter [1 2]\nhit 1 enter 0 dropped 3\nhit 2 enter 0 dropped 1\n");
 }
 
-/* How long the auditor stays away, in whole seconds, after a budget was used up at once. */
-static unsigned away_s(void)
-{
-    struct hook *h = w.auditors.hooks;
-    while (is_on(ENGINE_AUDIT_ENTER_FRAME, 1))
-        enters(5);
-    for (unsigned s = 1; s < 100; s++) {
-        h->second.start_ns -= SECOND_NS;
-        w.auditors.due_ns = 1;
-        auditors_look_at_budgets(&w.auditors);
-        if (is_on(ENGINE_AUDIT_ENTER_FRAME, 1))
-            return s;
-    }
-    return 0;
-}
-
-static void an_auditor_whose_budget_is_used_up_at_once_stays_away_longer_each_time(void **state)
-{
-    (void)state;
-    Stillpoint__Worker__Hook h = a_hook(1, 2);
-    h.per_second = 3;
-    set(&h, 1);
-    const unsigned expected[] = {1, 2, 4, 8, 16, 16};
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        assert_int_equal(away_s(), expected[i]);
-    /* A budget that lasts for more than an eighth of its second. */
-    enters(5);
-    w.auditors.hooks->second.start_ns -= SECOND_NS / 4;
-    assert_int_equal(away_s(), 1);
-    assert_int_equal(away_s(), 1);
-    assert_int_equal(away_s(), 2);
-    /* One that was not used up. */
-    enters(5);
-    w.auditors.hooks->second.start_ns -= SECOND_NS;
-    assert_int_equal(away_s(), 1);
-    assert_int_equal(away_s(), 2);
-    skip_story();
-}
-
 static void a_budget_of_captures_is_kept_too(void **state)
 {
     (void)state;
@@ -1091,7 +1052,6 @@ static const struct CMUnitTest tests[] = {
     AUDITOR_TEST(a_realm_that_goes_while_a_hit_in_it_is_reported_ends_its_hooks),
     AUDITOR_TEST(a_comparison_of_a_variable_runs_no_guest_code),
     AUDITOR_TEST(a_budget_is_exact_and_is_whole_again_after_its_second),
-    AUDITOR_TEST(an_auditor_whose_budget_is_used_up_at_once_stays_away_longer_each_time),
     AUDITOR_TEST(a_budget_of_captures_is_kept_too),
     AUDITOR_TEST(one_pause_for_all_hooks_of_a_hit),
     AUDITOR_TEST(a_step_that_is_forgotten_or_replaced_while_it_ends_does_not_pause),
