@@ -12,7 +12,7 @@
 
 #define ALL (CGROUP_MEMORY | CGROUP_PIDS | CGROUP_CPU)
 
-static char folder[] = "/tmp/test_cgroup_limits.XXXXXX";
+static char folder[256];
 static int dir_fd = -1;
 static const char *const files[] = {
     "cgroup.controllers", "cgroup.subtree_control", "memory.max", "memory.swap.max",
@@ -171,7 +171,7 @@ static void controllers_are_named(void **state)
 static int up(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder))
+    if (!unit_make_folder(folder, sizeof folder))
         return -1;
     dir_fd = open(folder, O_PATH | O_DIRECTORY);
     return dir_fd < 0;
