@@ -255,8 +255,8 @@ class Oracle:
             w = model.worlds[shown.name]
             mode = self.api.WorldMode.Name(shown.mode)[len("MODE_"):].lower().replace("_", "-")
             runner = w.runner
-            if model.lapses and runner and not shown.runner and w.mode in ("stopped", "stopping"):
-                w.runner = runner = 0
+            if model.lapses and runner != shown.runner and w.mode in ("stopped", "stopping"):
+                w.runner = runner = 0  # another may have been asked for since
             if (w.operation or shown.queued) and not runner and shown.runner in w.members:
                 w.runner = runner = shown.runner  # asked for, and somebody is served before
             if shown.mode != self.api.MODE_STOPPED and w.target and not shown.target:
