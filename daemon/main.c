@@ -46,9 +46,11 @@
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
 #include "daemon/pause.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/strays.h"
+#include "daemon/vm_journal.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
 
@@ -67,6 +69,7 @@ struct daemon {
     struct access_rules rules;
     struct event_base *base;
     struct act_log *act_log;
+    struct vm_journals *vm_journals;
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
@@ -97,15 +100,18 @@ static void check_folder(const char *dir, bool shared)
 {
     struct stat st;
     if (shared && stat(dir, &st) == 0 && !(st.st_mode & S_IXOTH))
-        log_warning("groups have been given roles, and their members cannot enter %s (chmod o+x)",
-                    dir);
+        record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                     "groups have been given roles, and their members cannot enter %s (chmod o+x)",
+                     dir);
 }
 
 static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
-        log_error("socket path '%s' is longer than %zu bytes", path, sizeof address.sun_path - 1);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                     "socket path '%s' is longer than %zu bytes", path,
+                     sizeof address.sun_path - 1);
         return -ENAMETOOLONG;
     }
     strcpy(address.sun_path, path);
@@ -113,11 +119,13 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
     const char *dir = copy ? dirname(copy) : "/";
     if (mkdir(dir, 0700) == 0) {
         if (shared && chmod(dir, 0755) < 0)
-            log_warning("cannot open %s for others: %m", dir);
+            record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                         "cannot open %s for others: %m", dir);
         if (geteuid() == 0 && chown(dir, uid, gid) < 0)
-            log_warning("cannot give %s to uid %u: %m", dir, (unsigned)uid);
+            record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                         "cannot give %s to uid %u: %m", dir, (unsigned)uid);
     } else if (errno != EEXIST) {
-        log_error("cannot make directory %s: %m", dir);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot make directory %s: %m", dir);
         return -errno;
     }
     check_folder(dir, shared);
@@ -126,12 +134,12 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
         return -errno;
     struct stat st;
     if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-        log_error("%s exists and is no socket", path);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "%s exists and is no socket", path);
         return -EEXIST;
     }
     /* A socket file whose daemon is gone refuses; one that answers belongs to somebody. */
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN) {
-        log_error("another daemon serves %s", path);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "another daemon serves %s", path);
         return -EADDRINUSE;
     }
     if (errno == ECONNREFUSED)
@@ -144,7 +152,8 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
     if (r == 0 && listen(fd, 128) < 0)
         r = -errno;
     if (r < 0) {
-        log_error("cannot listen at %s: %s", path, strerror(-r));
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot listen at %s: %s", path,
+                     strerror(-r));
         return r;
     }
     return TAKE_FD(fd);
@@ -183,10 +192,11 @@ static const struct passwd *find_user(const struct config *config, bool *ret_sha
         *ret_shared = true;
     }
     if (!p) {
-        log_error("%s: there is no user '%s'", config_place(config, &config->user),
-                  wanted ? wanted : "nobody");
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: there is no user '%s'",
+                     config_place(config, &config->user), wanted ? wanted : "nobody");
     } else if (p->pw_uid == 0) {
-        log_error("%s: the user to become must not be root", config_place(config, &config->user));
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: the user to become must not be root",
+                     config_place(config, &config->user));
         p = NULL;
     }
     return p;
@@ -202,11 +212,12 @@ static bool is_user(const char *name, uid_t uid)
 static int become(uid_t uid, gid_t gid)
 {
     if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
-        log_error("cannot become uid %u: %m", (unsigned)uid);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot become uid %u: %m",
+                     (unsigned)uid);
         return -errno;
     }
     if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
-        log_error("could become root again");
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "could become root again");
         return -EPERM;
     }
     return 0;
@@ -258,8 +269,9 @@ static int prepare(struct daemon *d)
             owner_group = gid;
         }
     } else if (d->config.user && !is_user(d->config.user, uid)) {
-        log_error("%s: to become another user needs a start as root",
-                  config_place(&d->config, &d->config.user));
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL,
+                     "%s: to become another user needs a start as root",
+                     config_place(&d->config, &d->config.user));
         return -EPERM;
     }
     if (d->config.private_fd < 0)
@@ -347,7 +359,8 @@ static void notify(const char *state)
 {
     int r = sd_notify(0, state);
     if (r < 0)
-        log_warning("cannot tell the service manager %s: %s", state, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_MANAGER_UNREACHABLE, NULL,
+                     "cannot tell the service manager %s: %s", state, strerror(-r));
 }
 
 static void end_loop(struct daemon *d, const char *why)
@@ -379,6 +392,13 @@ static void on_client_gone(void *userdata, uint64_t client)
 static void on_client_drained(void *userdata, uint64_t client)
 {
     api_log_on_client_drained(userdata, client);
+}
+
+static void say_kept(int r)
+{
+    if (r < 0)
+        record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, NULL, "cannot keep the state: %s",
+                     strerror(-r));
 }
 
 /* Whatever is published is put down first for the next daemon, then looked at by those who wait. */
@@ -414,16 +434,14 @@ static void put_down(struct daemon *d, const struct event *e)
     default:
         break;
     }
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_debugger_changed(void *userdata, const struct debugger *debugger)
 {
     struct daemon *d = userdata;
     int r = d->state ? state_put_debugger(d->state, debugger) : 0;
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_debugger_gone(void *userdata, uint64_t id)
@@ -432,24 +450,21 @@ static void on_debugger_gone(void *userdata, uint64_t id)
     if (d->audit)
         audit_on_debugger_gone(d->audit, id);
     int r = d->state ? state_put_debugger_gone(d->state, id) : 0;
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_hook_set(void *userdata, const struct audit_hook *h)
 {
     struct daemon *d = userdata;
     int r = state_put_hook(d->state, h);
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_hook_gone(void *userdata, uint64_t id)
 {
     struct daemon *d = userdata;
     int r = state_put_hook_gone(d->state, id);
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
@@ -526,7 +541,8 @@ static void on_give_up(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct daemon *d = userdata;
-    log_error("%zu workers could not be reaped in %d s", registry_alive(d->registry), SHUTDOWN_S);
+    record_write(LOG_ERR, MESSAGE_NOT_REAPED, NULL, "%zu workers could not be reaped in %d s",
+                 registry_alive(d->registry), SHUTDOWN_S);
     event_base_loopbreak(d->base);
 }
 
@@ -549,13 +565,15 @@ static int start_zygotes(struct daemon *d)
         d->zygotes[i] = zygote_client_new(d->base, engines[i], TAKE_FD(d->programs[i]),
                                           d->config.spawn == CONFIG_SPAWN_EXEC, &zygote_events, d);
         if (!d->zygotes[i]) {
-            log_error("cannot start the zygote of engine %s: %m", engines[i]);
+            record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                         "cannot start the zygote of engine %s: %m", engines[i]);
             return -errno;
         }
     }
     if (!d->zygotes[0]) {
-        log_error("stillpoint-worker-%s was not found beside stillpointd or in %s", engines[0],
-                  STILLPOINT_LIBEXECDIR);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                     "stillpoint-worker-%s was not found beside stillpointd or in %s", engines[0],
+                     STILLPOINT_LIBEXECDIR);
         return -ENOENT;
     }
     return 0;
@@ -572,6 +590,10 @@ static int build(struct daemon *d)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     d->act_log = act_log_new(d->base, d->config.private_fd >= 0);
+    /* A private daemon's VMs are attached to its client, who has what they write. */
+    d->vm_journals = log_is_journal() && d->config.private_fd < 0
+                         ? vm_journals_new(d->base, &d->config.journal)
+                         : NULL;
     d->bus = d->act_log ? event_bus_new() : NULL;
     d->worlds = d->bus ? worlds_new(d->base, d->bus) : NULL;
     const struct registry_config registry = {.base = d->base,
@@ -627,6 +649,7 @@ static int build(struct daemon *d)
     d->api.config = &d->config;
     d->api.rules = &d->rules;
     d->api.act_log = d->act_log;
+    d->api.vm_journals = d->vm_journals;
     d->api.bus = d->bus;
     d->api.freezer = d->freezer;
     d->api.registry = d->registry;
@@ -649,9 +672,11 @@ static void say_what_workers_lack(const struct freezer *f)
     char missing[64];
     cgroup_limits_text(~freezer_controllers(f), missing, sizeof missing);
     if (why)
-        log_notice("workers get no cgroups of their own: %s", why);
+        record_write(LOG_NOTICE, MESSAGE_LIMITS_MISSING, NULL,
+                     "workers get no cgroups of their own: %s", why);
     else if (missing[0])
-        log_notice("workers get no cgroup limits of %s: no such controllers here", missing);
+        record_write(LOG_NOTICE, MESSAGE_LIMITS_MISSING, NULL,
+                     "workers get no cgroup limits of %s: no such controllers here", missing);
 }
 
 static int serve(struct daemon *d)
@@ -667,7 +692,8 @@ static int serve(struct daemon *d)
     }
     notify("READY=1");
     if (d->config.private_fd < 0) {
-        log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
+        record_write(LOG_INFO, MESSAGE_SERVING, NULL, "serving %s as uid %u", d->config.socket_path,
+                     (unsigned)geteuid());
         say_what_workers_lack(d->freezer);
     }
     event_base_dispatch(d->base);
@@ -684,6 +710,7 @@ static void take_down(struct daemon *d)
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
     d->strays = strays_free(d->strays);
+    d->vm_journals = vm_journals_free(d->vm_journals);
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);
@@ -743,7 +770,7 @@ int main(int argc, char **argv)
     if (r == 0)
         r = serve(&d);
     if (r < 0)
-        log_error("cannot start: %s", strerror(-r));
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot start: %s", strerror(-r));
     take_down(&d);
     libevent_global_shutdown();
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/cgroup_limits.h"
+#include "daemon/record.h"
 #include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
 
@@ -193,7 +194,8 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     /* Workers are born with exit signal 0: only __WALL waits for such. */
     struct rusage usage = {0};
     if (syscall(SYS_waitid, P_PIDFD, w->pidfd, &si, WEXITED | __WALL, &usage) < 0)
-        log_error("vm %llu: cannot reap: %m", (unsigned long long)w->id);
+        record_write(LOG_ERR, MESSAGE_NOT_REAPED, RECORD_VM(w), "vm %llu: cannot reap: %m",
+                     (unsigned long long)w->id);
     end(w, &si, (uint64_t)usage.ru_maxrss * 1024);
 }
 
@@ -247,7 +249,8 @@ static void on_broken(void *userdata, const char *why)
     if (why) {
         char detail[256];
         snprintf(detail, sizeof detail, "protocol violation: %s", why);
-        log_warning("vm %llu (%s): %s", (unsigned long long)w->id, w->name, detail);
+        record_write(LOG_WARNING, MESSAGE_VM_VIOLATION, RECORD_VM(w), "vm %llu (%s): %s",
+                     (unsigned long long)w->id, w->name, detail);
         worker_kill(w, EXIT_REASON_CRASHED, detail);
     }
     /* Without a reason the worker is ending: its pidfd says so soon. One that closed its channel
@@ -443,6 +446,7 @@ struct worker *worker_free(struct worker *w)
         stop_gate_done(&w->gate);
     freezer_cell_done(&w->cell);
     vm_log_done(&w->log);
+    vm_journal_done(&w->journal);
     for (size_t i = 0; i < w->argc; i++)
         free(w->argv[i]);
     free(w->argv);
@@ -497,7 +501,8 @@ static void watch_process(struct worker *w)
     w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
     if (w->died && event_add(w->died, NULL) == 0)
         return;
-    log_error("vm %llu: its process cannot be watched", (unsigned long long)w->id);
+    record_write(LOG_ERR, MESSAGE_NOT_REAPED, RECORD_VM(w),
+                 "vm %llu: its process cannot be watched", (unsigned long long)w->id);
     worker_kill(w, EXIT_REASON_UNKNOWN, "its process cannot be watched: no memory or watches left");
     if (w->died)
         event_free(w->died);
