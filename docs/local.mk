@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
+EXTRA_DIST += %D%/ADMIN.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
 	%D%/decisions/README.md \
 	%D%/decisions/0001-static-archives-instead-of-libtool.md \
 	%D%/decisions/0002-uthash-smartcols-jansson.md \
