@@ -140,13 +140,20 @@ def build_tree(folder, programs, more=()):
         options = os.path.join(folder, "apt.conf")
         with open(options, "w", encoding="utf-8") as f:
             f.write("".join(line + "\n" for line in apt_options()))
+        # With the host's package lists, which are of the same sources; without, should they be too old.
         new = os.path.join(folder, "tree-new")
+        lists = ["--skip=update", '--setup-hook=mkdir -p "$1/var/lib/apt" && cp -a /var/lib/apt/lists "$1/var/lib/apt/"']
+        ways = [lists, []] if glob.glob("/var/lib/apt/lists/*_Packages*") else [[]]
         with open(os.path.join(folder, "mmdebstrap.log"), "w", encoding="utf-8") as log:
-            p = subprocess.run(
-                ["mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", f"--aptopt={options}",
-                 "--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}",
-                 suite, new, *apt_sources(suite)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+            for way in ways:
+                shutil.rmtree(new, ignore_errors=True)
+                p = subprocess.run(
+                    ["mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", *way,
+                     f"--aptopt={options}", "--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}",
+                     suite, new, *apt_sources(suite)],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+                if p.returncode == 0:
+                    break
         if p.returncode != 0:
             shutil.rmtree(new, ignore_errors=True)
             raise Skip(f"mmdebstrap cannot make a tree here (status {p.returncode}; {folder}/mmdebstrap.log)")
@@ -154,6 +161,19 @@ def build_tree(folder, programs, more=()):
             pass
         os.rename(new, tree)
     return tree
+
+
+def why_no_nspawn(tree):
+    """Why systemd-nspawn cannot run anything here; None if it can."""
+    p = subprocess.run(
+        ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--volatile=overlay",
+         f"--machine=stillpoint-try-{os.getpid()}", "-D", tree, "--console=pipe", "true"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+        env={**os.environ, "SYSTEMD_SECCOMP": "0"})
+    if p.returncode == 0:
+        return None
+    said = (p.stderr.strip().splitlines() or [f"status {p.returncode}"])[-1]
+    return f"systemd-nspawn cannot run anything here ({said})"
 
 
 class Trees:
