@@ -243,6 +243,7 @@ class Machine:
         if prepare:
             prepare(self.root)
         self.name = f"{name}-{os.getpid()}"
+        self.enabled = []  # controllers, in control groups above ours
         self.cgroup = os.path.join(own_cgroup(), self.name)
         os.mkdir(self.cgroup)
         self.console = open(os.path.join(os.path.dirname(self.root), "console"), "wb")
@@ -366,6 +367,32 @@ class Machine:
         inside = self.show(unit, "ControlGroup")
         return self.path(CGROUPS + inside) if inside else None
 
+    def enable_controller(self, name, unit):
+        """Enables a controller for what is directly below a unit's control group, and so in all groups
+        above, the host's own among them until the end. Skips the test where the host cannot give it; raises
+        Failed where a group of the machine has processes of its own on the way."""
+        with open(f"{CGROUPS}/cgroup.controllers", encoding="ascii") as f:
+            if name not in f.read().split():
+                raise Skip(f"cgroup2 has no {name} controller here")
+        way = [CGROUPS]
+        for part in (self.cgroup[len(CGROUPS):] + "/payload" + self.show(unit, "ControlGroup")).split("/"):
+            if part:
+                way.append(os.path.join(way[-1], part))
+        for folder in way:
+            control = f"{folder}/cgroup.subtree_control"
+            with open(control, encoding="ascii") as f:
+                has = name in f.read().split()
+            if has:
+                continue
+            is_hosts = not folder.startswith(self.cgroup)
+            try:
+                with open(control, "w", encoding="ascii") as f:
+                    f.write(f"+{name}")
+            except OSError as e:
+                raise (Skip if is_hosts else Failed)(f"{name} cannot be enabled in {folder}: {e}") from None
+            if is_hosts:
+                self.enabled.append((control, name))
+
     def drop_in(self, text, unit=SERVICE):
         """More settings for a unit, until the test ends."""
         self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
@@ -407,6 +434,12 @@ class Machine:
         self.nspawn.wait()
         self.console.close()
         wait_until(self._is_removed, f"{self.cgroup} can be removed")
+        for control, name in reversed(self.enabled):
+            try:
+                with open(control, "w", encoding="ascii") as f:
+                    f.write(f"-{name}")
+            except OSError:
+                pass  # others use it meanwhile
         run("umount", self.root)
         shutil.rmtree(os.path.dirname(self.root), ignore_errors=True)
         return wrong
