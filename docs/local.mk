@@ -26,6 +26,8 @@ EXTRA_DIST += %D%/ADMIN.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D
 	%D%/decisions/0024-what-a-birth-does-before-and-after-the-fork.md \
 	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \
 	%D%/decisions/0026-libinih-reads-the-configuration.md \
+	%D%/decisions/0027-what-the-service-is-and-is-not-hardened-by.md \
+	%D%/decisions/0028-a-systemd-is-booted-for-tests.md \
 	%D%/decisions/0031-what-the-journal-gets.md
 
 # Examples of the client library are built as they stand, against the header that is installed.

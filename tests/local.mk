@@ -18,6 +18,7 @@ UNIT_TESTS = \
 	%D%/unit/test_log \
 	%D%/unit/test_map \
 	%D%/unit/test_refused_call \
+	%D%/unit/test_service \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_journal \
@@ -147,6 +148,10 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_vm_journal_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_vm_journal_LDADD = $(DAEMON_TEST_LIBS)
 
+%C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/unit.h
+%C%_unit_test_service_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_service_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
 
@@ -203,7 +208,10 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
 # Checks of the tree itself; they print TAP.
-SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.py
+SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
+
+# Units name a program, which has to be there.
+%D%/units/check.log: packaging/systemd/stillpointd.service stillpointd$(EXEEXT)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
