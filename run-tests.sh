@@ -137,6 +137,8 @@ as_nobody() {
     cp "$top"/proto/*.proto "$copy/proto/"
     [ ! -d "$top/docs/schemas" ] || cp -r "$top/docs/schemas" "$copy/docs/"
     [ ! -d "$top/examples" ] || cp -r "$top/examples" "$copy/"
+    mkdir "$copy/packaging"
+    cp -r "$top/packaging/completions" "$copy/packaging/"
     chmod -R a+rX "$copy"
     chmod 755 "$scratch"
     chmod 1777 "$scratch/tmp"
