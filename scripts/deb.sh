@@ -4,7 +4,8 @@
 #     scripts/deb.sh TOP TARBALL FOLDER [OPTION...]
 #
 # FOLDER is made anew and gets everything: the source package, the .debs, .changes and .buildinfo.
-# OPTIONs go to dpkg-buildpackage. The same tree gives the same bytes, wherever and whenever it is built.
+# OPTIONs go to dpkg-buildpackage. The same tree gives the same bytes, wherever and whenever it is built;
+# so nothing is done where FOLDER has the packages of this very tarball and packaging already.
 set -eu
 
 if [ $# -lt 3 ]; then
@@ -30,6 +31,20 @@ stillpoint-"$version".tar.xz) ;;
     exit 1 ;;
 esac
 
+# What the packages are made of, and what of this system goes into them.
+made_of() {
+    sha256sum <"$tarball"
+    (cd "$top" && find debian -type f -exec sha256sum {} + | sort)
+    dpkg-query -W | sha256sum
+    echo "${DEB_BUILD_OPTIONS:-}" "$@"
+}
+made_of=$(made_of "$@")
+if [ -f "$folder/made-of" ] && [ "$(cat "$folder/made-of")" = "$made_of" ]; then
+    echo "deb: $folder is up to date"
+    rm -f "$tarball"
+    exit 0
+fi
+
 rm -rf "$folder"
 mkdir -p "$folder"
 mv "$tarball" "$folder/stillpoint_$version.orig.tar.xz"
@@ -38,5 +53,7 @@ tar -C "$folder" -xf "$folder/stillpoint_$version.orig.tar.xz"
 cp -R "$top/debian" "$source/debian"
 find "$source/debian" -type d -exec chmod 755 {} + -o -type f -perm -u+x -exec chmod 755 {} + \
     -o -type f -exec chmod 644 {} +
-(cd "$source" && dpkg-buildpackage -us -uc "$@")
+# make would offer its own jobs to makes that are none of its own.
+(cd "$source" && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc "$@")
 rm -rf "$source"
+echo "$made_of" >"$folder/made-of"
