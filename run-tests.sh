@@ -5,7 +5,7 @@
 #
 # --require-live   a skipped test is a failure
 # --quick          unit and component tests, source checks and the system tests; not the conformance
-#                  corpus, the model, the booted systemd, and the second run as another user
+#                  corpus, the model, the Debian packages, the booted systemd, and the second run as another user
 #
 # Ends with the skipped tests by reason, and `N passed, N failed, N skipped`; exits with 1 if a test
 # failed, or was skipped although it could have run here. Details are in build/*.log.
@@ -33,7 +33,7 @@ for option; do
 done
 
 # shellcheck disable=SC2086 # lists
-packages_install $packages_build $packages_test
+packages_install $packages_build $packages_test $packages_deb
 # shellcheck disable=SC2086 # a list
 packages_install_optional $packages_test_optional
 build_all
@@ -95,6 +95,10 @@ make_check() {
 
 system() {
     "$python3" -B "$top/tests/system/run.py" --build "$top/build" --results "$part"
+}
+
+packages() {
+    "$python3" -B "$top/tests/packages/run.py" --build "$top/build" --results "$part"
 }
 
 booted() {
@@ -163,6 +167,7 @@ if [ $quick = no ]; then
     if [ "$(id -u)" -eq 0 ]; then
         part "system tests as nobody" as_nobody
     fi
+    part "Debian packages" packages
     part "tests in a booted systemd" booted
     part "conformance to node 20" conformance
     part "model" model
