@@ -83,6 +83,16 @@ def test_a_hundred_clients_that_came_while_it_started_are_all_served(m):
     equal(m.show(SERVICE, "NRestarts"), "0")
 
 
+def test_with_a_controller_below_its_slice_it_starts_as_well(m):
+    m.systemctl("start", "stillpoint.slice")
+    m.enable_controller("hugetlb", "stillpoint.slice")
+    m.systemctl("start", SERVICE)
+    m.write("/tmp/hello.js", HELLO)
+    equal(m.ctl("run", "/tmp/hello.js", user="alice").out, "hello from a service\n")
+    with open(f"{m.unit_cgroup()}/cgroup.controllers", encoding="ascii") as f:
+        equal(f.read().split(), ["hugetlb"])
+
+
 def test_members_of_the_group_need_no_root_and_others_are_refused(m):
     m.systemctl("start", SERVICE)
     run(m, "hers", TICK)
