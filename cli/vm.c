@@ -178,7 +178,27 @@ static void print_exit(const struct stillpoint_exit *e)
                e->code, e->detail[0] ? ", " : "", e->detail);
 }
 
-static void print_status(const struct stillpoint_vm *vm)
+/* How things stand with the unit that this is the VM of, or was the last VM of. */
+static void print_unit(const struct cli *cli, const struct stillpoint_vm *vm)
+{
+    struct stillpoint_units units;
+    if (!vm->unit || stillpoint_unit_list(cli->sp, vm->unit, &units) != 0)
+        return;
+    const struct stillpoint_unit *u = &units.items[0];
+    const char *state = stillpoint_unit_state_text(u->state);
+    if (u->vm == vm->id || u->vm == 0)
+        print_line("%10s: %s%s%s, %s, %s", "Unit", state, u->detail[0] ? " " : "", u->detail,
+                   u->enabled ? "enabled" : "disabled", u->path);
+    else
+        print_line("%10s: %s as VM %" PRIu64 ", %s", "Unit", state, u->vm, u->path);
+    if (u->error)
+        print_line("%10s: %s", "Its file", u->error);
+    else if (u->changed)
+        print_line("%10s: %s", "Its file", "has changed since this VM was started");
+    stillpoint_units_free(&units);
+}
+
+static void print_status(const struct cli *cli, const struct stillpoint_vm *vm)
 {
     print_line("%s (%" PRIu64 ")", vm->name, vm->id);
     print_line("%10s: %s%s", "State", stillpoint_vm_state_text(vm->state), state_note(vm));
@@ -198,11 +218,13 @@ static void print_status(const struct stillpoint_vm *vm)
     print_line("%10s: %s", "CPU", print_duration(vm->cpu_us));
     print_line("%10s: %s", "Memory", print_size(vm->memory_bytes));
     print_limits(&vm->limits);
+    print_words("Labels", vm->labels, vm->n_labels);
     print_words("Held by", vm->holds, vm->n_holds);
     print_line("%10s: %" PRIu32, "Hooks", vm->hooks);
     print_posture(vm);
     if (vm->has_exit)
         print_exit(&vm->exit);
+    print_unit(cli, vm);
 }
 
 /* One VM asked for by name or id is an object; what a glob or several words give is an array. */
@@ -213,7 +235,7 @@ static void print_selection(const struct cli *cli, const struct selection *s)
         if (cli->format == CLI_TABLE && i > 0)
             print_line("%s", "");
         if (cli->format == CLI_TABLE)
-            print_status(s->vms[i]);
+            print_status(cli, s->vms[i]);
         else if (cli->format == CLI_NAME)
             print_line("%s", s->vms[i]->name);
         else

@@ -1,5 +1,5 @@
 # libstillpoint: stillpoint.h is the only header that is installed. The archive is whole: it has the
-# objects of base/ and proto/ that it uses, so that its users link it and libprotobuf-c.
+# objects of base/ and proto/ that it uses, so that its users link it, libprotobuf-c and libinih.
 lib_LIBRARIES = %D%/libstillpoint.a
 include_HEADERS += %D%/stillpoint.h
 %C%_libstillpoint_a_SOURCES = \
@@ -22,17 +22,22 @@ include_HEADERS += %D%/stillpoint.h
 	%D%/memory.c %D%/memory.h \
 	%D%/run.c \
 	%D%/stillpoint.h \
+	%D%/unit.c \
 	%D%/words.c
 %C%_libstillpoint_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 %C%_libstillpoint_a_LIBADD = \
 	base/bytes.$(OBJEXT) \
 	base/fd.$(OBJEXT) \
+	base/folder.$(OBJEXT) \
+	base/ini_file.$(OBJEXT) \
 	base/text.$(OBJEXT) \
 	proto/frame.$(OBJEXT) \
 	proto/unpack.$(OBJEXT) \
+	proto/vm_limits.$(OBJEXT) \
+	proto/vm_unit.$(OBJEXT) \
 	proto/libproto_generated_a-api.pb-c.$(OBJEXT)
 $(%C%_libstillpoint_a_OBJECTS): | $(PROTO_GENERATED_H)
-CLIENT_LIBS = %D%/libstillpoint.a $(PROTOBUF_C_LIBS)
+CLIENT_LIBS = %D%/libstillpoint.a $(PROTOBUF_C_LIBS) $(INIH_LIBS)
 
 pkgconfigdir = $(libdir)/pkgconfig
 nodist_pkgconfig_DATA = %D%/libstillpoint.pc

@@ -31,6 +31,7 @@
 #include "daemon/act_log.h"
 #include "daemon/api.h"
 #include "daemon/api_audit.h"
+#include "daemon/api_birth.h"
 #include "daemon/api_hits.h"
 #include "daemon/api_log.h"
 #include "daemon/api_step.h"
@@ -49,6 +50,7 @@
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/strays.h"
+#include "daemon/vm_units.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
 
@@ -76,6 +78,7 @@ struct daemon {
     struct pauses *pauses;
     struct audit *audit;
     struct state *state;
+    struct vm_units *units;
     struct client_conns *clients;
     struct api_clients client_ops;
     struct api api;
@@ -242,6 +245,15 @@ static int listen_for_clients(struct daemon *d, uid_t owner, gid_t group)
     return d->observe_fd < 0 ? d->observe_fd : 0;
 }
 
+/* Below a directory of the administrator's, where an ordinary user makes none. What cannot be made
+ * is told when it is needed. */
+static void make_state_dir(const struct config *c, uid_t uid, gid_t gid)
+{
+    if (geteuid() == 0 && c->vms_dir && access(c->vms_dir, F_OK) == 0 &&
+        mkdir(c->state_dir, 0755) == 0 && chown(c->state_dir, uid, gid) < 0)
+        log_warning("cannot give %s to uid %u: %m", c->state_dir, (unsigned)uid);
+}
+
 static int prepare(struct daemon *d)
 {
     uid_t uid = geteuid(), owner = uid;
@@ -269,6 +281,7 @@ static int prepare(struct daemon *d)
         return r;
     raise_descriptor_limit();
     open_programs(d);
+    make_state_dir(&d->config, owner, owner_group);
     r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
     if (r < 0)
         return r;
@@ -357,6 +370,7 @@ static void end_loop(struct daemon *d, const char *why)
     d->ending = true;
     log_debug("ending: %s", why);
     notify("STOPPING=1");
+    vm_units_end(d->units);
     for (struct worker *w = registry_after(d->registry, 0); w;
          w = registry_after(d->registry, w->id))
         worker_kill(w, EXIT_REASON_KILLED, "the daemon ended");
@@ -561,6 +575,22 @@ static int start_zygotes(struct daemon *d)
     return 0;
 }
 
+static bool is_name_of_unit(void *userdata, const char *name)
+{
+    const struct api *api = userdata;
+    return vm_units_find(api->units, name) != NULL;
+}
+
+static struct vm_units *make_units(struct daemon *d, struct vm_units_config config)
+{
+    struct vm_units_changes changes;
+    config.registry = d->registry;
+    struct vm_units *units = vm_units_new(&config);
+    if (units && vm_units_reload(units, &changes) < 0)
+        units = vm_units_free(units);
+    return units;
+}
+
 static int build(struct daemon *d)
 {
     d->base = make_base();
@@ -581,7 +611,15 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .quota = &d->config.quota,
                                              .total = &d->config.total,
-                                             .zygote = find_zygote_for_api};
+                                             .zygote = find_zygote_for_api,
+                                             .is_kept = is_name_of_unit};
+    const struct vm_units_config units = {.base = d->base,
+                                          .bus = d->bus,
+                                          .folder = d->config.vms_dir,
+                                          .state_dir = d->config.state_dir,
+                                          .owner_uid = d->config.owner_uid,
+                                          .start = api_birth_unit,
+                                          .userdata = &d->api};
     d->registry = registry_new(&registry);
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
@@ -613,7 +651,8 @@ static int build(struct daemon *d)
                                                 .on_gone = on_client_gone,
                                                 .on_drained = on_client_drained,
                                                 .api = &d->api};
-    d->clients = d->state ? client_conns_new(&clients) : NULL;
+    d->units = d->state ? make_units(d, units) : NULL;
+    d->clients = d->units ? client_conns_new(&clients) : NULL;
     d->state_listener = d->clients ? event_bus_listen(d->bus, on_news, d) : NULL;
     d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
     d->on_int = evsignal_new(d->base, SIGINT, on_signal, d);
@@ -635,6 +674,7 @@ static int build(struct daemon *d)
     d->api.pauses = d->pauses;
     d->api.audit = d->audit;
     d->api.state = d->state;
+    d->api.units = d->units;
     d->api.clients = &d->client_ops;
     d->api.zygote = find_zygote;
     d->api.userdata = d;
@@ -665,6 +705,7 @@ static int serve(struct daemon *d)
                 client_conns_listen(d->clients, TAKE_FD(d->observe_fd), ACCESS_OBSERVE) < 0)) {
         return -ENOMEM;
     }
+    vm_units_begin(d->units);
     notify("READY=1");
     if (d->config.private_fd < 0) {
         log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
@@ -684,6 +725,8 @@ static void take_down(struct daemon *d)
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
     d->strays = strays_free(d->strays);
+    d->units = vm_units_free(d->units);
+    d->api.units = NULL;
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);

@@ -69,6 +69,7 @@ __stillctl_options() {
     wait) echo "$global --for --timeout" ;;
     events) echo "$global -f --follow --since" ;;
     hold | release) echo "$global --debugger" ;;
+    enable | disable) echo "$global --now" ;;
     continue)
         echo "$global --only --until-still --on-exit --deadline --return --throw --terminate --debugger"
         ;;
@@ -150,7 +151,7 @@ __stillctl_sources() {
     fi
 }
 
-__stillctl_verbs='run list status logs kill call send wait hold release debug break step next finish until continue bt locals
+__stillctl_verbs='run list status logs kill call send wait hold release units start stop restart enable disable check debug break step next finish until continue bt locals
     inspect eval set source memory audit world debugger events top doctor version'
 
 __stillctl_argument() {
@@ -177,6 +178,8 @@ __stillctl_argument() {
             __stillctl_sources "$__stillctl_first" "$([[ $1 == source ]] || echo place)"
         fi
         ;;
+    units | start | stop | restart | enable | disable) __stillctl_reply -W "$(__stillctl_names units)" ;;
+    check) __stillctl_reply -f ;;
     'break rm') __stillctl_reply -W "$(__stillctl_names break list)" ;;
     'audit rm' | 'audit show') __stillctl_reply -W "$(__stillctl_names audit show)" ;;
     'audit tail') ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names debugger list)" ;;
