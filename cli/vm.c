@@ -87,13 +87,36 @@ static void print_vms(const struct cli *cli, const struct stillpoint_vms *vms)
 
 /* ---- list */
 
+/* "KEY" or "KEY=VALUE". */
+static bool has_label(const struct stillpoint_vm *vm, const char *label)
+{
+    size_t n = strlen(label);
+    for (size_t i = 0; i < vm->n_labels; i++)
+        if (strncmp(vm->labels[i], label, n) == 0 &&
+            (vm->labels[i][n] == '\0' || (vm->labels[i][n] == '=' && !strchr(label, '='))))
+            return true;
+    return false;
+}
+
+static void keep_labelled(struct stillpoint_vms *vms, const char *label)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < vms->n; i++)
+        if (has_label(&vms->items[i], label))
+            vms->items[n++] = vms->items[i];
+    vms->n = n;
+}
+
 static int run_list(struct cli *cli, int argc, char **argv)
 {
     struct stillpoint_list list = {0};
+    const char *label = NULL;
     int c;
     while ((c = options_next(cli, argc, argv)) > 0) {
         if (c == 'a')
             list.all = true;
+        else if (c == 'l')
+            label = optarg;
         else
             list.world = optarg;
     }
@@ -108,6 +131,8 @@ static int run_list(struct cli *cli, int argc, char **argv)
     int r = stillpoint_vm_list(cli->sp, &list, &vms);
     if (r != 0)
         return cli_fail_call(cli, r, "list VMs");
+    if (label)
+        keep_labelled(&vms, label);
     print_vms(cli, &vms);
     stillpoint_vms_free(&vms);
     return CLI_OK;
@@ -115,13 +140,15 @@ static int run_list(struct cli *cli, int argc, char **argv)
 
 const struct verb verb_list = {
     .name = "list",
-    .synopsis = "[-a] [-w WORLD]",
+    .synopsis = "[-a] [-w WORLD] [-l LABEL]",
     .summary = "the VMs",
     .help = "  -a, --all              exited ones too\n"
-            "  -w, --world WORLD      only those of this world\n",
-    .shorts = "aw:",
+            "  -w, --world WORLD      only those of this world\n"
+            "  -l, --label KEY[=VALUE]  only those with this label\n",
+    .shorts = "aw:l:",
     .longs = (const struct option[]){{"all", no_argument, NULL, 'a'},
                                      {"world", required_argument, NULL, 'w'},
+                                     {"label", required_argument, NULL, 'l'},
                                      {0}},
     .run = run_list,
 };

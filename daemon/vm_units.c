@@ -27,6 +27,7 @@ TAILQ_HEAD(items, vm_units_item);
 
 struct vm_units {
     struct vm_units_config config;
+    char *folder, *state_dir;
     struct items items; /* by name */
     size_t n;
     bool ending;
@@ -35,10 +36,14 @@ struct vm_units {
 struct vm_units *vm_units_new(const struct vm_units_config *config)
 {
     struct vm_units *units = calloc(1, sizeof *units);
-    if (units) {
-        units->config = *config;
-        TAILQ_INIT(&units->items);
-    }
+    if (!units)
+        return NULL;
+    units->config = *config;
+    TAILQ_INIT(&units->items);
+    units->folder = config->folder ? strdup(config->folder) : NULL;
+    units->state_dir = config->state_dir ? strdup(config->state_dir) : NULL;
+    if ((config->folder && !units->folder) || (config->state_dir && !units->state_dir))
+        return vm_units_free(units);
     return units;
 }
 
@@ -56,8 +61,12 @@ static void drop(struct vm_units_item *u)
 
 struct vm_units *vm_units_free(struct vm_units *units)
 {
-    while (units && !TAILQ_EMPTY(&units->items))
+    if (!units)
+        return NULL;
+    while (!TAILQ_EMPTY(&units->items))
         drop(TAILQ_FIRST(&units->items));
+    free(units->folder);
+    free(units->state_dir);
     free(units);
     return NULL;
 }
@@ -263,7 +272,7 @@ uint64_t vm_units_stop(struct vm_units_item *u, uid_t by)
 
 int vm_units_enable(struct vm_units_item *u, bool enabled)
 {
-    int r = unit_links_set(u->units->config.state_dir, u->name, u->path, enabled);
+    int r = unit_links_set(u->units->state_dir, u->name, u->path, enabled);
     if (r == 0)
         u->enabled = enabled;
     return r;
@@ -390,9 +399,9 @@ static struct vm_units_item *add(struct vm_units *units, const char *name, char 
 
 static void settle_enabled(struct vm_units_item *u)
 {
-    int said = unit_links_get(u->units->config.state_dir, u->name);
+    int said = unit_links_get(u->units->state_dir, u->name);
     if (said < 0 && said != -ENOENT)
-        log_warning("unit %s: cannot be looked up in %s: %s", u->name, u->units->config.state_dir,
+        log_warning("unit %s: cannot be looked up in %s: %s", u->name, u->units->state_dir,
                     strerror(-said));
     u->enabled = said >= 0 ? said == 1 : u->has_file && u->file.enabled;
 }
@@ -431,7 +440,7 @@ static int read_one(struct vm_units *units, const char *name, struct vm_units_ch
     struct vm_unit file;
     uid_t uid = 0;
     _cleanup_free_ char *path = NULL;
-    if (asprintf(&path, "%s/%s.conf", units->config.folder, name) < 0)
+    if (asprintf(&path, "%s/%s.conf", units->folder, name) < 0)
         return -ENOMEM;
     int r = read_unit(units, path, &file, &uid, &errors);
     if (r == -ENOENT || r == -ENOMEM)
@@ -478,7 +487,7 @@ static int read_entry(struct vm_units *units, const char *entry, struct vm_units
 {
     char name[LIMIT_NAME_BYTES + 1];
     if (!vm_unit_name_of(entry, name)) {
-        log_error("%s/%s: what comes before .conf is no name of a VM", units->config.folder, entry);
+        log_error("%s/%s: what comes before .conf is no name of a VM", units->folder, entry);
         changes->wrong++;
         return 0;
     }
@@ -502,7 +511,7 @@ int vm_units_reload(struct vm_units *units, struct vm_units_changes *ret)
     struct vm_units_changes changes = {0};
     struct vm_units_item *u, *next;
     struct dirent **found = NULL;
-    const char *folder = units->config.folder;
+    const char *folder = units->folder;
     int r = 0, n = 0;
     *ret = changes;
     if (!folder)
@@ -538,9 +547,9 @@ struct vm_units_item *vm_units_refresh(struct vm_units *units, const char *name)
 {
     struct vm_units_changes changes = {0};
     struct vm_units_item *u;
-    if (!units || !units->config.folder)
+    if (!units || !units->folder)
         return NULL;
-    if (check_folder(units->config.folder) && read_one(units, name, &changes) == -ENOENT &&
+    if (check_folder(units->folder) && read_one(units, name, &changes) == -ENOENT &&
         (u = vm_units_find(units, name)) != NULL)
         forget(u, &changes);
     return vm_units_find(units, name);

@@ -72,7 +72,7 @@ struct vm_units_config {
     struct event_base *base;
     struct event_bus *bus;
     struct registry *registry;
-    const char *folder, *state_dir; /**< stay the caller's; folder NULL: there are no units */
+    const char *folder, *state_dir; /**< are copied; folder NULL: there are no units */
     uid_t owner_uid;                /**< of units that name no owner */
     /** Makes its VM. 0; or negative errno and why: -EAGAIN if it is to be tried again. */
     int (*start)(void *userdata, const struct vm_units_item *unit, uint64_t *ret_vm, char *why,

@@ -165,12 +165,27 @@ static const char *set_owner(struct vm_unit *u, const char *value)
     return *value ? set_text(&u->owner, value) : "a user";
 }
 
-static const char *set_enabled(struct vm_unit *u, const char *value)
+static const char *set_bool(bool *to, const char *value)
 {
-    u->enabled = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
-    if (!u->enabled && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
+    *to = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+    if (!*to && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
         return "yes or no";
     return NULL;
+}
+
+static const char *set_enabled(struct vm_unit *u, const char *value)
+{
+    return set_bool(&u->enabled, value);
+}
+
+static const char *set_exit_when_done(struct vm_unit *u, const char *value)
+{
+    return set_bool(&u->exit_when_done, value);
+}
+
+static const char *set_debug(struct vm_unit *u, const char *value)
+{
+    return set_bool(&u->debug, value);
 }
 
 static const char *set_restart(struct vm_unit *u, const char *value)
@@ -230,6 +245,8 @@ static const struct key {
     {"vm", "owner", set_owner, false},
     {"vm", "labels", add_labels, true},
     {"vm", "enabled", set_enabled, false},
+    {"vm", "exit-when-done", set_exit_when_done, false},
+    {"vm", "debug", set_debug, false},
     {"vm", "restart", set_restart, false},
     {"vm", "restart-delay", set_delay, false},
     {"vm", "restart-delay-max", set_delay_max, false},
@@ -386,6 +403,8 @@ bool vm_unit_equal(const struct vm_unit *a, const struct vm_unit *b)
         {a->limits.cpu_percent, b->limits.cpu_percent},
         {a->limits.tasks, b->limits.tasks},
         {a->enabled, b->enabled},
+        {a->exit_when_done, b->exit_when_done},
+        {a->debug, b->debug},
         {a->restart, b->restart},
         {a->delay_us, b->delay_us},
         {a->delay_max_us, b->delay_max_us},

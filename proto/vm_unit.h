@@ -29,6 +29,7 @@ struct vm_unit {
     size_t n_labels;
     char **labels; /**< "KEY=VALUE", each key once */
     struct vm_limits limits;
+    bool exit_when_done, debug; /**< as of `stillctl run` */
     bool enabled; /**< unless somebody has said otherwise with `stillctl enable` or `disable` */
     enum vm_unit_restart restart;
     uint64_t delay_us, delay_max_us;   /**< of the first restart, and what that may double up to */

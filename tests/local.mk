@@ -20,6 +20,7 @@ UNIT_TESTS = \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_limits \
+	%D%/unit/test_vm_unit \
 	%D%/unit/test_worker_appointment \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
@@ -69,6 +70,9 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_test_vm_limits_SOURCES = %D%/unit/test_vm_limits.c %D%/support/unit.h
 %C%_unit_test_vm_limits_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+
+%C%_unit_test_vm_unit_SOURCES = %D%/unit/test_vm_unit.c %D%/support/unit.h
+%C%_unit_test_vm_unit_LDADD = $(PROTO_LIBS) $(UNIT_LIBS) $(INIH_LIBS)
 
 # The worker's own parts.
 WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)

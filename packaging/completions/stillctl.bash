@@ -33,7 +33,7 @@ __stillctl_verb() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        -s | --socket | -o | --output | --color | -w | --world | --name | --engine | --memory | --cpu | \
+        -s | --socket | -o | --output | --color | -w | --world | -l | --label | --name | --engine | --memory | --cpu | \
             --tasks | --output-rate | --log-size | --timeout | --cpu-time | --include | -n | --lines | --for | --since | --deadline | --wait | \
             --hold | --debugger | --top | --on-exit | --note | --policy | --if | --stop | --log | --skip | --count | \
             --granularity | --others | --first | --frame | --realm | --depth | --line | --on | --filter | \
@@ -63,7 +63,7 @@ __stillctl_options() {
         echo "$global -d --detach --ready -w --world --name --engine --memory --cpu --timeout" \
             "--cpu-time --tasks --output-rate --log-size --debug --include --exit-when-done"
         ;;
-    list) echo "$global -a --all -w --world" ;;
+    list) echo "$global -a --all -w --world -l --label" ;;
     logs) echo "$global -f --follow -n --lines" ;;
     call) echo "$global --timeout" ;;
     wait) echo "$global --for --timeout" ;;
@@ -128,7 +128,7 @@ __stillctl_value() {
     --budget) __stillctl_reply -W '10/s 100/s 1000/s total=' ;;
     --name | --memory | --cpu | --tasks | --output-rate | --log-size | --timeout | --cpu-time | --include | -n | --lines | --since | --deadline | \
         --wait | --hold | --top | --note | --if | --log | --skip | --count | --first | --frame | --realm | --depth | \
-        --line | --return | --throw | --delay | --looks | --frames | --variables) COMPREPLY=() ;;
+        --line | --return | --throw | --delay | --looks | --frames | --variables | -l | --label) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }

@@ -93,7 +93,8 @@ _stillctl() {
             '--tasks:number:' '--output-rate:size:' '--log-size:size:' \
             '--debug[for debuggers]' '*--include[files for later imports]:glob:' '--exit-when-done' '*:file:_files'
         ;;
-    list) _arguments $global '(-a --all)'{-a,--all}'[exited ones too]' '(-w --world)'{-w,--world}':world:__stillctl_worlds' ;;
+    list) _arguments $global '(-a --all)'{-a,--all}'[exited ones too]' '(-w --world)'{-w,--world}':world:__stillctl_worlds' \
+        '(-l --label)'{-l,--label}':KEY[=VALUE]:' ;;
     status) _arguments $global '*:VM:__stillctl_all_vms' ;;
     wait) _arguments $global '--for:state:(exited idle stopped active)' '--timeout:duration:' '*:VM:__stillctl_all_vms' ;;
     logs) _arguments $global '(-f --follow)'{-f,--follow} '(-n --lines)'{-n,--lines}':records:' '1:VM:__stillctl_all_vms' ;;

@@ -53,6 +53,11 @@ def test_units_are_started_with_the_daemon_as_their_files_say(t):
     equal((vm["name"], vm["world"], vm["program"], vm["unit"]), ("web", "front", "app.js", "web"))
     equal(vm["args"], ["one", "two words", 'say "hi"', "four"])
     equal(vm["labels"], {"tier": "web", "team": "a"})
+    t.spawn("byhand", IDLE)
+    for label, names in (("tier", ["web"]), ("tier=web", ["web"]), ("team=a", ["web"]), ("tie", []), ("tier=we", []),
+                         ("team=b", [])):
+        equal([vm["name"] for vm in t.list("--label", label)], names, label)
+    equal((t.vm("byhand")["labels"], t.vm("byhand")["unit"]), ({}, None))
     equal((vm["limits"]["memory_bytes"], vm["limits"]["log_bytes"]), (64 << 20, 8 << 10))
     equal(t.logs("web"), "up one two words say \"hi\" four\n")
     found = units(t)
@@ -82,6 +87,27 @@ def test_modules_are_imported_from_the_programs_folder_at_any_time(t):
     equal(t.ctl("call", "web", "late").out, '"b"\n')
     check("no such file" in t.ctl("call", "web", "gone").out, t.ctl("call", "web", "gone").out)
     check("vm" not in t.ctl("call", "web", "out").out.split("'")[0], t.ctl("call", "web", "out").out)
+    events.close()
+
+
+def test_what_a_vm_makes_the_daemon_read_is_bounded(t):
+    t.file("app.js", "globalThis.take = name => import(name).then(() => 'read', e => e.message); 0")
+    big = b"/*" + b"x" * (40 << 20) + b"*/"
+    t.file("one.mjs", big)
+    t.file("two.mjs", big)
+    os.symlink("/etc/hostname", os.path.join(t.work, "link.mjs"))
+    os.mkfifo(os.path.join(t.work, "fifo.mjs"))
+    unit(t, "web")
+    events = start(t)
+    told(events, "web", "running")
+    t.wait_for("web", "idle")
+
+    def take(name):
+        return t.json("call", "web", "take", f'"./{name}"')
+    equal(take("one.mjs"), "read")
+    for name, words in (("two.mjs", "larger than"), ("link.mjs", "symbolic link"), ("fifo.mjs", "not a regular file")):
+        check(words in take(name), take(name))
+    equal(units(t)["web"]["state"], "running")
     events.close()
 
 
@@ -124,14 +150,17 @@ def test_how_a_vm_ends_decides_about_its_restart(t):
     t.file("bad.js", "throw new Error('no');")
     t.file("broken.js", "this is no JavaScript")
     hour = "restart-delay = 1h\nrestart-delay-max = 1h\n"
+    t.file("done.js", "console.log('done')")
     unit(t, "good-once", f"restart = on-failure\n{hour}", "good.js")
+    unit(t, "done", f"restart = always\nexit-when-done = yes\n{hour}", "done.js")
+    unit(t, "idles", f"restart = always\n{hour}", "done.js")
     unit(t, "good-always", f"restart = always\n{hour}", "good.js")
     unit(t, "bad-once", "", "bad.js")
     unit(t, "bad-again", f"restart = on-failure\n{hour}", "bad.js")
     unit(t, "broken", f"restart = on-failure\n{hour}", "broken.js")
     unit(t, "missing", f"restart = on-failure\n{hour}", "missing.js")
     events = start(t)
-    wanted = {"good-once": "exited", "good-always": "restarting", "bad-once": "failed",
+    wanted = {"good-once": "exited", "done": "restarting", "idles": "running", "good-always": "restarting", "bad-once": "failed",
               "bad-again": "restarting", "broken": "restarting", "missing": "restarting"}
     wait_until(lambda: {n: u["state"] for n, u in units(t).items()} == wanted, "all have ended")
     found = units(t)
