@@ -157,7 +157,7 @@ int ini_file_read_fd(int fd, const char *path, const struct ini_file_reader *rea
 
 int ini_file_read(const char *path, const struct ini_file_reader *reader)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? -ENOENT : cannot_read(path, reader, -errno);
     return ini_file_read_fd(fd, path, reader);

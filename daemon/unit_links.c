@@ -39,7 +39,9 @@ static int make_folders(const char *state_dir)
         return -ENAMETOOLONG;
     if (mkdir(state_dir, 0755) < 0 && errno != EEXIST)
         return -errno;
-    return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+    if (mkdir(path, 0755) == 0)
+        return chmod(path, 0755) < 0 ? -errno : 0; /* whatever our umask is */
+    return errno == EEXIST ? 0 : -errno;
 }
 
 int unit_links_set(const char *state_dir, const char *name, const char *file, bool enabled)

@@ -312,6 +312,38 @@ def test_a_start_reads_the_file_anew(t):
     events.close()
 
 
+def test_reading_all_files_anew_starts_and_ends_nothing(t):
+    t.file("app.js", IDLE)
+    for name in ("same", "new", "gone", "wrong"):
+        if name != "new":
+            unit(t, name, "args = old\n")
+    unit(t, "waits", "restart = always\nrestart-delay = 1h\nrestart-delay-max = 1h\n", "missing.js")
+    events = start(t)
+    for name in ("gone", "same"):
+        told(events, name, "running")
+    told(events, "waits", "restarting")
+    told(events, "wrong", "running")
+    before = {vm["name"]: vm["pid"] for vm in t.list()}
+    unit(t, "new")
+    unit(t, "same", "args = new\n")
+    t.file("vms/wrong.conf", "[vm]\n\nprogram = nowhere\n")
+    for name in ("gone", "waits"):
+        os.unlink(os.path.join(t.work, f"vms/{name}.conf"))
+    t.daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "units: 1 added, 1 changed, 2 removed, 1 with errors" in t.daemon.log_text(), "it says so")
+    equal({vm["name"]: vm["pid"] for vm in t.list()}, before)
+    found = units(t)
+    equal({n: (u["state"], u["changed"], u["gone"], u["args"]) for n, u in found.items()},
+          {"new": ("off", False, False, []), "same": ("running", True, False, ["new"]),
+           "gone": ("running", False, True, ["old"]), "wrong": ("running", False, False, ["old"])})
+    check("wrong.conf:3: [vm] program takes" in found["wrong"]["error"], found["wrong"])
+    # A VM whose file is gone is not started again.
+    t.ctl("kill", "gone")
+    equal(sorted(units(t)), ["new", "same", "wrong"])
+    t.ctl("run", "-d", "--name", "gone", os.path.join(t.work, "app.js"))
+    events.close()
+
+
 def test_units_that_are_wrong_do_not_keep_the_daemon_or_others_from_running(t):
     t.file("app.js", IDLE)
     good = unit(t, "good")
