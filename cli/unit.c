@@ -1,6 +1,7 @@
 /* Verbs about units, VMs that the daemon starts by itself: units, start, stop, restart, enable,
  * disable, check. */
 #include <inttypes.h>
+#include <time.h>
 
 #include "cli/json.h"
 #include "cli/options.h"
@@ -53,14 +54,26 @@ static const char *note_of(const struct stillpoint_unit *u)
                                          : u->detail;
 }
 
+static void cell_state(struct print_table *t, const struct stillpoint_unit *u)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+    if (u->restart_at_us > now_us)
+        print_table_cell(t, "%s in %s", stillpoint_unit_state_text(u->state),
+                         print_duration(u->restart_at_us - now_us));
+    else
+        print_table_cell(t, "%s", stillpoint_unit_state_text(u->state));
+    print_table_color(t, state_color(u->state));
+}
+
 static void unit_row(struct print_table *t, const void *item)
 {
     const struct stillpoint_unit *u = item;
     print_table_row(t);
     print_table_cell(t, "%s", u->name);
     print_table_cell(t, "%s", u->enabled ? "yes" : "no");
-    print_table_cell(t, "%s", stillpoint_unit_state_text(u->state));
-    print_table_color(t, state_color(u->state));
+    cell_state(t, u);
     if (u->vm != 0)
         print_table_cell(t, "%" PRIu64, u->vm);
     else

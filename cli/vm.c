@@ -214,10 +214,13 @@ static void print_unit(const struct cli *cli, const struct stillpoint_vm *vm)
     const struct stillpoint_unit *u = &units.items[0];
     const char *state = stillpoint_unit_state_text(u->state);
     if (u->vm == vm->id || u->vm == 0)
-        print_line("%10s: %s%s%s, %s, %s", "Unit", state, u->detail[0] ? " " : "", u->detail,
-                   u->enabled ? "enabled" : "disabled", u->path);
+        print_line("%10s: %s, %s, %s", "Unit", state, u->enabled ? "enabled" : "disabled", u->path);
     else
         print_line("%10s: %s as VM %" PRIu64 ", %s", "Unit", state, u->vm, u->path);
+    if (u->restart_at_us != 0)
+        print_line("%10s: %s", "Next start", print_time(u->restart_at_us));
+    if (u->detail[0])
+        print_line("%10s: %s", "Because", u->detail);
     if (u->error)
         print_line("%10s: %s", "Its file", u->error);
     else if (u->changed)

@@ -162,6 +162,10 @@ static int code_of(int r)
         return API_ERROR(LIMIT_EXCEEDED);
     case -EOPNOTSUPP:
         return API_ERROR(UNSUPPORTED);
+    case -EAGAIN:
+    case -ENOMEM:
+    case -ESHUTDOWN:
+        return API_ERROR(INTERNAL);
     default:
         return API_ERROR(PROGRAM_FAILED);
     }

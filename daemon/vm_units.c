@@ -99,16 +99,19 @@ set_state(struct vm_units_item *u, enum vm_units_state state, const char *format
         [VM_UNITS_EXITED] = "exited",
         [VM_UNITS_FAILED] = "failed",
     };
-    char detail[sizeof u->detail + 32];
+    char detail[sizeof u->detail + 64], after[32] = "";
     va_list args;
     va_start(args, format);
     vsnprintf(u->detail, sizeof u->detail, format, args);
     va_end(args);
     text_to_line(u->detail);
     u->state = state;
-    if (state != VM_UNITS_RESTARTING)
+    if (state == VM_UNITS_RESTARTING)
+        snprintf(after, sizeof after, " in %llu ms", (unsigned long long)u->delay_us / 1000);
+    else
         u->restart_at_us = 0;
-    snprintf(detail, sizeof detail, "%s%s%s", words[state], u->detail[0] ? ": " : "", u->detail);
+    snprintf(detail, sizeof detail, "%s%s%s%s", words[state], after, u->detail[0] ? ": " : "",
+             u->detail);
     log_debug("unit %s: %s", u->name, detail);
     const struct event e = {.kind = EVENT_UNIT_CHANGED,
                             .vm = u->vm,
@@ -156,6 +159,7 @@ static bool wait_for(struct vm_units_item *u, uint64_t delay_us)
                                   .tv_usec = (suseconds_t)(delay_us % 1000000)};
     if (!u->timer)
         u->timer = event_new(u->units->config.base, -1, 0, on_timer, u);
+    u->delay_us = delay_us;
     u->restart_at_us = realtime_us() + delay_us;
     return u->timer && event_add(u->timer, &delay) == 0;
 }
@@ -190,10 +194,9 @@ static void settle(struct vm_units_item *u, bool is_failure, const char *why)
         set_state(u, VM_UNITS_FAILED, "no memory to wait for its restart: %s", why);
         return;
     }
-    log_notice("unit %s: restarting in %llu ms (%u%s): %s", u->name,
+    log_notice("unit %s: restarting in %llu ms, %u%s: %s", u->name,
                (unsigned long long)delay_us / 1000, u->restarts, bound, why);
-    set_state(u, VM_UNITS_RESTARTING, "in %llu ms (%u%s): %s", (unsigned long long)delay_us / 1000,
-              u->restarts, bound, why);
+    set_state(u, VM_UNITS_RESTARTING, "restart %u%s: %s", u->restarts, bound, why);
 }
 
 /* Of the daemon's own accord: nobody waits to be told why not. */

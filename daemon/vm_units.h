@@ -63,8 +63,9 @@ struct vm_units_item {
     TAILQ_ENTRY(vm_units_item) link;
     struct vm_units *units;
     struct event *timer;
-    bool asked;  /**< whoever started it is told if it cannot be loaded */
-    bool ending; /**< whoever stopped it, did so by ending its VM */
+    uint64_t delay_us; /**< of the timer, when it was set */
+    bool asked;        /**< whoever started it is told if it cannot be loaded */
+    bool ending;       /**< whoever stopped it, did so by ending its VM */
     bool seen;
 };
 

@@ -238,7 +238,7 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_service.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
@@ -246,7 +246,7 @@ EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_service.py %D%/cli
 	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_faults.py %D%/system/test_freezer.py \
 	%D%/system/test_hostile_client.py %D%/system/test_hostile_worker.py \
 	%D%/system/test_leaks.py %D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \
-	%D%/system/test_run.py %D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_vms.py \
+	%D%/system/test_run.py %D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_units.py %D%/system/test_vms.py \
 	%D%/system/test_wasi.py %D%/system/test_world.py \
 	%D%/conformance %D%/differential/programs %D%/differential/record_js102.js shared-mem/model
 

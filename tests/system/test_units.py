@@ -118,18 +118,18 @@ def test_a_unit_that_fails_is_started_again_ever_later_and_given_up(t):
     vms = []
     for n, ms in ((1, 10), (2, 20), (3, 40)):
         vms.append(told(events, "bad", "running").vm)
-        told(events, "bad", f"restarting: in {ms} ms ({n} of 3): it exited, code 3")
+        told(events, "bad", f"restarting in {ms} ms: restart {n} of 3: it exited, code 3")
     vms.append(told(events, "bad", "running").vm)
     told(events, "bad", "failed: gave up after 3 restarts: it exited, code 3")
     equal(len(set(vms)), 4, "each time a VM of its own")
     u = units(t, "bad")["bad"]
     equal((u["state"], u["restarts"], u["vm"], u["restart_at_us"]), ("failed", 3, None, None))
     shown = t.ctl("status", "bad").out
-    check("Unit: failed gave up after 3 restarts" in shown, shown)
+    check("Unit: failed, enabled, " in shown and "Because: gave up after 3 restarts: it exited, code 3" in shown, shown)
     # An administrator's start counts anew.
     t.ctl("start", "bad")
     told(events, "bad", "running")
-    told(events, "bad", "restarting: in 10 ms (1 of 3)")
+    told(events, "bad", "restarting in 10 ms: restart 1 of 3")
     t.ctl("stop", "bad")
     events.close()
 
@@ -140,7 +140,7 @@ def test_what_has_run_for_long_enough_starts_with_the_first_delay(t):
     events = start(t)
     for _ in range(4):
         told(events, "bad", "running")
-        told(events, "bad", "restarting: in 10 ms (1 of 1): it exited")
+        told(events, "bad", "restarting in 10 ms: restart 1 of 1: it exited")
     t.ctl("stop", "bad")
     events.close()
 
@@ -168,6 +168,9 @@ def test_how_a_vm_ends_decides_about_its_restart(t):
     check("SyntaxError" in found["broken"]["detail"], found["broken"])
     check("missing.js: no such file" in found["missing"]["detail"], found["missing"])
     check(found["missing"]["restart_at_us"] > 0, found["missing"])
+    table = t.ctl("units", "missing").out
+    check("restarting in 59m" in table, table)
+    check("Next start: " in t.ctl("status", "bad-again").out, t.ctl("status", "bad-again").out)
     # Whoever asks is told at once, and nothing goes on behind its back.
     t.refused("start", "broken", code=1, says=["cannot start unit broken", "SyntaxError"])
     t.refused("start", "missing", code=1, says=["missing.js: no such file"])
@@ -191,13 +194,13 @@ def test_a_worker_that_is_killed_is_started_again(t):
     first = told(events, "web", "running").vm
     t.wait_for("web", "idle")
     os.kill(t.vm("web")["pid"], signal.SIGKILL)
-    told(events, "web", "restarting: in 10 ms (1 of 5): it was killed, code 137")
+    told(events, "web", "restarting in 10 ms: restart 1 of 5: it was killed, code 137")
     second = told(events, "web", "running").vm
     check(second > first, (first, second))
     t.wait_for("web", "idle")
     # `stillctl kill` ends a VM; `stop` is what ends a unit.
     t.ctl("kill", "web")
-    told(events, "web", "restarting: in 20 ms (2 of 5)")
+    told(events, "web", "restarting in 20 ms: restart 2 of 5")
     told(events, "web", "running")
     t.ctl("stop", "web")
     event = told(events, "web", "off: stopped by uid")
@@ -323,6 +326,8 @@ def test_reading_all_files_anew_starts_and_ends_nothing(t):
         told(events, name, "running")
     told(events, "waits", "restarting")
     told(events, "wrong", "running")
+    for name in ("gone", "same", "wrong"):
+        t.wait_for(name, "idle")
     before = {vm["name"]: vm["pid"] for vm in t.list()}
     unit(t, "new")
     unit(t, "same", "args = new\n")
@@ -406,7 +411,7 @@ def test_a_stopped_world_takes_and_gives_units_without_running_them(t):
     equal(t.vm("web")["held"] or t.vm("web")["state"] == "parked", True)
     # Stopped in the stop; and started again while it lasts.
     os.kill(t.vm("bad")["pid"], signal.SIGKILL)
-    told(events, "bad", "restarting: in 10 ms (1 of 5)")
+    told(events, "bad", "restarting in 10 ms: restart 1 of 5")
     told(events, "bad", "running")
     t.ctl("stop", "bad")
     told(events, "bad", "off")
@@ -471,7 +476,7 @@ def test_the_end_of_the_daemon_starts_nothing(t):
     events = start(t)
     told(events, "bad", "running")
     told(events, "web", "running")
-    told(events, "bad", "restarting: in 3600000 ms (1 of 5)")
+    told(events, "bad", "restarting in 3600000 ms: restart 1 of 5")
     t.wait_for("web", "idle")
     events.close()
     daemon = t.daemon
