@@ -56,6 +56,7 @@ def test_a_reload_reads_the_files_of_units_and_touches_no_vm(m):
     write_unit(m, "web")
     try:
         m.systemctl("start", SERVICE)
+        m.ctl("wait", "web", "--for=idle", f"--timeout={HANG:.0f}s")
         pid = json.loads(m.ctl("-o", "json", "status", "web").out)["pid"]
         write_unit(m, "web", "args = new\n")
         write_unit(m, "more")
