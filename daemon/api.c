@@ -18,6 +18,7 @@
 #include "daemon/api_look.h"
 #include "daemon/api_step.h"
 #include "daemon/api_talk.h"
+#include "daemon/api_unit.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
 #include "daemon/api_world.h"
@@ -30,7 +31,7 @@ static void hello(struct api_call *call)
 {
     static const enum access_role all[] = {ACCESS_OBSERVE, ACCESS_RUN, ACCESS_DEBUG, ACCESS_ADMIN};
     static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports",
-                               (char *)"auditors"};
+                               (char *)"auditors", (char *)"units"};
     char *roles[4];
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__HelloReply m = STILLPOINT__API__HELLO_REPLY__INIT;
@@ -155,6 +156,11 @@ static const struct row {
                           DEBUGGER(remove_hooks.debugger)},
     [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, VM(list_hooks)},
     [API_LIST_AUDITORS] = {ACCESS_OBSERVE, api_audit_list_auditors, VM(list_auditors)},
+    [API_LIST_UNITS] = {ACCESS_OBSERVE, api_unit_list},
+    [API_START_UNIT] = {ACCESS_RUN, api_unit_start, .is_act = true},
+    [API_STOP_UNIT] = {ACCESS_RUN, api_unit_stop, .is_act = true},
+    [API_ENABLE_UNIT] = {ACCESS_ADMIN, api_unit_enable, .is_act = true},
+    [API_DISABLE_UNIT] = {ACCESS_ADMIN, api_unit_disable, .is_act = true},
     [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, DEBUGGER(read_hits.debugger)},
 };
 

@@ -30,6 +30,7 @@ struct registry;
 struct state;
 struct ticket_request;
 struct vm_journals;
+struct vm_units;
 struct worker;
 struct world;
 struct worlds;
@@ -96,6 +97,7 @@ struct api {
     struct pauses *pauses;
     struct audit *audit;
     struct state *state;
+    struct vm_units *units;
     const struct api_clients *clients;
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
     void *userdata;

@@ -12,6 +12,8 @@
 #include "proto/vm_limits.h"
 
 #define CONFIG_FILE "/etc/stillpoint/stillpointd.conf"
+#define CONFIG_VMS_DIR "/etc/stillpoint/vms"
+#define CONFIG_STATE_DIR "/var/lib/stillpoint"
 
 enum config_spawn { CONFIG_SPAWN_ZYGOTE, CONFIG_SPAWN_EXEC };
 
@@ -44,6 +46,8 @@ struct config {
     int private_fd;     /**< the one client's socket in private mode, else -1 */
     char *user;         /**< who to become when started as root; NULL: default */
     char *worker_dir;   /**< where stillpoint-worker-ENGINE is; NULL: beside us, else libexec */
+    char *vms_dir;      /**< where the units of VMs are; NULL: there are none */
+    char *state_dir;    /**< where is kept what outlives a boot; NULL: nowhere */
     enum config_spawn spawn;
     bool allow_degraded;
     bool debug;

@@ -25,6 +25,7 @@
 #include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/vm_units.h"
 #include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
 
@@ -337,6 +338,7 @@ static void on_ended(void *userdata, struct worker *w)
     api_vm_on_ended(api, w);
     api_step_recheck(api);
     api_world_recheck(api);
+    vm_units_on_vm_ended(api->units, w);
     registry_retire(api->registry, w);
 }
 

@@ -31,6 +31,7 @@
 #include "daemon/act_log.h"
 #include "daemon/api.h"
 #include "daemon/api_audit.h"
+#include "daemon/api_birth.h"
 #include "daemon/api_hits.h"
 #include "daemon/api_log.h"
 #include "daemon/api_step.h"
@@ -53,6 +54,7 @@
 #include "daemon/status_line.h"
 #include "daemon/strays.h"
 #include "daemon/vm_journal.h"
+#include "daemon/vm_units.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
 
@@ -86,6 +88,7 @@ struct daemon {
     struct pauses *pauses;
     struct audit *audit;
     struct state *state;
+    struct vm_units *units;
     struct client_conns *clients;
     struct api_clients client_ops;
     struct api api;
@@ -284,6 +287,16 @@ static int listen_for_clients(struct daemon *d, uid_t owner, gid_t group)
     return d->observe_fd < 0 ? d->observe_fd : 0;
 }
 
+/* Below a directory of the administrator's, where an ordinary user makes none. What cannot be made
+ * is told when it is needed. */
+static void make_state_dir(const struct config *c, uid_t uid, gid_t gid)
+{
+    if (geteuid() == 0 && c->vms_dir && access(c->vms_dir, F_OK) == 0 &&
+        mkdir(c->state_dir, 0755) == 0 && chown(c->state_dir, uid, gid) < 0)
+        record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL, "cannot give %s to uid %u: %m",
+                     c->state_dir, (unsigned)uid);
+}
+
 static int prepare(struct daemon *d)
 {
     uid_t uid = geteuid(), owner = uid;
@@ -312,6 +325,7 @@ static int prepare(struct daemon *d)
         return r;
     raise_descriptor_limit();
     open_programs(d);
+    make_state_dir(&d->config, owner, owner_group);
     r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
     if (r < 0)
         return r;
@@ -393,6 +407,7 @@ static void end_loop(struct daemon *d, const char *why)
     d->ending = true;
     log_debug("ending: %s", why);
     service_stopping(d->service);
+    vm_units_end(d->units);
     for (struct worker *w = registry_after(d->registry, 0); w;
          w = registry_after(d->registry, w->id))
         worker_kill(w, EXIT_REASON_KILLED, "the daemon ended");
@@ -604,6 +619,18 @@ static int reload(struct daemon *d)
     return r;
 }
 
+static void reload_units(struct daemon *d)
+{
+    struct vm_units_changes changes;
+    int r = vm_units_reload(d->units, &changes);
+    if (r < 0)
+        record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL, "cannot read the units: %s", strerror(-r));
+    else if (changes.added || changes.changed || changes.removed || changes.wrong)
+        record_write(LOG_NOTICE, MESSAGE_UNITS_READ, NULL,
+                     "units: %u added, %u changed, %u removed, %u with errors", changes.added,
+                     changes.changed, changes.removed, changes.wrong);
+}
+
 static void on_reload(evutil_socket_t number, short what, void *userdata)
 {
     (void)number, (void)what;
@@ -620,6 +647,7 @@ static void on_reload(evutil_socket_t number, short what, void *userdata)
         record_write(LOG_NOTICE, MESSAGE_CONFIG_IN_FORCE, NULL,
                      "the configuration is in force (read: %s)",
                      d->config.files ? d->config.files : "no file");
+    reload_units(d);
     tell_status(d);
     service_ready(d->service);
 }
@@ -666,6 +694,22 @@ static int start_zygotes(struct daemon *d)
     return 0;
 }
 
+static bool is_name_of_unit(void *userdata, const char *name)
+{
+    const struct api *api = userdata;
+    return vm_units_find(api->units, name) != NULL;
+}
+
+static struct vm_units *make_units(struct daemon *d, struct vm_units_config config)
+{
+    struct vm_units_changes changes;
+    config.registry = d->registry;
+    struct vm_units *units = vm_units_new(&config);
+    if (units && vm_units_reload(units, &changes) < 0)
+        units = vm_units_free(units);
+    return units;
+}
+
 static int build(struct daemon *d)
 {
     d->base = make_base();
@@ -690,7 +734,15 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .quota = &d->config.quota,
                                              .total = &d->config.total,
-                                             .zygote = find_zygote_for_api};
+                                             .zygote = find_zygote_for_api,
+                                             .is_kept = is_name_of_unit};
+    const struct vm_units_config units = {.base = d->base,
+                                          .bus = d->bus,
+                                          .folder = d->config.vms_dir,
+                                          .state_dir = d->config.state_dir,
+                                          .owner_uid = d->config.owner_uid,
+                                          .start = api_birth_unit,
+                                          .userdata = &d->api};
     d->registry = registry_new(&registry);
     const struct debuggers_events debuggers = {
         .on_changed = on_debugger_changed, .on_gone = on_debugger_gone, .userdata = d};
@@ -722,7 +774,8 @@ static int build(struct daemon *d)
                                                 .on_gone = on_client_gone,
                                                 .on_drained = on_client_drained,
                                                 .api = &d->api};
-    d->clients = d->state ? client_conns_new(&clients) : NULL;
+    d->units = d->state ? make_units(d, units) : NULL;
+    d->clients = d->units ? client_conns_new(&clients) : NULL;
     d->state_listener = d->clients ? event_bus_listen(d->bus, on_news, d) : NULL;
     d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
     d->on_int = evsignal_new(d->base, SIGINT, on_signal, d);
@@ -751,6 +804,7 @@ static int build(struct daemon *d)
     d->api.pauses = d->pauses;
     d->api.audit = d->audit;
     d->api.state = d->state;
+    d->api.units = d->units;
     d->api.clients = &d->client_ops;
     d->api.zygote = find_zygote;
     d->api.userdata = d;
@@ -786,6 +840,7 @@ static int serve(struct daemon *d)
     int r = service_attach(d->service, d->base);
     if (r < 0)
         return r;
+    vm_units_begin(d->units);
     tell_status(d);
     service_ready(d->service);
     if (d->config.private_fd < 0) {
@@ -809,6 +864,8 @@ static void take_down(struct daemon *d)
     d->api.audit = d->audit = audit_free(d->audit);
     d->strays = strays_free(d->strays);
     d->vm_journals = vm_journals_free(d->vm_journals);
+    d->units = vm_units_free(d->units);
+    d->api.units = NULL;
     d->registry = registry_free(d->registry);
     d->worlds = worlds_free(d->worlds);
     d->pauses = pauses_free(d->pauses);

@@ -29,6 +29,8 @@ struct record_about {
                                   .world = (w)->world,                                             \
                                   .has_uid = true,                                                 \
                                   .uid = (w)->uid})
+/** About the VM that has a name, or will. */
+#define RECORD_NAME(name) (&(const struct record_about){.vm_name = (name)})
 #define RECORD_WORLD(name) (&(const struct record_about){.world = (name)})
 
 /** `about` NULL: nothing in particular. */

@@ -168,6 +168,8 @@ static void end(struct worker *w, const siginfo_t *si, uint64_t most_bytes)
 {
     judge_exit(w, si, most_bytes);
     w->ended_us = realtime_us();
+    if (w->admitted)
+        w->ran_us = (stop_clock_ns(&w->gate) - w->timed.admitted_ns) / 1000;
     worker_set_phase(w, WORKER_GONE, w->exit.detail);
     drop_process(w);
     w->events->on_ended(w->userdata, w);
@@ -346,18 +348,26 @@ static const struct worker_limits_events limits_events = {
 
 /* ---- birth */
 
-static int copy_args(struct worker *w, const struct worker_config *c)
+static int copy_texts(size_t n, char *const *texts, size_t *ret_n, char ***ret)
 {
-    w->program = strdup(c->program);
-    w->argv = calloc(c->argc + 1, sizeof *w->argv);
-    if (!w->program || !w->argv)
+    *ret = calloc(n + 1, sizeof **ret);
+    if (!*ret)
         return -ENOMEM;
-    for (; w->argc < c->argc; w->argc++) {
-        w->argv[w->argc] = strdup(c->argv[w->argc]);
-        if (!w->argv[w->argc])
+    for (; *ret_n < n; ++*ret_n) {
+        (*ret)[*ret_n] = strdup(texts[*ret_n]);
+        if (!(*ret)[*ret_n])
             return -ENOMEM;
     }
     return 0;
+}
+
+static int copy_args(struct worker *w, const struct worker_config *c)
+{
+    w->program = strdup(c->program);
+    if (!w->program || (c->origin && !(w->origin = strdup(c->origin))))
+        return -ENOMEM;
+    int r = copy_texts(c->argc, c->argv, &w->argc, &w->argv);
+    return r < 0 ? r : copy_texts(c->n_labels, c->labels, &w->n_labels, &w->labels);
 }
 
 static int make_channel(struct worker *w, int *ret_theirs)
@@ -450,6 +460,10 @@ struct worker *worker_free(struct worker *w)
     for (size_t i = 0; i < w->argc; i++)
         free(w->argv[i]);
     free(w->argv);
+    for (size_t i = 0; i < w->n_labels; i++)
+        free(w->labels[i]);
+    free(w->labels);
+    free(w->origin);
     free(w->program);
     free(w->load_error);
     free(w);
@@ -586,6 +600,7 @@ int worker_load(struct worker *w)
 void worker_admit(struct worker *w)
 {
     worker_set_phase(w, WORKER_ADMITTED, "program is linked");
+    w->admitted = true;
     stop_admit(&w->gate);
     worker_limits_admitted(&w->timed);
 }

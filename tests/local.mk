@@ -23,6 +23,7 @@ UNIT_TESTS = \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_journal \
 	%D%/unit/test_vm_limits \
+	%D%/unit/test_vm_unit \
 	%D%/unit/test_worker_appointment \
 	%D%/unit/test_worker_auditor \
 	%D%/unit/test_worker_condition \
@@ -75,6 +76,9 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_test_vm_limits_SOURCES = %D%/unit/test_vm_limits.c %D%/support/unit.h
 %C%_unit_test_vm_limits_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+
+%C%_unit_test_vm_unit_SOURCES = %D%/unit/test_vm_unit.c %D%/support/unit.h
+%C%_unit_test_vm_unit_LDADD = $(PROTO_LIBS) $(UNIT_LIBS) $(INIH_LIBS)
 
 # The worker's own parts.
 WORKER_TEST_LIBS = $(WORKER_LIBS) $(UNIT_LIBS)
@@ -250,7 +254,7 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
 	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/guide.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/journal.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
@@ -258,7 +262,7 @@ EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/boote
 	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_faults.py %D%/system/test_freezer.py \
 	%D%/system/test_hostile_client.py %D%/system/test_hostile_worker.py \
 	%D%/system/test_journal.py %D%/system/test_leaks.py %D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \
-	%D%/system/test_run.py %D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_vms.py \
+	%D%/system/test_run.py %D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_units.py %D%/system/test_vms.py \
 	%D%/system/test_wasi.py %D%/system/test_world.py \
 	%D%/conformance %D%/differential/programs %D%/differential/record_js102.js shared-mem/model
 
