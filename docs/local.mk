@@ -25,7 +25,9 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0023-fuzzers-and-faults.md \
 	%D%/decisions/0024-what-a-birth-does-before-and-after-the-fork.md \
 	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \
-	%D%/decisions/0026-libinih-reads-the-configuration.md
+	%D%/decisions/0026-libinih-reads-the-configuration.md \
+	%D%/decisions/0027-what-the-service-is-and-is-not-hardened-by.md \
+	%D%/decisions/0028-a-systemd-is-booted-for-tests.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	%D%/unit/test_frame \
 	%D%/unit/test_map \
 	%D%/unit/test_refused_call \
+	%D%/unit/test_service \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_limits \
@@ -138,6 +139,10 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/unit.h
 %C%_unit_test_act_log_LDADD = $(DAEMON_TEST_LIBS)
 
+%C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/unit.h
+%C%_unit_test_service_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_service_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
 
@@ -194,7 +199,10 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
 # Checks of the tree itself; they print TAP.
-SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py
+SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
+
+# Units name a program, which has to be there.
+%D%/units/check.log: packaging/systemd/stillpointd.service stillpointd$(EXEEXT)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
@@ -226,8 +234,8 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/protocol/client.py %D%/support/api.py %D%/support/debugging.py %D%/support/harness.py \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_service.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+	%D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
