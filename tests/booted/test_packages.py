@@ -135,6 +135,22 @@ def command(pid):
         return ""
 
 
+def test_the_packages_pass_their_own_tests(m):
+    # `library` builds a client, and the system has no compiler: tests/packages builds one.
+    install(m)
+    m.systemctl("enable", SERVICE)
+    m.systemctl("start", SERVICE, *SOCKETS)
+    m.run("mkdir", "-p", "/root/tests")
+    for name in ("common", "smoke", "service"):
+        with open(os.path.join(TOP, "debian", "tests", name), encoding="utf-8") as f:
+            m.write(f"/root/tests/{name}", f.read(), 0o755)
+    for name in ("smoke", "service"):
+        m.run(f"/root/tests/{name}")
+    check(not is_installed(m), "the last one purges it")
+    m.run("userdel", "-r", "still-member", code=None)
+    m.run("userdel", "-r", "still-stranger", code=None)
+
+
 def test_purged_it_leaves_nothing(m):
     install(m)
     purge(m)
