@@ -324,7 +324,7 @@ struct worker {
     struct dispatch dispatch;
     int daemon_end, worker_end, kick;
     bool hung_up;   /* the daemon has */
-    uint64_t known; /* the last fact that the daemon has read, or said that it has */
+    uint64_t known; /* the last fact that the daemon has read */
 };
 
 static void worker_init(struct worker *w, const char *text)
@@ -366,7 +366,9 @@ static void worker_done(struct worker *w)
             fd_memfd_unmap(a->text, a->text_bytes);
         import_answer_free(a);
     }
-    (void)inspections_refuse(&d->inspections, "over");
+    /* One at a time where the daemon is gone. */
+    while (d->inspections.n > 0)
+        (void)inspections_refuse(&d->inspections, "over");
     auditors_done(&d->auditors);
     pauses_done(&d->pauses);
     host_done(&w->host);
@@ -380,11 +382,14 @@ static void worker_done(struct worker *w)
     close(w->kick);
 }
 
-/* What the daemon says that it has is not sent. */
-static void note_known(struct worker *w, uint64_t seq)
+/* One that has come before comes again after TakeOver. */
+static bool is_known(const struct worker *w, const uint8_t *packet, size_t n)
 {
-    if (seq > w->known && seq <= w->channel.last_seq)
-        w->known = seq;
+    Stillpoint__Worker__Fact *m = stillpoint__worker__fact__unpack(NULL, n, packet);
+    bool known = m && m->seq <= w->known;
+    if (m)
+        stillpoint__worker__fact__free_unpacked(m, NULL);
+    return known;
 }
 
 /* What came up, past the daemon's door. */
@@ -400,6 +405,8 @@ static void take_facts(struct worker *w)
         if (n == -EAGAIN || (n == 0 && w->hung_up))
             return;
         FUZZ_REQUIRE(n > 0);
+        if (is_known(w, packet, (size_t)n))
+            continue;
         FUZZ_REQUIRE(parts_take(&w->parts, packet, (size_t)n, &beside) == 0);
         int r = check_worker_fact(packet, (size_t)n, &beside, beside >= 0, &fact, &why);
         if (beside >= 0)
@@ -408,9 +415,7 @@ static void take_facts(struct worker *w)
             r = -1;
         if (r < 0)
             fuzz_fail(why, __FILE__, __LINE__);
-        /* One may come again after TakeOver; none is left out. */
-        FUZZ_REQUIRE(fact.seq <= w->known + 1);
-        note_known(w, fact.seq);
+        FUZZ_REQUIRE(fact.seq == ++w->known);
         check_worker_done(&fact);
     }
 }
@@ -436,25 +441,25 @@ static int memfd_of(unsigned flags, struct fuzz_input *in)
     return fd;
 }
 
-/* The daemon acknowledges only what was said: an ack of anything else ends the channel at once, and
- * most inputs with it. So one that is beyond that is made to fit, every other time. */
+/* The daemon acknowledges only what it has read. An ack of what was never said ends the channel at
+ * once, and most inputs with it: so every other of those is made to fit, too. */
+static void fit(const struct worker *w, uint64_t *ack)
+{
+    if (*ack > w->known && (*ack <= w->channel.last_seq || *ack % 2 == 1))
+        *ack = w->known;
+}
+
 static uint8_t *prepared(struct worker *w, const uint8_t *data, size_t n, size_t *ret_bytes)
 {
     Stillpoint__Worker__Command *m = stillpoint__worker__command__unpack(NULL, n, data);
     *ret_bytes = n;
-    if (m && m->take_over && m->body_case == STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER)
-        note_known(w, m->take_over->last_seq);
-    if (!m || !m->has_ack || m->ack <= w->channel.last_seq || m->ack % 2 == 0) {
-        if (m && m->has_ack)
-            note_known(w, m->ack);
-        if (m)
-            stillpoint__worker__command__free_unpacked(m, NULL);
+    if (!m)
         return fuzz_copy(data, n);
-    }
-    m->ack = w->channel.last_seq;
-    note_known(w, m->ack);
+    fit(w, &m->ack);
+    if (m->body_case == STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER)
+        fit(w, &m->take_over->last_seq);
     *ret_bytes = stillpoint__worker__command__get_packed_size(m);
-    uint8_t *packed = malloc(*ret_bytes);
+    uint8_t *packed = malloc(*ret_bytes + 1);
     FUZZ_REQUIRE(packed);
     stillpoint__worker__command__pack(m, packed);
     stillpoint__worker__command__free_unpacked(m, NULL);
