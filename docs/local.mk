@@ -29,7 +29,9 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0027-what-the-service-is-and-is-not-hardened-by.md \
 	%D%/decisions/0028-a-systemd-is-booted-for-tests.md \
 	%D%/decisions/0029-the-shared-library-by-a-rule-of-its-own.md \
-	%D%/decisions/0030-how-the-packages-are-made.md
+	%D%/decisions/0030-how-the-packages-are-made.md \
+	%D%/decisions/0032-the-daemon-reads-the-files-of-units.md \
+	%D%/decisions/0033-what-a-unit-is-and-who-says-that-it-is-enabled.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit
