@@ -353,7 +353,7 @@ int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *r
 {
     struct api *api = userdata;
     const struct vm_unit *file = &unit->file;
-    struct worker *w;
+    struct worker *w = NULL;
     if (!unit->has_file) {
         snprintf(why, bytes, "%s", unit->error ? unit->error : "its file was never right");
         return -EINVAL;

@@ -56,8 +56,10 @@ static const char *next_word(const char *at, char *word, const char *open)
     for (; *at && (quote || !is_blank(*at)); at++) {
         if (quote != '\'' && *at == '\\' && at[1])
             *word++ = *++at;
-        else if (quote ? *at == quote : *at == '"' || *at == '\'')
-            quote = quote ? '\0' : *at;
+        else if (quote && *at == quote)
+            quote = '\0';
+        else if (!quote && (*at == '"' || *at == '\''))
+            quote = *at;
         else
             *word++ = *at;
     }

@@ -35,6 +35,7 @@ def test_units_are_started_with_the_service_and_stay_as_they_were_enabled(m):
         m.ctl("check", f"{FOLDER}/web.conf", f"{FOLDER}/later.conf")
         m.systemctl("start", SERVICE)
         equal({n: u["state"] for n, u in units(m).items()}, {"web": "running", "later": "off"})
+        m.ctl("wait", "web", "--for=idle", f"--timeout={HANG:.0f}s")
         # Whose it is may talk to it, start and stop it; what is enabled is for administrators to say.
         m.ctl("call", "web", "count", user="alice")
         m.ctl("restart", "web", user="alice")
