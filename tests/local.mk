@@ -198,6 +198,14 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
+# What booted/ makes a daemon's loop hang with.
+noinst_DATA = %D%/support/hang.so
+%D%/support/hang.so: %D%/support/hang.c
+	@$(MKDIR_P) $(@D)
+	$(AM_V_CCLD)$(CC) $(SP_CFLAGS) -O2 -fPIC -shared -o $@ $(srcdir)/%D%/support/hang.c
+CLEANFILES += %D%/support/hang.so
+EXTRA_DIST += %D%/support/hang.c
+
 # Checks of the tree itself; they print TAP.
 SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
 
