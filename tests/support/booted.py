@@ -424,9 +424,14 @@ class Machine:
         left = [p for p in self.processes() if name_of(p).startswith("stillpoint")]
         if left:
             wrong.append(f"left processes: {' '.join(name_of(p) for p in left)}")
-        shutil.rmtree(self.path(f"/run/systemd/system/{SERVICE}.d"), ignore_errors=True)
-        self.systemctl("disable", SERVICE, *SOCKETS, code=None)
-        self.systemctl("daemon-reload")
+        settings = glob.glob(self.path("/run/systemd/system/stillpoint*.d"))
+        enabled = glob.glob(self.path("/etc/systemd/system/*.wants/stillpoint*"))
+        for folder in settings:
+            shutil.rmtree(folder)
+        for link in enabled:
+            os.unlink(link)
+        if settings or enabled:
+            self.systemctl("daemon-reload")
         self.systemctl("reset-failed", code=None)
         return wrong
 
