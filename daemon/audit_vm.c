@@ -4,10 +4,10 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/log.h"
 #include "daemon/audit_private.h"
 #include "daemon/debugger.h"
 #include "daemon/hit_message.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 
 /* Hooks in one message: with what is around them they fit in a packet. */
@@ -323,8 +323,9 @@ void audit_on_born(struct audit *a, struct worker *w)
         if (h->state == AUDIT_REMOVING || !audit_matches(&h->where, w))
             continue;
         if (!v && !(v = audit_vm_get(a, w->id))) {
-            log_error("vm %llu (%s): out of memory; it has no hooks", (unsigned long long)w->id,
-                      w->name);
+            record_write(LOG_ERR, MESSAGE_NO_MEMORY, RECORD_VM(w),
+                         "vm %llu (%s): out of memory; it has no hooks", (unsigned long long)w->id,
+                         w->name);
             return;
         }
         born_with(a, v, h);

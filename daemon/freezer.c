@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/cgroup_limits.h"
+#include "daemon/record.h"
 
 #define BASE "stillpoint"
 #define LEAF "daemon"
@@ -355,7 +356,8 @@ static void remove_directories(struct freezer *f)
         r = unlinkat(f->base_fd, f->name, AT_REMOVEDIR) < 0 ? -errno : 0;
     }
     if (r < 0 && r != -ENOENT)
-        log_warning("cannot remove %s: %s", f->path, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, NULL, "cannot remove %s: %s", f->path,
+                     strerror(-r));
     /* Not if another daemon uses it, or its owner is not us. */
     (void)unlinkat(f->own_fd, BASE, AT_REMOVEDIR);
 }
@@ -497,7 +499,8 @@ void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm
         r = cell->dir_fd < 0 ? -errno : 0;
     }
     if (r < 0) {
-        log_warning("vm %llu gets no cgroup of its own: %s", (unsigned long long)vm, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, &(const struct record_about){.vm = vm},
+                     "vm %llu gets no cgroup of its own: %s", (unsigned long long)vm, strerror(-r));
         remove_cell(cell);
         return;
     }
@@ -516,8 +519,10 @@ int freezer_cell_limit(struct freezer_cell *cell, const struct vm_limits *limits
     if (missing != 0) {
         char text[64];
         cgroup_limits_text(missing, text, sizeof text);
-        log_warning("vm %llu: limits of %s cannot be set: %s", (unsigned long long)cell->vm, text,
-                    strerror(-error));
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE,
+                     &(const struct record_about){.vm = cell->vm},
+                     "vm %llu: limits of %s cannot be set: %s", (unsigned long long)cell->vm, text,
+                     strerror(-error));
     }
     return limits->cpu_percent > 0 && !(cell->limited & CGROUP_CPU) ? -EOPNOTSUPP : 0;
 }
@@ -556,7 +561,7 @@ void freezer_cell_born(struct freezer_cell *cell, int error)
     remove_cell(cell);
     give_up(f, "the kernel refused a birth in %.200s: %s", f->path, strerror(-error));
     if (!f->refused)
-        log_warning("%s", f->why);
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, NULL, "%s", f->why);
     f->refused = true;
 }
 

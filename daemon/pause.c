@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
 #include "daemon/worlds.h"
@@ -137,8 +137,9 @@ static void stop_for(const struct decision *d)
     snprintf(request.debugger_name, sizeof request.debugger_name, "%s", debugger->name);
     int r = world_stop(d->world, &request, &ticket);
     if (r < 0)
-        log_warning("world %s cannot be stopped for the pause of vm %llu (%s): %s",
-                    world_name(d->world), (unsigned long long)d->w->id, d->w->name, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_PAUSE_WITHOUT_STOP, RECORD_VM(d->w),
+                     "world %s cannot be stopped for the pause of vm %llu (%s): %s",
+                     world_name(d->world), (unsigned long long)d->w->id, d->w->name, strerror(-r));
 }
 
 static void publish(const struct decision *d)

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "base/urgent.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
 
@@ -163,8 +163,9 @@ void world_on_expiry(evutil_socket_t fd, short what, void *userdata)
     struct world *w = userdata;
     if (!w->control)
         return;
-    log_notice("world %s: the hold of ticket %llu has run out; resuming", w->name,
-               (unsigned long long)w->control->id);
+    record_write(LOG_NOTICE, MESSAGE_HOLD_EXPIRED, RECORD_WORLD(w->name),
+                 "world %s: the hold of ticket %llu has run out; resuming", w->name,
+                 (unsigned long long)w->control->id);
     world_end_control(w, TICKET_SERVED, "expired");
     world_advance(w);
     world_drop_if_unused(w);

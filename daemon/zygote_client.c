@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/log.h"
+#include "daemon/record.h"
 #include "proto/limits.h"
 #include "proto/unpack.h"
 
@@ -105,8 +105,9 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     if (b->spawn_id == m->spawn_id)
         break;
     if (!b) {
-        log_warning("zygote of %s answered birth %llu, which nobody asked for", z->engine,
-                    (unsigned long long)m->spawn_id);
+        record_write(LOG_WARNING, MESSAGE_ZYGOTE_TROUBLE, NULL,
+                     "zygote of %s answered birth %llu, which nobody asked for", z->engine,
+                     (unsigned long long)m->spawn_id);
         z->events->on_strays(z->userdata);
         return;
     }
@@ -151,7 +152,8 @@ static void read_answers(struct process *p)
         if (m)
             take_spawned(p, (const Stillpoint__Worker__Spawned *)m, &fd);
         else
-            log_error("zygote of %s: %s", p->client->engine, why);
+            record_write(LOG_ERR, MESSAGE_ZYGOTE_TROUBLE, NULL, "zygote of %s: %s",
+                         p->client->engine, why);
         unpack_free(m);
         fd_close(&fd);
     }
@@ -183,7 +185,8 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     if (owed)
         z->events->on_strays(z->userdata);
     if (standing) {
-        log_warning("%s of engine %s; starting it again", why, z->engine);
+        record_write(LOG_WARNING, MESSAGE_ZYGOTE_TROUBLE, NULL,
+                     "%s of engine %s; starting it again", why, z->engine);
         z->events->on_lost(z->userdata, z->engine, why);
         struct timeval soon = {.tv_usec = young ? RESTART_MS * 1000 : 0};
         event_add(z->restart, &soon);
@@ -283,7 +286,8 @@ static void on_restart(evutil_socket_t fd, short what, void *userdata)
     struct zygote_client *z = userdata;
     int r = process_start(z, &z->standing);
     if (r < 0) {
-        log_error("cannot start the zygote of %s: %s", z->engine, strerror(-r));
+        record_write(LOG_ERR, MESSAGE_ZYGOTE_TROUBLE, NULL, "cannot start the zygote of %s: %s",
+                     z->engine, strerror(-r));
         struct timeval later = {.tv_sec = 1};
         event_add(z->restart, &later);
     }

@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
+EXTRA_DIST += %D%/ADMIN.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
 	%D%/decisions/README.md \
 	%D%/decisions/0001-static-archives-instead-of-libtool.md \
 	%D%/decisions/0002-uthash-smartcols-jansson.md \
@@ -27,7 +27,10 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \
 	%D%/decisions/0026-libinih-reads-the-configuration.md \
 	%D%/decisions/0027-what-the-service-is-and-is-not-hardened-by.md \
-	%D%/decisions/0028-a-systemd-is-booted-for-tests.md
+	%D%/decisions/0028-a-systemd-is-booted-for-tests.md \
+	%D%/decisions/0029-the-shared-library-by-a-rule-of-its-own.md \
+	%D%/decisions/0030-how-the-packages-are-made.md \
+	%D%/decisions/0031-what-the-journal-gets.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -1,5 +1,8 @@
 # completions/ is installed by cli/local.mk, which owns the verbs that it completes.
-EXTRA_DIST += %D%/README.md %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
+# journald looks in the lib/ of both prefixes.
+catalogdir = $(prefix)/lib/systemd/catalog
+dist_catalog_DATA = %D%/stillpoint.catalog
+EXTRA_DIST += %D%/README.md %D%/apparmor/stillpoint %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
 	%D%/systemd/stillpoint.tmpfiles
 
 # An example where `make install` leaves it: the system's own place for it is a package's.
