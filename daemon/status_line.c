@@ -18,12 +18,13 @@ struct line {
 
 __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char *format, ...)
 {
+    const size_t room = l->size - l->used;
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(l->text + l->used, l->size - l->used, format, args);
+    int n = vsnprintf(l->text + l->used, room, format, args);
     va_end(args);
     if (n > 0)
-        l->used += (size_t)n < l->size - l->used ? (size_t)n : l->size - l->used - 1;
+        l->used += (size_t)n < room ? (size_t)n : room - 1;
 }
 
 static void add_worlds(struct line *l, struct worlds *worlds, enum world_mode mode)

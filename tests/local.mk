@@ -212,9 +212,9 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
 # Preloads: what system/test_clock.py sets the time of day with, for a daemon and its workers only, and what
-# system/test_faults.py makes allocations fail with.
+# system/test_faults.py makes allocations fail with, and booted/ a daemon's loop hang.
 if !SANITIZE
-noinst_PROGRAMS += %D%/support/alloc_fail.so %D%/support/clock_shift.so
+noinst_PROGRAMS += %D%/support/alloc_fail.so %D%/support/clock_shift.so %D%/support/hang.so
 %C%_support_alloc_fail_so_SOURCES = %D%/support/alloc_fail.c
 %C%_support_alloc_fail_so_CFLAGS = $(SP_CFLAGS) -fPIC -fno-builtin
 %C%_support_alloc_fail_so_LDFLAGS = -shared
@@ -222,6 +222,9 @@ noinst_PROGRAMS += %D%/support/alloc_fail.so %D%/support/clock_shift.so
 %C%_support_clock_shift_so_CFLAGS = $(SP_CFLAGS) -fPIC
 %C%_support_clock_shift_so_LDFLAGS = -shared
 %C%_support_clock_shift_so_LDADD = -ldl
+%C%_support_hang_so_SOURCES = %D%/support/hang.c
+%C%_support_hang_so_CFLAGS = $(SP_CFLAGS) -fPIC
+%C%_support_hang_so_LDFLAGS = -shared
 endif
 
 # Checks of the tree itself; they print TAP.

@@ -140,11 +140,12 @@ def test_a_world_is_stopped_and_resumed(m):
 
 
 def test_a_hung_loop_is_restarted_by_the_watchdog(m):
-    m.drop_in("[Service]\nWatchdogSec=2s\nRestartSec=50ms\n")
+    settings, hang = m.make_hang()
+    m.drop_in(f"[Service]\nWatchdogSec=2s\nRestartSec=50ms\n{settings}")
     m.systemctl("start", SERVICE)
     equal(m.ctl("list", "--no-legend").out, "")
     old = m.main_pid()
-    os.kill(m.outside(old), signal.SIGSTOP)
+    hang()
     wait_until(lambda: m.main_pid() not in (0, old), "there is another daemon", HANG)
     m.wait_active()
     equal(m.show(SERVICE, "NRestarts"), "1")
@@ -229,6 +230,23 @@ def test_a_stop_ends_all_vms_frozen_ones_too(m):
     check(not os.path.exists(cgroup), f"{cgroup} is gone")
     # The sockets go on listening, and the next client starts it again.
     equal(m.ctl("list", "--no-legend", user="alice").out, "")
+
+
+def test_a_stop_ends_a_daemon_that_hangs_and_its_vms(m):
+    settings, hang = m.make_hang()
+    m.drop_in(f"[Service]\nTimeoutStopSec=1s\n{settings}")
+    m.systemctl("start", SERVICE)
+    cgroup = m.unit_cgroup()
+    run(m, "idle", TICK, "--world", "w0")
+    run(m, "busy", "for (;;) {}", "--world", "w1")
+    m.ctl("world", "stop", "--deadline", f"{HANG:.0f}s", "w0", user="alice")
+    pids = [m.outside(vm["pid"]) for vm in vms(m).values()]
+    hang()
+    m.systemctl("stop", SERVICE)
+    check("timed out. Killing" in m.journal("-u", SERVICE), "it did not end by itself")
+    wait_until(lambda: not [p for p in pids if p in m.processes()], "its VMs are gone", HANG)
+    wait_until(lambda: not os.path.exists(cgroup), f"{cgroup} is gone", HANG)
+    equal(m.show(SERVICE, "NRestarts"), "0")
 
 
 def test_a_daemon_that_was_killed_is_there_again(m):

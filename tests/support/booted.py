@@ -242,6 +242,7 @@ class Machine:
         self.root, _ = trees.overlay(trees.layers(kind))
         if prepare:
             prepare(self.root)
+        self.build = trees.build
         self.name = f"{name}-{os.getpid()}"
         self.enabled = []  # controllers, in control groups above ours
         self.cgroup = os.path.join(own_cgroup(), self.name)
@@ -398,7 +399,17 @@ class Machine:
         self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
         self.systemctl("daemon-reload")
 
+    def make_hang(self):
+        """Settings for a drop-in, and a function that lets the loop of the daemon that has them hang at its next
+        turn. The daemon that comes after it does not hang."""
+        shutil.copy(os.path.join(self.build, "tests/support/hang.so"), self.path("/usr/local/lib/stillpoint-hang.so"))
+        file = f"/run/stillpoint-hang-{os.urandom(4).hex()}"
+        text = f"Environment=LD_PRELOAD=/usr/local/lib/stillpoint-hang.so STILLPOINT_HANG={file}\n"
+        return text, lambda: self.write(file, f"{self.main_pid()}\n")
+
     def journal(self, *args):
+        """Lines of the journal, with all that has been sent to it until now."""
+        self.run("journalctl", "--sync")
         return self.run("journalctl", "--no-pager", "-q", "-o", "short-monotonic", *args).out
 
     def wait_active(self, unit=SERVICE, limit=HANG):
@@ -413,9 +424,14 @@ class Machine:
         left = [p for p in self.processes() if name_of(p).startswith("stillpoint")]
         if left:
             wrong.append(f"left processes: {' '.join(name_of(p) for p in left)}")
-        shutil.rmtree(self.path(f"/run/systemd/system/{SERVICE}.d"), ignore_errors=True)
-        self.systemctl("disable", SERVICE, *SOCKETS, code=None)
-        self.systemctl("daemon-reload")
+        settings = glob.glob(self.path("/run/systemd/system/stillpoint*.d"))
+        enabled = glob.glob(self.path("/etc/systemd/system/*.wants/stillpoint*"))
+        for folder in settings:
+            shutil.rmtree(folder)
+        for link in enabled:
+            os.unlink(link)
+        if settings or enabled:
+            self.systemctl("daemon-reload")
         self.systemctl("reset-failed", code=None)
         return wrong
 
