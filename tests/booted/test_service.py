@@ -108,6 +108,22 @@ def test_members_of_the_group_need_no_root_and_others_are_refused(m):
     m.ctl("kill", "hers", user="alice")
 
 
+def test_what_hardens_the_service_takes_no_layer_from_a_worker(m):
+    m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    posture = json.loads(m.ctl("-o", "json", "status", "vm").out)["posture"]
+    # What the kernel has is seen by a daemon that is no service; controllers are for pure cgroup v2.
+    outside = json.loads(m.ctl("--private", "-o", "json", "doctor", code=None).out)["checks"]
+    absent = {"memory", "tasks"}
+    if next(c for c in outside if c["name"] == "landlock")["state"] != "ok":
+        absent.add("landlock")
+    equal({k: v for k, v in posture.items() if k not in absent and v != "on"}, {})
+    check(len(posture) > 12, posture)
+    checks = {c["name"]: c for c in json.loads(m.ctl("-o", "json", "doctor", code=None).out)["checks"]}
+    for name in ("cgroup", "freeze", "namespaces", "seccomp", "unprivileged"):
+        equal(checks[name]["state"], "ok", checks[name])
+
+
 def test_a_world_is_stopped_and_resumed(m):
     m.systemctl("start", SERVICE)
     for number in range(4):

@@ -1,6 +1,7 @@
 """The daemon as a service, with a service manager that this test plays; tests/booted/ has a real one."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -50,6 +51,21 @@ def test_what_happens_is_told_and_what_is_known_is_not_told_again(t):
     t.ctl("world", "resume", "w2")
     t.ctl("world", "resume")
     manager.until("STATUS=2 VMs")
+
+
+def test_stopped_worlds_that_have_no_room_in_the_status_are_counted(t):
+    manager = Manager(t)
+    worlds = [f"{number}{'w' * 60}" for number in range(10)]
+    for number, world in enumerate(worlds):
+        t.spawn(f"vm{number}", "onmessage = () => {}", options=["--world", world])
+        t.ctl("world", "stop", world)
+    shown, more = "", 0
+    while not shown.startswith("STATUS=10 VMs; stopped: ") or sum(shown.count(w) for w in worlds) + more != 10:
+        shown = manager.socket.recv(4096).decode().splitlines()[-1]
+        more = int((re.findall(r" and (\d+) more$", shown) or ["0"])[0])
+    check(0 < more < 10, shown)
+    for world in worlds:
+        t.ctl("world", "resume", world)
 
 
 def test_a_hangup_reads_the_configuration_again_and_loses_no_vm(t):
