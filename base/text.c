@@ -43,14 +43,18 @@ bool text_is_utf8(const char *s, size_t len)
     return true;
 }
 
-bool text_is_name(const char *s, size_t max)
+bool text_is_label_value(const char *s, size_t max)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t len = strlen(s);
-    if (len == 0 || len > max || strspn(s, letters) != len)
-        return false;
-    return strspn(s, "0123456789") != len && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+    return len > 0 && len <= max && strspn(s, letters) == len;
+}
+
+bool text_is_name(const char *s, size_t max)
+{
+    return text_is_label_value(s, max) && s[strspn(s, "0123456789")] != '\0' &&
+           strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
 }
 
 bool text_is_bundle_path(const char *s, size_t max)

@@ -13,6 +13,9 @@ bool text_is_utf8(const char *s, size_t len);
 /** A name of a VM, world or debugger: [A-Za-z0-9._-]{1,max}, not all digits, not "." or "..". */
 bool text_is_name(const char *s, size_t max);
 
+/** The value of a label: [A-Za-z0-9._-]{1,max}. */
+bool text_is_label_value(const char *s, size_t max);
+
 /** A path inside a bundle: UTF-8, relative, no empty, "." or ".." component, no control character.
  */
 bool text_is_bundle_path(const char *s, size_t max);

@@ -27,7 +27,8 @@ static void print_fields(char *line, size_t size, const struct stillpoint_event 
     bool of_debugger = e->kind == STILLPOINT_EVENT_LEASE_CHANGED ||
                        e->kind == STILLPOINT_EVENT_HOOKS_CHANGED ||
                        e->kind == STILLPOINT_EVENT_DEBUGGER_CLOSED;
-    FIELD(e->name, " %s=%s", of_debugger ? "debugger" : "name", e->name);
+    bool of_unit = e->kind == STILLPOINT_EVENT_UNIT_CHANGED;
+    FIELD(e->name, " %s=%s", of_debugger ? "debugger" : of_unit ? "unit" : "name", e->name);
     FIELD(e->world, " world=%s", e->world);
     FIELD(e->ticket != 0, " ticket=%" PRIu64, e->ticket);
     FIELD(e->has_uid, " uid=%" PRIu32, e->uid);

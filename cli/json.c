@@ -77,7 +77,7 @@ json_t *json_of_exit(const struct stillpoint_exit *exit)
                      "detail", json_of_text(exit->detail));
 }
 
-static json_t *texts(const char *const *items, size_t n)
+json_t *json_of_texts(const char *const *items, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
@@ -101,7 +101,20 @@ static json_t *posture(const struct stillpoint_vm *vm)
     return layers;
 }
 
-static json_t *limits(const struct stillpoint_limits *l)
+json_t *json_of_labels(const char *const *labels, size_t n)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < n; i++) {
+        size_t key = strcspn(labels[i], "=");
+        char *name = strndup(labels[i], key);
+        if (name)
+            json_object_set_new(object, name, json_of_text(labels[i] + key + !!labels[i][key]));
+        free(name);
+    }
+    return object;
+}
+
+json_t *json_of_limits(const struct stillpoint_limits *l)
 {
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "memory_bytes",
@@ -117,18 +130,19 @@ json_t *json_of_vm(const struct stillpoint_vm *vm)
 {
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o, s:o, s:o, s:b, s:o}",
+        "s:o, s:o, s:o, s:b, s:o, s:o, s:o}",
         "id", json_of_number(vm->id), "name", json_of_text(vm->name), "world",
         json_of_text(vm->world), "engine", json_of_text(vm->engine), "state",
         stillpoint_vm_state_text(vm->state), "held", vm->held, "holds", holds(vm), "frozen",
         vm->frozen, "pid", json_of_number_or_null(vm->pid), "exit",
-        vm->has_exit ? json_of_exit(&vm->exit) : json_null(), "args", texts(vm->args, vm->n_args),
-        "started_us", json_of_number(vm->started_us), "cpu_us", json_of_number(vm->cpu_us),
-        "memory_bytes", json_of_number(vm->memory_bytes), "posture", posture(vm), "hooks",
-        json_of_number(vm->hooks), "uid", json_of_number(vm->uid), "ended_us",
+        vm->has_exit ? json_of_exit(&vm->exit) : json_null(), "args",
+        json_of_texts(vm->args, vm->n_args), "started_us", json_of_number(vm->started_us), "cpu_us",
+        json_of_number(vm->cpu_us), "memory_bytes", json_of_number(vm->memory_bytes), "posture",
+        posture(vm), "hooks", json_of_number(vm->hooks), "uid", json_of_number(vm->uid), "ended_us",
         json_of_number_or_null(vm->ended_us), "program", json_of_text(vm->program), "how",
         vm->how != 0 ? json_string(stillpoint_how_text(vm->how)) : json_null(), "serving",
-        vm->serving, "limits", limits(&vm->limits));
+        vm->serving, "limits", json_of_limits(&vm->limits), "labels",
+        json_of_labels(vm->labels, vm->n_labels), "unit", json_of_text(vm->unit));
 }
 
 json_t *json_of_vm_ref(const struct stillpoint_vm *vm)
@@ -317,7 +331,7 @@ json_t *json_of_debugger(const struct stillpoint_debugger *d)
                      "name", json_of_text(d->name), "owner_uid", json_of_number(d->owner_uid),
                      "open", d->open, "hooks", json_of_number(d->hooks), "ring", ring(d), "note",
                      json_of_some_text(d->note), "policy", json_of_text(d->policy), "worlds",
-                     texts(d->worlds, d->n_worlds));
+                     json_of_texts(d->worlds, d->n_worlds));
 }
 
 json_t *json_of_debugger_ref(const struct stillpoint_debugger *d)

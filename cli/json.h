@@ -20,6 +20,10 @@ json_t *json_of_json(const char *json);
 /** Bytes, in base64. */
 json_t *json_of_bytes(const void *data, size_t bytes);
 json_t *json_of_exit(const struct stillpoint_exit *exit);
+json_t *json_of_texts(const char *const *items, size_t n);
+/** Of "KEY=VALUE" each: an object. */
+json_t *json_of_labels(const char *const *labels, size_t n);
+json_t *json_of_limits(const struct stillpoint_limits *l);
 json_t *json_of_vm(const struct stillpoint_vm *vm);
 /** Only which VM it is: {"id","name"}. */
 json_t *json_of_vm_ref(const struct stillpoint_vm *vm);

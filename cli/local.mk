@@ -35,6 +35,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/step.c %D%/step.h \
 	%D%/target.c %D%/target.h \
 	%D%/top.c \
+	%D%/unit.c \
 	%D%/verb.h %D%/verbs.c \
 	%D%/vm.c \
 	%D%/world.c %D%/world.h
@@ -48,7 +49,7 @@ stillctl_CPPFLAGS = $(%C%_libcli_a_CPPFLAGS)
 stillctl_LDADD = $(CLI_LIBS)
 
 dist_man_MANS += docs/man/libstillpoint.3 docs/man/stillctl.1 docs/man/stillpoint.7 docs/man/stillpoint-protocol.7 \
-	docs/man/stillpointd.8 docs/man/stillpointd.conf.5
+	docs/man/stillpointd.8 docs/man/stillpointd.conf.5 docs/man/stillpoint-vm.conf.5
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 nodist_bashcompletion_DATA = %D%/completions/stillctl
@@ -72,6 +73,7 @@ dist_schemas_DATA = \
 	docs/schemas/break-list.json \
 	docs/schemas/break-rm.json \
 	docs/schemas/bt.json \
+	docs/schemas/check.json \
 	docs/schemas/call.json \
 	docs/schemas/continue.json \
 	docs/schemas/debugger-close.json \
@@ -79,8 +81,10 @@ dist_schemas_DATA = \
 	docs/schemas/debugger-open.json \
 	docs/schemas/debugger-ref.json \
 	docs/schemas/debugger.json \
+	docs/schemas/disable.json \
 	docs/schemas/doctor.json \
 	docs/schemas/dropped.json \
+	docs/schemas/enable.json \
 	docs/schemas/eval.json \
 	docs/schemas/event.json \
 	docs/schemas/events.json \
@@ -100,16 +104,21 @@ dist_schemas_DATA = \
 	docs/schemas/memory-write.json \
 	docs/schemas/next.json \
 	docs/schemas/release.json \
+	docs/schemas/restart.json \
 	docs/schemas/run.json \
 	docs/schemas/send.json \
 	docs/schemas/set.json \
 	docs/schemas/source-ref.json \
 	docs/schemas/source.json \
+	docs/schemas/start.json \
 	docs/schemas/stack.json \
 	docs/schemas/status.json \
 	docs/schemas/step.json \
+	docs/schemas/stop.json \
 	docs/schemas/ticket.json \
 	docs/schemas/top.json \
+	docs/schemas/unit.json \
+	docs/schemas/units.json \
 	docs/schemas/until.json \
 	docs/schemas/value.json \
 	docs/schemas/variable.json \

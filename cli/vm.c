@@ -87,13 +87,36 @@ static void print_vms(const struct cli *cli, const struct stillpoint_vms *vms)
 
 /* ---- list */
 
+/* "KEY" or "KEY=VALUE". */
+static bool has_label(const struct stillpoint_vm *vm, const char *label)
+{
+    size_t n = strlen(label);
+    for (size_t i = 0; i < vm->n_labels; i++)
+        if (strncmp(vm->labels[i], label, n) == 0 &&
+            (vm->labels[i][n] == '\0' || (vm->labels[i][n] == '=' && !strchr(label, '='))))
+            return true;
+    return false;
+}
+
+static void keep_labelled(struct stillpoint_vms *vms, const char *label)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < vms->n; i++)
+        if (has_label(&vms->items[i], label))
+            vms->items[n++] = vms->items[i];
+    vms->n = n;
+}
+
 static int run_list(struct cli *cli, int argc, char **argv)
 {
     struct stillpoint_list list = {0};
+    const char *label = NULL;
     int c;
     while ((c = options_next(cli, argc, argv)) > 0) {
         if (c == 'a')
             list.all = true;
+        else if (c == 'l')
+            label = optarg;
         else
             list.world = optarg;
     }
@@ -108,6 +131,8 @@ static int run_list(struct cli *cli, int argc, char **argv)
     int r = stillpoint_vm_list(cli->sp, &list, &vms);
     if (r != 0)
         return cli_fail_call(cli, r, "list VMs");
+    if (label)
+        keep_labelled(&vms, label);
     print_vms(cli, &vms);
     stillpoint_vms_free(&vms);
     return CLI_OK;
@@ -115,13 +140,15 @@ static int run_list(struct cli *cli, int argc, char **argv)
 
 const struct verb verb_list = {
     .name = "list",
-    .synopsis = "[-a] [-w WORLD]",
+    .synopsis = "[-a] [-w WORLD] [-l LABEL]",
     .summary = "the VMs",
     .help = "  -a, --all              exited ones too\n"
-            "  -w, --world WORLD      only those of this world\n",
-    .shorts = "aw:",
+            "  -w, --world WORLD      only those of this world\n"
+            "  -l, --label KEY[=VALUE]  only those with this label\n",
+    .shorts = "aw:l:",
     .longs = (const struct option[]){{"all", no_argument, NULL, 'a'},
                                      {"world", required_argument, NULL, 'w'},
+                                     {"label", required_argument, NULL, 'l'},
                                      {0}},
     .run = run_list,
 };
@@ -178,7 +205,30 @@ static void print_exit(const struct stillpoint_exit *e)
                e->code, e->detail[0] ? ", " : "", e->detail);
 }
 
-static void print_status(const struct stillpoint_vm *vm)
+/* How things stand with the unit that this is the VM of, or was the last VM of. */
+static void print_unit(const struct cli *cli, const struct stillpoint_vm *vm)
+{
+    struct stillpoint_units units;
+    if (!vm->unit || stillpoint_unit_list(cli->sp, vm->unit, &units) != 0)
+        return;
+    const struct stillpoint_unit *u = &units.items[0];
+    const char *state = stillpoint_unit_state_text(u->state);
+    if (u->vm == vm->id || u->vm == 0)
+        print_line("%10s: %s, %s, %s", "Unit", state, u->enabled ? "enabled" : "disabled", u->path);
+    else
+        print_line("%10s: %s as VM %" PRIu64 ", %s", "Unit", state, u->vm, u->path);
+    if (u->restart_at_us != 0)
+        print_line("%10s: %s", "Next start", print_time(u->restart_at_us));
+    if (u->detail[0])
+        print_line("%10s: %s", "Because", u->detail);
+    if (u->error)
+        print_line("%10s: %s", "Its file", u->error);
+    else if (u->changed)
+        print_line("%10s: %s", "Its file", "has changed since this VM was started");
+    stillpoint_units_free(&units);
+}
+
+static void print_status(const struct cli *cli, const struct stillpoint_vm *vm)
 {
     print_line("%s (%" PRIu64 ")", vm->name, vm->id);
     print_line("%10s: %s%s", "State", stillpoint_vm_state_text(vm->state), state_note(vm));
@@ -198,11 +248,13 @@ static void print_status(const struct stillpoint_vm *vm)
     print_line("%10s: %s", "CPU", print_duration(vm->cpu_us));
     print_line("%10s: %s", "Memory", print_size(vm->memory_bytes));
     print_limits(&vm->limits);
+    print_words("Labels", vm->labels, vm->n_labels);
     print_words("Held by", vm->holds, vm->n_holds);
     print_line("%10s: %" PRIu32, "Hooks", vm->hooks);
     print_posture(vm);
     if (vm->has_exit)
         print_exit(&vm->exit);
+    print_unit(cli, vm);
 }
 
 /* One VM asked for by name or id is an object; what a glob or several words give is an array. */
@@ -213,7 +265,7 @@ static void print_selection(const struct cli *cli, const struct selection *s)
         if (cli->format == CLI_TABLE && i > 0)
             print_line("%s", "");
         if (cli->format == CLI_TABLE)
-            print_status(s->vms[i]);
+            print_status(cli, s->vms[i]);
         else if (cli->format == CLI_NAME)
             print_line("%s", s->vms[i]->name);
         else

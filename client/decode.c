@@ -18,6 +18,7 @@ SAME(STILLPOINT_RUNNER_EXIT_RESUME, STILLPOINT__API__RUNNER_EXIT__RUNNER_EXIT_RE
 SAME(STILLPOINT_INSPECT_STACKS, STILLPOINT__API__INSPECT_KIND__INSPECT_STACKS);
 SAME(STILLPOINT_EVENT_HOOKS_CHANGED, STILLPOINT__API__EVENT_KIND__EVENT_HOOKS_CHANGED);
 SAME(STILLPOINT_EVENT_DEBUGGER_CLOSED, STILLPOINT__API__EVENT_KIND__EVENT_DEBUGGER_CLOSED);
+SAME(STILLPOINT_EVENT_UNIT_CHANGED, STILLPOINT__API__EVENT_KIND__EVENT_UNIT_CHANGED);
 
 void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
                  struct stillpoint_exit *ret)
@@ -62,7 +63,7 @@ static const struct stillpoint_layer *decode_posture(struct stillpoint_memory *m
     return copy;
 }
 
-static void decode_limits(const Stillpoint__Api__Limits *l, struct stillpoint_limits *ret)
+void decode_limits(const Stillpoint__Api__Limits *l, struct stillpoint_limits *ret)
 {
     *ret = (struct stillpoint_limits){
         .memory_bytes = l->memory_bytes,
@@ -98,6 +99,7 @@ static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
         .ended_us = v->ended_us,
         .cpu_us = v->cpu_us,
         .memory_bytes = v->memory_bytes,
+        .unit = memory_text_or_null(m, v->unit),
     };
     if (v->exit)
         decode_exit(m, v->exit, &ret->exit);
@@ -105,6 +107,7 @@ static void decode_vm(struct stillpoint_memory *m, const Stillpoint__Api__Vm *v,
         decode_limits(v->limits, &ret->limits);
     ret->holds = decode_holds(m, v->holds, v->n_holds, &ret->n_holds);
     ret->args = decode_texts(m, v->args, v->n_args, &ret->n_args);
+    ret->labels = decode_texts(m, v->labels, v->n_labels, &ret->n_labels);
     ret->posture = decode_posture(m, v->posture, v->n_posture, &ret->n_posture);
 }
 

@@ -15,6 +15,7 @@
 void *decode_grow(void *items, size_t n, size_t item_bytes);
 const char *const *decode_texts(struct stillpoint_memory *m, char *const *texts, size_t n,
                                 size_t *ret_n);
+void decode_limits(const Stillpoint__Api__Limits *l, struct stillpoint_limits *ret);
 void decode_exit(struct stillpoint_memory *m, const Stillpoint__Api__Exit *e,
                  struct stillpoint_exit *ret);
 /** One more VM at the end of a list that has its memory. -ENOMEM when that is all used up. */

@@ -1,5 +1,5 @@
 # libstillpoint: stillpoint.h is the only header that is installed. The archive is whole: it has the
-# objects of base/ and proto/ that it uses, so that its users link it and libprotobuf-c. stillctl and the
+# objects of base/ and proto/ that it uses, so that its users link it, libprotobuf-c and libinih. stillctl and the
 # tests link the archive, and so run in place.
 lib_LIBRARIES = %D%/libstillpoint.a
 include_HEADERS += %D%/stillpoint.h
@@ -23,18 +23,23 @@ LIBSTILLPOINT_SOURCES = \
 	%D%/memory.c %D%/memory.h \
 	%D%/run.c \
 	%D%/stillpoint.h \
+	%D%/unit.c \
 	%D%/words.c
 %C%_libstillpoint_a_SOURCES = $(LIBSTILLPOINT_SOURCES)
 %C%_libstillpoint_a_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 %C%_libstillpoint_a_LIBADD = \
 	base/bytes.$(OBJEXT) \
 	base/fd.$(OBJEXT) \
+	base/folder.$(OBJEXT) \
+	base/ini_file.$(OBJEXT) \
 	base/text.$(OBJEXT) \
 	proto/frame.$(OBJEXT) \
 	proto/unpack.$(OBJEXT) \
+	proto/vm_limits.$(OBJEXT) \
+	proto/vm_unit.$(OBJEXT) \
 	proto/libproto_generated_a-api.pb-c.$(OBJEXT)
 $(%C%_libstillpoint_a_OBJECTS): | $(PROTO_GENERATED_H)
-CLIENT_LIBS = %D%/libstillpoint.a $(PROTOBUF_C_LIBS)
+CLIENT_LIBS = %D%/libstillpoint.a $(PROTOBUF_C_LIBS) $(INIH_LIBS)
 
 # The shared library for everybody else: the same sources once more, as position independent code
 # (docs/decisions/0029). What libprotobuf-c's compiler writes is not held to our warnings.
@@ -47,7 +52,8 @@ LIBSTILLPOINT_SO = %D%/libstillpoint.so.$(LIBSTILLPOINT_ABI).$(VERSION)
 
 noinst_LIBRARIES += %D%/libstillpoint-pic.a %D%/libstillpoint-pic-generated.a
 %C%_libstillpoint_pic_a_SOURCES = $(LIBSTILLPOINT_SOURCES) \
-	base/bytes.c base/fd.c base/text.c proto/frame.c proto/unpack.c
+	base/bytes.c base/fd.c base/folder.c base/ini_file.c base/text.c proto/frame.c proto/unpack.c \
+	proto/vm_limits.c proto/vm_unit.c
 %C%_libstillpoint_pic_a_CPPFLAGS = $(%C%_libstillpoint_a_CPPFLAGS)
 %C%_libstillpoint_pic_a_CFLAGS = $(AM_CFLAGS) -fPIC
 $(%C%_libstillpoint_pic_a_OBJECTS): | $(PROTO_GENERATED_H)
@@ -62,7 +68,7 @@ $(LIBSTILLPOINT_SO): %D%/libstillpoint-pic.a %D%/libstillpoint-pic-generated.a %
 	$(AM_V_CCLD)$(CC) -shared $(SP_SHARED_LDFLAGS) $(CFLAGS) $(SP_HARDEN) $(LDFLAGS) -o $@ \
 		-Wl,-soname,$(LIBSTILLPOINT_SONAME) -Wl,--version-script,$(srcdir)/%D%/libstillpoint.map \
 		-Wl,--whole-archive %D%/libstillpoint-pic.a %D%/libstillpoint-pic-generated.a \
-		-Wl,--no-whole-archive $(PROTOBUF_C_LIBS)
+		-Wl,--no-whole-archive $(PROTOBUF_C_LIBS) $(INIH_LIBS)
 CLEANFILES += $(LIBSTILLPOINT_SO)
 
 install-exec-hook:

@@ -145,6 +145,23 @@ enum stillpoint_event_kind {
                                  */
     STILLPOINT_EVENT_HOOKS_CHANGED, /**< `name`: the debugger; `detail`: added, removed, how many */
     STILLPOINT_EVENT_DEBUGGER_CLOSED, /**< `name`: the debugger; `uid`: who ended it */
+    STILLPOINT_EVENT_UNIT_CHANGED,    /**< `name`: the unit; `vm`: its VM; `detail`: its state, why
+                                       */
+};
+
+enum stillpoint_unit_state {
+    STILLPOINT_UNIT_OFF = 1,    /**< not started, or somebody stopped it */
+    STILLPOINT_UNIT_RUNNING,    /**< it has a VM, in whatever state that is */
+    STILLPOINT_UNIT_RESTARTING, /**< its VM has ended; it is started again at restart_at_us */
+    STILLPOINT_UNIT_EXITED,     /**< its VM has ended well, and that was that */
+    STILLPOINT_UNIT_FAILED,     /**< it gave up, or could not be started */
+};
+
+/** After which ends of its VM a unit is started again. */
+enum stillpoint_restart {
+    STILLPOINT_RESTART_NO = 1,
+    STILLPOINT_RESTART_ON_FAILURE,
+    STILLPOINT_RESTART_ALWAYS,
 };
 
 /** What a VM can be observed to do, each at one kind of referent. */
@@ -223,6 +240,8 @@ const char *stillpoint_world_mode_text(enum stillpoint_world_mode mode);
 const char *stillpoint_how_text(enum stillpoint_how how);
 const char *stillpoint_inspect_kind_text(enum stillpoint_inspect_kind kind);
 const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind);
+const char *stillpoint_unit_state_text(enum stillpoint_unit_state state);
+const char *stillpoint_restart_text(enum stillpoint_restart restart);
 const char *stillpoint_hook_kind_text(enum stillpoint_hook_kind kind);
 const char *stillpoint_referent_kind_text(enum stillpoint_referent_kind kind);
 const char *stillpoint_suspend_text(enum stillpoint_suspend suspend);
@@ -283,11 +302,47 @@ struct stillpoint_vm {
     const struct stillpoint_layer *posture;
     size_t n_posture;
     struct stillpoint_limits limits;
+    const char *const *labels; /**< "KEY=VALUE" */
+    size_t n_labels;
+    const char *unit; /**< whose VM it is; NULL: a client ran it */
 };
 
 /** Freed by stillpoint_vms_free(). Replies about one VM have exactly one item. */
 struct stillpoint_vms {
     struct stillpoint_vm *items;
+    size_t n;
+    struct stillpoint_memory *memory;
+};
+
+/** A VM that the daemon starts by itself, as its file says: stillpoint-vm.conf(5). */
+struct stillpoint_unit {
+    const char *name, *path;
+    bool enabled; /**< it is started with the daemon */
+    enum stillpoint_unit_state state;
+    const char *detail; /**< why it is in that state */
+    uint64_t vm;        /**< 0: none that lives */
+    uint32_t restarts;  /**< in a row, without success */
+    uint64_t restart_at_us;
+    const char
+        *error;   /**< what is wrong with its file, which is not in force then; NULL: nothing */
+    bool changed; /**< its VM was started from an older file */
+    bool gone;    /**< its file is */
+    /* What its file says; NULL and 0 if that has never been right. */
+    const char *program, *world, *engine;
+    const char *const *args;
+    size_t n_args;
+    uint32_t uid; /**< owner */
+    const char *const *labels;
+    size_t n_labels;
+    struct stillpoint_limits limits; /**< that it asks for; 0: the daemon's defaults */
+    enum stillpoint_restart restart;
+    uint64_t restart_delay_us, restart_delay_max_us, restart_reset_us;
+    uint32_t restart_attempts; /**< 0: no bound */
+};
+
+/** Freed by stillpoint_units_free(). */
+struct stillpoint_units {
+    struct stillpoint_unit *items;
     size_t n;
     struct stillpoint_memory *memory;
 };
@@ -809,6 +864,7 @@ struct stillpoint_event {
 };
 
 void *stillpoint_vms_free(struct stillpoint_vms *vms);
+void *stillpoint_units_free(struct stillpoint_units *units);
 void *stillpoint_worlds_free(struct stillpoint_worlds *worlds);
 void *stillpoint_stop_report_free(struct stillpoint_stop_report *report);
 void *stillpoint_resumption_free(struct stillpoint_resumption *resumption);
@@ -1024,6 +1080,25 @@ struct stillpoint_log_query {
 /** One page. */
 int stillpoint_vm_log(struct stillpoint *sp, const struct stillpoint_log_query *query,
                       struct stillpoint_log *ret_log);
+
+/* ---- units */
+
+/** All of them, or (not NULL) only this one. */
+int stillpoint_unit_list(struct stillpoint *sp, const char *only,
+                         struct stillpoint_units *ret_units);
+/** As its file says now. The reply comes when its program has been loaded; at once if it lives. */
+int stillpoint_unit_start(struct stillpoint *sp, const char *unit, struct stillpoint_vms *ret_vms);
+/** The reply comes when its VM has ended. */
+int stillpoint_unit_stop(struct stillpoint *sp, const char *unit);
+/** Whether it is started with the daemon; nothing is started or stopped now. */
+int stillpoint_unit_enable(struct stillpoint *sp, const char *unit);
+int stillpoint_unit_disable(struct stillpoint *sp, const char *unit);
+
+/** What is wrong with a unit's file; line 0: with all of it. */
+typedef void (*stillpoint_unit_error_fn)(unsigned line, const char *text, void *data);
+/** Needs no daemon. 0: it is right. -EINVAL: `error` was told what is wrong, all of it. Another
+ * negative errno: it cannot be read; stillpoint_file_error() says why. */
+int stillpoint_unit_check(const char *path, stillpoint_unit_error_fn error, void *data);
 
 /* ---- worlds */
 

@@ -107,8 +107,31 @@ const char *stillpoint_event_kind_text(enum stillpoint_event_kind kind)
         [STILLPOINT_EVENT_VM_PAUSED] = "vm-paused",
         [STILLPOINT_EVENT_HOOKS_CHANGED] = "hooks-changed",
         [STILLPOINT_EVENT_DEBUGGER_CLOSED] = "debugger-closed",
+        [STILLPOINT_EVENT_UNIT_CHANGED] = "unit-changed",
     };
     return WORD(words, kind);
+}
+
+const char *stillpoint_unit_state_text(enum stillpoint_unit_state state)
+{
+    static const char *const words[] = {
+        [STILLPOINT_UNIT_OFF] = "off",
+        [STILLPOINT_UNIT_RUNNING] = "running",
+        [STILLPOINT_UNIT_RESTARTING] = "restarting",
+        [STILLPOINT_UNIT_EXITED] = "exited",
+        [STILLPOINT_UNIT_FAILED] = "failed",
+    };
+    return WORD(words, state);
+}
+
+const char *stillpoint_restart_text(enum stillpoint_restart restart)
+{
+    static const char *const words[] = {
+        [STILLPOINT_RESTART_NO] = "no",
+        [STILLPOINT_RESTART_ON_FAILURE] = "on-failure",
+        [STILLPOINT_RESTART_ALWAYS] = "always",
+    };
+    return WORD(words, restart);
 }
 
 const char *stillpoint_hook_kind_text(enum stillpoint_hook_kind kind)

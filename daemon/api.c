@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "daemon/api_look.h"
 #include "daemon/api_step.h"
 #include "daemon/api_talk.h"
+#include "daemon/api_unit.h"
 #include "daemon/api_vm.h"
 #include "daemon/api_wait.h"
 #include "daemon/api_world.h"
@@ -29,7 +31,7 @@ static void hello(struct api_call *call)
 {
     static const enum access_role all[] = {ACCESS_OBSERVE, ACCESS_RUN, ACCESS_DEBUG, ACCESS_ADMIN};
     static char *features[] = {(char *)"worlds", (char *)"events", (char *)"imports",
-                               (char *)"auditors"};
+                               (char *)"auditors", (char *)"units"};
     char *roles[4];
     Stillpoint__Api__Envelope e = STILLPOINT__API__ENVELOPE__INIT;
     Stillpoint__Api__HelloReply m = STILLPOINT__API__HELLO_REPLY__INIT;
@@ -88,6 +90,7 @@ static void unsubscribe(struct api_call *call)
 #define VM(of) .vm_at = offsetof(struct api_request, of.vm)
 #define WORLD(of) .world_at = offsetof(struct api_request, of.world)
 #define DEBUGGER(member) .debugger_at = offsetof(struct api_request, member)
+#define ACTS_AS(member) DEBUGGER(member), .is_cli_else = true
 
 /* Whoever looks may look at everybody's. For all else a VM that is named has to be one's own, or
  * the caller an admin. Worlds, debuggers and hooks are looked at by their handlers: api_may_stop(),
@@ -97,6 +100,7 @@ static const struct row {
     void (*handle)(struct api_call *call);
     bool is_act;                         /* changes something: recorded, with who asked */
     size_t vm_at, world_at, debugger_at; /* 0: it names none */
+    bool is_cli_else;                    /* where no debugger is named, it is cli:UID that acts */
 } rows[API_KINDS] = {
     [API_HELLO] = {0, hello},
     [API_RUN_VM] = {ACCESS_RUN, api_birth_run, .is_act = true, WORLD(run_vm)},
@@ -111,21 +115,21 @@ static const struct row {
     [API_GET_VM] = {ACCESS_OBSERVE, api_vm_get, VM(vm)},
     [API_READ_LOG] = {ACCESS_OBSERVE, api_log_read, VM(read_log)},
     [API_WAIT_VM] = {ACCESS_OBSERVE, api_wait, VM(wait_vm)},
-    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, .is_act = true, VM(hold), DEBUGGER(hold.debugger)},
+    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, .is_act = true, VM(hold), ACTS_AS(hold.debugger)},
     [API_RELEASE_VM] = {ACCESS_DEBUG, api_vm_release, .is_act = true, VM(hold),
-                        DEBUGGER(hold.debugger)},
+                        ACTS_AS(hold.debugger)},
     [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list},
     [API_GET_WORLD] = {ACCESS_OBSERVE, api_world_get, WORLD(world)},
     [API_STOP_WORLD] = {ACCESS_DEBUG, api_world_stop, .is_act = true, WORLD(stop_world),
-                        DEBUGGER(stop_world.debugger)},
+                        ACTS_AS(stop_world.debugger)},
     [API_CONTINUE_VM] = {ACCESS_DEBUG, api_debug_continue, .is_act = true, VM(continue_vm)},
     [API_SET_TARGET] = {ACCESS_DEBUG, api_debug_set_target, VM(vm)},
     [API_TAKE_LEASE] = {ACCESS_DEBUG, api_debug_take_lease, .is_act = true, WORLD(lease),
-                        DEBUGGER(lease.debugger)},
+                        ACTS_AS(lease.debugger)},
     [API_HAND_OVER_LEASE] = {ACCESS_DEBUG, api_debug_hand_over_lease, .is_act = true, WORLD(lease),
                              DEBUGGER(lease.to)},
     [API_INSPECT_WORLD] = {ACCESS_DEBUG, api_inspect_world, .is_act = true, WORLD(inspect),
-                           DEBUGGER(inspect.debugger)},
+                           ACTS_AS(inspect.debugger)},
     [API_RESUME_WORLD] = {ACCESS_DEBUG, api_world_resume, .is_act = true, WORLD(world)},
     [API_SUBSCRIBE] = {ACCESS_OBSERVE, subscribe},
     [API_UNSUBSCRIBE] = {ACCESS_OBSERVE, unsubscribe},
@@ -147,11 +151,16 @@ static const struct row {
     [API_ACCESS_MEMORY] = {ACCESS_DEBUG, api_look_access_memory, .is_act = true, VM(access_memory)},
     [API_GET_PAUSE] = {ACCESS_DEBUG, api_look_get_pause, VM(vm)},
     [API_ADD_HOOKS] = {ACCESS_DEBUG, api_audit_add_hooks, .is_act = true, VM(add_hooks),
-                       WORLD(add_hooks), DEBUGGER(add_hooks.debugger)},
+                       WORLD(add_hooks), ACTS_AS(add_hooks.debugger)},
     [API_REMOVE_HOOKS] = {ACCESS_DEBUG, api_audit_remove_hooks, .is_act = true,
                           DEBUGGER(remove_hooks.debugger)},
     [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, VM(list_hooks)},
     [API_LIST_AUDITORS] = {ACCESS_OBSERVE, api_audit_list_auditors, VM(list_auditors)},
+    [API_LIST_UNITS] = {ACCESS_OBSERVE, api_unit_list},
+    [API_START_UNIT] = {ACCESS_RUN, api_unit_start, .is_act = true},
+    [API_STOP_UNIT] = {ACCESS_RUN, api_unit_stop, .is_act = true},
+    [API_ENABLE_UNIT] = {ACCESS_ADMIN, api_unit_enable, .is_act = true},
+    [API_DISABLE_UNIT] = {ACCESS_ADMIN, api_unit_disable, .is_act = true},
     [API_READ_HITS] = {ACCESS_OBSERVE, api_hits_read, DEBUGGER(read_hits.debugger)},
 };
 
@@ -216,7 +225,13 @@ _urgent_ void api_handle(struct api_call *call)
     }
     if (is_allowed(call, row, w))
         row->handle(call);
-    if (row->is_act && !act.failed && call->api->act_log)
+    if (row->is_act && !act.failed && call->api->act_log) {
+        char cli[16];
+        if (row->is_cli_else && !act.debugger) {
+            snprintf(cli, sizeof cli, "cli:%u", (unsigned)act.uid);
+            act.debugger = cli;
+        }
         act_log_write(call->api->act_log, &act, ACT_DONE, NULL);
+    }
     call->act = NULL;
 }

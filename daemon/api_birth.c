@@ -1,11 +1,14 @@
 #include "daemon/api_birth.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/folder.h"
 #include "base/text.h"
 #include "daemon/act_log.h"
 #include "daemon/audit.h"
@@ -13,6 +16,7 @@
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
 #include "daemon/vm_message.h"
+#include "daemon/vm_units.h"
 #include "daemon/worker.h"
 #include "daemon/worlds.h"
 
@@ -40,7 +44,7 @@ static void loaded_on_vm_ended(struct pending *p, struct worker *w)
 /* A program that ran to its end was ready before, whether it said so or not. */
 static void ready_on_vm_ended(struct pending *p, struct worker *w)
 {
-    if (!w->gate.birth_done)
+    if (!w->admitted)
         unborn(p, w);
     else if (w->exit.reason != EXIT_REASON_EXITED && !w->ready)
         api_pending_fail(p, API_ERROR(PROGRAM_FAILED), NULL, "%s", w->exit.detail);
@@ -80,32 +84,51 @@ static const struct pending_type import = {.on_vm_ended = import_on_vm_ended,
 
 /* ---- births */
 
-static void fail_birth(const struct api_call *call, const char *name, const char *engine, int r)
+/* Why a VM cannot be made, but for a quota: what, and the code and hint of that. */
+static int describe_birth(const char *name, const char *engine, int r, char *why, size_t bytes,
+                          const char **ret_hint)
 {
+    *ret_hint = NULL;
     switch (r) {
     case -EEXIST:
-        api_fail(call, API_ERROR(ALREADY_EXISTS), NULL, "a VM named '%s' exists already", name);
-        break;
+        snprintf(why, bytes, "a VM named '%s' exists already", name);
+        return API_ERROR(ALREADY_EXISTS);
+    case -EBUSY:
+        *ret_hint = "see 'stillctl units'";
+        snprintf(why, bytes, "the name '%s' is kept for a unit", name);
+        return API_ERROR(ALREADY_EXISTS);
     case -ENOENT:
-        api_fail(call, API_ERROR(UNSUPPORTED), NULL, "no engine '%s' here", engine);
-        break;
-    case -EDQUOT:
+        snprintf(why, bytes, "no engine '%s' here", engine);
+        return API_ERROR(UNSUPPORTED);
+    case -EMFILE:
+        snprintf(why, bytes, "there are too many VMs, worlds or files");
+        return API_ERROR(LIMIT_EXCEEDED);
+    case -EOPNOTSUPP:
+        *ret_hint = "leave out --cpu, or use --cpu-time";
+        snprintf(why, bytes,
+                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
+        return API_ERROR(UNSUPPORTED);
+    case -EAGAIN:
+        *ret_hint = "try again";
+        snprintf(why, bytes, "the zygote is being started");
+        return API_ERROR(INTERNAL);
+    default:
+        snprintf(why, bytes, "cannot make the VM: %s", strerror(-r));
+        return API_ERROR(INTERNAL);
+    }
+}
+
+static void fail_birth(const struct api_call *call, const char *name, const char *engine, int r)
+{
+    char why[256];
+    const char *hint;
+    if (r == -EDQUOT) {
         api_fail_quota(call, "VMs", registry_alive_of(call->api->registry, call->peer->uid), "vms",
                        call->api->config->quota.vms);
-        break;
-    case -EMFILE:
-        api_fail(call, API_ERROR(LIMIT_EXCEEDED), NULL, "there are too many VMs, worlds or files");
-        break;
-    case -EOPNOTSUPP:
-        api_fail(call, API_ERROR(UNSUPPORTED), "leave out --cpu, or use --cpu-time",
-                 "a CPU share cannot be enforced here: no cgroup v2 cpu controller was delegated");
-        break;
-    case -EAGAIN:
-        api_fail(call, API_ERROR(INTERNAL), "try again", "the zygote is being started");
-        break;
-    default:
-        api_fail(call, API_ERROR(INTERNAL), NULL, "cannot make the VM: %s", strerror(-r));
+        return;
     }
+    int code = describe_birth(name, engine, r, why, sizeof why, &hint);
+    api_fail(call, code, hint, "%s", why);
 }
 
 static void await_birth(const struct api_call *call, const struct worker *w, bool ready)
@@ -170,11 +193,11 @@ static struct world *find_world(const struct api_call *call)
 }
 
 /* Completes what was asked for with the defaults, and cuts these at what no VM may have more of.
- * False, and an error was sent, if more than that was asked for. */
-static bool settle_limits(const struct api_call *call, struct vm_limits *l)
+ * False, and why, if more than that was asked for. */
+static bool settle_limits(const struct api *api, struct vm_limits *l, char *why, size_t bytes)
 {
-    const struct vm_limits asked = *l, *max = &call->api->config->vm_max;
-    vm_limits_complete(l, &call->api->config->vm_defaults);
+    const struct vm_limits asked = *l, *max = &api->config->vm_max;
+    vm_limits_complete(l, &api->config->vm_defaults);
     uint64_t cpu_percent = l->cpu_percent, tasks = l->tasks;
     const struct {
         const char *key;
@@ -190,8 +213,7 @@ static bool settle_limits(const struct api_call *call, struct vm_limits *l)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].max != 0 && rows[i].asked > rows[i].max) {
-            api_fail(call, API_ERROR(LIMIT_EXCEEDED), "see [vm-max] in stillpointd.conf(5)",
-                     "a VM may have %s up to %llu here, and not %llu", rows[i].key,
+            snprintf(why, bytes, "a VM may have %s up to %llu here, and not %llu", rows[i].key,
                      (unsigned long long)rows[i].max, (unsigned long long)rows[i].asked);
             return false;
         }
@@ -203,9 +225,22 @@ static bool settle_limits(const struct api_call *call, struct vm_limits *l)
     return true;
 }
 
+static void tell_of_birth(const struct api *api, struct world *world, struct worker *w)
+{
+    const struct event born = {.kind = EVENT_VM_BORN,
+                               .vm = w->id,
+                               .name = w->name,
+                               .world = w->world,
+                               .epoch = world_epoch(world),
+                               .uid = w->uid};
+    event_bus_publish(api->bus, &born);
+    world_on_member_born(world, w);
+}
+
 void api_birth_run(struct api_call *call)
 {
     struct api *api = call->api;
+    char why[256];
     const struct api_request *r = call->request;
     ssize_t size = fd_memfd_size(call->fd, LIMIT_FILE_BYTES);
     if (size < 0) {
@@ -235,8 +270,9 @@ void api_birth_run(struct api_call *call)
         .die_with_daemon = true,
         .helper_threads = api->config->helper_threads,
     };
-    if (!settle_limits(call, &config.limits)) {
+    if (!settle_limits(api, &config.limits, why, sizeof why)) {
         world_drop_if_unused(world);
+        api_fail(call, API_ERROR(LIMIT_EXCEEDED), "see [vm-max] in stillpointd.conf(5)", "%s", why);
         return;
     }
     struct worker *w;
@@ -253,18 +289,136 @@ void api_birth_run(struct api_call *call)
     w->client = call->client;
     w->wait_ready = r->run_vm.wait_ready;
     w->bundle_bytes = (size_t)size;
-    struct event born = {.kind = EVENT_VM_BORN,
-                         .vm = w->id,
-                         .name = w->name,
-                         .world = w->world,
-                         .epoch = world_epoch(world),
-                         .uid = w->uid};
-    event_bus_publish(api->bus, &born);
-    world_on_member_born(world, w);
+    tell_of_birth(api, world, w);
     if (r->run_vm.more_files)
         vm_message_reply(call, w);
     else
         await_birth(call, w, r->run_vm.wait_ready);
+}
+
+/* ---- births of units: there is no client, so the daemon reads the files */
+
+static int open_program(const char *path)
+{
+    struct stat st;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? -EISDIR : -ENODEV;
+    return folder_memfd_from(fd, LIMIT_FILE_BYTES);
+}
+
+static const char *base_name(const char *path)
+{
+    return strrchr(path, '/') + 1;
+}
+
+/* Into the world that it names, made by its first VM, whoever stops or owns that: an administrator
+ * has written so. */
+static int make_unit_vm(struct api *api, struct worker_config *config, int program, char *why,
+                        size_t bytes, struct worker **ret)
+{
+    _cleanup_close_ int fd = program;
+    struct world *world;
+    const char *hint;
+    int r =
+        worlds_get_for(api->worlds, config->world, config->uid, api->config->quota.worlds, &world);
+    if (r == -EDQUOT)
+        snprintf(why, bytes, "uid %u has as many worlds as its quota allows",
+                 (unsigned)config->uid);
+    else if (r < 0)
+        describe_birth(NULL, NULL, r, why, bytes, &hint);
+    if (r < 0)
+        return r;
+    if (!settle_limits(api, &config->limits, why, bytes))
+        r = -ERANGE;
+    if (r == 0) {
+        r = registry_add(api->registry, world_stop_half(world), config, TAKE_FD(fd), ret);
+        if (r == -EDQUOT)
+            snprintf(why, bytes, "uid %u has as many VMs as its quota allows",
+                     (unsigned)config->uid);
+        else if (r < 0)
+            describe_birth(config->name, config->engine, r, why, bytes, &hint);
+    }
+    if (r == 0)
+        tell_of_birth(api, world, *ret);
+    else
+        world_drop_if_unused(world);
+    return r;
+}
+
+int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *ret_vm, char *why,
+                   size_t bytes)
+{
+    struct api *api = userdata;
+    const struct vm_unit *file = &unit->file;
+    struct worker *w = NULL;
+    if (!unit->has_file) {
+        snprintf(why, bytes, "%s", unit->error ? unit->error : "its file was never right");
+        return -EINVAL;
+    }
+    struct worker_config config = {
+        .name = unit->name,
+        .world = file->world,
+        .engine = file->engine,
+        .program = base_name(file->program),
+        .source_kind = vm_unit_source_kind(file->program),
+        .argc = file->argc,
+        .argv = file->argv,
+        .limits = file->limits,
+        .uid = unit->uid,
+        .debug = file->debug,
+        .keep_idle = !file->exit_when_done,
+        .allow_degraded = api->config->allow_degraded,
+        .die_with_daemon = true,
+        .helper_threads = api->config->helper_threads,
+        .n_labels = file->n_labels,
+        .labels = file->labels,
+        .origin = file->program,
+    };
+    int fd = open_program(file->program);
+    if (fd < 0) {
+        snprintf(why, bytes, "%s: %s", file->program, folder_error(fd));
+        return fd == -EAGAIN ? -EIO : fd;
+    }
+    ssize_t size = fd_memfd_size(fd, LIMIT_FILE_BYTES);
+    int r = make_unit_vm(api, &config, fd, why, bytes, &w);
+    if (r < 0)
+        return r;
+    w->bundle_bytes = size < 0 ? 0 : (size_t)size;
+    *ret_vm = w->id;
+    return 0;
+}
+
+void api_birth_await(const struct api_call *call, struct worker *w)
+{
+    if (w->admitted)
+        vm_message_reply(call, w);
+    else
+        await_birth(call, w, false);
+}
+
+/* What a unit's VM may make the daemon read is what a bundle may have, failures counted. */
+static void read_import(struct worker *w, uint64_t import_id, const char *path)
+{
+    size_t left = LIMIT_BUNDLE_BYTES - w->bundle_bytes;
+    if (w->bundle_files >= LIMIT_BUNDLE_FILES || left == 0) {
+        refuse_import(w, import_id, path, "is more than the 10,000 files or 64 MiB of a program");
+        return;
+    }
+    w->bundle_files++;
+    _cleanup_close_ int folder = folder_open(w->origin);
+    _cleanup_close_ int fd =
+        folder < 0 ? folder : folder_read(folder, path, LIMIT_PATH_BYTES, left);
+    ssize_t size = fd < 0 ? fd : fd_memfd_size(fd, LIMIT_FILE_BYTES);
+    if (size < 0) {
+        refuse_import(w, import_id, path, folder_error((int)size));
+        return;
+    }
+    w->bundle_bytes += (size_t)size;
+    if (worker_send_import(w, import_id, NULL, TAKE_FD(fd)) < 0)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "an import cannot be answered");
 }
 
 /* A VM whose files this connection provides. */
@@ -358,6 +512,10 @@ void api_birth_on_ready(struct api *api, struct worker *w)
 void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t import_id,
                                 const char *path)
 {
+    if (w->origin) {
+        read_import(w, import_id, path);
+        return;
+    }
     if (w->client == 0) {
         refuse_import(w, import_id, path, no_client);
         return;

@@ -5,13 +5,23 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #include "daemon/api_call.h"
+
+struct vm_units_item;
 
 void api_birth_run(struct api_call *call);
 void api_birth_add_file(struct api_call *call);
 void api_birth_start(struct api_call *call);
 void api_birth_answer_import(struct api_call *call);
 void api_birth_answer_stdin(struct api_call *call);
+
+/** The VM of a unit: for vm_units_config.start; `userdata` is the api. */
+int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *ret_vm, char *why,
+                   size_t bytes);
+/** Answers with the VM when its program has been loaded. */
+void api_birth_await(const struct api_call *call, struct worker *w);
 
 /** Sends the program, when its sandbox stands, all files have come and no hook is on its way. */
 void api_birth_load(struct api *api, struct worker *w);

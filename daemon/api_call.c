@@ -14,6 +14,7 @@
 #include "daemon/debugger.h"
 #include "daemon/registry.h"
 #include "daemon/ticket.h"
+#include "daemon/vm_units.h"
 #include "daemon/worker.h"
 #include "daemon/world.h"
 
@@ -242,7 +243,10 @@ struct worker *api_find_vm(const struct api_call *call, const struct api_vm_ref 
                                  : registry_find(call->api->registry, ref->id);
     if (w)
         return w;
-    if (ref->name)
+    if (ref->name && vm_units_find(call->api->units, ref->name))
+        api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl units'",
+                 "no VM named '%s': its unit has not been started", ref->name);
+    else if (ref->name)
         api_fail(call, API_ERROR(NOT_FOUND), "see 'stillctl list -a'", "no VM named '%s'",
                  ref->name);
     else

@@ -2,9 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <ini.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,12 +12,18 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
+#include "base/ini_file.h"
 #include "base/text.h"
+#include "daemon/record.h"
 #include "proto/limits.h"
 
-/* A file that is longer is none of ours. */
-#define FILE_BYTES (1024u * 1024)
+/* Of VMs' output to the journal, bytes a second. Of all together the journal takes no more than
+ * 10000 records in 30 s from a service, unless it was told so, and drops what we have to say as
+ * well. */
+#define DEFAULT_JOURNAL_RATE (16u * 1024)
+#define DEFAULT_TOTAL_JOURNAL_RATE (64u * 1024)
+#define LEAST_JOURNAL_RATE 1024u
+#define MOST_JOURNAL_RATE (1024u * 1024 * 1024)
 
 static const char help[] =
     "Usage: stillpointd [OPTION...]\n"
@@ -36,6 +40,10 @@ static const char help[] =
     "nobody)\n"
     "  --spawn zygote|exec    fork workers from a warm process, or start each afresh\n"
     "  --worker-dir DIR       where the worker programs are\n"
+    "  --vms DIR              folder of the VM units to start, or none\n"
+    "                         (default: $CONFIGURATION_DIRECTORY/vms, as root " CONFIG_VMS_DIR ")\n"
+    "  --state-dir DIR        where it is kept which units are enabled\n"
+    "                         (default: $STATE_DIRECTORY, as root " CONFIG_STATE_DIR ")\n"
     "  --allow-degraded       start workers even where a needed layer of the sandbox cannot be "
     "had\n"
     "  --private-fd N         serve the one client on this socket, and end with it\n"
@@ -57,7 +65,6 @@ struct setting {
     set_function *set;
     size_t offset;
     uint64_t min, max;
-    bool is_u32;    /* else 64 bits */
     bool is_needed; /* a default that nobody can be without */
     bool is_path;   /* absolute in a file; on the command line somebody is somewhere */
     bool at_start;  /* a change waits for the next start */
@@ -127,61 +134,12 @@ static const char *set_bytes(struct config *c, const struct setting *s, const ch
     return set_number(c, s, value, text_to_bytes, "bytes (with K, M or G if you like)");
 }
 
-static bool to_percent(const char *value, uint64_t *ret)
-{
-    char digits[16];
-    size_t n = strlen(value);
-    if (n < 2 || n > sizeof digits || value[n - 1] != '%')
-        return false;
-    memcpy(digits, value, n - 1);
-    digits[n - 1] = '\0';
-    return text_to_u64(digits, ret);
-}
-
-/* A limit of a VM, in a struct vm_limits; what it may be is vm_limits_wrong()'s to say. `none` is
- * none, where a default would be. */
+/* A limit of a VM, in a struct vm_limits. */
 static const char *set_vm_limit(struct config *c, const struct setting *s, const char *value)
 {
-    static char expected[128]; /* as in set_number() */
-    static const struct {
-        const char *key, *what;
-        bool (*convert)(const char *value, uint64_t *ret);
-    } kinds[] = {
-        {"memory", "bytes, like 256M, or none", text_to_bytes},
-        {"cpu-time", "a time, like 10s, or none", text_to_us},
-        {"timeout", "a time, like 10min, or none", text_to_us},
-        {"output-rate", "bytes (in a second), like 1M, or none", text_to_bytes},
-        {"log-size", "bytes, like 256K", text_to_bytes},
-        {"cpu", "a share of one CPU, like 50%, or none", to_percent},
-        {"tasks", "a number, or none", text_to_u64},
-    };
-    uint64_t v = 0;
-    size_t i = 0;
-    while (strcmp(kinds[i].key, s->key) != 0)
-        i++;
-    bool is_none = strcmp(value, "none") == 0;
-    if (!is_none && (!kinds[i].convert(value, &v) || v == 0 || (s->is_u32 && v > UINT32_MAX)))
-        return kinds[i].what;
-    struct vm_limits alone = {0};
     const bool is_default = s->offset < offsetof(struct config, vm_max);
-    const size_t base =
-        is_default ? offsetof(struct config, vm_defaults) : offsetof(struct config, vm_max);
-    void *const to[] = {field(c, s), (char *)&alone + (s->offset - base)};
-    if (s->is_u32)
-        *(uint32_t *)to[1] = (uint32_t)v;
-    else
-        *(uint64_t *)to[1] = v;
-    const char *wrong = vm_limits_wrong(&alone);
-    if (wrong || (is_none && is_default && s->is_needed)) {
-        snprintf(expected, sizeof expected, "%s%s%s", kinds[i].what, wrong ? ": " : " but not none",
-                 wrong ? wrong : "");
-        return expected;
-    }
-    if (s->is_u32)
-        *(uint32_t *)to[0] = (uint32_t)v;
-    else
-        *(uint64_t *)to[0] = v;
-    return NULL;
+    return vm_limits_set(is_default ? &c->vm_defaults : &c->vm_max, s->key, value,
+                         !(is_default && s->is_needed));
 }
 
 #define SETTING(in, called, as, how, member)                                                       \
@@ -191,18 +149,18 @@ static const char *set_vm_limit(struct config *c, const struct setting *s, const
     {                                                                                              \
         SETTING("access", called, NULL, set_text, groups[which])                                   \
     }
-#define VM_LIMIT(in, called, member, ...)                                                          \
+#define VM_LIMIT(in, called, member, needed)                                                       \
     {                                                                                              \
-        SETTING(in, called, NULL, set_vm_limit, member), __VA_ARGS__                               \
+        SETTING(in, called, NULL, set_vm_limit, member), .is_needed = (needed)                     \
     }
 #define VM_LIMITS(in, member)                                                                      \
-    VM_LIMIT(in, "memory", member.memory_bytes, .is_needed = true),                                \
-        VM_LIMIT(in, "cpu", member.cpu_percent, .is_u32 = true),                                   \
-        VM_LIMIT(in, "cpu-time", member.cpu_time_us, .is_u32 = false),                             \
-        VM_LIMIT(in, "timeout", member.timeout_us, .is_u32 = false),                               \
-        VM_LIMIT(in, "tasks", member.tasks, .is_u32 = true),                                       \
-        VM_LIMIT(in, "output-rate", member.output_rate, .is_u32 = false),                          \
-        VM_LIMIT(in, "log-size", member.log_bytes, .is_needed = true)
+    VM_LIMIT(in, "memory", member.memory_bytes, true),                                             \
+        VM_LIMIT(in, "cpu", member.cpu_percent, false),                                            \
+        VM_LIMIT(in, "cpu-time", member.cpu_time_us, false),                                       \
+        VM_LIMIT(in, "timeout", member.timeout_us, false),                                         \
+        VM_LIMIT(in, "tasks", member.tasks, false),                                                \
+        VM_LIMIT(in, "output-rate", member.output_rate, false),                                    \
+        VM_LIMIT(in, "log-size", member.log_bytes, true)
 #define COUNT(in, called, member, least, most)                                                     \
     {                                                                                              \
         SETTING(in, called, NULL, set_count, member), .min = (least), .max = (most)                \
@@ -216,6 +174,9 @@ static const struct setting settings[] = {
     {SETTING("daemon", "user", "user", set_text, user), .at_start = true},
     {SETTING("daemon", "spawn", "spawn", set_spawn, spawn), .at_start = true},
     {SETTING("daemon", "worker-dir", "worker-dir", set_text, worker_dir), .is_path = true,
+     .at_start = true},
+    {SETTING("daemon", "vms-dir", "vms", set_text, vms_dir), .is_path = true, .at_start = true},
+    {SETTING("daemon", "state-dir", "state-dir", set_text, state_dir), .is_path = true,
      .at_start = true},
     {SETTING("daemon", "allow-degraded", "allow-degraded", set_bool, allow_degraded)},
     {SETTING("daemon", "debug", "debug", set_bool, debug)},
@@ -232,6 +193,11 @@ static const struct setting settings[] = {
     COUNT("quota", "worlds", quota.worlds, 0, LIMIT_WORLDS),
     COUNT("total", "connections", total.connections, 1, LIMIT_CLIENTS),
     COUNT("total", "vms", total.vms, 0, LIMIT_VMS),
+    {SETTING("journal", "output", NULL, set_bool, journal.output)},
+    {SETTING("journal", "output-rate", NULL, set_bytes, journal.output_rate),
+     .min = LEAST_JOURNAL_RATE, .max = MOST_JOURNAL_RATE},
+    {SETTING("journal", "total-output-rate", NULL, set_bytes, journal.total_output_rate),
+     .min = LEAST_JOURNAL_RATE, .max = MOST_JOURNAL_RATE},
     VM_LIMITS("vm", vm_defaults),
     VM_LIMITS("vm-max", vm_max),
 };
@@ -290,6 +256,9 @@ static void set_defaults(struct config *c)
                   .queued_bytes = DEFAULT_QUEUED_BYTES_PER_UID,
                   .debuggers = LIMIT_DEBUGGERS_PER_UID,
                   .worlds = DEFAULT_WORLDS_PER_UID},
+        .journal = {.output = true,
+                    .output_rate = DEFAULT_JOURNAL_RATE,
+                    .total_output_rate = DEFAULT_TOTAL_JOURNAL_RATE},
         .total = {.connections = LIMIT_CLIENTS, .vms = LIMIT_VMS},
     };
     vm_limits_default(&c->vm_defaults);
@@ -297,101 +266,47 @@ static void set_defaults(struct config *c)
 
 /* ---- a file */
 
-/* A file while it is read. libinih tells no line numbers of what it has understood, so it is given
- * one line at a time, and this counts. */
-struct source {
-    struct config *config;
-    const char *path;
-    const char *at, *end;
-    unsigned line;
-    unsigned errors;
-};
-
-__attribute__((format(printf, 2, 3))) static void complain(struct source *f, const char *format,
-                                                           ...)
+static bool knows_section(void *userdata, const char *section)
 {
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    log_error("%s:%u: %s", f->path, f->line, text);
-    f->errors++;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* What libinih cannot say of a line. False: it is not for libinih. */
-static bool check_line(struct source *f, const char *line, size_t bytes, size_t max)
-{
-    char section[64];
-    if (bytes > max)
-        complain(f, "the line is longer than %zu bytes", max);
-    else if (!text_is_utf8(line, bytes))
-        complain(f, "the line is no UTF-8 text, or has a zero byte in it");
-    else if (line[0] != '[' || sscanf(line, "[%63[^]\n]]", section) != 1 || find_key(section, NULL))
-        return true;
-    else {
-        complain(f,
-                 "there is no section [%s] (sections are daemon, access, quota, total, vm and"
-                 " vm-max)",
-                 section);
-        return true; /* nothing below it is known to any section, and not complained of again */
-    }
-    return false;
-}
-
-/* An ini_reader, like fgets(3). */
-static char *read_line(char *buffer, int size, void *stream)
-{
-    struct source *f = stream;
-    if (f->at == f->end)
-        return NULL;
-    const char *line = f->at, *newline = memchr(line, '\n', (size_t)(f->end - line));
-    const char *end = newline ? newline : f->end;
-    f->at = newline ? newline + 1 : f->end;
-    f->line++;
-    /* To libinih an indented line would go on with the value of the one before. */
-    while (line < end && is_space(*line))
-        line++;
-    while (line < end && is_space(end[-1]))
-        end--;
-    size_t bytes = (size_t)(end - line);
-    if (!check_line(f, line, bytes, (size_t)size - 2))
-        bytes = 0;
-    memcpy(buffer, line, bytes);
-    strcpy(buffer + bytes, "\n");
-    return buffer;
+    (void)userdata;
+    return find_key(section, NULL) != NULL;
 }
 
 static bool may_be_none(const struct setting *s, const char *value)
 {
-    return s->offset == offsetof(struct config, observe_path) && strcmp(value, "none") == 0;
+    return (s->offset == offsetof(struct config, observe_path) ||
+            s->offset == offsetof(struct config, vms_dir)) &&
+           strcmp(value, "none") == 0;
 }
 
-static int on_value(void *userdata, const char *section, const char *key, const char *value)
+static void on_value(void *userdata, struct ini_file *f, const char *section, const char *key,
+                     const char *value)
 {
-    struct source *f = userdata;
+    struct config *c = userdata;
     const struct setting *s = find_key(section, key);
     const char *expected = NULL;
-    if (!*section)
-        complain(f, "'%s' is in no section: a line like [daemon] has to come before it", key);
-    else if (!s && find_key(section, NULL))
-        complain(f, "there is no '%s' in section [%s] (see stillpointd.conf(5))", key, section);
-    if (!s)
-        return 1;
+    if (!s) {
+        ini_file_complain(f, "there is no '%s' in section [%s] (see stillpointd.conf(5))", key,
+                          section);
+        return;
+    }
     if (s->is_path && value[0] != '/' && !may_be_none(s, value))
         expected = "an absolute path";
     else
-        expected = s->set(f->config, s, value);
-    if (!expected && note_place(f->config, s, "%s:%u", f->path, f->line) < 0)
+        expected = s->set(c, s, value);
+    if (!expected && note_place(c, s, "%s:%u", ini_file_path(f), ini_file_line(f)) < 0)
         expected = "more memory";
     if (expected)
-        complain(f, "[%s] %s takes %s, not '%s'", section, key, expected, value);
-    return 1;
+        ini_file_complain(f, "[%s] %s takes %s, not '%s'", section, key, expected, value);
+}
+
+static void on_error(void *userdata, const char *path, unsigned line, const char *text)
+{
+    (void)userdata;
+    if (line > 0)
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s:%u: %s", path, line, text);
+    else
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: %s", path, text);
 }
 
 static int note_file(struct config *c, const char *path)
@@ -404,50 +319,18 @@ static int note_file(struct config *c, const char *path)
     return 0;
 }
 
-/* Up to one byte more than a file may have. Returns how many, or negative errno. */
-static ssize_t read_text(const char *path, char *text)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    size_t bytes = 0;
-    if (fd < 0)
-        return -errno;
-    while (bytes <= FILE_BYTES) {
-        ssize_t n = read(fd, text + bytes, FILE_BYTES + 1 - bytes);
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        bytes += (size_t)n;
-    }
-    return (ssize_t)bytes;
-}
-
 /* -ENOENT: there is none; -EINVAL: something is wrong with it, and that was said. */
 static int read_file(struct config *c, const char *path)
 {
-    _cleanup_free_ char *text = malloc(FILE_BYTES + 1);
-    if (!text)
-        return -ENOMEM;
-    ssize_t bytes = read_text(path, text);
-    if (bytes == -ENOENT)
-        return -ENOENT;
-    if (bytes < 0) {
-        log_error("%s: cannot be read: %s", path, strerror((int)-bytes));
-        return -EINVAL;
-    }
-    if (bytes > FILE_BYTES) {
-        log_error("%s: is longer than %u bytes", path, FILE_BYTES);
-        return -EINVAL;
-    }
-    struct source f = {.config = c, .path = path, .at = text, .end = text + bytes};
-    int line = ini_parse_stream(read_line, &f, on_value, &f);
-    if (line < 0)
-        return -ENOMEM;
-    if (line > 0) {
-        f.line = (unsigned)line;
-        complain(&f, "neither '[section]' nor 'key = value'");
-    }
-    return f.errors > 0 ? -EINVAL : note_file(c, path);
+    const struct ini_file_reader reader = {
+        .sections = "daemon, access, quota, total, journal, vm and vm-max",
+        .knows_section = knows_section,
+        .on_value = on_value,
+        .on_error = on_error,
+        .userdata = c,
+    };
+    int r = ini_file_read(path, &reader);
+    return r < 0 ? r : note_file(c, path);
 }
 
 static int is_conf(const struct dirent *entry)
@@ -466,7 +349,7 @@ static int read_folder(struct config *c, const char *folder)
     struct dirent **found;
     int n = scandir(folder, &found, is_conf, by_bytes), r = 0;
     if (n < 0 && errno != ENOENT && errno != ENOTDIR) {
-        log_error("%s: cannot be read: %m", folder);
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: cannot be read: %m", folder);
         return -EINVAL;
     }
     for (int i = 0; i < n; i++) {
@@ -490,7 +373,7 @@ static int read_files(struct config *c, const char *given)
         return -ENOMEM;
     int r = read_file(c, path);
     if (r == -ENOENT && given)
-        log_error("%s: there is no such file", path);
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: there is no such file", path);
     else if (r == -ENOENT)
         r = 0;
     int v = read_folder(c, folder);
@@ -501,7 +384,8 @@ static int read_files(struct config *c, const char *given)
 
 static int usage(const char *what, const char *given)
 {
-    log_error("%s, not '%s' (see stillpointd --help)", what, given);
+    record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s, not '%s' (see stillpointd --help)", what,
+                 given);
     return -EINVAL;
 }
 
@@ -525,6 +409,8 @@ static const struct option options[] = {
     {"user", required_argument, NULL, OPT_SETTING},
     {"spawn", required_argument, NULL, OPT_SETTING},
     {"worker-dir", required_argument, NULL, OPT_SETTING},
+    {"vms", required_argument, NULL, OPT_SETTING},
+    {"state-dir", required_argument, NULL, OPT_SETTING},
     {"allow-degraded", no_argument, NULL, OPT_SETTING},
     {"debug", no_argument, NULL, OPT_SETTING},
     {"config", required_argument, NULL, OPT_CONFIG},
@@ -589,8 +475,9 @@ static int apply_command_line(struct config *c, const struct command_line *line)
         const struct setting *s = line->given[i].setting;
         const char *expected = s->set(c, s, line->given[i].value);
         if (expected) {
-            log_error("--%s takes %s, not '%s' (see stillpointd --help)", s->option, expected,
-                      line->given[i].value);
+            record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL,
+                         "--%s takes %s, not '%s' (see stillpointd --help)", s->option, expected,
+                         line->given[i].value);
             return -EINVAL;
         }
         if (note_place(c, s, "--%s", s->option) < 0)
@@ -630,7 +517,8 @@ static int default_observe_socket(struct config *c)
     if (n < 0)
         return -ENOMEM;
     if ((size_t)n >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-        log_warning("there is no socket for looking: %s is too long", c->observe_path);
+        record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                     "there is no socket for looking: %s is too long", c->observe_path);
         strcpy(c->observe_path, "none");
     }
     return 0;
@@ -656,6 +544,46 @@ static int settle_sockets(struct config *c)
     return r;
 }
 
+/* Where the service manager says that what is ours lies; of several directories the first. */
+static char *managed_dir(const char *variable, const char *below)
+{
+    const char *dirs = getenv(variable);
+    char *path;
+    if (!dirs || *dirs != '/')
+        return NULL;
+    return asprintf(&path, "%.*s%s", (int)strcspn(dirs, ":"), dirs, below) < 0 ? NULL : path;
+}
+
+static char *default_state_dir(void)
+{
+    const char *home = getenv("HOME");
+    char *path = managed_dir("STATE_DIRECTORY", "");
+    if (path)
+        return path;
+    if (geteuid() == 0 || !home || *home != '/')
+        return strdup(CONFIG_STATE_DIR);
+    return asprintf(&path, "%s/.local/state/stillpoint", home) < 0 ? NULL : path;
+}
+
+/* The system's units are for the daemon that serves a system, and not for one that somebody runs
+ * for a while, or for a client's own. */
+static int settle_units(struct config *c)
+{
+    bool serves_system = c->private_fd < 0 && geteuid() == 0;
+    if (c->vms_dir && strcmp(c->vms_dir, "none") == 0) {
+        free(c->vms_dir);
+        c->vms_dir = NULL;
+        return 0;
+    }
+    if (!c->vms_dir && c->private_fd < 0)
+        c->vms_dir = managed_dir("CONFIGURATION_DIRECTORY", "/vms");
+    if (!c->vms_dir && serves_system && !(c->vms_dir = strdup(CONFIG_VMS_DIR)))
+        return -ENOMEM;
+    if (c->vms_dir && !c->state_dir && !(c->state_dir = default_state_dir()))
+        return -ENOMEM;
+    return 0;
+}
+
 int config_load(struct config *c, int argc, char **argv)
 {
     struct command_line line = {.private_fd = -1};
@@ -668,8 +596,10 @@ int config_load(struct config *c, int argc, char **argv)
         r = apply_command_line(c, &line);
     if (r == 0)
         r = settle_sockets(c);
+    if (r == 0)
+        r = settle_units(c);
     if (r == -ENOMEM)
-        log_error("out of memory");
+        record_write(LOG_ERR, MESSAGE_NO_MEMORY, NULL, "out of memory");
     return r == 1 ? 1 : r < 0 ? -EINVAL : 0;
 }
 
@@ -701,8 +631,9 @@ void config_take(struct config *c, struct config *next)
         if (!s->at_start)
             swap_texts(&c->places[i], &next->places[i]);
         else if ((c->places[i] || next->places[i]) && !is_same(c, next, s))
-            log_warning("%s: [%s] %s is changed, which waits for the next start of the daemon",
-                        config_place(next, field(next, s)), s->section, s->key);
+            record_write(LOG_WARNING, MESSAGE_CONFIG_WAITS, NULL,
+                         "%s: [%s] %s is changed, which waits for the next start of the daemon",
+                         config_place(next, field(next, s)), s->section, s->key);
     }
     for (size_t i = 0; i < CONFIG_GROUPS; i++)
         swap_texts(&c->groups[i], &next->groups[i]);
@@ -711,13 +642,15 @@ void config_take(struct config *c, struct config *next)
     c->debug = next->debug;
     c->quota = next->quota;
     c->total = next->total;
+    c->journal = next->journal;
     c->vm_defaults = next->vm_defaults;
     c->vm_max = next->vm_max;
 }
 
 void config_done(struct config *c)
 {
-    char *texts[] = {c->socket_path, c->observe_path, c->user, c->worker_dir, c->files};
+    char *texts[] = {c->socket_path, c->observe_path, c->user, c->worker_dir,
+                     c->vms_dir,     c->state_dir,    c->files};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     for (size_t i = 0; i < CONFIG_GROUPS; i++)

@@ -38,6 +38,7 @@ enum event_kind {
     EVENT_VM_PAUSED,
     EVENT_HOOKS_CHANGED,
     EVENT_DEBUGGER_CLOSED,
+    EVENT_UNIT_CHANGED,
 };
 
 struct event_exit {

@@ -16,6 +16,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/api_stand.c %D%/api_stand.h \
 	%D%/api_step.c %D%/api_step.h \
 	%D%/api_talk.c %D%/api_talk.h \
+	%D%/api_unit.c %D%/api_unit.h \
 	%D%/api_vm.c %D%/api_vm.h \
 	%D%/api_wait.c %D%/api_wait.h \
 	%D%/api_world.c %D%/api_world.h \
@@ -29,6 +30,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
+	%D%/message_ids.h \
+	%D%/record.c %D%/record.h \
 	%D%/look_message.c %D%/look_message.h \
 	%D%/pause.c %D%/pause.h \
 	%D%/hit_message.c %D%/hit_message.h \
@@ -42,8 +45,11 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/stop_report.c %D%/stop_report.h \
 	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \
+	%D%/vm_journal.c %D%/vm_journal.h \
 	%D%/vm_log.c %D%/vm_log.h \
+	%D%/unit_links.c %D%/unit_links.h \
 	%D%/vm_message.c %D%/vm_message.h \
+	%D%/vm_units.c %D%/vm_units.h \
 	%D%/worker.c %D%/worker.h \
 	%D%/worker_channel.c %D%/worker_channel.h \
 	%D%/worker_evaluation.c %D%/worker_evaluation.h \
@@ -58,7 +64,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/worlds.c %D%/worlds.h \
 	%D%/zygote_client.c %D%/zygote_client.h
 # uthash ends the process without memory unless it is told not to; an element that was not added has no table.
-%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) -DHASH_NONFATAL_OOM=1 $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) \
+%C%_libdaemon_a_CPPFLAGS = $(AM_CPPFLAGS) -DHASH_NONFATAL_OOM=1 $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) \
 	$(SECCOMP_CFLAGS) $(SYSTEMD_CFLAGS)
 $(%C%_libdaemon_a_OBJECTS): | $(PROTO_GENERATED_H)
 DAEMON_LIBS = %D%/libdaemon.a $(SHARED_MEM_LIBS) $(PROTO_LIBS) $(BASE_LIBS) $(EVENT_LIBS) \

@@ -103,6 +103,11 @@ static bool is_name_char(char c)
            c == '_' || c == '-';
 }
 
+static bool name_is_kept(const struct registry *r, const char *name)
+{
+    return r->config.is_kept && r->config.is_kept(r->config.userdata, name);
+}
+
 /* The file's stem, made a legal name, with -2, -3 … if it is taken. */
 static void make_name(struct registry *r, const char *program, char name[LIMIT_NAME_BYTES + 1])
 {
@@ -126,7 +131,7 @@ static void make_name(struct registry *r, const char *program, char name[LIMIT_N
         strcpy(stem, text_is_name(plain, sizeof stem - 1) ? plain : "vm");
     }
     snprintf(name, LIMIT_NAME_BYTES + 1, "%s", stem);
-    for (unsigned i = 2; name_is_taken(r, name); i++)
+    for (unsigned i = 2; name_is_taken(r, name) || name_is_kept(r, name); i++)
         snprintf(name, LIMIT_NAME_BYTES + 1, "%s-%u", stem, i);
 }
 
@@ -147,6 +152,8 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
         v = -ENOENT;
     else if (config->name && name_is_taken(r, config->name))
         v = -EEXIST;
+    else if (config->name && !config->origin && name_is_kept(r, config->name))
+        v = -EBUSY;
     else if (r->config.quota && registry_alive_of(r, config->uid) >= r->config.quota->vms)
         v = -EDQUOT;
     else if (r->alive >= (r->config.total ? r->config.total->vms : LIMIT_VMS))
@@ -225,6 +232,10 @@ static size_t count_exit(struct registry *r, uid_t uid)
             return 1; /* not counted: one more is kept */
         x->uid = uid;
         HASH_ADD(hh, r->exits, uid, sizeof x->uid, x);
+        if (!x->hh.tbl) {
+            free(x);
+            return 1;
+        }
     }
     return ++x->n;
 }

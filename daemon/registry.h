@@ -31,6 +31,8 @@ struct registry_config {
     const struct config_quota *quota, *total;
     /** Which zygote makes workers of this engine; NULL: no such engine. */
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
+    /** Whether no VM but a unit's may have this name; NULL: none is kept. */
+    bool (*is_kept)(void *userdata, const char *name);
 };
 
 struct registry *registry_new(const struct registry_config *config);
@@ -43,8 +45,8 @@ void registry_set_next_id(struct registry *r, uint64_t id);
 
 /**
  * Starts a birth. config->name NULL: one is made from config->program. `program_fd` is taken, also
- * on failure. -EEXIST: the name is taken · -EDQUOT: this uid has its quota · -EMFILE: too many VMs
- * in all · -ENOENT: no such engine · other.
+ * on failure. -EEXIST: the name is taken · -EBUSY: it is kept for a unit · -EDQUOT: this uid has
+ * its quota · -EMFILE: too many VMs in all · -ENOENT: no such engine · other.
  */
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret);

@@ -105,6 +105,9 @@ static int append_vm(struct log *log, const struct worker *w)
     m.program = w->program;
     m.args = w->argv;
     m.n_args = w->argc;
+    m.labels = w->labels;
+    m.n_labels = w->n_labels;
+    m.origin = w->origin;
     m.uid = w->uid;
     m.pid = (uint32_t)w->pid;
     m.phase = w->phase;

@@ -28,11 +28,10 @@ void vm_message_fill_exit(Stillpoint__Api__Exit *m, const struct worker_exit *e)
     m->detail = e->detail[0] ? API_TEXT(e->detail) : NULL;
 }
 
-static void fill_limits(Stillpoint__Api__Limits *m, const struct vm_limits *l)
+void vm_message_fill_limits(Stillpoint__Api__Limits *m, const struct vm_limits *l)
 {
     stillpoint__api__limits__init(m);
     API_SET(m, memory_bytes, l->memory_bytes);
-    API_SET(m, hard_memory_bytes, vm_limits_hard_memory(l));
     API_SET(m, cpu_percent, l->cpu_percent);
     API_SET(m, cpu_time_us, l->cpu_time_us);
     API_SET(m, timeout_us, l->timeout_us);
@@ -70,10 +69,14 @@ void vm_message_fill(struct vm_message *m, struct worker *w)
     API_SET(vm, started_us, w->started_us);
     API_SET(vm, cpu_us, worker_cpu_us(w));
     API_SET(vm, memory_bytes, worker_memory_bytes(w));
-    fill_limits(&m->limits, &w->limits);
+    vm_message_fill_limits(&m->limits, &w->limits);
+    API_SET(&m->limits, hard_memory_bytes, vm_limits_hard_memory(&w->limits));
     vm->limits = &m->limits;
     vm->args = w->argv;
     vm->n_args = w->argc;
+    vm->labels = w->labels;
+    vm->n_labels = w->n_labels;
+    vm->unit = w->origin ? API_TEXT(w->name) : NULL;
     if (gone) {
         API_SET(vm, ended_us, w->ended_us);
         vm_message_fill_exit(&m->exit, &w->exit);

@@ -19,6 +19,7 @@ struct vm_message {
 
 /** Looks whether it has arrived meanwhile. */
 void vm_message_fill(struct vm_message *m, struct worker *w);
+void vm_message_fill_limits(Stillpoint__Api__Limits *m, const struct vm_limits *l);
 void vm_message_fill_exit(Stillpoint__Api__Exit *m, const struct worker_exit *e);
 /** Answers with this VM. */
 void vm_message_reply(const struct api_call *call, struct worker *w);

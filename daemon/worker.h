@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "daemon/freezer.h"
+#include "daemon/vm_journal.h"
 #include "daemon/vm_log.h"
 #include "daemon/worker_limits.h"
 #include "daemon/zygote_client.h"
@@ -70,6 +71,9 @@ struct worker_config {
     bool debug, attach, keep_idle, more_files;
     bool allow_degraded, die_with_daemon;
     unsigned helper_threads;
+    size_t n_labels;
+    char *const *labels; /**< "KEY=VALUE" */
+    const char *origin;  /**< as in struct worker */
 };
 
 struct worker;
@@ -162,6 +166,9 @@ struct worker {
     char *program;
     size_t argc;
     char **argv;
+    size_t n_labels;
+    char **labels; /**< "KEY=VALUE" */
+    char *origin;  /**< of a unit's VM, where its program lies; NULL: a client gave it */
     uid_t uid;
     unsigned source_kind;
     struct vm_limits limits;
@@ -177,6 +184,8 @@ struct worker {
     pid_t pid;
     int pidfd, program_fd;
     uint64_t started_us, ended_us, cpu_us;
+    bool admitted;   /**< guest code could run, once; its gate says so no more when it has ended */
+    uint64_t ran_us; /**< of one that has ended: for how long, on its world clock */
     struct worker_limits timed; /**< limits that have clocks */
     unsigned console_holds;     /**< enum worker_console_hold */
     uint64_t client; /**< connection that answers its imports and reads its console; 0: none */
@@ -206,6 +215,7 @@ struct worker {
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
     char *load_error; /**< why its program could not be linked; it is about to end */
     struct vm_log log;
+    struct vm_journal journal; /**< what of that goes to the journal, too */
     size_t n_layers;
     struct {
         char name[33];

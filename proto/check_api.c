@@ -462,6 +462,49 @@ static int check_list_debuggers(const Envelope *m, struct api_request *r, struct
     return check_api_page_size(m->list_debuggers->page_size, &r->list_debuggers.page_size);
 }
 
+static int check_unit(const char *unit, struct api_request *r, struct api_error *e)
+{
+    r->unit.unit = unit;
+    if (!unit || !*unit)
+        return api_error_set(e, INVALID, NULL, "no unit was named");
+    return check_api_name(unit, "unit", e);
+}
+
+static int check_list_units(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    const char *token = m->list_units->page_token, *unit = m->list_units->unit;
+    int v = 0;
+    if (token && *token) {
+        v = check_api_name(token, "unit", e);
+        r->list_units.page_token = token;
+    }
+    if (v == 0 && unit && *unit) {
+        v = check_api_name(unit, "unit", e);
+        r->list_units.unit = unit;
+    }
+    return v < 0 ? v : check_api_page_size(m->list_units->page_size, &r->list_units.page_size);
+}
+
+static int check_start_unit(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    return check_unit(m->start_unit->unit, r, e);
+}
+
+static int check_stop_unit(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    return check_unit(m->stop_unit->unit, r, e);
+}
+
+static int check_enable_unit(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    return check_unit(m->enable_unit->unit, r, e);
+}
+
+static int check_disable_unit(const Envelope *m, struct api_request *r, struct api_error *e)
+{
+    return check_unit(m->disable_unit->unit, r, e);
+}
+
 static int check_nothing(const Envelope *m, struct api_request *r, struct api_error *e)
 {
     (void)m, (void)r, (void)e;
@@ -504,6 +547,11 @@ static const struct row {
     [API_OPEN_DEBUGGER] = {BODY(OPEN_DEBUGGER), "OpenDebugger", check_open_debugger, false},
     [API_CLOSE_DEBUGGER] = {BODY(CLOSE_DEBUGGER), "CloseDebugger", check_close_debugger, false},
     [API_LIST_DEBUGGERS] = {BODY(LIST_DEBUGGERS), "ListDebuggers", check_list_debuggers, false},
+    [API_LIST_UNITS] = {BODY(LIST_UNITS), "ListUnits", check_list_units, false},
+    [API_START_UNIT] = {BODY(START_UNIT), "StartUnit", check_start_unit, false},
+    [API_STOP_UNIT] = {BODY(STOP_UNIT), "StopUnit", check_stop_unit, false},
+    [API_ENABLE_UNIT] = {BODY(ENABLE_UNIT), "EnableUnit", check_enable_unit, false},
+    [API_DISABLE_UNIT] = {BODY(DISABLE_UNIT), "DisableUnit", check_disable_unit, false},
     /* check_api_audit.c */
     [API_ADD_HOOKS] = {BODY(ADD_HOOKS), "AddHooks", check_api_add_hooks, false},
     [API_REMOVE_HOOKS] = {BODY(REMOVE_HOOKS), "RemoveHooks", check_api_remove_hooks, false},

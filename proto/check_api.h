@@ -60,6 +60,11 @@ enum api_kind {
     API_LIST_POSITIONS,
     API_ACCESS_MEMORY,
     API_GET_PAUSE,
+    API_LIST_UNITS,
+    API_START_UNIT,
+    API_STOP_UNIT,
+    API_ENABLE_UNIT,
+    API_DISABLE_UNIT,
     API_KINDS
 };
 
@@ -185,6 +190,14 @@ struct api_request {
             uint32_t page_size;
             const char *page_token; /**< NULL: from the start */
         } list_worlds;
+        struct {
+            uint32_t page_size;
+            const char *page_token; /**< NULL: from the start */
+            const char *unit;       /**< NULL: any */
+        } list_units;
+        struct {
+            const char *unit;
+        } unit; /**< start, stop, enable, disable */
         struct {
             const char *world;
         } world; /**< get, resume */

@@ -119,6 +119,14 @@
 #define DEFAULT_QUEUED_BYTES_PER_UID (64ull * 1024 * 1024)
 #define DEFAULT_WORLDS_PER_UID 256u
 
+/* ---- units: files that describe VMs to be started by the daemon */
+#define LIMIT_UNITS 1024u
+#define LIMIT_LABELS 32u /* of one VM */
+#define DEFAULT_RESTART_DELAY_US 1000000ull
+#define DEFAULT_RESTART_DELAY_MAX_US 60000000ull
+#define DEFAULT_RESTART_ATTEMPTS 5u
+#define DEFAULT_RESTART_RESET_US 60000000ull
+
 /* ---- defaults */
 #define DEFAULT_VM_MEMORY_BYTES (512ull * 1024 * 1024)
 #define DEFAULT_VM_LOG_BYTES (256ull * 1024)

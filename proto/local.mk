@@ -17,7 +17,8 @@ noinst_LIBRARIES += %D%/libproto.a
 	%D%/parts.c %D%/parts.h \
 	%D%/limits.h \
 	%D%/unpack.c %D%/unpack.h \
-	%D%/vm_limits.c %D%/vm_limits.h
+	%D%/vm_limits.c %D%/vm_limits.h \
+	%D%/vm_unit.c %D%/vm_unit.h
 $(%C%_libproto_a_OBJECTS): | $(PROTO_GENERATED_H)
 
 # What protoc-c writes is not held to our warnings.

@@ -1,8 +1,10 @@
 #include "proto/vm_limits.h"
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "base/text.h"
 #include "proto/limits.h"
 
 void vm_limits_default(struct vm_limits *ret)
@@ -49,6 +51,71 @@ const char *vm_limits_wrong(const struct vm_limits *limits)
         if (value != 0 && (value < ranges[i].min || value > ranges[i].max))
             return ranges[i].text;
     }
+    return NULL;
+}
+
+static bool to_percent(const char *value, uint64_t *ret)
+{
+    char digits[16];
+    size_t n = strlen(value);
+    if (n < 2 || n > sizeof digits || value[n - 1] != '%')
+        return false;
+    memcpy(digits, value, n - 1);
+    digits[n - 1] = '\0';
+    return text_to_u64(digits, ret);
+}
+
+static const struct kind {
+    const char *what;
+    bool (*convert)(const char *value, uint64_t *ret);
+    size_t offset;
+    bool is_u32;
+} kinds[] = {
+    {"bytes, like 256M", text_to_bytes, offsetof(struct vm_limits, memory_bytes), false},
+    {"a share of one CPU, like 50%", to_percent, offsetof(struct vm_limits, cpu_percent), true},
+    {"a time, like 10s", text_to_us, offsetof(struct vm_limits, cpu_time_us), false},
+    {"a time, like 10min", text_to_us, offsetof(struct vm_limits, timeout_us), false},
+    {"a number", text_to_u64, offsetof(struct vm_limits, tasks), true},
+    {"bytes (in a second), like 1M", text_to_bytes, offsetof(struct vm_limits, output_rate), false},
+    {"bytes, like 256K", text_to_bytes, offsetof(struct vm_limits, log_bytes), false},
+};
+
+const char *const vm_limits_keys[] = {"memory", "cpu",         "cpu-time", "timeout",
+                                      "tasks",  "output-rate", "log-size", NULL};
+_Static_assert(sizeof vm_limits_keys / sizeof vm_limits_keys[0] ==
+                   sizeof kinds / sizeof kinds[0] + 1,
+               "each key has its kind");
+
+static void put(struct vm_limits *limits, const struct kind *k, uint64_t value)
+{
+    char *to = (char *)limits + k->offset;
+    if (k->is_u32)
+        *(uint32_t *)(void *)to = (uint32_t)value;
+    else
+        *(uint64_t *)(void *)to = value;
+}
+
+const char *vm_limits_set(struct vm_limits *limits, const char *key, const char *value,
+                          bool may_be_none)
+{
+    static char expected[128]; /* read before the next is set */
+    struct vm_limits alone = {0};
+    uint64_t v = 0;
+    size_t i = 0;
+    while (strcmp(vm_limits_keys[i], key) != 0)
+        i++;
+    const struct kind *k = &kinds[i];
+    bool is_none = may_be_none && strcmp(value, "none") == 0;
+    bool fits = is_none || (k->convert(value, &v) && v != 0 && (!k->is_u32 || v <= UINT32_MAX));
+    if (fits)
+        put(&alone, k, v);
+    const char *wrong = fits ? vm_limits_wrong(&alone) : NULL;
+    if (!fits || wrong) {
+        snprintf(expected, sizeof expected, "%s%s%s%s", k->what, may_be_none ? ", or none" : "",
+                 wrong ? ": " : "", wrong ? wrong : "");
+        return expected;
+    }
+    put(limits, k, v);
     return NULL;
 }
 

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** 0: not said, or no such limit. */
@@ -27,6 +28,16 @@ void vm_limits_complete(struct vm_limits *limits, const struct vm_limits *defaul
 /** NULL if each limit that is said is in its range; else a static text: which one is not, and what
  * the range is. */
 const char *vm_limits_wrong(const struct vm_limits *limits);
+
+/**
+ * Sets the limit of this name, as files spell it ("cpu-time"), which is one of vm_limits_keys.
+ * `none`, where it may be that, is 0. NULL, or a text that holds until the next call: what is
+ * expected there.
+ */
+const char *vm_limits_set(struct vm_limits *limits, const char *key, const char *value,
+                          bool may_be_none);
+/** Ends with NULL. */
+extern const char *const vm_limits_keys[];
 
 /** What the process may have, with its code, stacks and garbage that was not collected yet. */
 uint64_t vm_limits_hard_memory(const struct vm_limits *limits);

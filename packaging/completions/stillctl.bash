@@ -46,7 +46,7 @@ __stillctl_verb() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        -s | --socket | -o | --output | --color | -w | --world | --name | --engine | --memory | --cpu | \
+        -s | --socket | -o | --output | --color | -w | --world | -l | --label | --name | --engine | --memory | --cpu | \
             --tasks | --output-rate | --log-size | --timeout | --cpu-time | --include | -n | --lines | --for | --since | --deadline | --wait | \
             --hold | --debugger | --top | --on-exit | --note | --policy | --if | --stop | --log | --skip | --count | \
             --granularity | --others | --first | --frame | --realm | --depth | --line | --on | --filter | \
@@ -76,12 +76,13 @@ __stillctl_options() {
         echo "$global -d --detach --ready -w --world --name --engine --memory --cpu --timeout" \
             "--cpu-time --tasks --output-rate --log-size --debug --include --exit-when-done"
         ;;
-    list) echo "$global -a --all -w --world" ;;
+    list) echo "$global -a --all -w --world -l --label" ;;
     logs) echo "$global -f --follow -n --lines" ;;
     call) echo "$global --timeout" ;;
     wait) echo "$global --for --timeout" ;;
     events) echo "$global -f --follow --since" ;;
     hold | release) echo "$global --debugger" ;;
+    enable | disable) echo "$global --now" ;;
     continue)
         echo "$global --only --until-still --on-exit --deadline --return --throw --terminate --debugger"
         ;;
@@ -140,7 +141,7 @@ __stillctl_value() {
     --budget) __stillctl_reply -W '10/s 100/s 1000/s total=' ;;
     --name | --memory | --cpu | --tasks | --output-rate | --log-size | --timeout | --cpu-time | --include | -n | --lines | --since | --deadline | \
         --wait | --hold | --top | --note | --if | --log | --skip | --count | --first | --frame | --realm | --depth | \
-        --line | --return | --throw | --delay | --looks | --frames | --variables) COMPREPLY=() ;;
+        --line | --return | --throw | --delay | --looks | --frames | --variables | -l | --label) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }
@@ -163,7 +164,7 @@ __stillctl_sources() {
     fi
 }
 
-__stillctl_verbs='run list status logs kill call send wait hold release debug break step next finish until continue bt locals
+__stillctl_verbs='run list status logs kill call send wait hold release units start stop restart enable disable check debug break step next finish until continue bt locals
     inspect eval set source memory audit world debugger events top doctor version'
 
 __stillctl_argument() {
@@ -190,6 +191,8 @@ __stillctl_argument() {
             __stillctl_sources "$__stillctl_first" "$([[ $1 == source ]] || echo place)"
         fi
         ;;
+    units | start | stop | restart | enable | disable) __stillctl_reply_lines < <(__stillctl_names units) ;;
+    check) __stillctl_reply -f ;;
     'break rm') __stillctl_reply_lines < <(__stillctl_names break list) ;;
     'audit rm' | 'audit show') __stillctl_reply_lines < <(__stillctl_names audit show) ;;
     'audit tail') ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names debugger list) ;;

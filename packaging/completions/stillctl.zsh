@@ -14,6 +14,7 @@ __stillctl_vms() { __stillctl_names list }
 __stillctl_all_vms() { __stillctl_names list -a }
 __stillctl_worlds() { __stillctl_names world list }
 __stillctl_debuggers() { __stillctl_names debugger list }
+__stillctl_units() { __stillctl_names units }
 __stillctl_breakpoints() { __stillctl_names break list }
 __stillctl_hooks() { __stillctl_names audit show }
 __stillctl_kinds() {
@@ -76,7 +77,8 @@ _stillctl() {
 
     case $verb in
     '')
-        _arguments $global '1:verb:(run list status logs kill call send wait hold release debug break step next finish until
+        _arguments $global '1:verb:(run list status logs kill call send wait hold release units start stop restart
+            enable disable check debug break step next finish until
             continue bt locals inspect eval set source memory audit world debugger events top doctor version help)'
         ;;
     world) _arguments $global '1:verb:(list status stop resume gc census bt target take handover)' ;;
@@ -91,11 +93,15 @@ _stillctl() {
             '--tasks:number:' '--output-rate:size:' '--log-size:size:' \
             '--debug[for debuggers]' '*--include[files for later imports]:glob:' '--exit-when-done' '*:file:_files'
         ;;
-    list) _arguments $global '(-a --all)'{-a,--all}'[exited ones too]' '(-w --world)'{-w,--world}':world:__stillctl_worlds' ;;
+    list) _arguments $global '(-a --all)'{-a,--all}'[exited ones too]' '(-w --world)'{-w,--world}':world:__stillctl_worlds' \
+        '(-l --label)'{-l,--label}':KEY[=VALUE]:' ;;
     status) _arguments $global '*:VM:__stillctl_all_vms' ;;
     wait) _arguments $global '--for:state:(exited idle stopped active)' '--timeout:duration:' '*:VM:__stillctl_all_vms' ;;
     logs) _arguments $global '(-f --follow)'{-f,--follow} '(-n --lines)'{-n,--lines}':records:' '1:VM:__stillctl_all_vms' ;;
     kill) _arguments $global '*:VM:__stillctl_vms' ;;
+    units | start | stop | restart) _arguments $global '*:unit:__stillctl_units' ;;
+    enable | disable) _arguments $global '--now[start or stop them, too]' '*:unit:__stillctl_units' ;;
+    check) _arguments $global '*:file:_files' ;;
     hold | release) _arguments $global $debugger '*:VM:__stillctl_vms' ;;
     call) _arguments $global $vm '--timeout:duration:' '2:function:' '*:JSON:' ;;
     send) _arguments $global $vm '2:JSON:' ;;

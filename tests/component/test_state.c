@@ -88,10 +88,14 @@ static int teardown(void **state)
 static struct worker vm(uint64_t id, const char *name)
 {
     static char *args[] = {(char *)"one", (char *)"two words", NULL};
+    static char *labels[] = {(char *)"tier=web", NULL};
     struct worker w = {.id = id,
                        .program = (char *)"app.js",
                        .argc = 2,
                        .argv = args,
+                       .n_labels = 1,
+                       .labels = labels,
+                       .origin = (char *)"/srv/app.js",
                        .uid = 1000,
                        .pid = 4711,
                        .phase = WORKER_ADMITTED,
@@ -133,6 +137,9 @@ static void what_is_put_down_is_read_back(void **state)
     assert_string_equal(m->program, "app.js");
     assert_int_equal(m->n_args, 2);
     assert_string_equal(m->args[1], "two words");
+    assert_int_equal(m->n_labels, 1);
+    assert_string_equal(m->labels[0], "tier=web");
+    assert_string_equal(m->origin, "/srv/app.js");
     assert_int_equal(m->uid, 1000);
     assert_int_equal(m->pid, 4711);
     assert_int_equal(m->phase, WORKER_ADMITTED);

@@ -127,6 +127,17 @@ static void require_request(const struct api_request *r)
         require_vm(&r->hold.vm);
         require_behalf(r->hold.debugger);
         break;
+    case API_LIST_UNITS:
+        require_page(r->list_units.page_size);
+        FUZZ_REQUIRE(!r->list_units.unit || is_name(r->list_units.unit));
+        FUZZ_REQUIRE(!r->list_units.page_token || is_name(r->list_units.page_token));
+        break;
+    case API_START_UNIT:
+    case API_STOP_UNIT:
+    case API_ENABLE_UNIT:
+    case API_DISABLE_UNIT:
+        FUZZ_REQUIRE(is_name(r->unit.unit));
+        break;
     case API_LIST_WORLDS:
         require_page(r->list_worlds.page_size);
         break;

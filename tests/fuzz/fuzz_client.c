@@ -407,13 +407,28 @@ static bool kill_vm(struct stillpoint *sp)
     return stillpoint_vm_kill(sp, "vm") == 0;
 }
 
+static bool list_units(struct stillpoint *sp)
+{
+    struct stillpoint_units units;
+    if (stillpoint_unit_list(sp, NULL, &units) != 0)
+        return false;
+    for (size_t i = 0; i < units.n; i++) {
+        FUZZ_REQUIRE(units.items[i].name && units.items[i].path && units.items[i].detail);
+        require_json(json_of_limits(&units.items[i].limits));
+        require_json(json_of_labels(units.items[i].labels, units.items[i].n_labels));
+        require_json(json_of_texts(units.items[i].args, units.items[i].n_args));
+    }
+    stillpoint_units_free(&units);
+    return true;
+}
+
 static bool (*const requests[])(struct stillpoint *sp) = {
     get_vm,        list_vms,       call_vm,        read_log,     list_worlds,    get_world,
     stop_world,    resume_world,   continue_vm,    inspect_gc,   inspect_census, inspect_stacks,
     open_debugger, list_debuggers, list_hooks,     remove_hooks, list_auditors,  read_hits,
     list_frames,   list_scopes,    list_variables, evaluate,     step_vm,        list_sources,
     read_source,   list_positions, read_memory,    get_pause,    examine,        subscribe,
-    kill_vm,
+    kill_vm,       list_units,
 };
 
 /* ---- what comes without having been asked for */

@@ -55,12 +55,12 @@ def test_every_export_is_in_the_symbols_file_of_the_package():
     same("in debian/libstillpoint1.symbols alone", listed, found)
 
 
-def test_the_library_needs_nothing_but_the_c_library_and_protobuf_c():
+def test_the_library_needs_nothing_but_the_c_library_libinih_and_protobuf_c():
     dump = subprocess.run(["objdump", "-p", library()], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
     needed = {name.split(".so")[0] for name in re.findall(r"NEEDED\s+(\S+)", dump)}
     # A sanitizer and a coverage build bring libraries of their own.
-    wanted = {"libc", "libprotobuf-c"}
+    wanted = {"libc", "libinih", "libprotobuf-c"}
     ours = {n for n in needed if not re.match(r"lib(asan|ubsan|tsan|gcc_s|m$|pthread|ld-)", n)}
     same("needed", ours, wanted)
     assert re.search(r"SONAME\s+libstillpoint\.so\.1$", dump, re.M), dump

@@ -200,7 +200,8 @@ class Daemon:
         self.log_path = os.path.join(folder, "daemon.log")
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, *args],
+            # Started as root it would have the system's units.
+            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, "--vms", "none", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=stderr or self.log, env=env, cwd="/",
         )
         self.pid = self.process.pid

@@ -233,7 +233,7 @@ def test_every_request_needs_the_role_that_the_protocol_says(t):
 def fill(body):
     """What a request has to have to come as far as its role is looked at."""
     texts = {"function": "f", "json": "1", "args_json": "[]", "world": "default", "debugger": "d", "name": "n",
-             "expression": "1", "to": "d", "url": "u"}
+             "expression": "1", "to": "d", "url": "u", "unit": "web"}
     for field in body.DESCRIPTOR.fields:
         name = field.name
         if field.label == field.LABEL_REPEATED or field.message_type is not None:

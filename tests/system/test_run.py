@@ -188,6 +188,13 @@ def test_limits_that_make_no_sense_are_usage_errors(t):
     t.refused("run", code=2)
 
 
+def test_a_program_that_is_over_at_once_was_ready(t):
+    path = t.file("over.js", "process.exit(0)")
+    for _ in range(5):
+        t.ctl("run", "-d", "--ready", path)
+    t.refused("run", "-d", "--ready", t.file("no.js", "throw new Error('no')"), code=1, says="Error: no")
+
+
 def test_an_empty_program_is_fine(t):
     r = t.ctl("run", t.file("a.js", ""))
     equal((r.out, r.err), ("", ""))

@@ -439,6 +439,38 @@ static void debuggers_are_closed_by_name_or_id_and_listed_in_pages(void **state)
     check_api_done(&request);
 }
 
+static void units_are_named_and_listed_in_pages(void **state)
+{
+    (void)state;
+    Stillpoint__Api__ListUnits list = STILLPOINT__API__LIST_UNITS__INIT;
+    assert_int_equal(PASS(LIST_UNITS, list_units, &list), 0);
+    assert_int_equal(request.list_units.page_size, LIMIT_PAGE_ITEMS);
+    assert_null(request.list_units.unit);
+    assert_null(request.list_units.page_token);
+    check_api_done(&request);
+    list.page_token = (char *)(uintptr_t) "web";
+    list.unit = (char *)(uintptr_t) "app";
+    assert_int_equal(PASS(LIST_UNITS, list_units, &list), 0);
+    assert_string_equal(request.list_units.page_token, "web");
+    assert_string_equal(request.list_units.unit, "app");
+    check_api_done(&request);
+    list.unit = (char *)(uintptr_t) "../app";
+    refused(PASS(LIST_UNITS, list_units, &list), CODE(INVALID_ARGUMENT), "bad unit name");
+    Stillpoint__Api__StartUnit start = STILLPOINT__API__START_UNIT__INIT;
+    refused(PASS(START_UNIT, start_unit, &start), CODE(INVALID_ARGUMENT), "no unit was named");
+    static const char *const bad[] = {"..", "a/b", "12", "web.conf/"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        start.unit = (char *)(uintptr_t)bad[i];
+        refused(PASS(START_UNIT, start_unit, &start), CODE(INVALID_ARGUMENT), "bad unit name");
+    }
+    Stillpoint__Api__DisableUnit disable = STILLPOINT__API__DISABLE_UNIT__INIT;
+    disable.unit = (char *)(uintptr_t) "web";
+    assert_int_equal(PASS(DISABLE_UNIT, disable_unit, &disable), 0);
+    assert_int_equal(request.kind, API_DISABLE_UNIT);
+    assert_string_equal(request.unit.unit, "web");
+    check_api_done(&request);
+}
+
 static void every_request_has_a_name(void **state)
 {
     (void)state;
@@ -928,6 +960,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(debuggers_have_names_like_vms_or_those_of_the_command_line),
     cmocka_unit_test(a_debugger_has_a_short_note_and_one_of_two_policies),
     cmocka_unit_test(debuggers_are_closed_by_name_or_id_and_listed_in_pages),
+    cmocka_unit_test(units_are_named_and_listed_in_pages),
     cmocka_unit_test(every_request_has_a_name),
     cmocka_unit_test(descriptors_come_only_where_they_are_taken),
     cmocka_unit_test(what_is_no_request_ends_the_connection),

@@ -41,7 +41,14 @@ static void a_living_vm_has_no_exit_and_no_end(void **state)
                 "\"program\":\"app.js\",\"how\":null,\"serving\":false,\"limits\":{"
                 "\"memory_bytes\":null,\"hard_memory_bytes\":null,\"cpu_percent\":null,"
                 "\"cpu_time_us\":null,\"timeout_us\":null,\"tasks\":null,"
-                "\"output_rate\":null,\"log_bytes\":null}}");
+                "\"output_rate\":null,\"log_bytes\":null},\"labels\":{},\"unit\":null}");
+}
+
+static void labels_are_an_object(void **state)
+{
+    static const char *const labels[] = {"tier=web", "team=", "x"};
+    (void)state;
+    assert_json(json_of_labels(labels, 3), "{\"tier\":\"web\",\"team\":\"\",\"x\":\"\"}");
 }
 
 static void an_exited_vm_has_no_pid(void **state)
@@ -313,6 +320,7 @@ static void values_of_a_newer_daemon_are_unknown(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_living_vm_has_no_exit_and_no_end),
+    cmocka_unit_test(labels_are_an_object),
     cmocka_unit_test(an_exited_vm_has_no_pid),
     cmocka_unit_test(a_world_has_nulls_for_what_it_lacks),
     cmocka_unit_test(a_stop_report_lists_arrivals_and_ids_that_miss),
