@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,20 +10,12 @@
 /* A record of ours is a line or two, and a few short fields. */
 #define RECORD_BYTES (16u * 1024)
 
-static struct {
-    int fd; /* 0: not yet */
-    unsigned long lost;
-} journal;
-
 static int connection(void)
 {
-    if (journal.fd == 0) {
-        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-            return -errno;
-        journal.fd = fd;
-    }
-    return journal.fd;
+    static int fd = -1;
+    if (fd < 0)
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 /* The journal's own form: "NAME=value\n"; or, where a value has a newline, "NAME\n", its length in
@@ -61,29 +52,11 @@ static int send_record(const uint8_t *record, size_t len)
     return n < 0 ? -errno : 0;
 }
 
-static void say_lost(void)
-{
-    char text[96];
-    uint8_t record[256];
-    int n = snprintf(text, sizeof text, "MESSAGE=%lu records were lost: the journal had no room",
-                     journal.lost);
-    const struct iovec fields[] = {{text, (size_t)n}, {(void *)(uintptr_t) "PRIORITY=4", 10}};
-    size_t len = put_field(record, sizeof record, &fields[0]);
-    len += put_field(record + len, sizeof record - len, &fields[1]);
-    if (send_record(record, len) == 0)
-        journal.lost = 0;
-}
-
 int journal_sendv(const struct iovec *fields, int n)
 {
     static uint8_t record[RECORD_BYTES];
     size_t len = 0;
     for (int i = 0; i < n; i++)
         len += put_field(record + len, sizeof record - len, &fields[i]);
-    if (journal.lost > 0)
-        say_lost();
-    int r = send_record(record, len);
-    if (r == -EAGAIN)
-        journal.lost++;
-    return r;
+    return send_record(record, len);
 }

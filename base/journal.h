@@ -6,9 +6,6 @@
 
 #include <sys/uio.h>
 
-/**
- * One record of fields, each "NAME=value" as sd_journal_sendv(3) has them. Returns 0, or negative
- * errno: -EAGAIN when the journal has no room now. What was lost is said by the next record that
- * goes through.
- */
+/** One record of fields, each "NAME=value" as sd_journal_sendv(3) has them. Returns 0, or negative
+ * errno: -EAGAIN when the journal has no room now; the record is not kept. */
 int journal_sendv(const struct iovec *fields, int n);

@@ -17,6 +17,7 @@
 static struct {
     const char *program;
     bool journal;
+    unsigned long lost; /* records that the journal had no room for, and has not been told of */
 } log_to = {.program = "stillpoint"};
 
 bool log_is_debug;
@@ -37,6 +38,11 @@ void log_init(const char *program, int debug)
     log_to.program = program;
     log_is_debug = debug != 0;
     log_to.journal = stderr_is_journal();
+}
+
+bool log_is_journal(void)
+{
+    return log_to.journal;
 }
 
 /* A reader that does not read must not hold us up: what it has no room for is lost. A pipe that is
@@ -67,27 +73,49 @@ static void add_field(struct record *r, const char *name, const char *value)
     r->used += (size_t)n;
 }
 
-static int to_journal(int level, const char *message_id, const struct log_field *fields, size_t n,
-                      const char *text)
+static void add_number(struct record *r, const char *name, unsigned long number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lu", number);
+    add_field(r, name, text);
+}
+
+static int send_record(const struct log_speaker *by, int level, const char *message_id,
+                       const struct log_field *fields, size_t n, const char *text)
 {
     struct record r = {.used = 0};
-    char priority[8];
-    snprintf(priority, sizeof priority, "%i", level);
     add_field(&r, "MESSAGE", text);
-    add_field(&r, "PRIORITY", priority);
-    add_field(&r, "SYSLOG_IDENTIFIER", log_to.program);
+    add_number(&r, "PRIORITY", (unsigned long)level);
+    add_field(&r, "SYSLOG_IDENTIFIER", by ? by->identifier : log_to.program);
+    if (by && by->pid > 0)
+        add_number(&r, "SYSLOG_PID", (unsigned long)by->pid);
     add_field(&r, "MESSAGE_ID", message_id);
     for (size_t i = 0; i < n; i++)
         add_field(&r, fields[i].name, fields[i].value);
     return journal_sendv(r.at, (int)r.n);
 }
 
-/* A journal without room counts what it lost, and says so; stderr is the same journal. */
-static void write_record(int level, const char *message_id, const struct log_field *fields,
-                         size_t n, const char *text)
+static void say_lost(void)
 {
-    int r = log_to.journal ? to_journal(level, message_id, fields, n, text) : -ENOENT;
-    if (r < 0 && r != -EAGAIN)
+    char text[96], count[24];
+    snprintf(count, sizeof count, "%lu", log_to.lost);
+    snprintf(text, sizeof text, "%s records were lost: the journal had no room", count);
+    const struct log_field field = {"STILLPOINT_DROPPED", count};
+    if (send_record(NULL, LOG_WARNING, LOG_LOST_ID, &field, 1, text) == 0)
+        log_to.lost = 0;
+}
+
+/* While the journal has no room, stderr has none either: it is the same journal. */
+static void write_record(int level, const char *message_id, const struct log_field *fields,
+                         size_t n, char *text)
+{
+    text_to_line(text);
+    if (log_to.journal && log_to.lost > 0)
+        say_lost();
+    int r = log_to.journal ? send_record(NULL, level, message_id, fields, n, text) : -ENOTCONN;
+    if (r == -EAGAIN)
+        log_to.lost++;
+    else if (r < 0)
         to_stderr(text);
 }
 
@@ -114,7 +142,12 @@ void log_record(int level, const char *message_id, const struct log_field *field
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    text_to_line(text);
     write_record(level, message_id, fields, n, text);
     errno = saved;
+}
+
+int log_offer(const struct log_speaker *by, int level, const char *message_id,
+              const struct log_field *fields, size_t n, const char *text)
+{
+    return log_to.journal ? send_record(by, level, message_id, fields, n, text) : -ENOTCONN;
 }

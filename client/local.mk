@@ -1,6 +1,6 @@
 # libstillpoint: stillpoint.h is the only header that is installed. The archive is whole: it has the
-# objects of base/ and proto/ that it uses, so that its users link it, libprotobuf-c and libinih.
-# stillctl and the tests link the archive, and so run in place.
+# objects of base/ and proto/ that it uses, so that its users link it, libprotobuf-c and libinih. stillctl and the
+# tests link the archive, and so run in place.
 lib_LIBRARIES = %D%/libstillpoint.a
 include_HEADERS += %D%/stillpoint.h
 LIBSTILLPOINT_SOURCES = \

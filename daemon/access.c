@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/text.h"
+#include "daemon/record.h"
 
 #define N_ROLES CONFIG_GROUPS
 
@@ -82,8 +82,8 @@ int access_rules_init(struct access_rules *rules, const struct config *config)
             const char *why = add_group(rules, roles[i].gives, name);
             if (!why)
                 continue;
-            log_error("%s: [access] %s-group: '%s': %s", config_place(config, &config->groups[i]),
-                      roles[i].name, name, why);
+            record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: [access] %s-group: '%s': %s",
+                         config_place(config, &config->groups[i]), roles[i].name, name, why);
             r = -EINVAL;
         }
     }

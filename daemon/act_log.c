@@ -8,9 +8,10 @@
 #include <uthash.h>
 
 #include "base/log.h"
+#include "daemon/message_ids.h"
 
 /* Records of one uid: so many at once, and then so many a second. Refusals, what was done to one's
- * own, and what was done to what others own are counted each for itself. */
+ * own, what was done to what others own, and ends of VMs are counted each for itself. */
 #define BURST 40u
 #define PER_SECOND 10u
 /* Uids that are counted; all others share. */
@@ -20,12 +21,13 @@
 /* How often drops are told. */
 #define TELL_S 10
 
-enum bucket { REFUSALS, OWN_ACTS, FOREIGN_ACTS, BUCKETS };
+enum bucket { REFUSALS, OWN_ACTS, FOREIGN_ACTS, ENDS, BUCKETS };
 
 static const char *const bucket_names[BUCKETS] = {
     [REFUSALS] = "refusals",
     [OWN_ACTS] = "acts",
     [FOREIGN_ACTS] = "acts on what others own",
+    [ENDS] = "ends of VMs",
 };
 
 struct share {
@@ -109,7 +111,10 @@ static struct share *share_of(struct act_log *log, uid_t uid)
         return &log->others;
     init_share(s, uid);
     HASH_ADD(hh, log->by_uid, uid, sizeof s->uid, s);
-    return s;
+    if (s->hh.tbl)
+        return s;
+    free(s);
+    return &log->others;
 }
 
 /* ---- drops */
@@ -128,7 +133,7 @@ static void tell_of(struct share *s, bool others)
             {"STILLPOINT_CLIENT_UID", others ? NULL : uid},
             {"STILLPOINT_DROPPED", count},
         };
-        log_record(LOG_WARNING, ACT_DROPPED_ID, fields, sizeof fields / sizeof fields[0],
+        log_record(LOG_WARNING, MESSAGE_ACTS_DROPPED, fields, sizeof fields / sizeof fields[0],
                    "%llu records of %s of %s%s were dropped: there were too many", n,
                    bucket_names[i], others ? "many uids" : "uid ", others ? "" : uid);
     }
@@ -234,8 +239,27 @@ void act_log_write(struct act_log *log, const struct act *a, enum act_outcome ou
         {"STILLPOINT_REASON", why},
     };
     log_record(outcome == ACT_DONE ? LOG_INFO : LOG_NOTICE,
-               outcome == ACT_DONE ? ACT_DONE_ID : ACT_DENIED_ID, fields,
+               outcome == ACT_DONE ? MESSAGE_ACT_DONE : MESSAGE_ACT_DENIED, fields,
                sizeof fields / sizeof fields[0], "%s", line.text);
+}
+
+void act_log_ended(struct act_log *log, const struct act *a, const char *exit, bool is_failure,
+                   const char *detail)
+{
+    if (log->quiet || !may_write(log, share_of(log, a->uid), ENDS))
+        return;
+    char uid[24], vm[24];
+    const struct log_field fields[] = {
+        {"STILLPOINT_CLIENT_UID", number(uid, a->uid)},
+        {"STILLPOINT_VM", number(vm, a->vm)},
+        {"STILLPOINT_VM_NAME", a->vm_name},
+        {"STILLPOINT_WORLD", a->world},
+        {"STILLPOINT_EXIT", exit},
+        {"STILLPOINT_REASON", detail},
+    };
+    log_record(is_failure ? LOG_NOTICE : LOG_INFO, MESSAGE_VM_ENDED, fields,
+               sizeof fields / sizeof fields[0], "vm %s (%s) of uid %s ended: %s%s%s", vm,
+               a->vm_name, uid, exit, detail ? ": " : "", detail ? detail : "");
 }
 
 struct act_log *act_log_new(struct event_base *base, bool quiet)

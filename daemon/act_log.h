@@ -1,8 +1,8 @@
 /*
- * act_log.h: who did what, and who was refused what: one record for each, with fields in the
- * journal, as a line elsewhere. It owns the count of what each uid has had recorded lately: beyond
- * its share records are dropped, counted, and the number is told once. So nobody can fill the
- * journal, and nobody can hide what others did by being loud.
+ * act_log.h: who did what, who was refused what, and how VMs ended: one record for each, with
+ * fields in the journal, as a line elsewhere. It owns the count of what each uid has had recorded
+ * lately: beyond its share records are dropped, counted, and the number is told once. So nobody can
+ * fill the journal, and nobody can hide what others did by being loud.
  *
  * Process and thread: the daemon's only thread.
  */
@@ -36,11 +36,6 @@ struct act {
     bool failed, over_quota; /**< for whoever decides whether to record it */
 };
 
-/** MESSAGE_ID of records. */
-#define ACT_DONE_ID "cfe326444151405f97c59232c31788cc"
-#define ACT_DENIED_ID "4e9cb94f0a784c9dbc445f63a1faf282"
-#define ACT_DROPPED_ID "527ca4e32ea9457285c62448769df2b3"
-
 /** `quiet`: what was done is nobody else's business, and only refusals are recorded. */
 struct act_log *act_log_new(struct event_base *base, bool quiet);
 /** Tells what is still to be told of drops. */
@@ -49,3 +44,8 @@ struct act_log *act_log_free(struct act_log *log);
 /** `why` NULL: nothing to add. */
 void act_log_write(struct act_log *log, const struct act *act, enum act_outcome outcome,
                    const char *why);
+
+/** A VM has ended, which act->uid, vm, vm_name and world say. `exit` is one of the words that
+ * clients know for it, `is_failure` whether somebody should look; `detail` NULL: nothing to add. */
+void act_log_ended(struct act_log *log, const struct act *act, const char *exit, bool is_failure,
+                   const char *detail);

@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,7 @@ static void unsubscribe(struct api_call *call)
 #define VM(of) .vm_at = offsetof(struct api_request, of.vm)
 #define WORLD(of) .world_at = offsetof(struct api_request, of.world)
 #define DEBUGGER(member) .debugger_at = offsetof(struct api_request, member)
+#define ACTS_AS(member) DEBUGGER(member), .is_cli_else = true
 
 /* Whoever looks may look at everybody's. For all else a VM that is named has to be one's own, or
  * the caller an admin. Worlds, debuggers and hooks are looked at by their handlers: api_may_stop(),
@@ -98,6 +100,7 @@ static const struct row {
     void (*handle)(struct api_call *call);
     bool is_act;                         /* changes something: recorded, with who asked */
     size_t vm_at, world_at, debugger_at; /* 0: it names none */
+    bool is_cli_else;                    /* where no debugger is named, it is cli:UID that acts */
 } rows[API_KINDS] = {
     [API_HELLO] = {0, hello},
     [API_RUN_VM] = {ACCESS_RUN, api_birth_run, .is_act = true, WORLD(run_vm)},
@@ -112,21 +115,21 @@ static const struct row {
     [API_GET_VM] = {ACCESS_OBSERVE, api_vm_get, VM(vm)},
     [API_READ_LOG] = {ACCESS_OBSERVE, api_log_read, VM(read_log)},
     [API_WAIT_VM] = {ACCESS_OBSERVE, api_wait, VM(wait_vm)},
-    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, .is_act = true, VM(hold), DEBUGGER(hold.debugger)},
+    [API_HOLD_VM] = {ACCESS_DEBUG, api_vm_hold, .is_act = true, VM(hold), ACTS_AS(hold.debugger)},
     [API_RELEASE_VM] = {ACCESS_DEBUG, api_vm_release, .is_act = true, VM(hold),
-                        DEBUGGER(hold.debugger)},
+                        ACTS_AS(hold.debugger)},
     [API_LIST_WORLDS] = {ACCESS_OBSERVE, api_world_list},
     [API_GET_WORLD] = {ACCESS_OBSERVE, api_world_get, WORLD(world)},
     [API_STOP_WORLD] = {ACCESS_DEBUG, api_world_stop, .is_act = true, WORLD(stop_world),
-                        DEBUGGER(stop_world.debugger)},
+                        ACTS_AS(stop_world.debugger)},
     [API_CONTINUE_VM] = {ACCESS_DEBUG, api_debug_continue, .is_act = true, VM(continue_vm)},
     [API_SET_TARGET] = {ACCESS_DEBUG, api_debug_set_target, VM(vm)},
     [API_TAKE_LEASE] = {ACCESS_DEBUG, api_debug_take_lease, .is_act = true, WORLD(lease),
-                        DEBUGGER(lease.debugger)},
+                        ACTS_AS(lease.debugger)},
     [API_HAND_OVER_LEASE] = {ACCESS_DEBUG, api_debug_hand_over_lease, .is_act = true, WORLD(lease),
                              DEBUGGER(lease.to)},
     [API_INSPECT_WORLD] = {ACCESS_DEBUG, api_inspect_world, .is_act = true, WORLD(inspect),
-                           DEBUGGER(inspect.debugger)},
+                           ACTS_AS(inspect.debugger)},
     [API_RESUME_WORLD] = {ACCESS_DEBUG, api_world_resume, .is_act = true, WORLD(world)},
     [API_SUBSCRIBE] = {ACCESS_OBSERVE, subscribe},
     [API_UNSUBSCRIBE] = {ACCESS_OBSERVE, unsubscribe},
@@ -148,7 +151,7 @@ static const struct row {
     [API_ACCESS_MEMORY] = {ACCESS_DEBUG, api_look_access_memory, .is_act = true, VM(access_memory)},
     [API_GET_PAUSE] = {ACCESS_DEBUG, api_look_get_pause, VM(vm)},
     [API_ADD_HOOKS] = {ACCESS_DEBUG, api_audit_add_hooks, .is_act = true, VM(add_hooks),
-                       WORLD(add_hooks), DEBUGGER(add_hooks.debugger)},
+                       WORLD(add_hooks), ACTS_AS(add_hooks.debugger)},
     [API_REMOVE_HOOKS] = {ACCESS_DEBUG, api_audit_remove_hooks, .is_act = true,
                           DEBUGGER(remove_hooks.debugger)},
     [API_LIST_HOOKS] = {ACCESS_OBSERVE, api_audit_list_hooks, VM(list_hooks)},
@@ -222,7 +225,13 @@ _urgent_ void api_handle(struct api_call *call)
     }
     if (is_allowed(call, row, w))
         row->handle(call);
-    if (row->is_act && !act.failed && call->api->act_log)
+    if (row->is_act && !act.failed && call->api->act_log) {
+        char cli[16];
+        if (row->is_cli_else && !act.debugger) {
+            snprintf(cli, sizeof cli, "cli:%u", (unsigned)act.uid);
+            act.debugger = cli;
+        }
         act_log_write(call->api->act_log, &act, ACT_DONE, NULL);
+    }
     call->act = NULL;
 }

@@ -8,12 +8,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "daemon/api_stand.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/hook_message.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/ticket.h"
 #include "daemon/worker.h"
@@ -810,7 +810,8 @@ static void sweep(struct api *api, suseconds_t after_us)
         return;
     o = operation_new(api, OPERATION_SWEEP, 0);
     if (!o) {
-        log_error("out of memory: hooks that are gone stay in their VMs");
+        record_write(LOG_ERR, MESSAGE_NO_MEMORY, NULL,
+                     "out of memory: hooks that are gone stay in their VMs");
         return;
     }
     o->request =

@@ -29,6 +29,7 @@ struct pauses;
 struct registry;
 struct state;
 struct ticket_request;
+struct vm_journals;
 struct vm_units;
 struct worker;
 struct world;
@@ -86,7 +87,8 @@ struct api {
     struct event_base *base;
     const struct config *config;
     const struct access_rules *rules;
-    struct act_log *act_log; /**< NULL: nothing is recorded */
+    struct act_log *act_log;         /**< NULL: nothing is recorded */
+    struct vm_journals *vm_journals; /**< NULL: no output goes to the journal */
     struct event_bus *bus;
     const struct freezer *freezer;
     struct registry *registry;

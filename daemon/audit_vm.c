@@ -4,11 +4,12 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/log.h"
 #include "daemon/audit_private.h"
 #include "daemon/debugger.h"
 #include "daemon/hit_message.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
+#include "proto/unpack.h"
 
 /* Hooks in one message: with what is around them they fit in a packet. */
 #define MESSAGE_BYTES (LIMIT_PACKET_BYTES - 4096u)
@@ -323,8 +324,9 @@ void audit_on_born(struct audit *a, struct worker *w)
         if (h->state == AUDIT_REMOVING || !audit_matches(&h->where, w))
             continue;
         if (!v && !(v = audit_vm_get(a, w->id))) {
-            log_error("vm %llu (%s): out of memory; it has no hooks", (unsigned long long)w->id,
-                      w->name);
+            record_write(LOG_ERR, MESSAGE_NO_MEMORY, RECORD_VM(w),
+                         "vm %llu (%s): out of memory; it has no hooks", (unsigned long long)w->id,
+                         w->name);
             return;
         }
         born_with(a, v, h);
@@ -690,9 +692,7 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     /* All that a VM says between a hit that wants a pause and that pause are hits of one place. */
     if (v->n_withheld >= LIMIT_HOOKS_PER_VM)
         return "reports hits and does not pause";
-    return withhold(a, v, m->hook, h, m->pause, &hit.m) < 0
-               ? "reports a hit that there is no memory for"
-               : NULL;
+    return withhold(a, v, m->hook, h, m->pause, &hit.m) < 0 ? unpack_no_memory : NULL;
 }
 
 bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "daemon/act_log.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
 #include "shared-mem/layout.h"
@@ -91,6 +92,10 @@ static struct uid_use *use_of(struct client_conns *all, uid_t uid, bool make)
         return use;
     use->uid = uid;
     HASH_ADD(hh, all->uses, uid, sizeof use->uid, use);
+    if (!use->hh.tbl) {
+        free(use);
+        return NULL;
+    }
     return use;
 }
 
@@ -511,12 +516,14 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
     struct access_peer peer = {.roles = ACCESS_NONE};
     struct api_error error;
     if (fd_is_scarce(fd, LIMIT_FDS_KEPT_FROM_CLIENTS)) {
-        log_warning("a connection was refused: no descriptors are left for it");
+        record_write(LOG_WARNING, MESSAGE_CONNECTION_REFUSED, NULL,
+                     "a connection was refused: no descriptors are left for it");
         return 0;
     }
     int r = fd_nonblock(fd) < 0 ? -errno : access_check(fd, all->config.rules, &peer);
     if (r < 0) {
-        log_warning("a connection was refused, since its peer is not known: %s", strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_CONNECTION_REFUSED, NULL,
+                     "a connection was refused, since its peer is not known: %s", strerror(-r));
         return 0;
     }
     peer.is_limited = (peer.roles & ~roles) != 0;
@@ -573,7 +580,8 @@ static void on_acceptable(evutil_socket_t sock, short what, void *userdata)
     if (fd >= 0) {
         client_conns_add(l->all, fd, l->roles);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-        log_warning("cannot accept a connection: %m");
+        record_write(LOG_WARNING, MESSAGE_CONNECTION_REFUSED, NULL,
+                     "cannot accept a connection: %m");
         struct timeval rest = {.tv_usec = ACCEPT_REST_MS * 1000};
         event_del(l->acceptable);
         event_add(l->rest, &rest);

@@ -33,6 +33,13 @@ struct config_quota {
     uint64_t connections, vms, subscriptions, queued_bytes, debuggers, worlds;
 };
 
+/** How much of what VMs write the journal gets, a second. */
+struct config_journal {
+    bool output;          /**< any of it */
+    uint64_t output_rate; /**< bytes, of one VM */
+    uint64_t total_output_rate;
+};
+
 struct config {
     char *socket_path;  /**< NULL in private mode */
     char *observe_path; /**< the same for those who only look; NULL: there is none */
@@ -49,9 +56,10 @@ struct config {
     struct vm_limits vm_defaults; /**< of VMs that do not ask for others */
     struct vm_limits vm_max;      /**< that a VM may have; 0: no bound but the ranges of all */
     uid_t owner_uid; /**< who started us: the uid that may use the socket, besides root */
-    char *groups[CONFIG_GROUPS];   /**< names, with spaces between them; NULL: no group */
-    struct config_quota quota;     /**< of one uid */
-    struct config_quota total;     /**< of all; connections and vms only */
+    char *groups[CONFIG_GROUPS]; /**< names, with spaces between them; NULL: no group */
+    struct config_quota quota;   /**< of one uid */
+    struct config_quota total;   /**< of all; connections and vms only */
+    struct config_journal journal;
     char *places[CONFIG_SETTINGS]; /**< config_place()'s */
     char *files;                   /**< that were read, with ", " between them; NULL: none */
 };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 
 /* The first look comes after this, and each costs at most a tenth of the time between two. */
@@ -35,8 +35,8 @@ static void start_freeze(struct enforcer *e, struct worker *w)
     if (r == 0)
         return;
     e->news = true;
-    log_error("vm %llu (%s): cannot be frozen: %s", (unsigned long long)w->id, w->name,
-              strerror(-r));
+    record_write(LOG_ERR, MESSAGE_VM_NOT_FROZEN, RECORD_VM(w), "vm %llu (%s): cannot be frozen: %s",
+                 (unsigned long long)w->id, w->name, strerror(-r));
 }
 
 /* Looks at the run time of a main thread that has to be on its way to its sleep; on a machine with
@@ -80,8 +80,9 @@ static bool step(struct enforcer *e, struct worker *w)
     if (shm_now_ns() - f->since_ns < ENFORCER_GIVE_UP_NS)
         return false;
     f->state = WORKER_FREEZE_FAILED;
-    log_error("vm %llu (%s): the kernel does not confirm that it is frozen",
-              (unsigned long long)w->id, w->name);
+    record_write(LOG_ERR, MESSAGE_VM_NOT_FROZEN, RECORD_VM(w),
+                 "vm %llu (%s): the kernel does not confirm that it is frozen",
+                 (unsigned long long)w->id, w->name);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/act_log.h"
 #include "daemon/api_birth.h"
 #include "daemon/api_debug.h"
 #include "daemon/api_inspect.h"
@@ -21,11 +22,13 @@
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/pause.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/vm_units.h"
 #include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
+#include "proto/unpack.h"
 
 /* The numbers of worker.proto's Layer. */
 enum layer_state { LAYER_OFF, LAYER_DEGRADED, LAYER_ON };
@@ -61,8 +64,9 @@ static void log_posture(const struct worker *w)
                                    w->layers[i].name,
                                    w->layers[i].state == LAYER_DEGRADED ? "degraded" : "off");
     if (at > 0)
-        log_info("vm %llu (%s): sandbox with %s (see stillctl doctor)", (unsigned long long)w->id,
-                 w->name, text);
+        record_write(LOG_INFO, MESSAGE_VM_DEGRADED, RECORD_VM(w),
+                     "vm %llu (%s): sandbox with %s (see stillctl doctor)",
+                     (unsigned long long)w->id, w->name, text);
 }
 
 static const char *on_born(struct api *api, struct worker *w, const struct worker_fact *f)
@@ -72,7 +76,8 @@ static const char *on_born(struct api *api, struct worker *w, const struct worke
     w->sandboxed = true;
     take_posture(w, f);
     if (f->born.error) {
-        log_error("vm %llu (%s): sandbox: %s", (unsigned long long)w->id, w->name, f->born.error);
+        record_write(LOG_ERR, MESSAGE_VM_NO_SANDBOX, RECORD_VM(w), "vm %llu (%s): sandbox: %s",
+                     (unsigned long long)w->id, w->name, f->born.error);
         worker_kill(w, EXIT_REASON_UNKNOWN, f->born.error);
     } else {
         /* A private daemon's log is its user's terminal. */
@@ -91,7 +96,7 @@ static const char *on_loaded(struct api *api, struct worker *w, const struct wor
     if (f->loaded.error) {
         /* Answered when it has ended, so that whoever reads the answer finds it gone. */
         w->load_error = strdup(f->loaded.error);
-        return w->load_error ? NULL : "cannot be remembered: out of memory";
+        return w->load_error ? NULL : unpack_no_memory;
     }
     worker_admit(w);
     state_put_vm(api->state, w);
@@ -114,6 +119,9 @@ static const char *on_console(struct api *api, struct worker *w, const struct wo
 {
     vm_log_add(&w->log, f->console.stream, f->console.level, f->console.mono_ns,
                f->console.data.text, f->console.data.len);
+    if (api->vm_journals)
+        vm_journal_add(api->vm_journals, &w->journal, RECORD_VM(w), w->pid, f->console.stream,
+                       f->console.level, f->console.data.text, f->console.data.len);
     api_log_on_console(api, w, f->console.stream, &f->console.data, f->console.mono_ns);
     worker_limits_wrote(&w->timed, f->console.data.len);
     return NULL;
@@ -286,6 +294,21 @@ static void on_kicked(void *userdata, struct worker *w)
     api_step_recheck(api);
 }
 
+/* In the words of ExitReason in api.proto. */
+static void record_end(const struct api *api, const struct worker *w)
+{
+    static const char *const words[] = {
+        [EXIT_REASON_EXITED] = "exited",   [EXIT_REASON_ERROR] = "error",
+        [EXIT_REASON_OOM] = "oom",         [EXIT_REASON_TIMEOUT] = "timeout",
+        [EXIT_REASON_KILLED] = "killed",   [EXIT_REASON_CRASHED] = "crashed",
+        [EXIT_REASON_SECCOMP] = "seccomp", [EXIT_REASON_UNKNOWN] = "unknown"};
+    const struct act act = {.uid = w->uid, .vm = w->id, .vm_name = w->name, .world = w->world};
+    bool is_failure = w->exit.reason != EXIT_REASON_EXITED && w->exit.reason != EXIT_REASON_KILLED;
+    if (api->act_log)
+        act_log_ended(api->act_log, &act, words[w->exit.reason], is_failure,
+                      w->exit.detail[0] ? w->exit.detail : NULL);
+}
+
 static void on_ended(void *userdata, struct worker *w)
 {
     struct api *api = userdata;
@@ -296,8 +319,12 @@ static void on_ended(void *userdata, struct worker *w)
                         ? atomic_load_explicit(&w->gate.status->lost_wakes, memory_order_relaxed)
                         : 0;
     if (lost > 0)
-        log_warning("vm %llu (%s) says that it lost %llu wakes", (unsigned long long)w->id, w->name,
-                    (unsigned long long)lost);
+        record_write(LOG_WARNING, MESSAGE_VM_LOST_WAKE, RECORD_VM(w),
+                     "vm %llu (%s) says that it lost %llu wakes", (unsigned long long)w->id,
+                     w->name, (unsigned long long)lost);
+    if (api->vm_journals)
+        vm_journal_end(api->vm_journals, &w->journal, RECORD_VM(w), w->pid);
+    record_end(api, w);
     world_on_member_ended(world, w);
     const struct event e = {.kind = EVENT_VM_ENDED,
                             .vm = w->id,

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/cgroup_limits.h"
+#include "daemon/record.h"
 
 #define BASE "stillpoint"
 #define LEAF "daemon"
@@ -355,7 +356,8 @@ static void remove_directories(struct freezer *f)
         r = unlinkat(f->base_fd, f->name, AT_REMOVEDIR) < 0 ? -errno : 0;
     }
     if (r < 0 && r != -ENOENT)
-        log_warning("cannot remove %s: %s", f->path, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, NULL, "cannot remove %s: %s", f->path,
+                     strerror(-r));
     /* Not if another daemon uses it, or its owner is not us. */
     (void)unlinkat(f->own_fd, BASE, AT_REMOVEDIR);
 }
@@ -468,18 +470,15 @@ static void remove_cell(struct freezer_cell *cell)
     char name[NAME_SIZE];
     fd_close(&cell->dir_fd);
     fd_close(&cell->events_fd);
-    if (!cell->made)
-        return;
-    cell->made = false;
     vm_name(name, cell->vm);
-    if (unlinkat(f->dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-        return;
-    /* Without memory it is found again at our end. */
-    struct grave *g = malloc(sizeof *g);
-    if (g) {
-        g->vm = cell->vm;
-        LIST_INSERT_HEAD(&f->graves, g, link);
+    if (cell->made && unlinkat(f->dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+        cell->grave->vm = cell->vm;
+        LIST_INSERT_HEAD(&f->graves, cell->grave, link);
+        cell->grave = NULL;
     }
+    cell->made = false;
+    free(cell->grave);
+    cell->grave = NULL;
 }
 
 void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm)
@@ -490,14 +489,16 @@ void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm
     sweep_graves(f);
     char name[NAME_SIZE];
     vm_name(name, vm);
-    int r = mkdirat(f->dir_fd, name, 0755) < 0 ? -errno : 0;
+    cell->grave = malloc(sizeof *cell->grave);
+    int r = !cell->grave ? -ENOMEM : mkdirat(f->dir_fd, name, 0755) < 0 ? -errno : 0;
     cell->made = r == 0;
     if (r == 0) {
         cell->dir_fd = openat(f->dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         r = cell->dir_fd < 0 ? -errno : 0;
     }
     if (r < 0) {
-        log_warning("vm %llu gets no cgroup of its own: %s", (unsigned long long)vm, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, &(const struct record_about){.vm = vm},
+                     "vm %llu gets no cgroup of its own: %s", (unsigned long long)vm, strerror(-r));
         remove_cell(cell);
         return;
     }
@@ -516,8 +517,10 @@ int freezer_cell_limit(struct freezer_cell *cell, const struct vm_limits *limits
     if (missing != 0) {
         char text[64];
         cgroup_limits_text(missing, text, sizeof text);
-        log_warning("vm %llu: limits of %s cannot be set: %s", (unsigned long long)cell->vm, text,
-                    strerror(-error));
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE,
+                     &(const struct record_about){.vm = cell->vm},
+                     "vm %llu: limits of %s cannot be set: %s", (unsigned long long)cell->vm, text,
+                     strerror(-error));
     }
     return limits->cpu_percent > 0 && !(cell->limited & CGROUP_CPU) ? -EOPNOTSUPP : 0;
 }
@@ -556,7 +559,7 @@ void freezer_cell_born(struct freezer_cell *cell, int error)
     remove_cell(cell);
     give_up(f, "the kernel refused a birth in %.200s: %s", f->path, strerror(-error));
     if (!f->refused)
-        log_warning("%s", f->why);
+        record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, NULL, "%s", f->why);
     f->refused = true;
 }
 

@@ -30,6 +30,8 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
+	%D%/message_ids.h \
+	%D%/record.c %D%/record.h \
 	%D%/look_message.c %D%/look_message.h \
 	%D%/pause.c %D%/pause.h \
 	%D%/hit_message.c %D%/hit_message.h \
@@ -43,6 +45,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/stop_report.c %D%/stop_report.h \
 	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \
+	%D%/vm_journal.c %D%/vm_journal.h \
 	%D%/vm_log.c %D%/vm_log.h \
 	%D%/unit_links.c %D%/unit_links.h \
 	%D%/vm_message.c %D%/vm_message.h \

@@ -47,11 +47,13 @@
 #include "daemon/facts.h"
 #include "daemon/freezer.h"
 #include "daemon/pause.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/service.h"
 #include "daemon/state.h"
 #include "daemon/status_line.h"
 #include "daemon/strays.h"
+#include "daemon/vm_journal.h"
 #include "daemon/vm_units.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
@@ -59,6 +61,7 @@
 /* How long an ordered end waits for workers to be reaped. They were killed: it is the kernel's
  * time. */
 #define SHUTDOWN_S 10
+#define TIMERS_WITH_ROOM 4096u
 #define SLICE_NS 100000u
 /* The least time between two lines of status: a storm of events is none of lines. */
 #define STATUS_US 100000
@@ -76,6 +79,7 @@ struct daemon {
     struct access_rules rules;
     struct event_base *base;
     struct act_log *act_log;
+    struct vm_journals *vm_journals;
     struct event_bus *bus;
     struct freezer *freezer;
     struct registry *registry;
@@ -109,15 +113,18 @@ static void check_folder(const char *dir, bool shared)
 {
     struct stat st;
     if (shared && stat(dir, &st) == 0 && !(st.st_mode & S_IXOTH))
-        log_warning("groups have been given roles, and their members cannot enter %s (chmod o+x)",
-                    dir);
+        record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                     "groups have been given roles, and their members cannot enter %s (chmod o+x)",
+                     dir);
 }
 
 static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
-        log_error("socket path '%s' is longer than %zu bytes", path, sizeof address.sun_path - 1);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                     "socket path '%s' is longer than %zu bytes", path,
+                     sizeof address.sun_path - 1);
         return -ENAMETOOLONG;
     }
     strcpy(address.sun_path, path);
@@ -125,11 +132,13 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
     const char *dir = copy ? dirname(copy) : "/";
     if (mkdir(dir, 0700) == 0) {
         if (shared && chmod(dir, 0755) < 0)
-            log_warning("cannot open %s for others: %m", dir);
+            record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                         "cannot open %s for others: %m", dir);
         if (geteuid() == 0 && chown(dir, uid, gid) < 0)
-            log_warning("cannot give %s to uid %u: %m", dir, (unsigned)uid);
+            record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                         "cannot give %s to uid %u: %m", dir, (unsigned)uid);
     } else if (errno != EEXIST) {
-        log_error("cannot make directory %s: %m", dir);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot make directory %s: %m", dir);
         return -errno;
     }
     check_folder(dir, shared);
@@ -138,12 +147,12 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
         return -errno;
     struct stat st;
     if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-        log_error("%s exists and is no socket", path);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "%s exists and is no socket", path);
         return -EEXIST;
     }
     /* A socket file whose daemon is gone refuses; one that answers belongs to somebody. */
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN) {
-        log_error("another daemon serves %s", path);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "another daemon serves %s", path);
         return -EADDRINUSE;
     }
     if (errno == ECONNREFUSED)
@@ -156,7 +165,8 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, bool shared)
     if (r == 0 && listen(fd, 128) < 0)
         r = -errno;
     if (r < 0) {
-        log_error("cannot listen at %s: %s", path, strerror(-r));
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot listen at %s: %s", path,
+                     strerror(-r));
         return r;
     }
     return TAKE_FD(fd);
@@ -195,10 +205,11 @@ static const struct passwd *find_user(const struct config *config, bool *ret_sha
         *ret_shared = true;
     }
     if (!p) {
-        log_error("%s: there is no user '%s'", config_place(config, &config->user),
-                  wanted ? wanted : "nobody");
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: there is no user '%s'",
+                     config_place(config, &config->user), wanted ? wanted : "nobody");
     } else if (p->pw_uid == 0) {
-        log_error("%s: the user to become must not be root", config_place(config, &config->user));
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL, "%s: the user to become must not be root",
+                     config_place(config, &config->user));
         p = NULL;
     }
     return p;
@@ -214,11 +225,12 @@ static bool is_user(const char *name, uid_t uid)
 static int become(uid_t uid, gid_t gid)
 {
     if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
-        log_error("cannot become uid %u: %m", (unsigned)uid);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot become uid %u: %m",
+                     (unsigned)uid);
         return -errno;
     }
     if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
-        log_error("could become root again");
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "could become root again");
         return -EPERM;
     }
     return 0;
@@ -252,7 +264,8 @@ static int take_sockets(struct daemon *d)
     if (control == -ENOENT && observe == -ENOENT)
         return 0;
     if (control == -ENOENT)
-        log_error("the service manager has handed us no socket named control");
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                     "the service manager has handed us no socket named control");
     if (control < 0 || (observe < 0 && observe != -ENOENT))
         return -EINVAL;
     d->handed = true;
@@ -281,7 +294,8 @@ static void make_state_dir(const struct config *c, uid_t uid, gid_t gid)
 {
     if (geteuid() == 0 && c->vms_dir && access(c->vms_dir, F_OK) == 0 &&
         mkdir(c->state_dir, 0755) == 0 && chown(c->state_dir, uid, gid) < 0)
-        log_warning("cannot give %s to uid %u: %m", c->state_dir, (unsigned)uid);
+        record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL, "cannot give %s to uid %u: %m",
+                     c->state_dir, (unsigned)uid);
 }
 
 static int prepare(struct daemon *d)
@@ -300,8 +314,9 @@ static int prepare(struct daemon *d)
             owner_group = gid;
         }
     } else if (d->config.user && !is_user(d->config.user, uid)) {
-        log_error("%s: to become another user needs a start as root",
-                  config_place(&d->config, &d->config.user));
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL,
+                     "%s: to become another user needs a start as root",
+                     config_place(&d->config, &d->config.user));
         return -EPERM;
     }
     if (d->config.private_fd < 0)
@@ -418,6 +433,13 @@ static void on_client_drained(void *userdata, uint64_t client)
     api_log_on_client_drained(userdata, client);
 }
 
+static void say_kept(int r)
+{
+    if (r < 0)
+        record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, NULL, "cannot keep the state: %s",
+                     strerror(-r));
+}
+
 /* Whatever is published is put down first for the next daemon, then looked at by those who wait. */
 static void put_down(struct daemon *d, const struct event *e)
 {
@@ -451,16 +473,14 @@ static void put_down(struct daemon *d, const struct event *e)
     default:
         break;
     }
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_debugger_changed(void *userdata, const struct debugger *debugger)
 {
     struct daemon *d = userdata;
     int r = d->state ? state_put_debugger(d->state, debugger) : 0;
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_debugger_gone(void *userdata, uint64_t id)
@@ -469,24 +489,21 @@ static void on_debugger_gone(void *userdata, uint64_t id)
     if (d->audit)
         audit_on_debugger_gone(d->audit, id);
     int r = d->state ? state_put_debugger_gone(d->state, id) : 0;
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_hook_set(void *userdata, const struct audit_hook *h)
 {
     struct daemon *d = userdata;
     int r = state_put_hook(d->state, h);
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_hook_gone(void *userdata, uint64_t id)
 {
     struct daemon *d = userdata;
     int r = state_put_hook_gone(d->state, id);
-    if (r < 0)
-        log_error("cannot keep the state: %s", strerror(-r));
+    say_kept(r);
 }
 
 static void on_hook_settled(void *userdata, void *waiter, const struct worker *w, unsigned kind,
@@ -581,7 +598,8 @@ static void open_or_close_sockets(const struct daemon *d)
     mode_t mode = access_is_shared(&d->rules) ? 0666 : 0600;
     if ((d->bound && chmod(d->config.socket_path, mode) < 0) ||
         (d->bound_observe && chmod(d->config.observe_path, mode) < 0))
-        log_warning("cannot change the mode of the sockets: %m");
+        record_write(LOG_WARNING, MESSAGE_SOCKET_UNREACHABLE, NULL,
+                     "cannot change the mode of the sockets: %m");
 }
 
 static int reload(struct daemon *d)
@@ -607,10 +625,11 @@ static void reload_units(struct daemon *d)
     struct vm_units_changes changes;
     int r = vm_units_reload(d->units, &changes);
     if (r < 0)
-        log_error("cannot read the units: %s", strerror(-r));
+        record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL, "cannot read the units: %s", strerror(-r));
     else if (changes.added || changes.changed || changes.removed || changes.wrong)
-        log_notice("units: %u added, %u changed, %u removed, %u with errors", changes.added,
-                   changes.changed, changes.removed, changes.wrong);
+        record_write(LOG_NOTICE, MESSAGE_UNITS_READ, NULL,
+                     "units: %u added, %u changed, %u removed, %u with errors", changes.added,
+                     changes.changed, changes.removed, changes.wrong);
 }
 
 static void on_reload(evutil_socket_t number, short what, void *userdata)
@@ -623,10 +642,12 @@ static void on_reload(evutil_socket_t number, short what, void *userdata)
     int r = reload(d);
     d->reload_failed = r < 0;
     if (r < 0)
-        log_error("the configuration has errors: what was in force still is");
+        record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL,
+                     "the configuration has errors: what was in force still is");
     else
-        log_notice("the configuration is in force (read: %s)",
-                   d->config.files ? d->config.files : "no file");
+        record_write(LOG_NOTICE, MESSAGE_CONFIG_IN_FORCE, NULL,
+                     "the configuration is in force (read: %s)",
+                     d->config.files ? d->config.files : "no file");
     reload_units(d);
     tell_status(d);
     service_ready(d->service);
@@ -636,8 +657,29 @@ static void on_give_up(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct daemon *d = userdata;
-    log_error("%zu workers could not be reaped in %d s", registry_alive(d->registry), SHUTDOWN_S);
+    record_write(LOG_ERR, MESSAGE_NOT_REAPED, NULL, "%zu workers could not be reaped in %d s",
+                 registry_alive(d->registry), SHUTDOWN_S);
     event_base_loopbreak(d->base);
+}
+
+/* libevent keeps the timers that are set in an array, which grows and never shrinks. With room for
+ * so many from the start, a deadline is not lost when there is no memory later. */
+static int make_room_for_timers(struct event_base *base)
+{
+    struct timeval never = {.tv_sec = 3600};
+    const size_t size = event_get_struct_event_size();
+    char *all = calloc(TIMERS_WITH_ROOM, size);
+    size_t n = 0;
+    for (; all && n < TIMERS_WITH_ROOM; n++) {
+        struct event *timer = (struct event *)(all + n * size);
+        event_assign(timer, base, -1, 0, on_give_up, NULL);
+        if (event_add(timer, &never) < 0)
+            break;
+    }
+    for (size_t i = 0; i < n; i++)
+        event_del((struct event *)(all + i * size));
+    free(all);
+    return n == TIMERS_WITH_ROOM ? 0 : -ENOMEM;
 }
 
 static struct event_base *make_base(void)
@@ -648,6 +690,10 @@ static struct event_base *make_base(void)
         base = event_base_new_with_config(config);
     if (config)
         event_config_free(config);
+    if (base && make_room_for_timers(base) < 0) {
+        event_base_free(base);
+        return NULL;
+    }
     return base;
 }
 
@@ -659,13 +705,15 @@ static int start_zygotes(struct daemon *d)
         d->zygotes[i] = zygote_client_new(d->base, engines[i], TAKE_FD(d->programs[i]),
                                           d->config.spawn == CONFIG_SPAWN_EXEC, &zygote_events, d);
         if (!d->zygotes[i]) {
-            log_error("cannot start the zygote of engine %s: %m", engines[i]);
+            record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                         "cannot start the zygote of engine %s: %m", engines[i]);
             return -errno;
         }
     }
     if (!d->zygotes[0]) {
-        log_error("stillpoint-worker-%s was not found beside stillpointd or in %s", engines[0],
-                  STILLPOINT_LIBEXECDIR);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                     "stillpoint-worker-%s was not found beside stillpointd or in %s", engines[0],
+                     STILLPOINT_LIBEXECDIR);
         return -ENOENT;
     }
     return 0;
@@ -698,6 +746,10 @@ static int build(struct daemon *d)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     d->act_log = act_log_new(d->base, d->config.private_fd >= 0);
+    /* A private daemon's VMs are attached to its client, who has what they write. */
+    d->vm_journals = log_is_journal() && d->config.private_fd < 0
+                         ? vm_journals_new(d->base, &d->config.journal)
+                         : NULL;
     d->bus = d->act_log ? event_bus_new() : NULL;
     d->worlds = d->bus ? worlds_new(d->base, d->bus) : NULL;
     const struct registry_config registry = {.base = d->base,
@@ -768,6 +820,7 @@ static int build(struct daemon *d)
     d->api.config = &d->config;
     d->api.rules = &d->rules;
     d->api.act_log = d->act_log;
+    d->api.vm_journals = d->vm_journals;
     d->api.bus = d->bus;
     d->api.freezer = d->freezer;
     d->api.registry = d->registry;
@@ -791,9 +844,11 @@ static void say_what_workers_lack(const struct freezer *f)
     char missing[64];
     cgroup_limits_text(~freezer_controllers(f), missing, sizeof missing);
     if (why)
-        log_notice("workers get no cgroups of their own: %s", why);
+        record_write(LOG_NOTICE, MESSAGE_LIMITS_MISSING, NULL,
+                     "workers get no cgroups of their own: %s", why);
     else if (missing[0])
-        log_notice("workers get no cgroup limits of %s: no such controllers here", missing);
+        record_write(LOG_NOTICE, MESSAGE_LIMITS_MISSING, NULL,
+                     "workers get no cgroup limits of %s: no such controllers here", missing);
 }
 
 static int serve(struct daemon *d)
@@ -814,9 +869,9 @@ static int serve(struct daemon *d)
     tell_status(d);
     service_ready(d->service);
     if (d->config.private_fd < 0) {
-        log_info("serving %s as uid %u",
-                 d->handed ? "the service manager's sockets" : d->config.socket_path,
-                 (unsigned)geteuid());
+        record_write(LOG_INFO, MESSAGE_SERVING, NULL, "serving %s as uid %u",
+                     d->handed ? "the service manager's sockets" : d->config.socket_path,
+                     (unsigned)geteuid());
         say_what_workers_lack(d->freezer);
     }
     event_base_dispatch(d->base);
@@ -833,6 +888,7 @@ static void take_down(struct daemon *d)
     api_audit_done(&d->api);
     d->api.audit = d->audit = audit_free(d->audit);
     d->strays = strays_free(d->strays);
+    d->vm_journals = vm_journals_free(d->vm_journals);
     d->units = vm_units_free(d->units);
     d->api.units = NULL;
     d->registry = registry_free(d->registry);
@@ -900,7 +956,7 @@ int main(int argc, char **argv)
     if (r == 0)
         r = serve(&d);
     if (r < 0)
-        log_error("cannot start: %s", strerror(-r));
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot start: %s", strerror(-r));
     take_down(&d);
     libevent_global_shutdown();
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

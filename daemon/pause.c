@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
 #include "daemon/worlds.h"
+#include "proto/unpack.h"
 
 struct pauses {
     struct worlds *worlds;
@@ -137,8 +138,9 @@ static void stop_for(const struct decision *d)
     snprintf(request.debugger_name, sizeof request.debugger_name, "%s", debugger->name);
     int r = world_stop(d->world, &request, &ticket);
     if (r < 0)
-        log_warning("world %s cannot be stopped for the pause of vm %llu (%s): %s",
-                    world_name(d->world), (unsigned long long)d->w->id, d->w->name, strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_PAUSE_WITHOUT_STOP, RECORD_VM(d->w),
+                     "world %s cannot be stopped for the pause of vm %llu (%s): %s",
+                     world_name(d->world), (unsigned long long)d->w->id, d->w->name, strerror(-r));
 }
 
 static void publish(const struct decision *d)
@@ -251,7 +253,7 @@ const char *pauses_on_paused(struct pauses *p, struct worker *w,
         return why;
     int r = worker_pause_begin(w, said);
     if (r < 0)
-        return r == -EPROTO ? "pauses out of turn" : "pauses, and there is no memory for that";
+        return r == -EPROTO ? "pauses out of turn" : unpack_no_memory;
     decide(&d);
     return NULL;
 }

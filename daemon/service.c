@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
+#include "daemon/record.h"
 
 /* The watchdog is fed this often in its time: a loop that is late by most of it is no hung one. */
 #define FEEDS 4u
@@ -62,7 +62,9 @@ int service_take_socket(struct service *s, const char *name)
         int fd = TAKE_FD(s->fds[i]);
         if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
             return fd;
-        log_error("the descriptor '%s' from the service manager is no listening Unix socket", name);
+        record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL,
+                     "the descriptor '%s' from the service manager is no listening Unix socket",
+                     name);
         close(fd);
         return -EINVAL;
     }
@@ -74,8 +76,9 @@ void service_close_rest(struct service *s)
     for (int i = 0; i < s->n_fds; i++) {
         if (s->fds[i] < 0)
             continue;
-        log_warning("nobody knows the descriptor '%s' that came from the service manager",
-                    s->names[i]);
+        record_write(LOG_WARNING, MESSAGE_MANAGER_TROUBLE, NULL,
+                     "nobody knows the descriptor '%s' that came from the service manager",
+                     s->names[i]);
         fd_close(&s->fds[i]);
     }
 }
@@ -91,7 +94,8 @@ static int connect_notify(void)
         return -1;
     size_t len = strlen(path);
     if ((path[0] != '/' && path[0] != '@') || len > sizeof address.sun_path - 1) {
-        log_warning("cannot tell the service manager anything: NOTIFY_SOCKET is '%s'", path);
+        record_write(LOG_WARNING, MESSAGE_MANAGER_TROUBLE, NULL,
+                     "cannot tell the service manager anything: NOTIFY_SOCKET is '%s'", path);
         return -1;
     }
     memcpy(address.sun_path, path, len);
@@ -101,7 +105,8 @@ static int connect_notify(void)
         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (path[0] == '@' ? 0 : 1));
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, size) < 0) {
-        log_warning("cannot tell the service manager anything: %s: %m", path);
+        record_write(LOG_WARNING, MESSAGE_MANAGER_TROUBLE, NULL,
+                     "cannot tell the service manager anything: %s: %m", path);
         return -1;
     }
     return TAKE_FD(fd);
@@ -150,7 +155,8 @@ static void tell(struct service *s)
         return;
     }
     if (r < 0 && !s->complained)
-        log_warning("cannot tell the service manager: %s", strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_MANAGER_TROUBLE, NULL,
+                     "cannot tell the service manager: %s", strerror(-r));
     s->complained = r < 0;
     s->told = s->state;
     s->status_is_new = s->hungry = false;
@@ -221,13 +227,15 @@ struct service *service_new(void)
     s->notify_fd = connect_notify();
     int r = sd_watchdog_enabled(true, &s->watchdog_us);
     if (r < 0)
-        log_warning("the watchdog's settings are wrong: %s", strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_MANAGER_TROUBLE, NULL,
+                     "the watchdog's settings are wrong: %s", strerror(-r));
     unsetenv("NOTIFY_SOCKET");
     r = take_fds(s);
     if (r == -ENOMEM)
         return service_free(s);
     if (r < 0)
-        log_warning("cannot take the service manager's descriptors: %s", strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_MANAGER_TROUBLE, NULL,
+                     "cannot take the service manager's descriptors: %s", strerror(-r));
     return s;
 }
 

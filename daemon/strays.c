@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 #include <sys/wait.h>
 
-#include "base/log.h"
+#include "daemon/record.h"
 #include "shared-mem/layout.h"
 
 /* Between two looks: at those that are dying, at those that may yet be told of, or at the list of
@@ -91,8 +91,9 @@ static void end_all(struct strays *s)
         } else if (quiet || now - x->since_ns >= PATIENCE_NS) {
             x->ended = true;
             kill(x->pid, SIGKILL);
-            log_info("process %d was born by a zygote that did not say so; it is ended",
-                     (int)x->pid);
+            record_write(LOG_INFO, MESSAGE_STRAY_ENDED, NULL,
+                         "process %d was born by a zygote that did not say so; it is ended",
+                         (int)x->pid);
         }
     }
 }
@@ -167,7 +168,8 @@ void strays_end(struct strays *s)
     if (r == 0)
         end_all(s);
     if (r == -ENOENT || r == -EACCES)
-        log_warning("cannot look for lost workers in /proc: %s", strerror(-r));
+        record_write(LOG_WARNING, MESSAGE_STRAY_ENDED, NULL,
+                     "cannot look for lost workers in /proc: %s", strerror(-r));
     else if (r < 0 || !LIST_EMPTY(&s->list))
         look_again(s);
 }

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/unit_links.h"
 #include "daemon/worker.h"
@@ -183,7 +184,8 @@ static void settle(struct vm_units_item *u, bool is_failure, const char *why)
         return;
     }
     if (file->attempts > 0 && u->restarts >= file->attempts) {
-        log_warning("unit %s: gave up after %u restarts: %s", u->name, u->restarts, why);
+        record_write(LOG_WARNING, MESSAGE_UNIT_FAILED, RECORD_NAME(u->name),
+                     "unit %s: gave up after %u restarts: %s", u->name, u->restarts, why);
         set_state(u, VM_UNITS_FAILED, "gave up after %u restarts: %s", u->restarts, why);
         return;
     }
@@ -194,8 +196,9 @@ static void settle(struct vm_units_item *u, bool is_failure, const char *why)
         set_state(u, VM_UNITS_FAILED, "no memory to wait for its restart: %s", why);
         return;
     }
-    log_notice("unit %s: restarting in %llu ms, %u%s: %s", u->name,
-               (unsigned long long)delay_us / 1000, u->restarts, bound, why);
+    record_write(LOG_NOTICE, MESSAGE_UNIT_RESTARTING, RECORD_NAME(u->name),
+                 "unit %s: restarting in %llu ms, %u%s: %s", u->name,
+                 (unsigned long long)delay_us / 1000, u->restarts, bound, why);
     set_state(u, VM_UNITS_RESTARTING, "restart %u%s: %s", u->restarts, bound, why);
 }
 
@@ -207,7 +210,8 @@ static void start_unasked(struct vm_units_item *u)
     if (r == -EAGAIN && wait_for(u, AGAIN_US))
         set_state(u, VM_UNITS_RESTARTING, "%s", why);
     else if (r < 0) {
-        log_warning("unit %s: cannot be started: %s", u->name, why);
+        record_write(LOG_WARNING, MESSAGE_UNIT_FAILED, RECORD_NAME(u->name),
+                     "unit %s: cannot be started: %s", u->name, why);
         settle(u, true, why);
     }
 }
@@ -338,7 +342,7 @@ static void on_error(void *userdata, const char *path, unsigned line, const char
                      : asprintf(&whole, "%s: %s", path, text);
     if (n < 0)
         return;
-    log_error("%s", whole);
+    record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL, "%s", whole);
     if (e->n++ == 0)
         e->first = whole;
     else
@@ -404,8 +408,9 @@ static void settle_enabled(struct vm_units_item *u)
 {
     int said = unit_links_get(u->units->state_dir, u->name);
     if (said < 0 && said != -ENOENT)
-        log_warning("unit %s: cannot be looked up in %s: %s", u->name, u->units->state_dir,
-                    strerror(-said));
+        record_write(LOG_WARNING, MESSAGE_UNIT_WRONG, RECORD_NAME(u->name),
+                     "unit %s: cannot be looked up in %s: %s", u->name, u->units->state_dir,
+                     strerror(-said));
     u->enabled = said >= 0 ? said == 1 : u->has_file && u->file.enabled;
 }
 
@@ -425,7 +430,8 @@ static void take(struct vm_units_item *u, int r, struct vm_unit *file, uid_t uid
         changes->added += is_new;
         changes->changed += !is_new && !is_same;
         if (!is_same)
-            log_info("unit %s: %s", u->name, is_new ? "read" : "changed");
+            record_write(LOG_INFO, MESSAGE_UNITS_READ, RECORD_NAME(u->name), "unit %s: %s", u->name,
+                         is_new ? "read" : "changed");
         u->changed |= !is_same && u->vm != 0;
         vm_unit_done(&u->file);
         u->file = *file;
@@ -449,7 +455,8 @@ static int read_one(struct vm_units *units, const char *name, struct vm_units_ch
     if (r == -ENOENT || r == -ENOMEM)
         return r;
     if (!u && units->n >= LIMIT_UNITS) {
-        log_error("%s: there are more than %u units", path, LIMIT_UNITS);
+        record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL, "%s: there are more than %u units", path,
+                     LIMIT_UNITS);
         changes->wrong++;
         u = NULL;
     } else if (!u) {
@@ -472,7 +479,8 @@ static void forget(struct vm_units_item *u, struct vm_units_changes *changes)
 {
     if (!u->gone) {
         changes->removed++;
-        log_info("unit %s: its file is gone", u->name);
+        record_write(LOG_INFO, MESSAGE_UNITS_READ, RECORD_NAME(u->name),
+                     "unit %s: its file is gone", u->name);
     }
     u->gone = true;
     u->enabled = false;
@@ -490,7 +498,8 @@ static int read_entry(struct vm_units *units, const char *entry, struct vm_units
 {
     char name[LIMIT_NAME_BYTES + 1];
     if (!vm_unit_name_of(entry, name)) {
-        log_error("%s/%s: what comes before .conf is no name of a VM", units->folder, entry);
+        record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL,
+                     "%s/%s: what comes before .conf is no name of a VM", units->folder, entry);
         changes->wrong++;
         return 0;
     }
@@ -503,7 +512,8 @@ static bool check_folder(const char *folder)
 {
     struct stat st;
     if (stat(folder, &st) == 0 && (st.st_mode & S_IWOTH)) {
-        log_error("%s: may be written by everybody (chmod o-w): no unit is read", folder);
+        record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL,
+                     "%s: may be written by everybody (chmod o-w): no unit is read", folder);
         return false;
     }
     return true;
@@ -522,7 +532,7 @@ int vm_units_reload(struct vm_units *units, struct vm_units_changes *ret)
     if (!check_folder(folder))
         n = -1;
     else if ((n = scandir(folder, &found, is_conf, alphasort)) < 0 && errno != ENOENT)
-        log_error("%s: cannot be read: %m", folder);
+        record_write(LOG_ERR, MESSAGE_UNIT_WRONG, NULL, "%s: cannot be read: %m", folder);
     else
         n = n < 0 ? 0 : n;
     if (n < 0) {

@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "daemon/freezer.h"
+#include "daemon/vm_journal.h"
 #include "daemon/vm_log.h"
 #include "daemon/worker_limits.h"
 #include "daemon/zygote_client.h"
@@ -214,6 +215,7 @@ struct worker {
     struct worker_exit exit, said_exit; /**< how it ended; what its own last fact said */
     char *load_error; /**< why its program could not be linked; it is about to end */
     struct vm_log log;
+    struct vm_journal journal; /**< what of that goes to the journal, too */
     size_t n_layers;
     struct {
         char name[33];

@@ -11,6 +11,7 @@
 #include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
 
@@ -479,8 +480,9 @@ static void on_frozen(void *userdata, struct worker *worker)
     world_publish(w, EVENT_VM_FROZEN, world_in_service(w), worker, NULL);
     if (!worker->freeze.lied)
         return;
-    log_warning("world %s: vm %llu (%s) said that it had arrived, and ran on", w->name,
-                (unsigned long long)worker->id, worker->name);
+    record_write(LOG_WARNING, MESSAGE_VM_LIED, RECORD_VM(worker),
+                 "world %s: vm %llu (%s) said that it had arrived, and ran on", w->name,
+                 (unsigned long long)worker->id, worker->name);
     world_publish(w, EVENT_VM_LIED, world_in_service(w), worker,
                   "said that it had arrived, and ran on");
 }

@@ -1,10 +1,10 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
 
@@ -102,8 +102,10 @@ void world_arrival_on_suspicion(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct world *w = userdata;
     w->late_scans++;
-    log_warning("world %s: vm %llu arrived and did not answer its kick", w->name,
-                (unsigned long long)w->suspect_vm);
+    record_write(LOG_WARNING, MESSAGE_VM_LOST_WAKE,
+                 &(const struct record_about){.vm = w->suspect_vm, .world = w->name},
+                 "world %s: vm %llu arrived and did not answer its kick", w->name,
+                 (unsigned long long)w->suspect_vm);
 }
 
 void world_arrival_clear_suspicion(struct world *w, const struct worker *worker)

@@ -3,9 +3,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "base/log.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
 
@@ -61,8 +61,9 @@ static void on_pause_expiry(evutil_socket_t fd, short what, void *userdata)
     (void)fd, (void)what;
     struct worker *worker = userdata;
     struct world *w = (struct world *)((char *)worker->gate.world - offsetof(struct world, stop));
-    log_notice("vm %llu (%s): the time of its pause has run out; letting it go",
-               (unsigned long long)worker->id, worker->name);
+    record_write(LOG_NOTICE, MESSAGE_HOLD_EXPIRED, RECORD_VM(worker),
+                 "vm %llu (%s): the time of its pause has run out; letting it go",
+                 (unsigned long long)worker->id, worker->name);
     size_t i = 0;
     while (i < worker->n_holds)
         if (!worker->holds[i].pause)

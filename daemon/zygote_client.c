@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/log.h"
+#include "daemon/record.h"
 #include "proto/limits.h"
 #include "proto/unpack.h"
 
@@ -105,8 +105,9 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
     if (b->spawn_id == m->spawn_id)
         break;
     if (!b) {
-        log_warning("zygote of %s answered birth %llu, which nobody asked for", z->engine,
-                    (unsigned long long)m->spawn_id);
+        record_write(LOG_WARNING, MESSAGE_ZYGOTE_TROUBLE, NULL,
+                     "zygote of %s answered birth %llu, which nobody asked for", z->engine,
+                     (unsigned long long)m->spawn_id);
         z->events->on_strays(z->userdata);
         return;
     }
@@ -126,6 +127,14 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         z->events->on_strays(z->userdata);
 }
 
+/* Nothing can be asked of it any more; what it did not answer fails with its death, which the pidfd
+ * reports. */
+static void give_up(struct process *p)
+{
+    event_del(p->readable);
+    pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+}
+
 /* Reads all answers that are there. */
 static void read_answers(struct process *p)
 {
@@ -135,12 +144,8 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n == -EAGAIN)
-                return;
-            /* Nothing can be asked of it any more; what it did not answer fails with its death,
-             * which the pidfd reports. */
-            event_del(p->readable);
-            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+            if (n != -EAGAIN)
+                give_up(p);
             return;
         }
         if (n_fds == 0)
@@ -150,10 +155,15 @@ static void read_answers(struct process *p)
             unpack_message(&stillpoint__worker__spawned__descriptor, data, (size_t)n, &why);
         if (m)
             take_spawned(p, (const Stillpoint__Worker__Spawned *)m, &fd);
-        else
-            log_error("zygote of %s: %s", p->client->engine, why);
         unpack_free(m);
         fd_close(&fd);
+        if (!m) {
+            /* Whose birth it was is not known: without an answer that one would wait for ever. */
+            record_write(LOG_ERR, MESSAGE_ZYGOTE_TROUBLE, NULL,
+                         "zygote of %s: an answer is lost: %s", p->client->engine, why);
+            give_up(p);
+            return;
+        }
     }
 }
 
@@ -183,7 +193,8 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     if (owed)
         z->events->on_strays(z->userdata);
     if (standing) {
-        log_warning("%s of engine %s; starting it again", why, z->engine);
+        record_write(LOG_WARNING, MESSAGE_ZYGOTE_TROUBLE, NULL,
+                     "%s of engine %s; starting it again", why, z->engine);
         z->events->on_lost(z->userdata, z->engine, why);
         struct timeval soon = {.tv_usec = young ? RESTART_MS * 1000 : 0};
         event_add(z->restart, &soon);
@@ -283,7 +294,8 @@ static void on_restart(evutil_socket_t fd, short what, void *userdata)
     struct zygote_client *z = userdata;
     int r = process_start(z, &z->standing);
     if (r < 0) {
-        log_error("cannot start the zygote of %s: %s", z->engine, strerror(-r));
+        record_write(LOG_ERR, MESSAGE_ZYGOTE_TROUBLE, NULL, "cannot start the zygote of %s: %s",
+                     z->engine, strerror(-r));
         struct timeval later = {.tv_sec = 1};
         event_add(z->restart, &later);
     }

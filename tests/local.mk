@@ -15,11 +15,13 @@ UNIT_TESTS = \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
+	%D%/unit/test_log \
 	%D%/unit/test_map \
 	%D%/unit/test_refused_call \
 	%D%/unit/test_service \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
+	%D%/unit/test_vm_journal \
 	%D%/unit/test_vm_limits \
 	%D%/unit/test_vm_unit \
 	%D%/unit/test_worker_appointment \
@@ -58,6 +60,9 @@ UNIT_LIBS = $(BASE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_test_frame_SOURCES = %D%/unit/test_frame.c %D%/support/unit.h
 %C%_unit_test_frame_LDADD = $(PROTO_LIBS) $(UNIT_LIBS)
+
+%C%_unit_test_log_SOURCES = %D%/unit/test_log.c %D%/support/played_journal.h %D%/support/unit.h
+%C%_unit_test_log_LDADD = $(UNIT_LIBS)
 
 %C%_unit_test_map_SOURCES = %D%/unit/test_map.c %D%/support/unit.h
 %C%_unit_test_map_LDADD = $(SHARED_MEM_LIBS) $(UNIT_LIBS)
@@ -140,8 +145,12 @@ $(%C%_unit_test_check_worker_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_access_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
-%C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/unit.h
+%C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/played_journal.h %D%/support/unit.h
 %C%_unit_test_act_log_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_vm_journal_SOURCES = %D%/unit/test_vm_journal.c %D%/support/played_journal.h %D%/support/unit.h
+%C%_unit_test_vm_journal_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_vm_journal_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/unit.h
 %C%_unit_test_service_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
@@ -202,8 +211,21 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
+# Preloads: what system/test_clock.py sets the time of day with, for a daemon and its workers only, and what
+# system/test_faults.py makes allocations fail with.
+if !SANITIZE
+noinst_PROGRAMS += %D%/support/alloc_fail.so %D%/support/clock_shift.so
+%C%_support_alloc_fail_so_SOURCES = %D%/support/alloc_fail.c
+%C%_support_alloc_fail_so_CFLAGS = $(SP_CFLAGS) -fPIC -fno-builtin
+%C%_support_alloc_fail_so_LDFLAGS = -shared
+%C%_support_clock_shift_so_SOURCES = %D%/support/clock_shift.c
+%C%_support_clock_shift_so_CFLAGS = $(SP_CFLAGS) -fPIC
+%C%_support_clock_shift_so_LDFLAGS = -shared
+%C%_support_clock_shift_so_LDADD = -ldl
+endif
+
 # Checks of the tree itself; they print TAP.
-SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
+SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
 
 # Units name a program, which has to be there.
 %D%/units/check.log: packaging/systemd/stillpointd.service stillpointd$(EXEEXT)
@@ -245,14 +267,14 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/harness.py \
-	%D%/support/hostile.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/guide.py %D%/support/harness.py \
+	%D%/support/hostile.py %D%/support/journal.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_completion.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
 	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_faults.py %D%/system/test_freezer.py \
 	%D%/system/test_hostile_client.py %D%/system/test_hostile_worker.py \
-	%D%/system/test_leaks.py %D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \
+	%D%/system/test_journal.py %D%/system/test_leaks.py %D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \
 	%D%/system/test_run.py %D%/system/test_sandbox.py %D%/system/test_storm.py %D%/system/test_units.py %D%/system/test_vms.py \
 	%D%/system/test_wasi.py %D%/system/test_world.py \
 	%D%/conformance %D%/differential/programs %D%/differential/record_js102.js shared-mem/model

@@ -53,7 +53,7 @@ def test_every_export_is_in_the_symbols_file_of_the_package():
          {f"{name}@{version}" for name, version in exported().items()})
 
 
-def test_the_library_needs_nothing_but_the_c_library_protobuf_c_and_libinih():
+def test_the_library_needs_nothing_but_the_c_library_libinih_and_protobuf_c():
     dump = subprocess.run(["objdump", "-p", library()], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
     needed = {name.split(".so")[0] for name in re.findall(r"NEEDED\s+(\S+)", dump)}

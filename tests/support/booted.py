@@ -27,8 +27,8 @@ CGROUPS = "/sys/fs/cgroup"
 SERVICE = "stillpointd.service"
 SOCKETS = ("stillpointd.socket", "stillpointd-observe.socket")
 
-# Beside what the programs are linked with.
-PACKAGES = ("dbus", "systemd", "systemd-sysv")
+# Beside what the programs are linked with: the system itself, and what the guide's commands use.
+PACKAGES = ("apt", "dbus", "procps", "systemd", "systemd-sysv")
 
 # Who there is for tests: members of the group that packaging/stillpointd.conf gives roles, and another.
 USERS = """u alice 2001 - / /bin/sh

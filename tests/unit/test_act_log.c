@@ -1,40 +1,13 @@
-/* Records of acts, with a journal that this program plays: its journal_sendv() is linked in place
- * of base's. */
+/* Records of acts. */
 #include "tests/support/unit.h"
 
 #include <event2/event.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-#include "base/journal.h"
-#include "base/log.h"
 #include "daemon/act_log.h"
+#include "daemon/message_ids.h"
+#include "tests/support/played_journal.h"
 
-static struct {
-    char fields[4096];
-    size_t n;
-} journal;
-
-int journal_sendv(const struct iovec *iov, int n)
-{
-    journal.n++;
-    journal.fields[0] = '\n';
-    journal.fields[1] = '\0';
-    for (int i = 0; i < n; i++)
-        snprintf(journal.fields + strlen(journal.fields),
-                 sizeof journal.fields - strlen(journal.fields), "%.*s\n", (int)iov[i].iov_len,
-                 (const char *)iov[i].iov_base);
-    return 0;
-}
-
-static bool has(const char *field)
-{
-    char whole[512];
-    snprintf(whole, sizeof whole, "\n%s\n", field);
-    return strstr(journal.fields, whole) != NULL;
-}
+#define has journal_has
 
 static struct event_base *base;
 static struct act_log *log_;
@@ -42,14 +15,7 @@ static struct act_log *log_;
 static int set_up(void **state)
 {
     (void)state;
-    struct stat st;
-    char stream[64];
-    fstat(STDERR_FILENO, &st);
-    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino);
-    setenv("JOURNAL_STREAM", stream, 1);
-    log_init("test", 0);
-    memset(&journal, 0, sizeof journal);
+    journal_begin("test");
     base = event_base_new();
     log_ = act_log_new(base, false);
     return base && log_ ? 0 : -1;
@@ -78,7 +44,7 @@ static void a_refusal_has_all_that_is_known_as_fields(void **state)
     (void)state;
     act_log_write(log_, &kill_app, ACT_DENIED, "it is another's");
     assert_int_equal(journal.n, 1);
-    static const char *const fields[] = {"MESSAGE_ID=" ACT_DENIED_ID,
+    static const char *const fields[] = {"MESSAGE_ID=" MESSAGE_ACT_DENIED,
                                          "PRIORITY=5",
                                          "SYSLOG_IDENTIFIER=test",
                                          "STILLPOINT_CLIENT_UID=1001",
@@ -104,7 +70,7 @@ static void what_is_not_known_is_left_out(void **state)
     (void)state;
     const struct act act = {.uid = 5, .request = "OpenDebugger"};
     act_log_write(log_, &act, ACT_DONE, NULL);
-    assert_true(has("STILLPOINT_OUTCOME=done") && has("MESSAGE_ID=" ACT_DONE_ID));
+    assert_true(has("STILLPOINT_OUTCOME=done") && has("MESSAGE_ID=" MESSAGE_ACT_DONE));
     assert_true(has("PRIORITY=6"));
     static const char *const absent[] = {"_PID=",  "_VM",       "_OWNER",
                                          "_WORLD", "_DEBUGGER", "_REASON"};
@@ -132,7 +98,7 @@ static void a_flood_is_cut_and_what_was_dropped_is_told_once(void **state)
     char dropped[64];
     snprintf(dropped, sizeof dropped, "STILLPOINT_DROPPED=%zu", 100000 - written);
     assert_true(has(dropped));
-    assert_true(has("MESSAGE_ID=" ACT_DROPPED_ID) && has("STILLPOINT_CLIENT_UID=1001"));
+    assert_true(has("MESSAGE_ID=" MESSAGE_ACTS_DROPPED) && has("STILLPOINT_CLIENT_UID=1001"));
     log_ = act_log_new(base, false);
 }
 
@@ -171,11 +137,48 @@ static void many_uids_are_bounded_too(void **state)
     log_ = act_log_new(base, false);
 }
 
+static void the_end_of_a_vm_says_whose_it_was_and_how_it_ended(void **state)
+{
+    (void)state;
+    const struct act act = {.uid = 1001, .vm = 7, .vm_name = "app", .world = "default"};
+    act_log_ended(log_, &act, "oom", true, "it had 64 MiB");
+    static const char *const fields[] = {"MESSAGE_ID=" MESSAGE_VM_ENDED,
+                                         "MESSAGE=vm 7 (app) of uid 1001 ended: oom: it had 64 MiB",
+                                         "PRIORITY=5",
+                                         "STILLPOINT_CLIENT_UID=1001",
+                                         "STILLPOINT_VM=7",
+                                         "STILLPOINT_VM_NAME=app",
+                                         "STILLPOINT_WORLD=default",
+                                         "STILLPOINT_EXIT=oom",
+                                         "STILLPOINT_REASON=it had 64 MiB"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (!has(fields[i]))
+            fail_msg("no %s in %s", fields[i], journal.fields);
+    act_log_ended(log_, &act, "exited", false, NULL);
+    assert_true(has("MESSAGE=vm 7 (app) of uid 1001 ended: exited") && has("PRIORITY=6"));
+}
+
+static void ends_by_the_thousand_are_cut_and_hide_no_act(void **state)
+{
+    (void)state;
+    const struct act act = {.uid = 1001, .vm = 7, .vm_name = "app", .world = "default"};
+    for (int i = 0; i < 10000; i++)
+        act_log_ended(log_, &act, "crashed", true, NULL);
+    size_t before = journal.n;
+    assert_in_range(before, 40, 1000);
+    act_log_write(log_, &kill_app, ACT_DONE, NULL);
+    assert_int_equal(journal.n, before + 1);
+    log_ = act_log_free(log_);
+    assert_true(strstr(journal.fields, "records of ends of VMs of uid 1001") != NULL);
+    log_ = act_log_new(base, false);
+}
+
 static void a_quiet_one_records_refusals_only(void **state)
 {
     (void)state;
     struct act_log *quiet = act_log_new(base, true);
     act_log_write(quiet, &kill_app, ACT_DONE, NULL);
+    act_log_ended(quiet, &kill_app, "crashed", true, NULL);
     assert_int_equal(journal.n, 0);
     act_log_write(quiet, &kill_app, ACT_OVER_QUOTA, NULL);
     assert_int_equal(journal.n, 1);
@@ -192,6 +195,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_flood_is_cut_and_what_was_dropped_is_told_once),
     TEST(a_flood_of_one_hides_no_other_and_no_other_sort),
     TEST(many_uids_are_bounded_too),
+    TEST(the_end_of_a_vm_says_whose_it_was_and_how_it_ended),
+    TEST(ends_by_the_thousand_are_cut_and_hide_no_act),
     TEST(a_quiet_one_records_refusals_only),
 };
 
