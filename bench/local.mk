@@ -14,14 +14,15 @@ EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_PY)
 %C%_gate_cost_LDADD = $(SHARED_MEM_LIBS)
 
 %C%_stop_latency_SOURCES = %D%/stop_latency.c %D%/kernel_stop.c %D%/kernel_stop.h %D%/measure.c \
-	%D%/measure.h
+	%D%/measure.h %D%/private_daemon.c %D%/private_daemon.h
 %C%_stop_latency_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recvmsg
 %C%_stop_latency_LDADD = $(CLIENT_LIBS) $(BASE_LIBS)
 
 %C%_freeze_SOURCES = %D%/freeze.c
 %C%_freeze_LDADD = $(DAEMON_LIBS)
 
-%C%_spawn_SOURCES = %D%/spawn.c %D%/kernel_stop.c %D%/kernel_stop.h %D%/measure.c %D%/measure.h
+%C%_spawn_SOURCES = %D%/spawn.c %D%/kernel_stop.c %D%/kernel_stop.h %D%/measure.c %D%/measure.h \
+	%D%/private_daemon.c %D%/private_daemon.h
 %C%_spawn_LDADD = $(CLIENT_LIBS) $(DAEMON_LIBS)
 
 # The engine alone, for audit_cost.py.

@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "bench/kernel_stop.h"
 #include "bench/measure.h"
+#include "bench/private_daemon.h"
 #include "client/stillpoint.h"
 #include "daemon/freezer.h"
 #include "daemon/worker.h"
@@ -340,30 +341,15 @@ static void must(struct subject *s, int r, const char *what)
 
 static void start_daemon(struct subject *s, bool exec_mode)
 {
-    int ours, daemons;
-    char path[4096], fd[16];
-    if (stillpoint_socketpair(&ours, &daemons) < 0)
-        die("socketpair");
-    snprintf(path, sizeof path, "%s/stillpointd", options.build);
-    snprintf(fd, sizeof fd, "%d", daemons);
-    s->daemon = fork();
-    if (s->daemon < 0)
-        die("fork");
-    if (s->daemon == 0) {
-        fcntl(daemons, F_SETFD, 0);
-        execl(path, path, "--private-fd", fd, "--spawn", exec_mode ? "exec" : "zygote",
-              (char *)NULL);
-        die(path);
-    }
-    close(daemons);
+    int ours;
+    s->daemon = private_daemon_start(options.build, exec_mode ? "exec" : "zygote", 0, &ours);
     must(s, stillpoint_connect_fd(ours, "spawn", &s->sp), "connect");
 }
 
 static void end_daemon(struct subject *s)
 {
     s->sp = stillpoint_free(s->sp);
-    while (waitpid(s->daemon, NULL, 0) < 0 && errno == EINTR)
-        ;
+    private_daemon_wait(s->daemon);
 }
 
 static void run(struct subject *s, int fd, bool wait_ready, struct stillpoint_vms *vms)

@@ -24,6 +24,7 @@
 #include "base/slice.h"
 #include "bench/kernel_stop.h"
 #include "bench/measure.h"
+#include "bench/private_daemon.h"
 #include "client/stillpoint.h"
 
 #define FIFO_PRIORITY 10
@@ -142,23 +143,8 @@ static void check(struct subject *s, int r, const char *what)
 
 static void start_daemon(struct subject *s, bool fifo)
 {
-    int ours, daemons;
-    char path[4096], fd[16];
-    if (stillpoint_socketpair(&ours, &daemons) < 0)
-        die("socketpair");
-    snprintf(path, sizeof path, "%s/stillpointd", options.build);
-    snprintf(fd, sizeof fd, "%d", daemons);
-    s->daemon = fork();
-    if (s->daemon < 0)
-        die("fork");
-    if (s->daemon == 0) {
-        fcntl(daemons, F_SETFD, 0);
-        if (fifo && become_fifo(FIFO_PRIORITY) < 0)
-            die("SCHED_FIFO");
-        execl(path, path, "--private-fd", fd, (char *)NULL);
-        die(path);
-    }
-    close(daemons);
+    int ours;
+    s->daemon = private_daemon_start(options.build, "zygote", fifo ? FIFO_PRIORITY : 0, &ours);
     check(s, stillpoint_connect_fd(ours, "stop_latency", &s->sp), "connect");
 }
 
@@ -250,8 +236,7 @@ static void end(struct subject *s)
     targets_done(&s->targets);
     pages_done(&s->pages);
     s->sp = stillpoint_free(s->sp);
-    while (waitpid(s->daemon, NULL, 0) < 0 && errno == EINTR)
-        ;
+    private_daemon_wait(s->daemon);
 }
 
 /* ---- rounds */

@@ -74,11 +74,11 @@ static void print_memory(const struct cli *cli, const struct target *t, uint64_t
 static int read_memory(struct cli *cli, struct stillpoint_memory_place *place,
                        const struct target *t, uint64_t length)
 {
-    unsigned char *data = malloc(length + 1);
+    unsigned char *data = calloc(length + 1, 1);
     uint64_t address = place->address, at = 0, memory_bytes = 0;
     int code = data ? CLI_OK : cli_fail(cli, CLI_FAILED, "read memory: out of memory");
     place->vm = t->id;
-    while (code == CLI_OK && at < length) {
+    while (data && code == CLI_OK && at < length) {
         struct stillpoint_data part;
         uint32_t n = length - at < CHUNK_BYTES ? (uint32_t)(length - at) : CHUNK_BYTES;
         place->address = address + at;
@@ -97,7 +97,7 @@ static int read_memory(struct cli *cli, struct stillpoint_memory_place *place,
         memory_bytes = part.memory_bytes;
         stillpoint_data_free(&part);
     }
-    if (code == CLI_OK)
+    if (data && code == CLI_OK)
         print_memory(cli, t, address, data, length, memory_bytes);
     free(data);
     return code;
@@ -203,7 +203,7 @@ static int run_write(struct cli *cli, int argc, char **argv)
     unsigned char *data = malloc(room);
     if (code == 0 && !data)
         code = cli_fail(cli, CLI_FAILED, "write memory: out of memory");
-    for (int i = optind + 2; code == 0 && i < argc; i++)
+    for (int i = optind + 2; data && code == 0 && i < argc; i++)
         if (!parse_hex(argv[i], data, &bytes))
             code =
                 cli_fail_usage(cli, "'%s' is not hexadecimal, two digits for each byte", argv[i]);

@@ -207,9 +207,8 @@ bool parse_lines(const char *text, uint32_t *ret_from, uint32_t *ret_to)
         if (!number_before(text, end, &from))
             return false;
         to = from;
-    } else if (dash + 1 == end && dash == text) {
-        return false;
-    } else if ((dash != text && !number_before(text, dash, &from)) ||
+    } else if ((dash + 1 == end && dash == text) ||
+               (dash != text && !number_before(text, dash, &from)) ||
                (dash + 1 != end && !number_before(dash + 1, end, &to)) ||
                (from != 0 && to != 0 && from > to)) {
         return false;

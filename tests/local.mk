@@ -172,7 +172,7 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
 
-%C%_component_test_audit_SOURCES = %D%/component/test_audit.c %D%/support/unit.h
+%C%_component_test_audit_SOURCES = %D%/component/test_audit.c %D%/support/timers.h %D%/support/unit.h
 %C%_component_test_audit_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_audit_OBJECTS): | $(PROTO_GENERATED_H)
 
@@ -185,7 +185,7 @@ $(%C%_component_test_debugger_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_freezer_LDADD = $(DAEMON_TEST_LIBS)
 
 
-%C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/unit.h
+%C%_component_test_look_SOURCES = %D%/component/test_look.c %D%/support/timers.h %D%/support/unit.h
 %C%_component_test_look_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_look_OBJECTS): | $(PROTO_GENERATED_H)
 

@@ -3,6 +3,7 @@
  * The clients and the worker ends are played here: a player reads the commands of its channel,
  * and says what it is told to say.
  */
+#include "tests/support/timers.h"
 #include "tests/support/unit.h"
 
 #include <errno.h>
@@ -824,15 +825,6 @@ static void one_vm_dies_and_another_cannot(void **test_state)
     assert_null(audit_after(api.audit, 0));
 }
 
-static int activate_timer_of(const struct event_base *b, const struct event *e, void *userdata)
-{
-    (void)b;
-    if (event_get_callback_arg(e) != userdata)
-        return 0;
-    event_active((struct event *)(uintptr_t)e, EV_TIMEOUT, 0);
-    return 1;
-}
-
 static void one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again(void **test_state)
 {
     (void)test_state;
@@ -845,7 +837,7 @@ static void one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again(v
     turn();
     assert_null(reply_to(request));
     assert_int_equal(a->n_hooks, 1);
-    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.audit_operations));
+    timers_come_to(base, LIST_FIRST(&api.audit_operations));
     turn();
     fails_with(request, "VM 'web-2' did not answer in time");
     assert_true(LIST_EMPTY(&api.audit_operations));
@@ -871,7 +863,7 @@ static void one_that_does_not_answer_is_given_up_and_nobody_waits_for_it_again(v
     request = ask_to_remove(1, hook);
     turn();
     assert_null(reply_to(request));
-    event_base_foreach_event(base, activate_timer_of, LIST_FIRST(&api.audit_operations));
+    timers_come_to(base, LIST_FIRST(&api.audit_operations));
     turn();
     assert_int_equal(API_BODY_OF(reply_to(request)), API_BODY(HOOK_LIST));
     assert_int_equal(b->w->n_given_up, 1);

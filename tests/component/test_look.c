@@ -3,6 +3,7 @@
  * VMs that this test plays, on their real channels and pages. A VM's process is a child that only
  * waits to be killed.
  */
+#include "tests/support/timers.h"
 #include "tests/support/unit.h"
 
 #include <errno.h>
@@ -585,30 +586,10 @@ static void hook(uint64_t id, uint64_t debugger, enum pause_suspend suspend)
     hooks[id] = (struct pause_hook){debugger, suspend};
 }
 
-struct timer {
-    const void *userdata;
-    const struct event *next;
-    struct timeval at;
-};
-
-static int find_timer(const struct event_base *b, const struct event *e, void *userdata)
-{
-    (void)b;
-    struct timer *t = userdata;
-    struct timeval at;
-    if (event_get_callback_arg(e) == t->userdata && event_pending(e, EV_TIMEOUT, &at) &&
-        (!t->next || timercmp(&at, &t->at, <)))
-        *t = (struct timer){t->userdata, e, at};
-    return 0;
-}
-
 /* Of the timers with this argument the next one is due. */
 static void is_time_for(const void *userdata)
 {
-    struct timer t = {.userdata = userdata};
-    event_base_foreach_event(base, find_timer, &t);
-    assert_non_null(t.next);
-    event_active((struct event *)(uintptr_t)t.next, EV_TIMEOUT, 0);
+    timers_come_to(base, userdata);
 }
 
 /* It is asked whether it can take an answer to this pause: yes, or why not. */

@@ -1,0 +1,14 @@
+/*
+ * private_daemon.h: a daemon of a benchmark's own, which ends with its connection.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+/**
+ * Starts `build`/stillpointd with a private connection, `*ret_fd`, and this --spawn; with a
+ * priority it becomes SCHED_FIFO first. Ends the benchmark on failure. Returns its process.
+ */
+pid_t private_daemon_start(const char *build, const char *spawn, int fifo_priority, int *ret_fd);
+/** Waits for its end, after its connection was closed. */
+void private_daemon_wait(pid_t daemon);
