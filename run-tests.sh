@@ -138,7 +138,7 @@ as_nobody() {
     done
     cp "$top"/build/stillpoint-worker-* "$copy/build/"
     mkdir -p "$copy/build/tests/support"
-    cp "$top/build/tests/support/inject" "$copy/build/tests/support/"
+    cp "$top/build/tests/support/inject" "$top"/build/tests/support/*.so "$copy/build/tests/support/"
     cp -r "$top/tests/system" "$top/tests/support" "$top/tests/protocol" "$copy/tests/"
     mkdir "$copy/tests/hostile"
     cp "$top/tests/hostile/syscalls.golden" "$copy/tests/hostile/"

@@ -67,7 +67,7 @@ static int follow_target(struct debug *d, uint64_t target)
         return 0;
     snprintf(id, sizeof id, "%" PRIu64, target);
     int code = set_vm(d, id);
-    if (code == 0)
+    if (code == 0 && d->target.vm)
         print_line("now at %s (%" PRIu64 ")", d->target.vm->name, target);
     return code;
 }

@@ -106,7 +106,7 @@ static char *next_place(char **text)
 static int take_position(struct debug *d, char *text, char *url, size_t size,
                          struct stillpoint_position *ret)
 {
-    struct stillpoint_location at;
+    struct stillpoint_location at = {0};
     uint64_t line;
     if (!parse_address(text, &line)) {
         if (!parse_position(text, ret))
@@ -330,7 +330,7 @@ static int do_set(struct debug *d, char *args)
 static int list_from(struct debug *d, char *args, uint32_t *ret_from)
 {
     struct stillpoint_position at = {0};
-    struct stillpoint_location here;
+    struct stillpoint_location here = {0};
     char url[sizeof d->list_url];
     uint64_t line = 0;
     if (*args && !parse_u64(args, &line)) {

@@ -237,7 +237,7 @@ int hook_remove(struct cli *cli, const uint64_t *hooks, size_t n, const char *de
 {
     struct stillpoint_hooks removed;
     int r = stillpoint_hook_remove(cli->sp, hooks, n, n > 0 ? NULL : debugger, &removed);
-    if (r != 0 && n == 1)
+    if (r != 0 && hooks && n == 1)
         return cli_fail_call(cli, r, "remove hook %" PRIu64, hooks[0]);
     if (r != 0)
         return cli_fail_call(cli, r, "remove hooks");

@@ -111,7 +111,10 @@ static struct share *share_of(struct act_log *log, uid_t uid)
         return &log->others;
     init_share(s, uid);
     HASH_ADD(hh, log->by_uid, uid, sizeof s->uid, s);
-    return s;
+    if (s->hh.tbl)
+        return s;
+    free(s);
+    return &log->others;
 }
 
 /* ---- drops */

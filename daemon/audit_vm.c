@@ -9,6 +9,7 @@
 #include "daemon/hit_message.h"
 #include "daemon/record.h"
 #include "daemon/registry.h"
+#include "proto/unpack.h"
 
 /* Hooks in one message: with what is around them they fit in a packet. */
 #define MESSAGE_BYTES (LIMIT_PACKET_BYTES - 4096u)
@@ -691,9 +692,7 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     /* All that a VM says between a hit that wants a pause and that pause are hits of one place. */
     if (v->n_withheld >= LIMIT_HOOKS_PER_VM)
         return "reports hits and does not pause";
-    return withhold(a, v, m->hook, h, m->pause, &hit.m) < 0
-               ? "reports a hit that there is no memory for"
-               : NULL;
+    return withhold(a, v, m->hook, h, m->pause, &hit.m) < 0 ? unpack_no_memory : NULL;
 }
 
 bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook)

@@ -92,6 +92,10 @@ static struct uid_use *use_of(struct client_conns *all, uid_t uid, bool make)
         return use;
     use->uid = uid;
     HASH_ADD(hh, all->uses, uid, sizeof use->uid, use);
+    if (!use->hh.tbl) {
+        free(use);
+        return NULL;
+    }
     return use;
 }
 

@@ -28,6 +28,7 @@
 #include "daemon/vm_units.h"
 #include "daemon/worker_evaluation.h"
 #include "daemon/worlds.h"
+#include "proto/unpack.h"
 
 /* The numbers of worker.proto's Layer. */
 enum layer_state { LAYER_OFF, LAYER_DEGRADED, LAYER_ON };
@@ -95,7 +96,7 @@ static const char *on_loaded(struct api *api, struct worker *w, const struct wor
     if (f->loaded.error) {
         /* Answered when it has ended, so that whoever reads the answer finds it gone. */
         w->load_error = strdup(f->loaded.error);
-        return w->load_error ? NULL : "cannot be remembered: out of memory";
+        return w->load_error ? NULL : unpack_no_memory;
     }
     worker_admit(w);
     state_put_vm(api->state, w);

@@ -470,18 +470,15 @@ static void remove_cell(struct freezer_cell *cell)
     char name[NAME_SIZE];
     fd_close(&cell->dir_fd);
     fd_close(&cell->events_fd);
-    if (!cell->made)
-        return;
-    cell->made = false;
     vm_name(name, cell->vm);
-    if (unlinkat(f->dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-        return;
-    /* Without memory it is found again at our end. */
-    struct grave *g = malloc(sizeof *g);
-    if (g) {
-        g->vm = cell->vm;
-        LIST_INSERT_HEAD(&f->graves, g, link);
+    if (cell->made && unlinkat(f->dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+        cell->grave->vm = cell->vm;
+        LIST_INSERT_HEAD(&f->graves, cell->grave, link);
+        cell->grave = NULL;
     }
+    cell->made = false;
+    free(cell->grave);
+    cell->grave = NULL;
 }
 
 void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm)
@@ -492,7 +489,8 @@ void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm
     sweep_graves(f);
     char name[NAME_SIZE];
     vm_name(name, vm);
-    int r = mkdirat(f->dir_fd, name, 0755) < 0 ? -errno : 0;
+    cell->grave = malloc(sizeof *cell->grave);
+    int r = !cell->grave ? -ENOMEM : mkdirat(f->dir_fd, name, 0755) < 0 ? -errno : 0;
     cell->made = r == 0;
     if (r == 0) {
         cell->dir_fd = openat(f->dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -30,6 +30,7 @@
 #include "proto/vm_limits.h"
 
 struct freezer;
+struct grave;
 
 enum freezer_kind {
     FREEZER_SIGNAL, /**< SIGSTOP, confirmed by /proc/PID/task */
@@ -41,10 +42,11 @@ struct freezer_cell {
     struct freezer *freezer;
     uint64_t vm;
     enum freezer_kind kind;
-    bool made;        /**< it has a directory */
-    unsigned limited; /**< controllers (cgroup_limits.h) whose limits were set there */
-    int dir_fd;       /**< O_PATH, until the worker is born; else -1 */
-    int events_fd;    /**< cgroup.events, from the first look to the thaw; else -1 */
+    bool made;           /**< it has a directory */
+    struct grave *grave; /**< where it is remembered if it cannot be removed at once */
+    unsigned limited;    /**< controllers (cgroup_limits.h) whose limits were set there */
+    int dir_fd;          /**< O_PATH, until the worker is born; else -1 */
+    int events_fd;       /**< cgroup.events, from the first look to the thaw; else -1 */
 };
 
 /**

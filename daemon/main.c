@@ -61,6 +61,7 @@
 /* How long an ordered end waits for workers to be reaped. They were killed: it is the kernel's
  * time. */
 #define SHUTDOWN_S 10
+#define TIMERS_WITH_ROOM 4096u
 #define SLICE_NS 100000u
 /* The least time between two lines of status: a storm of events is none of lines. */
 #define STATUS_US 100000
@@ -661,6 +662,26 @@ static void on_give_up(evutil_socket_t fd, short what, void *userdata)
     event_base_loopbreak(d->base);
 }
 
+/* libevent keeps the timers that are set in an array, which grows and never shrinks. With room for
+ * so many from the start, a deadline is not lost when there is no memory later. */
+static int make_room_for_timers(struct event_base *base)
+{
+    struct timeval never = {.tv_sec = 3600};
+    const size_t size = event_get_struct_event_size();
+    char *all = calloc(TIMERS_WITH_ROOM, size);
+    size_t n = 0;
+    for (; all && n < TIMERS_WITH_ROOM; n++) {
+        struct event *timer = (struct event *)(all + n * size);
+        event_assign(timer, base, -1, 0, on_give_up, NULL);
+        if (event_add(timer, &never) < 0)
+            break;
+    }
+    for (size_t i = 0; i < n; i++)
+        event_del((struct event *)(all + i * size));
+    free(all);
+    return n == TIMERS_WITH_ROOM ? 0 : -ENOMEM;
+}
+
 static struct event_base *make_base(void)
 {
     struct event_config *config = event_config_new();
@@ -669,6 +690,10 @@ static struct event_base *make_base(void)
         base = event_base_new_with_config(config);
     if (config)
         event_config_free(config);
+    if (base && make_room_for_timers(base) < 0) {
+        event_base_free(base);
+        return NULL;
+    }
     return base;
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/worker.h"
 #include "daemon/worker_pause.h"
 #include "daemon/worlds.h"
+#include "proto/unpack.h"
 
 struct pauses {
     struct worlds *worlds;
@@ -252,7 +253,7 @@ const char *pauses_on_paused(struct pauses *p, struct worker *w,
         return why;
     int r = worker_pause_begin(w, said);
     if (r < 0)
-        return r == -EPROTO ? "pauses out of turn" : "pauses, and there is no memory for that";
+        return r == -EPROTO ? "pauses out of turn" : unpack_no_memory;
     decide(&d);
     return NULL;
 }

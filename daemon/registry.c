@@ -232,6 +232,10 @@ static size_t count_exit(struct registry *r, uid_t uid)
             return 1; /* not counted: one more is kept */
         x->uid = uid;
         HASH_ADD(hh, r->exits, uid, sizeof x->uid, x);
+        if (!x->hh.tbl) {
+            free(x);
+            return 1;
+        }
     }
     return ++x->n;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/urgent.h"
+#include "shared-mem/layout.h"
 
 static const char *const reason_names[TICKET_REASONS] = {
     [TICKET_ADMIN] = "admin",       [TICKET_CENSUS] = "census", [TICKET_AUDIT] = "audit",
@@ -46,6 +47,7 @@ _urgent_ struct ticket *ticket_new(uint64_t id, const struct ticket_request *req
         .id = id,
         .request = *request,
         .since_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u,
+        .since_ns = shm_now_ns(),
     };
     return t;
 }

@@ -82,6 +82,7 @@ struct ticket {
     uint64_t id;
     struct ticket_request request;
     uint64_t since_us;          /**< realtime of the request */
+    uint64_t since_ns;          /**< CLOCK_MONOTONIC of it: how long ago it was */
     uint64_t deadline_ns;       /**< CLOCK_MONOTONIC; 0: its stop has not begun */
     bool answered;              /**< on_served was called */
     bool missed;                /**< its deadline has passed: who had not come is frozen */

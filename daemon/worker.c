@@ -24,6 +24,7 @@
 #include "daemon/record.h"
 #include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
+#include "proto/unpack.h"
 
 /* The VM's thread and its watcher. */
 #define OWN_THREADS 2u
@@ -216,12 +217,7 @@ static void end_unborn(struct worker *w, const char *detail)
         w->exit.reason = EXIT_REASON_UNKNOWN;
         text_copy(w->exit.detail, sizeof w->exit.detail, detail);
     }
-    struct timeval now = {0};
-    if (!w->died) {
-        w->died = event_new(w->base, -1, 0, on_never_born, w);
-        if (w->died)
-            event_add(w->died, &now);
-    }
+    event_active(w->died, 0, 0);
 }
 
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
@@ -250,10 +246,12 @@ static void on_broken(void *userdata, const char *why)
     struct worker *w = userdata;
     if (why) {
         char detail[256];
-        snprintf(detail, sizeof detail, "protocol violation: %s", why);
+        bool ours = why == unpack_no_memory;
+        snprintf(detail, sizeof detail, "%s: %s",
+                 ours ? "what it said is lost" : "protocol violation", why);
         record_write(LOG_WARNING, MESSAGE_VM_VIOLATION, RECORD_VM(w), "vm %llu (%s): %s",
                      (unsigned long long)w->id, w->name, detail);
-        worker_kill(w, EXIT_REASON_CRASHED, detail);
+        worker_kill(w, ours ? EXIT_REASON_UNKNOWN : EXIT_REASON_CRASHED, detail);
     }
     /* Without a reason the worker is ending: its pidfd says so soon. One that closed its channel
      * and lives on must not: nothing could be said to it any more. */
@@ -430,9 +428,11 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
     if (r == 0)
         r = stop_gate_init(&w->gate, world, w);
     if (r == 0) {
+        /* Made before there is anything whose end may come when there is no memory. */
+        w->died = event_new(base, -1, 0, on_never_born, w);
         w->kicked = event_new(base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
         w->farewell = event_new(base, -1, 0, on_farewell, w);
-        if (!w->kicked || !w->farewell || event_add(w->kicked, NULL) < 0)
+        if (!w->died || !w->kicked || !w->farewell || event_add(w->kicked, NULL) < 0)
             r = -ENOMEM;
     }
     if (r == 0)
@@ -512,17 +512,14 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
 /* A worker whose end cannot be watched is not let live. */
 static void watch_process(struct worker *w)
 {
-    w->died = event_new(w->base, w->pidfd, EV_READ, on_died, w);
-    if (w->died && event_add(w->died, NULL) == 0)
+    event_assign(w->died, w->base, w->pidfd, EV_READ, on_died, w);
+    if (event_add(w->died, NULL) == 0)
         return;
     record_write(LOG_ERR, MESSAGE_NOT_REAPED, RECORD_VM(w),
                  "vm %llu: its process cannot be watched", (unsigned long long)w->id);
     worker_kill(w, EXIT_REASON_UNKNOWN, "its process cannot be watched: no memory or watches left");
-    if (w->died)
-        event_free(w->died);
-    w->died = event_new(w->base, -1, 0, on_died, w);
-    if (w->died)
-        event_add(w->died, &unwatched_look);
+    event_assign(w->died, w->base, -1, 0, on_died, w);
+    event_add(w->died, &unwatched_look);
 }
 
 void worker_spawned(struct worker *w, const struct zygote_birth *birth)

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "proto/limits.h"
 #include "proto/parts.h"
+#include "proto/unpack.h"
 
 /* Packets and bytes read in one turn of the loop, so that one worker cannot keep the others
  * waiting. */
@@ -255,7 +256,7 @@ static const char *take_fact(struct worker_channel *c, const uint8_t *data, size
     const char *why;
     _cleanup_close_ int beside = -1;
     if (parts_take(&c->parts, data, len, &beside) < 0)
-        return "parts cannot be put together";
+        return unpack_no_memory;
     if (check_worker_fact(data, len, &beside, beside >= 0, &fact, &why) < 0)
         return why;
     why = judge_fact(c, &fact, len);

@@ -88,7 +88,7 @@ const struct ticket *world_ticket(const struct world *w);
 const struct ticket *world_control(const struct world *w);
 /** The ticket queued at place i, or NULL. */
 const struct ticket *world_queued(const struct world *w, size_t i);
-/** Realtime us at which the lease ends. */
+/** Realtime us at which the lease ends, as the clock is now. */
 uint64_t world_expires_us(const struct world *w);
 /** The VM that runs alone, or will again when the operation is over; 0: none. */
 uint64_t world_runner(const struct world *w);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/urgent.h"
@@ -156,9 +155,6 @@ struct stop_message *stop_message_free(struct stop_message *m)
 void world_message_fail_busy(const struct api_call *call, const struct world *w)
 {
     const struct ticket *t = world_control(w) ? world_control(w) : world_ticket(w);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t now_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
     const char *mode = world_mode_name(world_mode(w));
     if (!t)
         api_fail(call, API_ERROR(WRONG_STATE), NULL, "world %s is %s", world_name(w), mode);
@@ -167,7 +163,7 @@ void world_message_fail_busy(const struct api_call *call, const struct world *w)
                  "world %s is already %s by ticket %llu (uid %u, debugger %s, %llu s ago)",
                  world_name(w), mode, (unsigned long long)t->id, (unsigned)t->request.uid,
                  t->request.debugger_name,
-                 (unsigned long long)(now_us > t->since_us ? (now_us - t->since_us) / 1000000 : 0));
+                 (unsigned long long)((shm_now_ns() - t->since_ns) / 1000000000u));
 }
 
 void world_message_fail_stop(const struct api_call *call, const struct world *w, int r)

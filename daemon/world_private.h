@@ -33,9 +33,9 @@ struct world {
     uint64_t closed_ns;                 /**< of the store that closed the running world */
     uint64_t stop_ns;    /**< of the store of the last stop; 0: its first ticket has been served */
     uint64_t stopped_ns; /**< of the change of mode that ended it */
-    uint64_t expires_us;
-    bool announced; /**< the stop under way has been published */
-    bool late;      /**< the deadline of this stop has passed: who is missing gets frozen */
+    uint64_t expires_mono_us; /**< CLOCK_MONOTONIC at which the lease ends */
+    bool announced;           /**< the stop under way has been published */
+    bool late; /**< the deadline of this stop has passed: who is missing gets frozen */
     const char *stop_why;
     uint64_t stop_ticket;
     uid_t stop_uid;

@@ -141,7 +141,7 @@ void world_take_lease(struct world *w, struct ticket *t)
 {
     struct ticket *before = w->control;
     w->control = t;
-    w->expires_us = realtime_us() + t->request.hold_us;
+    w->expires_mono_us = shm_now_ns() / 1000u + t->request.hold_us;
     world_arm(w->expiry, t->request.hold_us);
     if (before) {
         /* The controller stops its own run-one by a new ticket. */
@@ -240,7 +240,7 @@ int world_move_lease(struct world *w, uint64_t debugger, const char *name, uid_t
     t->request.hold_policy = hold_policy;
     t->request.hold_us = hold_us;
     snprintf(t->request.debugger_name, sizeof t->request.debugger_name, "%s", name);
-    w->expires_us = realtime_us() + hold_us;
+    w->expires_mono_us = shm_now_ns() / 1000u + hold_us;
     world_arm(w->expiry, hold_us);
     publish_lease(w, t, why);
     world_count_ticket(w, before, -1);
@@ -269,7 +269,9 @@ const struct ticket *world_queued(const struct world *w, size_t i)
 
 uint64_t world_expires_us(const struct world *w)
 {
-    return w->expires_us;
+    /* The time of day may have been set since it was granted. */
+    uint64_t now_us = shm_now_ns() / 1000u;
+    return realtime_us() + (w->expires_mono_us > now_us ? w->expires_mono_us - now_us : 0);
 }
 
 bool world_is_enforced(const struct world *w)

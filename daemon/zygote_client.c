@@ -127,6 +127,14 @@ static void take_spawned(struct process *p, const Stillpoint__Worker__Spawned *m
         z->events->on_strays(z->userdata);
 }
 
+/* Nothing can be asked of it any more; what it did not answer fails with its death, which the pidfd
+ * reports. */
+static void give_up(struct process *p)
+{
+    event_del(p->readable);
+    pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+}
+
 /* Reads all answers that are there. */
 static void read_answers(struct process *p)
 {
@@ -136,12 +144,8 @@ static void read_answers(struct process *p)
         size_t n_fds = 1;
         ssize_t n = fd_receive(p->channel, data, sizeof data, &fd, &n_fds);
         if (n <= 0) {
-            if (n == -EAGAIN)
-                return;
-            /* Nothing can be asked of it any more; what it did not answer fails with its death,
-             * which the pidfd reports. */
-            event_del(p->readable);
-            pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+            if (n != -EAGAIN)
+                give_up(p);
             return;
         }
         if (n_fds == 0)
@@ -151,11 +155,15 @@ static void read_answers(struct process *p)
             unpack_message(&stillpoint__worker__spawned__descriptor, data, (size_t)n, &why);
         if (m)
             take_spawned(p, (const Stillpoint__Worker__Spawned *)m, &fd);
-        else
-            record_write(LOG_ERR, MESSAGE_ZYGOTE_TROUBLE, NULL, "zygote of %s: %s",
-                         p->client->engine, why);
         unpack_free(m);
         fd_close(&fd);
+        if (!m) {
+            /* Whose birth it was is not known: without an answer that one would wait for ever. */
+            record_write(LOG_ERR, MESSAGE_ZYGOTE_TROUBLE, NULL,
+                         "zygote of %s: an answer is lost: %s", p->client->engine, why);
+            give_up(p);
+            return;
+        }
     }
 }
 

@@ -344,7 +344,7 @@ static const char *take_classes(const Stillpoint__Worker__InspectedBody *m, stru
 {
     struct worker_class *classes = calloc(m->n_classes + 1, sizeof *classes);
     if (!classes)
-        return "classes need more memory than there is";
+        return unpack_no_memory;
     f->rows[0] = classes;
     for (size_t i = 0; i < m->n_classes; i++) {
         const Stillpoint__Worker__ClassCount *c = m->classes[i];
@@ -359,7 +359,7 @@ static const char *take_frames(const Stillpoint__Worker__InspectedBody *m, struc
 {
     struct worker_frame *frames = calloc(m->n_frames + 1, sizeof *frames);
     if (!frames)
-        return "frames need more memory than there is";
+        return unpack_no_memory;
     f->rows[1] = frames;
     for (size_t i = 0; i < m->n_frames; i++) {
         const Stillpoint__Worker__Frame *w = m->frames[i];

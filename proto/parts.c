@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "proto/limits.h"
+#include "proto/unpack.h"
 
 void parts_done(struct parts *p)
 {
@@ -20,7 +21,7 @@ const char *parts_add(struct parts *p, const struct worker_text *part)
         return "parts are empty, or larger than any text";
     uint8_t *data = realloc(p->data, p->bytes + part->len);
     if (!data)
-        return "parts need more memory than there is";
+        return unpack_no_memory;
     memcpy(data + p->bytes, part->text, part->len);
     p->data = data;
     p->bytes += part->len;

@@ -8,8 +8,11 @@
 
 #define MAX_DEPTH 8
 
+const char unpack_no_memory[] = "there is no memory left for it";
+
 struct budget {
     size_t left;
+    bool starved; /* it is not the message's fault */
 };
 
 static void *budget_alloc(void *data, size_t size)
@@ -18,7 +21,9 @@ static void *budget_alloc(void *data, size_t size)
     if (size > b->left)
         return NULL;
     b->left -= size;
-    return malloc(size);
+    void *p = malloc(size);
+    b->starved |= !p;
+    return p;
 }
 
 static void budget_free(void *data, void *p)
@@ -129,7 +134,7 @@ ProtobufCMessage *unpack_large_message(const ProtobufCMessageDescriptor *type, c
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     ProtobufCMessage *m = protobuf_c_message_unpack(type, &allocator, bytes, data);
     if (!m)
-        *ret_why = "message cannot be decoded";
+        *ret_why = budget.starved ? unpack_no_memory : "message cannot be decoded";
     return m;
 }
 

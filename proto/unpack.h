@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** The reason (this very text) of a failure that is ours and not the peer's. */
+extern const char unpack_no_memory[];
+
 /**
  * Unpacks one message of the given type. Returns NULL and sets *ret_why (static text) if the bytes
  * are no such message, have more than LIMIT_UNPACK_ELEMENTS fields, or would need more than

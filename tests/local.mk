@@ -211,6 +211,19 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
+# Preloads: what system/test_clock.py sets the time of day with, for a daemon and its workers only, and what
+# system/test_faults.py makes allocations fail with.
+if !SANITIZE
+noinst_PROGRAMS += %D%/support/alloc_fail.so %D%/support/clock_shift.so
+%C%_support_alloc_fail_so_SOURCES = %D%/support/alloc_fail.c
+%C%_support_alloc_fail_so_CFLAGS = $(SP_CFLAGS) -fPIC -fno-builtin
+%C%_support_alloc_fail_so_LDFLAGS = -shared
+%C%_support_clock_shift_so_SOURCES = %D%/support/clock_shift.c
+%C%_support_clock_shift_so_CFLAGS = $(SP_CFLAGS) -fPIC
+%C%_support_clock_shift_so_LDFLAGS = -shared
+%C%_support_clock_shift_so_LDADD = -ldl
+endif
+
 # Checks of the tree itself; they print TAP.
 SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
 

@@ -93,12 +93,20 @@ static uint64_t namespace_number(int dir_fd, enum sandbox_layer layer)
     return file && fstatat(dir_fd, file, &st, 0) == 0 ? st.st_ino : 0;
 }
 
-void sandbox_look_outside(struct sandbox_outside *ret)
+int sandbox_look_outside(struct sandbox_outside *ret)
 {
-    *ret = (struct sandbox_outside){{0}};
+    struct sandbox_outside found = {{0}};
     _cleanup_close_ int fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; fd >= 0 && i < SANDBOX_LAYERS; i++)
-        ret->namespaces[i] = namespace_number(fd, (enum sandbox_layer)i);
+    if (fd < 0 && errno != ENOENT)
+        return -errno;
+    for (size_t i = 0; fd >= 0 && i < SANDBOX_LAYERS; i++) {
+        errno = 0;
+        found.namespaces[i] = namespace_number(fd, (enum sandbox_layer)i);
+        if (found.namespaces[i] == 0 && errno != 0 && errno != ENOENT)
+            return -errno;
+    }
+    *ret = found;
+    return 0;
 }
 
 static bool is_inside(const struct sandbox_options *o, enum sandbox_layer layer)

@@ -71,8 +71,9 @@ struct sandbox_posture {
     enum sandbox_state state[SANDBOX_LAYERS];
 };
 
-/** Looks where the calling process is. */
-void sandbox_look_outside(struct sandbox_outside *ret);
+/** Looks where the calling process is. 0 or negative errno; what this kernel has not, and all of it
+ *  where /proc is not mounted, is 0. */
+int sandbox_look_outside(struct sandbox_outside *ret);
 
 const char *sandbox_layer_name(enum sandbox_layer layer);
 

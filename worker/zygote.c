@@ -212,7 +212,10 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
     z.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (z.null_fd < 0)
         return failed("/dev/null", -errno);
-    sandbox_look_outside(&z.outside);
+    /* A zygote without it would stand, and each of its workers refuse to go on. */
+    r = sandbox_look_outside(&z.outside);
+    if (r < 0)
+        return failed("/proc/self/ns", r);
     r = enter_empty_net(&z);
     if (r < 0)
         return failed("id map", r);

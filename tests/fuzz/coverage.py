@@ -4,7 +4,7 @@
     coverage.py --build DIR TARGET...
 
 DIR is a build with --enable-coverage. Replays every corpus in it, then asks gcov. Prints a row for
-each parser, and fails below 90 % of the lines of all, or where a replay fails.
+each parser, and fails where one has less than 90 % of its lines reached, or a replay fails.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PARSERS = ["base/text.c", "proto/frame.c", "proto/unpack.c", "proto/check_api.c", "proto/check_api_audit.c",
-           "proto/check_api_look.c", "proto/check_worker.c", "shared-mem/stop.c", "daemon/facts.c",
+PARSERS = ["base/text.c", "proto/frame.c", "proto/parts.c", "proto/unpack.c", "proto/check_api.c",
+           "proto/check_api_audit.c", "proto/check_api_look.c", "proto/check_worker.c", "shared-mem/stop.c", "daemon/facts.c",
            "worker/condition.c", "worker/one_line.c", "worker/daemon_channel.c", "client/decode.c",
            "client/decode_debug.c", "client/events.c", "cli/json.c", "cli/json_debug.c", "cli/parse.c"]
 LEAST = 90.0
@@ -71,18 +71,21 @@ def main():
     with tempfile.TemporaryDirectory(prefix="stillpoint-coverage.") as tmp:
         found = lines_of(build, tmp)
     reached = whole = 0
+    below = []
     print(f"{'parser':28}{'lines':>7}{'reached':>9}{'%':>7}")
     for source in PARSERS:
         lines = found.get(source, {})
         n, hit = len(lines), sum(lines.values())
         reached, whole = reached + hit, whole + n
-        print(f"{source:28}{n:>7}{hit:>9}{100 * hit / n if n else 0:>7.1f}")
+        share = 100 * hit / n if n else 0
+        if share < LEAST:
+            below.append(source)
+        print(f"{source:28}{n:>7}{hit:>9}{share:>7.1f}")
         if options.missed:
             print("    not reached:", *[k for k, v in sorted(lines.items()) if not v])
-    share = 100 * reached / whole if whole else 0
-    print(f"{'all':28}{whole:>7}{reached:>9}{share:>7.1f}")
-    if share < LEAST:
-        sys.exit(f"below {LEAST:.0f} %")
+    print(f"{'all':28}{whole:>7}{reached:>9}{100 * reached / whole if whole else 0:>7.1f}")
+    if below:
+        sys.exit(f"below {LEAST:.0f} %: {' '.join(below)}")
 
 
 if __name__ == "__main__":

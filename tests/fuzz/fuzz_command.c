@@ -6,7 +6,8 @@
  *
  * Input: length and text that the engine shows; then packets: flags, length, a Command. Flags: 1
  * with a memfd, whose length and bytes come next; 2 that is not sealed; 4 serve what waits after
- * it; 8 the VM is starting.
+ * it; 8 the VM is starting; 16 the guest posts a message first, whose length comes next; 32 the
+ * worker waits for the packet; 64 the daemon does not read what comes up; 128 it hangs up.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,6 +28,10 @@
 #define FLAG_UNSEALED 2u
 #define FLAG_SERVE 4u
 #define FLAG_STARTING 8u
+#define FLAG_POST 16u
+#define FLAG_WAIT 32u
+#define FLAG_UNREAD 64u
+#define FLAG_HANG_UP 128u
 #define ROWS 3u
 /* The number that evaluations of a corpus have. */
 #define EVALUATION UINT64_C(7)
@@ -318,6 +323,8 @@ struct worker {
     struct host host;
     struct dispatch dispatch;
     int daemon_end, worker_end, kick;
+    bool hung_up;   /* the daemon has */
+    uint64_t known; /* the last fact that the daemon has read */
 };
 
 static void worker_init(struct worker *w, const char *text)
@@ -359,7 +366,9 @@ static void worker_done(struct worker *w)
             fd_memfd_unmap(a->text, a->text_bytes);
         import_answer_free(a);
     }
-    (void)inspections_refuse(&d->inspections, "over");
+    /* One at a time where the daemon is gone. */
+    while (d->inspections.n > 0)
+        (void)inspections_refuse(&d->inspections, "over");
     auditors_done(&d->auditors);
     pauses_done(&d->pauses);
     host_done(&w->host);
@@ -373,6 +382,16 @@ static void worker_done(struct worker *w)
     close(w->kick);
 }
 
+/* One that has come before comes again after TakeOver. */
+static bool is_known(const struct worker *w, const uint8_t *packet, size_t n)
+{
+    Stillpoint__Worker__Fact *m = stillpoint__worker__fact__unpack(NULL, n, packet);
+    bool known = m && m->seq <= w->known;
+    if (m)
+        stillpoint__worker__fact__free_unpacked(m, NULL);
+    return known;
+}
+
 /* What came up, past the daemon's door. */
 static void take_facts(struct worker *w)
 {
@@ -383,9 +402,11 @@ static void take_facts(struct worker *w)
         struct worker_fact fact;
         const char *why;
         ssize_t n = fd_receive(w->daemon_end, packet, sizeof packet, NULL, &n_fds);
-        if (n == -EAGAIN)
+        if (n == -EAGAIN || (n == 0 && w->hung_up))
             return;
         FUZZ_REQUIRE(n > 0);
+        if (is_known(w, packet, (size_t)n))
+            continue;
         FUZZ_REQUIRE(parts_take(&w->parts, packet, (size_t)n, &beside) == 0);
         int r = check_worker_fact(packet, (size_t)n, &beside, beside >= 0, &fact, &why);
         if (beside >= 0)
@@ -394,6 +415,7 @@ static void take_facts(struct worker *w)
             r = -1;
         if (r < 0)
             fuzz_fail(why, __FILE__, __LINE__);
+        FUZZ_REQUIRE(fact.seq == ++w->known);
         check_worker_done(&fact);
     }
 }
@@ -419,24 +441,96 @@ static int memfd_of(unsigned flags, struct fuzz_input *in)
     return fd;
 }
 
-/* The daemon acknowledges only what was said: an ack of anything else ends the channel at once, and
- * most inputs with it. So one that is beyond that is made to fit, every other time. */
+/* The daemon acknowledges only what it has read. An ack of what was never said ends the channel at
+ * once, and most inputs with it: so every other of those is made to fit, too. */
+static void fit(const struct worker *w, uint64_t *ack)
+{
+    if (*ack > w->known && (*ack <= w->channel.last_seq || *ack % 2 == 1))
+        *ack = w->known;
+}
+
 static uint8_t *prepared(struct worker *w, const uint8_t *data, size_t n, size_t *ret_bytes)
 {
     Stillpoint__Worker__Command *m = stillpoint__worker__command__unpack(NULL, n, data);
     *ret_bytes = n;
-    if (!m || !m->has_ack || m->ack <= w->channel.last_seq || m->ack % 2 == 0) {
-        if (m)
-            stillpoint__worker__command__free_unpacked(m, NULL);
+    if (!m)
         return fuzz_copy(data, n);
-    }
-    m->ack = w->channel.last_seq;
+    fit(w, &m->ack);
+    if (m->body_case == STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER)
+        fit(w, &m->take_over->last_seq);
     *ret_bytes = stillpoint__worker__command__get_packed_size(m);
-    uint8_t *packed = malloc(*ret_bytes);
+    uint8_t *packed = malloc(*ret_bytes + 1);
     FUZZ_REQUIRE(packed);
     stillpoint__worker__command__pack(m, packed);
     stillpoint__worker__command__free_unpacked(m, NULL);
     return packed;
+}
+
+/* What guest code has to say, of any length. It waits while the daemon is too far behind, so what
+ * is kept stays within its bound. */
+static void post(struct worker *w, size_t n)
+{
+    static char text[LIMIT_JSON_BYTES + 1];
+    if (text[0] == 0)
+        memset(text, '7', sizeof text);
+    if (daemon_channel_congested(&w->channel))
+        return;
+    int r = messages_post(&w->host.messages, text, n);
+    FUZZ_REQUIRE(n > LIMIT_JSON_BYTES ? r == -EMSGSIZE : r == 0 || (r == -EPIPE && w->hung_up));
+    FUZZ_REQUIRE(w->channel.kept_bytes <= LIMIT_FACT_BUFFER_BYTES);
+    FUZZ_REQUIRE(r < 0 || !daemon_channel_settled(&w->channel));
+}
+
+static void hang_up(struct worker *w)
+{
+    FUZZ_REQUIRE(shutdown(w->daemon_end, SHUT_RDWR) == 0);
+    w->hung_up = true;
+}
+
+/* The worker's turn. */
+static int take(struct worker *w, unsigned flags, bool sent)
+{
+    if (!(flags & FLAG_WAIT))
+        return daemon_channel_drain(&w->channel);
+    bool kicked = eventfd_write(w->kick, 1) == 0 && flags & FLAG_SERVE;
+    int r = daemon_channel_wait(&w->channel, kicked ? w->kick : -1, 0);
+    if (r == -ETIMEDOUT)
+        FUZZ_REQUIRE(!sent && !kicked && !w->hung_up);
+    if (r == 1)
+        FUZZ_REQUIRE(kicked);
+    return r == -ETIMEDOUT || r == 1 ? 0 : r;
+}
+
+static int step(struct worker *w, struct fuzz_input *in)
+{
+    unsigned flags = fuzz_u8(in);
+    size_t n, bytes;
+    const uint8_t *command = fuzz_bytes(in, fuzz_u16(in), &n);
+    int fd = flags & FLAG_MEMFD ? memfd_of(flags, in) : -1;
+    if (flags & FLAG_POST)
+        post(w, fuzz_u16(in) * (size_t)16);
+    uint8_t *packet = prepared(w, command, n, &bytes);
+    w->safepoint.state = flags & FLAG_STARTING ? SHM_STARTING : SHM_RUNNING;
+    /* An empty packet is the end of a channel. */
+    if (bytes > 0)
+        send_command(w, packet, bytes, fd);
+    else if (fd >= 0)
+        close(fd);
+    free(packet);
+    if (flags & FLAG_HANG_UP)
+        hang_up(w);
+    int r = take(w, flags, bytes > 0);
+    if (r == 0)
+        fuzz_accepted();
+    else
+        fuzz_refused();
+    if (r == 0 && flags & FLAG_SERVE) {
+        w->safepoint.state = SHM_PARKED;
+        FUZZ_REQUIRE(inspections_serve(&w->dispatch.inspections) == 0);
+    }
+    if (!(flags & FLAG_UNREAD))
+        take_facts(w);
+    return r;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -446,31 +540,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_fds_note();
     char *text = fuzz_text(&in, fuzz_u16(&in) % 1024);
     worker_init(&w, text);
-    int r = 0;
-    while (in.left > 0 && r == 0) {
-        unsigned flags = fuzz_u8(&in);
-        size_t n, bytes;
-        const uint8_t *command = fuzz_bytes(&in, fuzz_u16(&in), &n);
-        int fd = flags & FLAG_MEMFD ? memfd_of(flags, &in) : -1;
-        uint8_t *packet = prepared(&w, command, n, &bytes);
-        w.safepoint.state = flags & FLAG_STARTING ? SHM_STARTING : SHM_RUNNING;
-        /* An empty packet is the end of a channel. */
-        if (bytes > 0)
-            send_command(&w, packet, bytes, fd);
-        else if (fd >= 0)
-            close(fd);
-        free(packet);
-        r = daemon_channel_drain(&w.channel);
-        if (r == 0)
-            fuzz_accepted();
-        else
-            fuzz_refused();
-        if (flags & FLAG_SERVE) {
-            w.safepoint.state = SHM_PARKED;
-            FUZZ_REQUIRE(inspections_serve(&w.dispatch.inspections) == 0);
-        }
-        take_facts(&w);
-    }
+    while (in.left > 0 && step(&w, &in) == 0)
+        ;
     worker_done(&w);
     free(text);
     fuzz_fds_require();

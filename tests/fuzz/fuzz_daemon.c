@@ -66,7 +66,7 @@ static struct player players[VMS];
 static size_t n_players;
 static struct event_base *base;
 static struct freezer *freezer;
-static struct config config;
+static struct config config = {.private_fd = -1};
 static struct api api;
 static struct event_listener *listener;
 

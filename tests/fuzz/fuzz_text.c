@@ -1,6 +1,6 @@
 /*
- * Texts that come from outside: what is UTF-8, what is a name or a path in a bundle, and what
- * becomes of any text that has to be one line.
+ * Texts that come from outside: what is UTF-8, what is a name or a path in a bundle, what is a
+ * number, a size or a time, and what becomes of any text that has to be one line.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +52,46 @@ static void require_path(const char *text)
     free(copy);
 }
 
+struct unit {
+    const char *name;
+    uint64_t times;
+};
+
+/* Digits and a unit, by their definition. */
+static bool amounts(const char *text, const struct unit *units, size_t n, uint64_t *ret)
+{
+    const char *at = text;
+    unsigned __int128 v = 0;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        v = v * 10 + (unsigned)(*at - '0');
+        if (v > UINT64_MAX)
+            return false;
+    }
+    for (size_t i = 0; i < n && at > text; i++)
+        if (strcmp(at, units[i].name) == 0) {
+            *ret = (uint64_t)(v * units[i].times);
+            return v * units[i].times <= UINT64_MAX;
+        }
+    return false;
+}
+
+static void require_amounts(const char *text)
+{
+    static const struct unit sizes[] = {
+        {"", 1}, {"K", 1024}, {"M", 1048576}, {"G", 1073741824}, {"T", 1099511627776}};
+    static const struct unit times[] = {{"us", 1},         {"ms", 1000},       {"s", 1000000},
+                                        {"min", 60000000}, {"h", 3600000000u}, {"d", 86400000000u}};
+    uint64_t is = 0, wanted = 0;
+    bool size = amounts(text, sizes, sizeof sizes / sizeof *sizes, &wanted);
+    /* A number of more digits than any has is refused although it may be small: 000…01. */
+    bool long_ = strspn(text, "0123456789") > 20;
+    FUZZ_REQUIRE(text_to_bytes(text, &is) == size || long_);
+    FUZZ_REQUIRE(!size || long_ || is == wanted);
+    bool time = amounts(text, times, sizeof times / sizeof *times, &wanted);
+    FUZZ_REQUIRE(text_to_us(text, &is) == time || long_);
+    FUZZ_REQUIRE(!time || long_ || is == wanted);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
@@ -68,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_REQUIRE(line && copy);
     require_name(text);
     require_path(text);
+    require_amounts(text);
 
     FUZZ_REQUIRE(one_line(text, line, room) == line && strlen(line) < room);
     fuzz_require_text(line, true);

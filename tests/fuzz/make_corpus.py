@@ -486,7 +486,27 @@ class Maker:
                 yield head + bytes([12]) + sized(c.SerializeToString())
         take_over = self.worker.Command()
         take_over.take_over.last_seq = 0
-        yield head + bytes([4]) + sized(take_over.SerializeToString())
+        take_over = sized(take_over.SerializeToString())
+        yield head + bytes([4]) + take_over
+        yield from self.posts(head, take_over)
+
+    def posts(self, head, take_over):
+        """What guest code says while the daemon reads, does not, and is no more: as in fuzz_command.c."""
+        post, wait, unread, hang_up, serve = 16, 32, 64, 128, 4
+
+        def step(flags, posted=0, command=b""):
+            return bytes([flags]) + (command or sized(b"")) + (u16(posted // 16) if flags & post else b"")
+        ack = sized(self.worker.Command(ack=2**32 + 1).SerializeToString())
+        yield head + step(post, 16) * 130 + step(post, 70000)  # numbers of two bytes
+        for size in (0, 16, 60000, 70000, 300000, 512 * 1024, 600000):
+            yield head + step(post, size)
+            yield head + step(post | wait, size) + step(wait) + step(0, command=ack) + step(wait | serve, command=ack)
+            yield head + step(post | unread, size) * 3 + step(wait) + step(0, command=take_over) + step(wait, command=ack)
+            yield head + step(post | unread, size) * 8 + step(0) * 4 + step(0, command=ack) + step(post, size)
+            yield head + step(post | unread, size) + step(hang_up)
+            yield head + step(post | hang_up | unread, size) + step(post, size)
+            yield head + step(hang_up | wait, command=take_over)
+            yield head + step(post, size) + step(hang_up | post, 100, take_over)
 
     def client(self):
         for which, reply in enumerate(CLIENT_REQUESTS):
@@ -536,6 +556,7 @@ class Maker:
         debugger = ask(self.request("open_debugger", name="dbg"))
         stopped = two + debugger + stop + op(OP_STATUS, 1) + bytes([PARKED]) + op(OP_TURN)
         yield ask(run) + op(OP_BORN) + b"\x80" + op(OP_TURN)
+        yield from self.first_facts(ask(run) + op(OP_BORN) + b"\0", start, say)
         yield ask(run) + op(OP_DIE)
         yield up + op(OP_DIE)
         for body in bodies(self.api.Envelope, 10, 100):
@@ -598,6 +619,28 @@ class Maker:
         for data in self.facts[:200:7]:
             yield up + say(data)
 
+    def first_facts(self, spawned, started, say):
+        """Births of each kind, and facts that come once only, and come twice here."""
+        layers = self.worker.Fact()
+        for i in range(32):
+            layers.born.posture.add(name=f"layer-{i}", state=i % 3)
+        failed = self.worker.Fact()
+        failed.born.error = "mount: not permitted"
+        few = self.worker.Fact()
+        few.born.posture.add(name="landlock", state=1)
+        yield spawned + say(layers)
+        yield spawned + say(failed) + say(failed)
+        refused = self.worker.Fact()
+        refused.loaded.error = "a.js:1: a syntax error"
+        stdin, exiting, ready = self.worker.Fact(), self.worker.Fact(), self.worker.Fact()
+        stdin.stdin_wanted.max_bytes = 100
+        exiting.exiting.reason, exiting.exiting.code, exiting.exiting.detail = 1, 3, "why"
+        ready.ready.SetInParent()
+        yield spawned + say(few) + say(few)
+        yield spawned + say(few) + say(refused) + say(refused)
+        for fact in (stdin, exiting, ready):
+            yield started + bytes([OP_STATUS, RUNNING]) + say(fact) + say(fact)
+
     def status(self):
         op = {n: i for i, n in enumerate("status field close open scan kick permit hold release admit excuse "
                                           "answer allow withdraw how message leave".split())}
@@ -635,7 +678,8 @@ class Maker:
         for text in (b"", b"plain", "é日😀".encode(), b"a\nb\tc\x7f", b"\xc2\x85\xc2\x9f\xc2\xa0", b"\xff", b"\xc3(",
                      b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\x80", b"\xf8\x88\x80\x80\x80",
                      b"a\0b", b"lib/a.js", b"../x", b"a//b", b"/a", b"a/", b"./a", b"vm-1", b"12345", b"..",
-                     b"18446744073709551616", b"x" * 70, b"a" * 1100, "é".encode() * 600, b"\xe2\x82", b"\xf0\x9f\x98"):
+                     b"18446744073709551616", b"64K", b"2M", b"3G", b"1T", b"99999999T", b"5X", b"K", b"7us", b"20ms",
+                     b"1s", b"5min", b"2h", b"1d", b"999999999999d", b"1" * 30 + b"s", b"000000000000000000001", b"x" * 70, b"a" * 1100, "é".encode() * 600, b"\xe2\x82", b"\xf0\x9f\x98"):
             for room in (0, 1, 3, 5, 255):
                 yield bytes([room]) + text
 

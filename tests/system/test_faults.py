@@ -11,6 +11,7 @@ import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -137,30 +138,32 @@ def check_sandbox(vm):
 class Ground:
     """What a daemon has before a fault, and has to have after it."""
 
-    def __init__(self, t):
-        self.t = t
+    def __init__(self, t, keeps=0):
+        self.t, self.keeps = t, keeps  # VMs that are there
         self.fds = t.daemon.fds_settled()
         self.cgroups = self.folders()
 
     def folders(self):
-        return sorted(f for top in harness.folders_of_daemon(self.t.daemon.pid) for f, _, _ in os.walk(top))
+        found = sorted(f for top in harness.folders_of_daemon(self.t.daemon.pid) for f, _, _ in os.walk(top))
+        return len(found) if self.keeps else found  # those that are there may be others by now
 
     def workers(self):
         return [p for p in harness.children(self.t.daemon.pid)
                 if harness.process_name(p) == "stillpoint-vm" or harness.is_zombie(p)]
 
     def check_same(self):
-        wait_until(lambda: not self.workers(), "no worker and no zombie is left", 10)
+        wait_until(lambda: len(self.workers()) == self.keeps, "no worker and no zombie is left", 10)
         if self.folders() != self.cgroups:
             # One whose last process ended after its VM goes with the next VM that ends.
             path = self.t.file("next.fake", "")
             wait_until(lambda: self.t.ctl("run", "--engine", "fake", path, code=None).code == 0, "the next VM", 10)
         wait_until(lambda: self.folders() == self.cgroups, "no cgroup is left", 10)
         if self.fds is not None:
-            def same():
-                return sorted(self.t.daemon.fds() or []) == self.fds
-            wait_until(same, "the daemon's descriptors are what they were", 10)
-        equal(self.t.list(), [], "no VM is left")
+            end = time.monotonic() + 10
+            while time.monotonic() < end and self.t.daemon.fds() != self.fds:
+                time.sleep(0.01)
+            equal(self.t.daemon.fds(), self.fds, "the daemon's descriptors")
+        equal(len(self.t.list()), self.keeps, "no VM is left")
 
 
 def spawn(t, engine, path):
@@ -169,17 +172,19 @@ def spawn(t, engine, path):
     return t.ctl("run", "-d", "--engine", engine, "--name", "vm", path, code=None, timeout=harness.HANG)
 
 
+def check_whole_or_dead(t, vm):
+    try:
+        if vm["exit"] is None:
+            check_sandbox(vm)
+    except (Failed, OSError) as wrong:
+        # What is looked at goes piece by piece while it dies.
+        wait_until(lambda: t.vm(vm["id"])["exit"] is not None, f"it lives, and is not whole: {wrong}", 10)
+
+
 def judge(t, r):
     if r.code == 0:
         # One that died of the fault after it was born is as good as one that was not.
-        vm = t.vm("vm")
-        try:
-            if vm["exit"] is None:
-                check_sandbox(vm)
-        except (Failed, OSError):
-            if os.path.exists(f"/proc/{vm['pid']}") and not harness.is_zombie(vm["pid"]):
-                raise
-            wait_until(lambda: t.vm("vm")["exit"] is not None, "the daemon sees that it has died", 10)
+        check_whole_or_dead(t, t.vm("vm"))
         t.ctl("kill", "vm", code=None)
         return
     check(r.code in (1, 2, 5, 125), f"a refusal: {r}")
@@ -273,14 +278,16 @@ def test_every_call_of_a_zygotes_start_fails_once(t):
     def lose_zygote():
         os.kill(zygote_of(t, "fake"), signal.SIGKILL)
         wait_until(lambda: spawn(t, "fake", path).code == 0, "a zygote stands again", 20)
-        t.ctl("kill", "vm")
+        t.ctl("kill", "vm", code=None)  # it may have died of the fault, once it was born
 
     injector.arm("list child")
     lose_zygote()
     calls, _ = injector.end()
-    # Up to the program's first own call there is the daemon's child, and then the dynamic linker.
+    # Before the program there is the daemon's child. Of its own, and of the dynamic linker's, ordinarily one of
+    # each name: the last, which is nobody's of the linker.
     until = calls.index("execveat") + 1
-    picked = chosen(calls) if FULL else [i for i in chosen(calls) if i < until]
+    picked = chosen(calls) if FULL else [i for i in chosen(calls)
+                                         if i < until or calls[i] not in calls[i + 1:]]
     check(picked, calls)
     for i in picked:
         injector.arm(f"fail child {i} {calls[i]} {ERRORS.get(calls[i], errno.EPERM)}")
@@ -428,6 +435,115 @@ def test_without_memory_requests_fail_and_the_daemon_does_not(t):
     limit(t, resource.RLIMIT_DATA, resource.RLIM_INFINITY)
     equal(json.loads(t.ctl("call", "first", "echo", '"here"').out), "here")
     t.ctl("kill", "*")
+
+
+class Allocations:
+    """The daemon's, of which some fail: a daemon under tests/support/alloc_fail.c."""
+
+    def __init__(self, t):
+        library = t.program("tests/support/alloc_fail.so")
+        if not os.path.exists(library):
+            t.skip("alloc_fail is not built with sanitizers")
+        path = os.path.join(t.folder, "allocations")
+        self.file = open(path, "w+b", buffering=0)  # pylint: disable=consider-using-with
+        t.connections.append(self.file)
+        self.set(0)
+        t.start_daemon(wrapper=["env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"])
+
+    def set(self, on, first=0, failing=0):
+        os.pwrite(self.file.fileno(), struct.pack("=4q", 0, 0, first, failing), 0)
+        os.pwrite(self.file.fileno(), struct.pack("=q", on), 0)
+
+    def count(self):
+        """How many there were since set()."""
+        return struct.unpack("=4q", os.pread(self.file.fileno(), 32, 0))[1]
+
+
+SERVES = "globalThis.echo = (s) => s; globalThis.onmessage = () => {}"
+# What is asked for while allocations fail, and what has to be so before.
+ASKED = (
+    ("a birth", ["run", "-d", "--name", "vm", "APP", *(["an argument"] * 3)], []),
+    ("a birth that waits", ["run", "--name", "vm", "ENDS"], []),
+    ("a list", ["list", "-a"], []),
+    ("a status", ["status", "first"], []),
+    ("a call", ["call", "first", "echo", json.dumps("x" * 3000)], []),
+    ("a message", ["send", "first", "[1]"], []),
+    ("a log", ["logs", "first"], []),
+    ("events", ["events"], []),
+    ("a wait", ["wait", "first", "--for=idle"], []),
+    ("a hold", ["hold", "first"], []),
+    ("a stop", ["world", "stop"], []),
+    ("a resume", ["world", "resume"], [["world", "stop"]]),
+    ("a collection", ["world", "gc"], []),
+    ("a census", ["world", "census"], []),
+    ("stacks", ["world", "bt"], []),
+    ("one alone", ["continue", "first", "--only"], [["world", "stop", "--require-idle"]]),
+    ("an evaluation", ["eval", "first", "1 + 1"], [["world", "stop", "--require-idle"]]),
+    ("hooks", ["audit", "add", "first", "--on", "enter-frame,pop", "--keep", "--filter", "if=n > 3"], []),
+    ("a breakpoint", ["break", "add", "first", "app.js:1"], []),
+    ("a list of hooks", ["audit", "list"], [["audit", "add", "first", "--on", "enter-frame", "--keep"]]),
+    ("the end of a VM", ["kill", "vm"], [["run", "-d", "--name", "vm", "APP"]]),
+)
+
+
+def as_before(t):
+    """Takes back whatever came of it. Memory is there again: nothing of this may fail for want of it."""
+    def done():
+        if t.json("world", "status")["mode"] != "run-all":
+            t.ctl("world", "resume", code=None)
+        t.ctl("debugger", "close", f"cli:{os.geteuid()}", code=None)
+        t.ctl("kill", "vm", code=None)
+        return t.json("world", "status")["mode"] == "run-all" and [vm["name"] for vm in t.list()] in ([], ["first"])
+    wait_until(done, "it is as it was before")
+    first = t.vm("first")
+    if first["exit"]:
+        check("no memory" in first["exit"]["detail"], f"the end of a VM to which nothing was done: {first}")
+        t.ctl("run", "-d", "--ready", "--name", "first", t.file("app.js", SERVES))
+    equal(json.loads(t.ctl("call", "first", "echo", '"here"').out), "here")
+
+
+def allocations_fail(t, failing):
+    """Each allocation that the daemon makes for a request fails, or all from it on: the request is served or
+    refused in one line, and nothing else happens."""
+    memory = Allocations(t)
+    paths = {"APP": t.file("app.js", SERVES),
+             "ENDS": t.file("ends.js", "console.log('over')")}
+    t.ctl("run", "-d", "--ready", "--name", "first", paths["APP"])
+    ground = Ground(t, keeps=1)
+    for what, words, before in ASKED:
+        def ctl(command, **options):
+            return t.ctl(*[paths.get(w, w) for w in command], **options)
+
+        def ask():
+            for command in before:
+                ctl(command)
+            memory.set(1, failed, failing)
+            r = ctl(words, code=None)
+            n = memory.count()
+            memory.set(0)
+            check(t.daemon.process.poll() is None, f"the daemon lives: {what}, allocation {failed}: {r}")
+            return r, n
+        failed, total = 1 << 40, 0
+        r, total = ask()
+        equal(r.code, 0, f"{what}, and nothing fails: {r}")
+        as_before(t)
+        for failed in range(0, total + 3, 1 if FULL else max(1, total // 12)):
+            r, _ = ask()
+            check(len(r.err.splitlines()) <= (r.code != 0), f"{what}, allocation {failed}: one line says why: {r}")
+            for vm in t.list():
+                if vm["name"] == "vm" and vm["state"] != "starting":
+                    check_whole_or_dead(t, vm)
+            as_before(t)
+        print(f"# {what}: {total} allocations")
+        ground.check_same()
+
+
+def test_each_allocation_of_the_daemon_fails_once(t):
+    allocations_fail(t, 1)
+
+
+def test_memory_runs_out_at_each_allocation_of_the_daemon(t):
+    allocations_fail(t, 1 << 40)
 
 
 def test_a_reader_of_the_log_that_does_not_read_holds_nobody_up(t):
