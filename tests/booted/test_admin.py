@@ -28,7 +28,7 @@ def follow(m, skip):
     for command in done:
         run(m, command)
     for text in inline:
-        run(m, guide.Command(text.replace(" VM", " app"), True, None, 0))
+        run(m, guide.Command(text.replace(" VM", " web"), True, None, 0))
     return done, inline
 
 

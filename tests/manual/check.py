@@ -111,7 +111,7 @@ def test_every_error_code_is_in_the_page_of_the_protocol():
 
 def test_pages_name_only_pages_that_are_there():
     ours = os.listdir(os.path.join(TOP, "docs", "man"))
-    outside = {"errno.3", "journalctl.1", "journald.conf.5", "sd_listen_fds.3", "sd_notify.3", "sd_watchdog_enabled.3", "systemd.unit.5", "systemctl.1", "systemd.exec.5", "systemd-analyze.1"}
+    outside = {"errno.3", "journalctl.1", "journald.conf.5", "sd_listen_fds.3", "systemd.socket.5", "sd_notify.3", "sd_watchdog_enabled.3", "systemd.unit.5", "systemctl.1", "systemd.exec.5", "systemd-analyze.1"}
     for name in ours:
         for title, section in re.findall(r"^\.Xr ([\w.-]+) (\d)", page(name), re.M):
             assert f"{title}.{section}" in ours or f"{title}.{section}" in outside, \
