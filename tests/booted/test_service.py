@@ -124,6 +124,16 @@ def test_what_hardens_the_service_takes_no_layer_from_a_worker(m):
         equal(checks[name]["state"], "ok", checks[name])
 
 
+def test_who_conducts_a_stop_gets_a_cpu_at_once_and_vms_do_not(m):
+    m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    worker = json.loads(m.ctl("-o", "json", "status", "vm").out)["pid"]
+    daemon = m.outside(m.main_pid())
+    equal((os.sched_getscheduler(daemon), os.sched_getparam(daemon).sched_priority),
+          (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 10))
+    equal(os.sched_getscheduler(m.outside(worker)) & ~os.SCHED_RESET_ON_FORK, os.SCHED_OTHER)
+
+
 def test_a_world_is_stopped_and_resumed(m):
     m.systemctl("start", SERVICE)
     for number in range(4):
