@@ -63,6 +63,12 @@ def check_ids(texts, catalog):
     yield from (f"{name} is never used" for name in ids.values() if len(re.findall(rf"\b{name}\b", all_text)) < 2)
 
 
+def check_lines(texts):
+    for path, text in texts.items():
+        if path.startswith("daemon/"):
+            yield from (f"{path}: {line} has no id" for line in re.findall(r"\blog_(?:error|warning|notice|info)\(", text))
+
+
 def check_entries(texts, catalog):
     fields = set(FIELD.findall("\n".join(texts.values())))
     for x, headers, body in catalog:
@@ -103,6 +109,7 @@ def check_database(catalog):
 def main():
     texts, catalog = sources(), entries()
     tests = [("every id in the source has one entry in the catalog, and the reverse", check_ids(texts, catalog)),
+             ("whatever the daemon says above debug is a record with an id", check_lines(texts)),
              ("every entry says what has happened and what to do, with fields that there are",
               check_entries(texts, catalog)),
              ("journalctl takes the catalog and finds every entry",
