@@ -13,7 +13,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
 import harness
 import wire
@@ -159,10 +158,10 @@ class Ground:
             wait_until(lambda: self.t.ctl("run", "--engine", "fake", path, code=None).code == 0, "the next VM", 10)
         wait_until(lambda: self.folders() == self.cgroups, "no cgroup is left", 10)
         if self.fds is not None:
-            end = time.monotonic() + 10
-            while time.monotonic() < end and self.t.daemon.fds() != self.fds:
-                time.sleep(0.01)
-            equal(self.t.daemon.fds(), self.fds, "the daemon's descriptors")
+            try:
+                wait_until(lambda: self.t.daemon.fds() == self.fds, "the daemon's descriptors are what they were", 10)
+            except Failed as e:
+                raise Failed(f"{e}: {self.t.daemon.fds()}, and not {self.fds}") from None
         equal(len(self.t.list()), self.keeps, "no VM is left")
 
 
