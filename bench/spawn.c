@@ -208,7 +208,6 @@ static void give_birth(struct nursery *n, bool counts)
                                    .world = "default",
                                    .engine = "e",
                                    .program = "w",
-                                   .die_with_daemon = true,
                                    .helper_threads = 3};
     vm_limits_default(&config.limits);
     int fd = program("");

@@ -232,7 +232,7 @@ void api_birth_run(struct api_call *call)
         .keep_idle = r->run_vm.keep_idle,
         .more_files = r->run_vm.more_files,
         .allow_degraded = api->config->allow_degraded,
-        .die_with_daemon = true,
+        .adoption_ms = api->adoption_ms,
         .helper_threads = api->config->helper_threads,
     };
     if (!settle_limits(call, &config.limits)) {

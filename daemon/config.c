@@ -38,6 +38,7 @@ static const char help[] =
     "  --worker-dir DIR       where the worker programs are\n"
     "  --allow-degraded       start workers even where a needed layer of the sandbox cannot be "
     "had\n"
+    "  --keep-vms             let VMs outlive this daemon, where a service manager keeps them\n"
     "  --private-fd N         serve the one client on this socket, and end with it\n"
     "  --debug                log state changes\n"
     "  -h, --help             show this\n"
@@ -124,6 +125,15 @@ static const char *set_count(struct config *c, const struct setting *s, const ch
 static const char *set_bytes(struct config *c, const struct setting *s, const char *value)
 {
     return set_number(c, s, value, text_to_bytes, "bytes (with K, M or G if you like)");
+}
+
+static const char *set_time(struct config *c, const struct setting *s, const char *value)
+{
+    uint64_t us;
+    if (!text_to_us(value, &us) || us < s->min || us > s->max)
+        return "a time from 100ms to 1h";
+    *(uint64_t *)field(c, s) = us;
+    return NULL;
 }
 
 static bool to_percent(const char *value, uint64_t *ret)
@@ -216,6 +226,9 @@ static const struct setting settings[] = {
     {SETTING("daemon", "worker-dir", "worker-dir", set_text, worker_dir), .is_path = true},
     {SETTING("daemon", "allow-degraded", "allow-degraded", set_bool, allow_degraded)},
     {SETTING("daemon", "debug", "debug", set_bool, debug)},
+    {SETTING("daemon", "keep-vms", "keep-vms", set_bool, keep_vms)},
+    {SETTING("daemon", "adoption-time", NULL, set_time, adoption_us),
+     .min = 100000, .max = 3600000000},
     GROUP("observe-group", CONFIG_GROUP_OBSERVE),
     GROUP("run-group", CONFIG_GROUP_RUN),
     GROUP("debug-group", CONFIG_GROUP_DEBUG),
@@ -279,6 +292,7 @@ static void set_defaults(struct config *c)
 {
     *c = (struct config){
         .private_fd = -1,
+        .adoption_us = 30000000,
         .helper_threads = DEFAULT_HELPER_THREADS,
         .owner_uid = getuid(),
         .quota = {.connections = DEFAULT_CLIENTS_PER_UID,
@@ -524,6 +538,7 @@ static const struct option options[] = {
     {"worker-dir", required_argument, NULL, OPT_SETTING},
     {"allow-degraded", no_argument, NULL, OPT_SETTING},
     {"debug", no_argument, NULL, OPT_SETTING},
+    {"keep-vms", no_argument, NULL, OPT_SETTING},
     {"config", required_argument, NULL, OPT_CONFIG},
     {"check-config", no_argument, NULL, OPT_CHECK},
     {"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},

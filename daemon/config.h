@@ -40,6 +40,8 @@ struct config {
     enum config_spawn spawn;
     bool allow_degraded;
     bool debug;
+    bool keep_vms;        /**< they outlive us where a service manager keeps descriptors */
+    uint64_t adoption_us; /**< for so long without a daemon */
     bool check; /**< say whether this is right, and end */
     unsigned helper_threads;
     struct vm_limits vm_defaults; /**< of VMs that do not ask for others */

@@ -26,11 +26,13 @@
 #include "daemon/zygote_client.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/state.pb-c.h"
 #include "proto/vm_limits.h"
 #include "shared-mem/stop.h"
 
 struct event;
 struct event_base;
+struct fd_store;
 struct worker_channel;
 
 enum worker_phase {
@@ -68,7 +70,8 @@ struct worker_config {
     struct vm_limits limits;
     uid_t uid;
     bool debug, attach, keep_idle, more_files;
-    bool allow_degraded, die_with_daemon;
+    bool allow_degraded;
+    uint32_t adoption_ms; /**< how long it lives without a daemon; 0: it dies with it */
     unsigned helper_threads;
 };
 
@@ -176,6 +179,12 @@ struct worker {
     struct worker_channel *channel;
     pid_t pid;
     int pidfd, program_fd;
+    int life_fd;           /**< our end of its lifeline, until it is kept elsewhere; else -1 */
+    bool outlives;         /**< it may outlive this daemon */
+    bool is_kept;          /**< its descriptors are in the service manager's store */
+    bool adopted;          /**< it was born under another daemon: it is no child of ours */
+    uint64_t hearing;      /**< number of the fact that is being dealt with */
+    uint64_t first_number; /**< of what this daemon asks of it: what is smaller nobody waits for */
     uint64_t started_us, ended_us, cpu_us;
     struct worker_limits timed; /**< limits that have clocks */
     unsigned console_holds;     /**< enum worker_console_hold */
@@ -227,6 +236,19 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
                const struct worker_events *events, void *userdata, struct worker **ret);
 struct worker *worker_free(struct worker *w);
 
+/**
+ * Takes over a worker of a daemon that is gone, as the record says, in its world; all that was kept of
+ * it is taken out of the store. What this daemon asks of it is numbered from `first_number` on. It
+ * hears nothing yet: worker_adopted(), once its world is settled. -ENOENT: not all of it was kept, or
+ * it had not come as far as to run; then it is killed.
+ */
+int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+                 const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
+                 const struct worker_events *events, void *userdata, struct worker **ret);
+/** `lifeline` as for worker_spawn(); facts up to `heard`, if that is more than its page says, have been
+ *  dealt with. */
+void worker_adopted(struct worker *w, int lifeline, uint64_t heard);
+
 /** Asks for the process. `lifeline` is the read end of a pipe that only the daemon holds. */
 int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
                  const struct worker_config *config);
@@ -235,6 +257,10 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth);
 
 /** Sends the program; in phase setup, after its sandbox stands. */
 int worker_load(struct worker *w);
+/** Has the service manager keep it for the next daemon, before anybody is told that it runs. */
+void worker_keep(struct worker *w);
+/** The VM with this id is gone, and its record, too. */
+void worker_keep_no_more(uint64_t id);
 /** Program and limits are in place: releases the gate. */
 void worker_admit(struct worker *w);
 

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #include "base/urgent.h"
 #include "daemon/event_bus.h"
 #include "daemon/world_private.h"
 
-struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
+static struct worlds *make_worlds(struct event_base *base, struct event_bus *bus, bool kept)
 {
     struct worlds *all = calloc(1, sizeof *all);
     if (!all)
@@ -17,9 +18,20 @@ struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
     all->base = base;
     all->bus = bus;
     all->next_ticket = 1;
+    all->kept = kept;
     if (!worlds_get(all, "default", true))
         return worlds_free(all);
     return all;
+}
+
+struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
+{
+    return make_worlds(base, bus, false);
+}
+
+struct worlds *worlds_new_kept(struct event_base *base, struct event_bus *bus)
+{
+    return make_worlds(base, bus, true);
 }
 
 struct worlds *worlds_free(struct worlds *all)
@@ -67,6 +79,22 @@ static struct world *make_world(struct worlds *all, const char *name, const uid_
     }
     world_publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
+}
+
+int worlds_adopt(struct worlds *all, const Stillpoint__State__World *m, int page_fd)
+{
+    struct world *w = worlds_get(all, m->name, false);
+    if (w)
+        return world_adopt(w, m, page_fd);
+    w = world_new(all, m->name);
+    if (w)
+        HASH_ADD_STR(all->by_name, name, w);
+    if (w && w->hh.tbl)
+        return world_adopt(w, m, page_fd);
+    if (w)
+        world_free(w);
+    close(page_fd);
+    return -ENOMEM;
 }
 
 _urgent_ struct world *worlds_get(struct worlds *all, const char *name, bool make)
