@@ -34,9 +34,10 @@ static const struct event_exit lost = {.reason = EXIT_REASON_UNKNOWN, .code = 12
 
 /* ---- what was kept */
 
-/* Of the logs with this prefix that of the latest daemon, and of that the one that was written last:
- * "GENERATION-N". -1: there is none. `below`: only one that is older than that. */
-static int newest_log(struct fd_store *store, const char *prefix, uint64_t below, uint64_t *ret_place)
+/* Of the logs with this prefix that of the latest daemon, and of that the one that was written
+ * last: "GENERATION-N". -1: there is none. `below`: only one that is older than that. */
+static int newest_log(struct fd_store *store, const char *prefix, uint64_t below,
+                      uint64_t *ret_place)
 {
     unsigned at = 0, generation, serial;
     const char *name, *best = NULL;

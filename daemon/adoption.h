@@ -1,12 +1,12 @@
 /*
- * adoption.h: how a daemon takes over from one that is gone: what the service manager has kept becomes
- * VMs, worlds, debuggers, hooks, hits and events again, and what nobody had been told of is ended.
- * docs/ADOPTION.md has the whole of it, and decision 0034 why. It owns what was kept, until
+ * adoption.h: how a daemon takes over from one that is gone: what the service manager has kept
+ * becomes VMs, worlds, debuggers, hooks, hits and events again, and what nobody had been told of is
+ * ended. docs/ADOPTION.md has the whole of it, and decision 0034 why. It owns what was kept, until
  * adoption_free(), and nothing of what it makes.
  *
- * Process and thread: the daemon's only thread. In this order: adoption_new() before anything else is
- * made · adoption_read_events() before anything is published · adoption_make() once all owners are
- * there · adoption_keep() once what changes is put down · adoption_begin().
+ * Process and thread: the daemon's only thread. In this order: adoption_new() before anything else
+ * is made · adoption_read_events() before anything is published · adoption_make() once all owners
+ * are there · adoption_keep() once what changes is put down · adoption_begin().
  */
 #pragma once
 

@@ -164,7 +164,8 @@ void audit_keep(struct audit *a, unsigned generation);
 int audit_adopt_hits(struct audit *a, uint64_t debugger, int fd);
 /** A hook of it; the VMs that it is for, which have been taken over, have it. */
 int audit_adopt_hook(struct audit *a, const Stillpoint__State__Hook *m);
-/** All are there. What workers have of hooks that were never said to be set is no fault of theirs. */
+/** All are there. What workers have of hooks that were never said to be set is no fault of theirs.
+ */
 void audit_adopted(struct audit *a, uint64_t next_hook);
 /** Number of the last fact of this VM of which a hit was kept; 0: not known. */
 uint64_t audit_kept_fact(struct audit *a, uint64_t vm);
@@ -256,7 +257,8 @@ void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause
 /** Whether a hit of that hook is withheld for a pause: that names it although it was removed. */
 bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook);
 
-/** Whether the VM may have a hook of this number from another daemon, which nobody wants any more. */
+/** Whether the VM may have a hook of this number from another daemon, which nobody wants any more.
+ */
 bool audit_is_of_before(struct audit *a, const struct worker *w, uint64_t hook);
 /** The part of a hook in a VM, or NULL. */
 const struct audit_part *audit_find_part(struct audit *a, uint64_t vm, uint64_t hook);

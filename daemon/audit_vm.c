@@ -195,8 +195,8 @@ void audit_vm_count(struct audit *a, uint64_t vm, uint64_t hook, uint64_t hits)
     part->hits = hits;
 }
 
-/* It was being set when its daemon died, or cleared: nobody wants it. The worker has it until another
- * hook is taken out of it. */
+/* It was being set when its daemon died, or cleared: nobody wants it. The worker has it until
+ * another hook is taken out of it. */
 bool audit_is_of_before(struct audit *a, const struct worker *w, uint64_t hook)
 {
     return w->adopted && hook < a->adopted_below;

@@ -151,8 +151,8 @@ static void insert(struct event_bus *bus, struct slot *s)
 
 /* ---- for the next daemon */
 
-/* A kept record: the event, in which a pointer says only whether there is a text, and its texts, each
- * with its NUL. */
+/* A kept record: the event, in which a pointer says only whether there is a text, and its texts,
+ * each with its NUL. */
 static int append_kept(struct record_log *log, const struct event *e)
 {
     const char *texts[] = {e->name, e->world, e->json, e->detail};

@@ -1,9 +1,10 @@
 /*
- * fd_store.h: descriptors that the service manager keeps for the next daemon (sd_notify(3), FDSTORE),
- * and those that it has kept for this one. It owns the latter until they are taken.
+ * fd_store.h: descriptors that the service manager keeps for the next daemon (sd_notify(3),
+ * FDSTORE), and those that it has kept for this one. It owns the latter until they are taken.
  *
- * Process and thread: the daemon's only thread. The manager reads its socket in the order in which it
- * was written to, also what a daemon has written that was killed right after: so nothing is waited for.
+ * Process and thread: the daemon's only thread. The manager reads its socket in the order in which
+ * it was written to, also what a daemon has written that was killed right after: so nothing is
+ * waited for.
  *
  * Names: vm-ID-channel, -pidfd, -command, -status, -kick, -life; world-NAME; state-GENERATION-N;
  * hits-DEBUGGER-GENERATION-N; events-GENERATION-N.
@@ -33,6 +34,6 @@ int fd_store_take(struct fd_store *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** The same, but it stays the store's; -1: none was kept, or it was taken. */
 int fd_store_find(const struct fd_store *s, const char *name);
-/** The name of the next one that was kept and not taken, with this prefix, or NULL; *at is 0 to begin
- *  with. */
+/** The name of the next one that was kept and not taken, with this prefix, or NULL; *at is 0 to
+ * begin with. */
 const char *fd_store_next(const struct fd_store *s, const char *prefix, unsigned *at);

@@ -535,7 +535,8 @@ void freezer_cell_adopt(struct freezer *f, struct freezer_cell *cell, uint64_t v
 
 static void bury(struct freezer *f, uint64_t vm)
 {
-    struct freezer_cell cell = {.freezer = f, .vm = vm, .made = true, .dir_fd = -1, .events_fd = -1};
+    struct freezer_cell cell = {
+        .freezer = f, .vm = vm, .made = true, .dir_fd = -1, .events_fd = -1};
     char file[NAME_SIZE + 16];
     snprintf(file, sizeof file, "vm-%llu/cgroup.kill", (unsigned long long)vm);
     (void)write_file_at(f->dir_fd, file, "1");

@@ -54,8 +54,8 @@ void hit_ring_append(struct hit_ring *r, Stillpoint__Api__Hit *m);
  * 0 or negative errno.
  */
 int hit_ring_keep(struct hit_ring *r, uint64_t debugger, unsigned generation);
-/** Reads what a daemon that is gone has kept, into an empty ring; tells of each hit that is there, and
- *  of the fact that it came by. 0 or negative errno. */
+/** Reads what a daemon that is gone has kept, into an empty ring; tells of each hit that is there,
+ * and of the fact that it came by. 0 or negative errno. */
 int hit_ring_read(struct hit_ring *r, int fd,
                   void (*tell)(void *userdata, const Stillpoint__Api__Hit *m, uint64_t fact),
                   void *userdata);

@@ -89,7 +89,7 @@ struct daemon {
     struct event *on_term, *on_int, *give_up;
     struct event_listener *state_listener;
     uint64_t state_cursor;
-    bool ending, leaving; /* leaving: VMs stay, for the next daemon */
+    bool ending, leaving;      /* leaving: VMs stay, for the next daemon */
     bool bound, bound_observe; /* socket files that are ours to remove */
 };
 
@@ -629,8 +629,7 @@ static int build(struct daemon *d)
     if (d->bus && d->adoption)
         adoption_read_events(d->adoption, d->bus);
     if (d->bus)
-        d->worlds =
-            d->adoption ? worlds_new_kept(d->base, d->bus) : worlds_new(d->base, d->bus);
+        d->worlds = d->adoption ? worlds_new_kept(d->base, d->bus) : worlds_new(d->base, d->bus);
     const struct registry_config registry = {.base = d->base,
                                              .freezer = d->freezer,
                                              .lifeline_fd = d->lifeline[0],
@@ -783,7 +782,8 @@ static void take_down(struct daemon *d)
     config_done(&d->config);
 }
 
-/* As a daemon that is killed, which nobody could tell from this one: that way all is kept at any time. */
+/* As a daemon that is killed, which nobody could tell from this one: that way all is kept at any
+ * time. */
 static _Noreturn void leave(const struct daemon *d, int r)
 {
     if (d->bound)

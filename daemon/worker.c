@@ -112,8 +112,7 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
     e->signal = signalled ? (unsigned)si->si_status : 0;
     if (e->reason == 0) {
         if (!signalled)
-            e->reason =
-                w->adopted && judge_oom(w, 0) ? EXIT_REASON_OOM : EXIT_REASON_UNKNOWN;
+            e->reason = w->adopted && judge_oom(w, 0) ? EXIT_REASON_OOM : EXIT_REASON_UNKNOWN;
         else if (si->si_status == SIGSYS)
             e->reason = EXIT_REASON_SECCOMP;
         else if (judge_oom(w, most_bytes))
@@ -138,8 +137,9 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
     if (e->detail[0])
         return;
     if (w->adopted && e->reason == EXIT_REASON_UNKNOWN)
-        text_copy(e->detail, sizeof e->detail,
-                  "it ended without a word, and how is known only to the process that it was left to");
+        text_copy(
+            e->detail, sizeof e->detail,
+            "it ended without a word, and how is known only to the process that it was left to");
     else if (e->reason == EXIT_REASON_UNKNOWN)
         snprintf(e->detail, sizeof e->detail, "worker exited with status %d without a word",
                  si->si_status);
@@ -189,7 +189,8 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     struct worker *w = userdata;
     siginfo_t si = {0};
     /* Where the pidfd could not be watched this is a look now and then. */
-    if (fd < 0 && !w->adopted && waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+    if (fd < 0 && !w->adopted &&
+        waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
         si.si_pid == 0) {
         event_add(w->died, &unwatched_look);
         return;
@@ -611,9 +612,12 @@ void worker_keep(struct worker *w)
         const char *what;
         int fd;
     } kept[] = {
-        {"channel", worker_channel_fd(w->channel)}, {"pidfd", w->pidfd},
-        {"command", w->gate.command_fd},            {"status", w->gate.status_fd},
-        {"kick", w->gate.kick_fd},                  {"life", w->life_fd},
+        {"channel", worker_channel_fd(w->channel)},
+        {"pidfd", w->pidfd},
+        {"command", w->gate.command_fd},
+        {"status", w->gate.status_fd},
+        {"kick", w->gate.kick_fd},
+        {"life", w->life_fd},
     };
     int r = w->outlives ? 0 : -EOPNOTSUPP;
     for (size_t i = 0; i < sizeof kept / sizeof kept[0] && r == 0; i++)
@@ -712,7 +716,8 @@ static struct worker *make_from(struct event_base *base, struct freezer *freezer
     }
     w->said_exit.reason = (enum exit_reason)m->exit_reason;
     w->said_exit.code = m->exit_code;
-    text_copy(w->said_exit.detail, sizeof w->said_exit.detail, m->exit_detail ? m->exit_detail : "");
+    text_copy(w->said_exit.detail, sizeof w->said_exit.detail,
+              m->exit_detail ? m->exit_detail : "");
     return w;
 }
 
@@ -741,8 +746,10 @@ static void resume_numbers(struct worker *w, const Stillpoint__State__Vm *m, uin
     w->messages_sent = w->messages_taken =
         atomic_load_explicit(&w->gate.status->messages_taken, memory_order_relaxed);
     if (m->step != 0)
-        w->step = (struct worker_step){
-            .number = m->step, .debugger = m->step_debugger, .of_vm = m->step_of_vm, .awaited = true};
+        w->step = (struct worker_step){.number = m->step,
+                                       .debugger = m->step_debugger,
+                                       .of_vm = m->step_of_vm,
+                                       .awaited = true};
 }
 
 static void resume_pause(struct worker *w, const Stillpoint__State__Vm *m)

@@ -237,16 +237,16 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
 struct worker *worker_free(struct worker *w);
 
 /**
- * Takes over a worker of a daemon that is gone, as the record says, in its world; all that was kept of
- * it is taken out of the store. What this daemon asks of it is numbered from `first_number` on. It
- * hears nothing yet: worker_adopted(), once its world is settled. -ENOENT: not all of it was kept, or
- * it had not come as far as to run; then it is killed.
+ * Takes over a worker of a daemon that is gone, as the record says, in its world; all that was kept
+ * of it is taken out of the store. What this daemon asks of it is numbered from `first_number` on.
+ * It hears nothing yet: worker_adopted(), once its world is settled. -ENOENT: not all of it was
+ * kept, or it had not come as far as to run; then it is killed.
  */
 int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
                  const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
                  const struct worker_events *events, void *userdata, struct worker **ret);
-/** `lifeline` as for worker_spawn(); facts up to `heard`, if that is more than its page says, have been
- *  dealt with. */
+/** `lifeline` as for worker_spawn(); facts up to `heard`, if that is more than its page says, have
+ * been dealt with. */
 void worker_adopted(struct worker *w, int lifeline, uint64_t heard);
 
 /** Asks for the process. `lifeline` is the read end of a pipe that only the daemon holds. */

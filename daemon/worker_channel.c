@@ -290,8 +290,8 @@ static bool peek_seq(const uint8_t *data, size_t len, uint64_t *ret)
     return false;
 }
 
-/* Whether it is left out: it was heard by the daemon before, or was read by that and not heard, and the
- * worker sends it once more. */
+/* Whether it is left out: it was heard by the daemon before, or was read by that and not heard, and
+ * the worker sends it once more. */
 static bool is_skipped(struct worker_channel *c, const uint8_t *data, size_t len)
 {
     uint64_t seq;

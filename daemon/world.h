@@ -162,8 +162,8 @@ void world_drop_if_unused(struct world *w);
  * also on failure. 0 or negative errno.
  */
 int world_adopt(struct world *w, const Stillpoint__State__World *m, int page_fd);
-/** All its members are there: it goes on as the record says, open or closed, with its controller, its
- *  target, its run-one; but nothing is told before world_begin(). */
+/** All its members are there: it goes on as the record says, open or closed, with its controller,
+ * its target, its run-one; but nothing is told before world_begin(). */
 void world_adopted(struct world *w, const Stillpoint__State__World *m);
 void world_begin(struct world *w);
 /** Has the service manager keep its page, if it does not yet. 0 or negative errno. */

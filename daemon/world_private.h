@@ -50,7 +50,7 @@ struct world {
         void (*on_ended)(void *userdata, const char *why);
         void *userdata;
         uint64_t until_us; /**< realtime; 0: it has no deadline */
-        const char *over; /**< why it ended; NULL: it has not, or whoever waited was told */
+        const char *over;  /**< why it ended; NULL: it has not, or whoever waited was told */
     } run;
     uint64_t target;
     bool is_kept;     /**< its page is in the service manager's store */

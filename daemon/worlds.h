@@ -22,7 +22,8 @@ struct world *worlds_get(struct worlds *all, const char *name, bool make);
  *  -EMFILE · -ENOMEM. */
 int worlds_get_for(struct worlds *all, const char *name, uid_t uid, uint64_t quota,
                    struct world **ret);
-/** Takes over a world of a daemon that is gone, as world_adopt() does; nobody is told that it is there. */
+/** Takes over a world of a daemon that is gone, as world_adopt() does; nobody is told that it is
+ * there. */
 int worlds_adopt(struct worlds *all, const Stillpoint__State__World *m, int page_fd);
 /** How many worlds are this uid's. */
 size_t worlds_of_uid(const struct worlds *all, uid_t uid);
