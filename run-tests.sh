@@ -5,7 +5,7 @@
 #
 # --require-live   a skipped test is a failure
 # --quick          unit and component tests, source checks and the system tests; not the conformance
-#                  corpus, the model, and the second run as another user
+#                  corpus, the model, the booted systemd, and the second run as another user
 #
 # Ends with the skipped tests by reason, and `N passed, N failed, N skipped`; exits with 1 if a test
 # failed, or was skipped although it could have run here. Details are in build/*.log.
@@ -97,6 +97,10 @@ system() {
     "$python3" -B "$top/tests/system/run.py" --build "$top/build" --results "$part"
 }
 
+booted() {
+    "$python3" -B "$top/tests/booted/run.py" --build "$top/build" --results "$part"
+}
+
 conformance() {
     code=0
     "$top/tests/conformance/run" -j "$(nproc)" "$top/build/stillctl" --private run \
@@ -157,6 +161,7 @@ if [ $quick = no ]; then
     if [ "$(id -u)" -eq 0 ]; then
         part "system tests as nobody" as_nobody
     fi
+    part "tests in a booted systemd" booted
     part "conformance to node 20" conformance
     part "model" model
 fi

@@ -71,12 +71,12 @@ static int read_state(struct adoption *a)
     return r;
 }
 
-struct adoption *adoption_new(void)
+struct adoption *adoption_new(struct service *service)
 {
     struct adoption *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    a->store = fd_store_new();
+    a->store = fd_store_new(service);
     int r = a->store ? read_state(a) : -ENOMEM;
     /* Of another version: its VMs end, and nothing of them is left. */
     if (r < 0 && r != -ENOMEM)

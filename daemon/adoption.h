@@ -20,6 +20,7 @@ struct event_base;
 struct event_bus;
 struct freezer;
 struct registry;
+struct service;
 struct state;
 struct worlds;
 
@@ -37,7 +38,7 @@ struct adoption_owners {
 };
 
 /** NULL without memory, or if what was kept is of a version that we do not know. */
-struct adoption *adoption_new(void);
+struct adoption *adoption_new(struct service *service);
 /** What is left over is closed and dropped; takes NULL. Returns NULL. */
 struct adoption *adoption_free(struct adoption *a);
 

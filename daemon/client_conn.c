@@ -496,7 +496,7 @@ static bool has_room(struct client_conns *all, const struct access_peer *peer,
         api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), "close some",
                       "uid %u has %zu connections, and its quota connections is %llu",
                       (unsigned)peer->uid, has, (unsigned long long)quota);
-    else if (HASH_COUNT(all->by_id) >= all->config.max_connections)
+    else if (HASH_COUNT(all->by_id) >= all->config.total->connections)
         api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), NULL,
                       "there are %u connections, and no more are allowed in all",
                       HASH_COUNT(all->by_id));

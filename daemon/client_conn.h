@@ -21,7 +21,7 @@ struct client_conns_config {
     struct event_bus *bus;
     const struct access_rules *rules;
     const struct config_quota *quota; /**< of one uid */
-    uint64_t max_connections;
+    const struct config_quota *total; /**< of all */
     struct act_log *act_log;
     /** A checked request. */
     void (*on_request)(void *userdata, struct api_call *call);

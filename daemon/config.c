@@ -61,6 +61,7 @@ struct setting {
     bool is_u32;    /* else 64 bits */
     bool is_needed; /* a default that nobody can be without */
     bool is_path;   /* absolute in a file; on the command line somebody is somewhere */
+    bool at_start;  /* a change waits for the next start */
 };
 
 static void *field(struct config *c, const struct setting *s)
@@ -218,12 +219,14 @@ static const char *set_vm_limit(struct config *c, const struct setting *s, const
     }
 
 static const struct setting settings[] = {
-    {SETTING("daemon", "socket", "socket", set_text, socket_path), .is_path = true},
-    {SETTING("daemon", "observe-socket", "observe-socket", set_text, observe_path),
-     .is_path = true},
-    {SETTING("daemon", "user", "user", set_text, user)},
-    {SETTING("daemon", "spawn", "spawn", set_spawn, spawn)},
-    {SETTING("daemon", "worker-dir", "worker-dir", set_text, worker_dir), .is_path = true},
+    {SETTING("daemon", "socket", "socket", set_text, socket_path), .is_path = true,
+     .at_start = true},
+    {SETTING("daemon", "observe-socket", "observe-socket", set_text, observe_path), .is_path = true,
+     .at_start = true},
+    {SETTING("daemon", "user", "user", set_text, user), .at_start = true},
+    {SETTING("daemon", "spawn", "spawn", set_spawn, spawn), .at_start = true},
+    {SETTING("daemon", "worker-dir", "worker-dir", set_text, worker_dir), .is_path = true,
+     .at_start = true},
     {SETTING("daemon", "allow-degraded", "allow-degraded", set_bool, allow_degraded)},
     {SETTING("daemon", "debug", "debug", set_bool, debug)},
     {SETTING("daemon", "keep-vms", "keep-vms", set_bool, keep_vms)},
@@ -418,7 +421,7 @@ static int note_file(struct config *c, const char *path)
 /* Up to one byte more than a file may have. Returns how many, or negative errno. */
 static ssize_t read_text(const char *path, char *text)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     size_t bytes = 0;
     if (fd < 0)
         return -errno;
@@ -683,6 +686,48 @@ int config_load(struct config *c, int argc, char **argv)
     if (r == -ENOMEM)
         log_error("out of memory");
     return r == 1 ? 1 : r < 0 ? -EINVAL : 0;
+}
+
+/* ---- once more, while we run */
+
+static void swap_texts(char **a, char **b)
+{
+    char *kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_same(struct config *c, struct config *next, const struct setting *s)
+{
+    if (s->set == set_spawn)
+        return c->spawn == next->spawn;
+    return is_same_text(*(char **)field(c, s), *(char **)field(next, s));
+}
+
+void config_take(struct config *c, struct config *next)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        if (!s->at_start)
+            swap_texts(&c->places[i], &next->places[i]);
+        else if ((c->places[i] || next->places[i]) && !is_same(c, next, s))
+            log_warning("%s: [%s] %s is changed, which waits for the next start of the daemon",
+                        config_place(next, field(next, s)), s->section, s->key);
+    }
+    for (size_t i = 0; i < CONFIG_GROUPS; i++)
+        swap_texts(&c->groups[i], &next->groups[i]);
+    swap_texts(&c->files, &next->files);
+    c->allow_degraded = next->allow_degraded;
+    c->debug = next->debug;
+    c->quota = next->quota;
+    c->total = next->total;
+    c->vm_defaults = next->vm_defaults;
+    c->vm_max = next->vm_max;
 }
 
 void config_done(struct config *c)

@@ -1,7 +1,7 @@
 /*
  * config.h: what the daemon was told: command line over configuration files over built-in defaults.
- * It owns its texts. Main fills one before anything else exists, and it is read-only from then on;
- * a second one may be loaded from the same command line at any time, beside the first.
+ * It owns its texts. Main fills one before anything else exists, and it is read-only from then on,
+ * but for config_take(); a second one may be loaded from the same command line at any time.
  */
 #pragma once
 
@@ -60,5 +60,8 @@ struct config {
  */
 int config_load(struct config *c, int argc, char **argv);
 void config_done(struct config *c);
+/** Puts in force what `next` says and can be changed while we run; names in the log what has to
+ * wait for the next start. Texts change hands, and `next` is good for config_done() only. */
+void config_take(struct config *c, struct config *next);
 /** Where a member of it was set, "FILE:LINE" or "--option", for errors that show later. */
 const char *config_place(const struct config *c, const void *member);

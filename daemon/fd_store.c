@@ -1,16 +1,22 @@
 #include "daemon/fd_store.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
+#include "daemon/service.h"
 
 #define NAME_SIZE 128
+/* A manager that does not read for so long keeps nothing. */
+#define PATIENCE_MS 5000
+
 static const char *const prefixes[] = {"vm-", "world-", "state-", "hits-", "events-"};
 
 struct kept {
@@ -23,44 +29,55 @@ struct fd_store {
     unsigned n;
 };
 
-bool fd_store_is_offered(void)
+/* The service's, which lives as long as the daemon. */
+static int notify_fd = -1;
+
+static int add(struct fd_store *s, char *name, int fd)
 {
-    const char *socket = getenv("NOTIFY_SOCKET");
-    return socket && *socket;
+    struct kept *kept = reallocarray(s->kept, s->n + 1, sizeof *kept);
+    if (!kept) {
+        free(name);
+        close(fd);
+        return -ENOMEM;
+    }
+    s->kept = kept;
+    s->kept[s->n++] = (struct kept){name, fd};
+    return 0;
 }
 
-static bool is_ours(const char *name)
-{
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    return false;
-}
-
-struct fd_store *fd_store_new(void)
+struct fd_store *fd_store_new(struct service *service)
 {
     struct fd_store *s = calloc(1, sizeof *s);
-    char **names = NULL;
-    if (!s)
-        return NULL;
-    /* Sockets to listen at come by the same way, and are not ours. */
-    int n = sd_listen_fds_with_names(0, &names);
-    s->kept = calloc(n > 0 ? (size_t)n : 1, sizeof *s->kept);
-    for (int i = 0; i < n && names; i++) {
-        if (s->kept && is_ours(names[i]))
-            s->kept[s->n++] = (struct kept){TAKE_PTR(names[i]), SD_LISTEN_FDS_START + i};
-        free(names[i]);
+    notify_fd = service_notify_fd(service);
+    for (size_t i = 0; s && i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        char *name;
+        int fd, r = 0;
+        while (r == 0 && (fd = service_take_kept(service, prefixes[i], &name)) >= 0)
+            r = add(s, name, fd);
+        if (r < 0 || fd == -ENOMEM)
+            return NULL; /* nothing of it may be dropped */
     }
-    free(names);
-    if (s->kept)
-        return s;
-    free(s);
-    return NULL;
+    return s;
+}
+
+/* The manager does read, and is no peer of ours to be afraid of. */
+static int send_message(const char *text, const int *fd)
+{
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
+    ssize_t n;
+    while ((n = fd_send(notify_fd, &iov, 1, fd, fd ? 1 : 0)) == -EAGAIN) {
+        struct pollfd p = {.fd = notify_fd, .events = POLLOUT};
+        if (poll(&p, 1, PATIENCE_MS) == 0)
+            return -ETIMEDOUT;
+    }
+    return n < 0 ? (int)n : 0;
 }
 
 static void drop(const char *name)
 {
-    int r = sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    char message[NAME_SIZE + 64];
+    snprintf(message, sizeof message, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    int r = send_message(message, NULL);
     if (r < 0)
         log_warning("the service manager cannot be told to drop %s: %s", name, strerror(-r));
 }
@@ -97,8 +114,7 @@ int fd_store_put(int fd, const char *format, ...)
     make_name(name, format, args);
     va_end(args);
     snprintf(message, sizeof message, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-    int r = sd_pid_notify_with_fds(0, 0, message, &fd, 1);
-    return r > 0 ? 0 : r < 0 ? r : -ENOTCONN;
+    return send_message(message, &fd);
 }
 
 void fd_store_drop(const char *format, ...)

@@ -11,15 +11,13 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 struct fd_store;
 
-/** Whether a service manager is there that could keep anything. */
-bool fd_store_is_offered(void);
+struct service;
 
-/** With all that was kept. NULL without memory. */
-struct fd_store *fd_store_new(void);
+/** With all that was kept, out of what the service was handed; that is where things are put, too. NULL
+ *  without memory. */
+struct fd_store *fd_store_new(struct service *service);
 /** Closes what was not taken, and has the manager drop it. Returns NULL. */
 struct fd_store *fd_store_free(struct fd_store *s);
 

@@ -39,7 +39,9 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/hook_message.c %D%/hook_message.h \
 	%D%/refused_call.c %D%/refused_call.h \
 	%D%/registry.c %D%/registry.h \
+	%D%/service.c %D%/service.h \
 	%D%/state.c %D%/state.h \
+	%D%/status_line.c %D%/status_line.h \
 	%D%/stop_report.c %D%/stop_report.h \
 	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \

@@ -21,11 +21,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/slice.h"
 #include "daemon/act_log.h"
@@ -49,7 +49,9 @@
 #include "daemon/freezer.h"
 #include "daemon/pause.h"
 #include "daemon/registry.h"
+#include "daemon/service.h"
 #include "daemon/state.h"
+#include "daemon/status_line.h"
 #include "daemon/strays.h"
 #include "daemon/worlds.h"
 #include "daemon/zygote_client.h"
@@ -58,6 +60,8 @@
  * time. */
 #define SHUTDOWN_S 10
 #define SLICE_NS 100000u
+/* The least time between two lines of status: a storm of events is none of lines. */
+#define STATUS_US 100000
 /* Exit status when the command line or a configuration file is wrong. */
 #define EXIT_USAGE 2
 
@@ -65,7 +69,10 @@ static const char *const engines[] = {"mozjs", "fake"};
 #define N_ENGINES (sizeof engines / sizeof engines[0])
 
 struct daemon {
+    int argc;
+    char **argv;
     struct config config;
+    struct service *service;
     struct access_rules rules;
     struct event_base *base;
     struct act_log *act_log;
@@ -86,10 +93,12 @@ struct daemon {
     int programs[N_ENGINES]; /* -1: no such engine here */
     int socket_fd, observe_fd, lifeline[2];
     uint64_t private_client;
-    struct event *on_term, *on_int, *give_up;
+    struct event *on_term, *on_int, *on_hup, *give_up, *status;
     struct event_listener *state_listener;
     uint64_t state_cursor;
     bool ending, leaving;      /* leaving: VMs stay, for the next daemon */
+    bool reload_failed;        /* and what was in force still is */
+    bool handed;               /* sockets came from the service manager: none is bound by us */
     bool bound, bound_observe; /* socket files that are ours to remove */
 };
 
@@ -233,8 +242,29 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Returns 1 if the service manager has handed us the sockets; then there are no others. */
+static int take_sockets(struct daemon *d)
+{
+    int control = service_take_socket(d->service, "control");
+    int observe = service_take_socket(d->service, "observe");
+    d->socket_fd = control < 0 ? -1 : control;
+    d->observe_fd = observe < 0 ? -1 : observe;
+    if (control == -ENOENT && observe == -ENOENT)
+        return 0;
+    if (control == -ENOENT)
+        log_error("the service manager has handed us no socket named control");
+    if (control < 0 || (observe < 0 && observe != -ENOENT))
+        return -EINVAL;
+    d->handed = true;
+    return fd_nonblock(control) < 0 || (observe >= 0 && fd_nonblock(observe) < 0) ? -EINVAL : 1;
+}
+
 static int listen_for_clients(struct daemon *d, uid_t owner, gid_t group)
 {
+    int r = take_sockets(d);
+    service_close_rest(d->service);
+    if (r != 0)
+        return r < 0 ? r : 0;
     bool shared = access_is_shared(&d->rules);
     d->socket_fd = listen_at(d->config.socket_path, owner, group, shared);
     d->bound = d->socket_fd >= 0;
@@ -271,8 +301,8 @@ static int prepare(struct daemon *d)
     if (r < 0 || d->config.check)
         return r;
     raise_descriptor_limit();
-    if (d->config.keep_vms && d->config.private_fd < 0 && fd_store_is_offered() &&
-        !(d->adoption = adoption_new()))
+    if (d->config.keep_vms && d->config.private_fd < 0 && service_notify_fd(d->service) >= 0 &&
+        !(d->adoption = adoption_new(d->service)))
         return -ENOMEM;
     open_programs(d);
     r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
@@ -349,20 +379,13 @@ static void on_request(void *userdata, struct api_call *call)
     debuggers_settle(api->debuggers);
 }
 
-static void notify(const char *state)
-{
-    int r = sd_notify(0, state);
-    if (r < 0)
-        log_warning("cannot tell the service manager %s: %s", state, strerror(-r));
-}
-
 static void end_loop(struct daemon *d, const char *why)
 {
     if (d->ending)
         return;
     d->ending = true;
     log_debug("ending: %s", why);
-    notify("STOPPING=1");
+    service_stopping(d->service);
     /* Why we are to end is not known to us: whoever started us ends the VMs if none follows. */
     d->leaving = d->adoption != NULL;
     if (d->leaving) {
@@ -529,6 +552,8 @@ static void on_news(void *userdata)
         put_down(d, e);
     if (d->api.poll)
         event_active(d->api.poll, 0, 0);
+    if (service_is_watched(d->service) && !event_pending(d->status, EV_TIMEOUT, NULL))
+        event_add(d->status, &(const struct timeval){.tv_usec = STATUS_US});
     if (d->ending && registry_alive(d->registry) == 0)
         event_base_loopbreak(d->base);
 }
@@ -548,6 +573,65 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 {
     (void)what;
     end_loop(userdata, number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static void tell_status(struct daemon *d)
+{
+    char line[384];
+    status_line_write(d->registry, d->worlds, line, sizeof line);
+    service_status(d->service, "%s%s%s", d->ending ? "ending: " : "", line,
+                   d->reload_failed ? "; the configuration has errors, and is the one before" : "");
+}
+
+static void on_status(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    tell_status(userdata);
+}
+
+/* Sockets of our own have the mode that goes with the groups. */
+static void open_or_close_sockets(const struct daemon *d)
+{
+    mode_t mode = access_is_shared(&d->rules) ? 0666 : 0600;
+    if ((d->bound && chmod(d->config.socket_path, mode) < 0) ||
+        (d->bound_observe && chmod(d->config.observe_path, mode) < 0))
+        log_warning("cannot change the mode of the sockets: %m");
+}
+
+static int reload(struct daemon *d)
+{
+    struct config next;
+    struct access_rules rules;
+    int r = config_load(&next, d->argc, d->argv);
+    next.owner_uid = d->config.owner_uid;
+    if (r == 0)
+        r = access_rules_init(&rules, &next);
+    if (r == 0) {
+        config_take(&d->config, &next);
+        d->rules = rules;
+        log_init("stillpointd", d->config.debug);
+        open_or_close_sockets(d);
+    }
+    config_done(&next);
+    return r;
+}
+
+static void on_reload(evutil_socket_t number, short what, void *userdata)
+{
+    (void)number, (void)what;
+    struct daemon *d = userdata;
+    if (d->ending)
+        return;
+    service_reloading(d->service);
+    int r = reload(d);
+    d->reload_failed = r < 0;
+    if (r < 0)
+        log_error("the configuration has errors: what was in force still is");
+    else
+        log_notice("the configuration is in force (read: %s)",
+                   d->config.files ? d->config.files : "no file");
+    tell_status(d);
+    service_ready(d->service);
 }
 
 static void on_give_up(evutil_socket_t fd, short what, void *userdata)
@@ -669,7 +753,7 @@ static int build(struct daemon *d)
                                                 .rules = &d->rules,
                                                 .act_log = d->act_log,
                                                 .quota = &d->config.quota,
-                                                .max_connections = d->config.total.connections,
+                                                .total = &d->config.total,
                                                 .on_request = on_request,
                                                 .on_gone = on_client_gone,
                                                 .on_drained = on_client_drained,
@@ -678,10 +762,13 @@ static int build(struct daemon *d)
     d->state_listener = d->clients ? event_bus_listen(d->bus, on_news, d) : NULL;
     d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
     d->on_int = evsignal_new(d->base, SIGINT, on_signal, d);
+    d->on_hup = evsignal_new(d->base, SIGHUP, on_reload, d);
     d->give_up = event_new(d->base, -1, 0, on_give_up, d);
+    d->status = event_new(d->base, -1, 0, on_status, d);
     d->api.poll = event_new(d->base, -1, 0, on_poll, d);
-    if (!d->state_listener || !d->on_term || !d->on_int || !d->give_up || !d->api.poll ||
-        event_add(d->on_term, NULL) < 0 || event_add(d->on_int, NULL) < 0)
+    if (!d->state_listener || !d->on_term || !d->on_int || !d->on_hup || !d->give_up ||
+        !d->status || !d->api.poll || event_add(d->on_term, NULL) < 0 ||
+        event_add(d->on_int, NULL) < 0 || event_add(d->on_hup, NULL) < 0)
         return -ENOMEM;
     client_conns_ops(d->clients, &d->client_ops);
     d->api.base = d->base;
@@ -730,9 +817,15 @@ static int serve(struct daemon *d)
                 client_conns_listen(d->clients, TAKE_FD(d->observe_fd), ACCESS_OBSERVE) < 0)) {
         return -ENOMEM;
     }
-    notify("READY=1");
+    int r = service_attach(d->service, d->base);
+    if (r < 0)
+        return r;
+    tell_status(d);
+    service_ready(d->service);
     if (d->config.private_fd < 0) {
-        log_info("serving %s as uid %u", d->config.socket_path, (unsigned)geteuid());
+        log_info("serving %s as uid %u",
+                 d->handed ? "the service manager's sockets" : d->config.socket_path,
+                 (unsigned)geteuid());
         say_what_workers_lack(d->freezer);
     }
     event_base_dispatch(d->base);
@@ -765,7 +858,8 @@ static void take_down(struct daemon *d)
         fd_close(&d->programs[i]);
     }
     d->freezer = freezer_free(d->freezer); /* after all who were born in its directory */
-    struct event *events[] = {d->on_term, d->on_int, d->give_up, d->api.poll};
+    d->service = service_free(d->service);
+    struct event *events[] = {d->on_term, d->on_int, d->on_hup, d->give_up, d->status, d->api.poll};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i])
             event_free(events[i]);
@@ -804,14 +898,19 @@ int main(int argc, char **argv)
         return r > 0 ? EXIT_SUCCESS : EXIT_USAGE;
     }
     log_init("stillpointd", d.config.debug);
+    d.argc = argc;
+    d.argv = argv;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until the loop is there: there is nothing to read again */
     prctl(PR_SET_TIMERSLACK, 1);
     quicken();
-    r = prepare(&d);
+    d.service = service_new();
+    r = d.service ? prepare(&d) : -ENOMEM;
     if (d.config.check) {
         if (r == 0)
             printf("stillpointd: the configuration is right (read: %s)\n",
                    d.config.files ? d.config.files : "no file");
+        service_free(d.service);
         config_done(&d.config);
         return r == 0 ? EXIT_SUCCESS : EXIT_USAGE;
     }

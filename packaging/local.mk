@@ -1,2 +1,32 @@
 # completions/ is installed by cli/local.mk, which owns the verbs that it completes.
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
+	%D%/systemd/stillpoint.tmpfiles
+
+# An example where `make install` leaves it: the system's own place for it is a package's.
+dist_doc_DATA += %D%/stillpointd.conf
+
+# ---- systemd
+
+systemdsystemunit_DATA = %D%/systemd/stillpointd.service
+dist_systemdsystemunit_DATA = %D%/systemd/stillpointd.socket %D%/systemd/stillpointd-observe.socket \
+	%D%/systemd/stillpoint.slice
+CLEANFILES += $(systemdsystemunit_DATA)
+
+# Makefile: it has what configure was told.
+%D%/systemd/stillpointd.service: %D%/systemd/stillpointd.service.in Makefile
+	@$(MKDIR_P) $(@D)
+	$(AM_V_GEN)$(SED) -e 's,[@]sbindir[@],$(sbindir),g' $(srcdir)/%D%/systemd/stillpointd.service.in >$@.new && \
+		mv $@.new $@
+
+# Both are named after who installs them, and here all are beside each other.
+install-data-local: install-systemd-names
+install-systemd-names:
+	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)' '$(DESTDIR)$(tmpfilesdir)'
+	$(INSTALL_DATA) $(srcdir)/%D%/systemd/stillpoint.sysusers '$(DESTDIR)$(sysusersdir)/stillpoint.conf'
+	$(INSTALL_DATA) $(srcdir)/%D%/systemd/stillpoint.tmpfiles '$(DESTDIR)$(tmpfilesdir)/stillpoint.conf'
+
+uninstall-local: uninstall-systemd-names
+uninstall-systemd-names:
+	rm -f '$(DESTDIR)$(sysusersdir)/stillpoint.conf' '$(DESTDIR)$(tmpfilesdir)/stillpoint.conf'
+
+.PHONY: install-systemd-names uninstall-systemd-names

@@ -13,8 +13,8 @@ packages_build="
 
 # For the tests as well.
 packages_test="
-    cppcheck libcmocka-dev mandoc procps protobuf-compiler python3-jsonschema python3-protobuf
-    shellcheck spin strace"
+    cppcheck dbus libcmocka-dev mandoc mmdebstrap procps protobuf-compiler python3-jsonschema python3-protobuf
+    shellcheck spin strace systemd systemd-container"
 
 # For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
 packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"

@@ -226,8 +226,8 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/protocol/client.py %D%/support/api.py %D%/support/debugging.py %D%/support/harness.py \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_service.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+	%D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \

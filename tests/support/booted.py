@@ -1,0 +1,408 @@
+"""A machine with a real systemd, for the tests in tests/booted/.
+
+A tree of the distribution's own packages is made once by mmdebstrap and kept in the build folder. A
+machine has an overlay of its own over it, in memory, and is booted by systemd-nspawn; commands are run in it by
+nsenter, and its files are seen below /proc/PID/root, so that a test's code itself stays outside and needs
+nothing in there. All of it happens in a mount namespace of the runner's own (run.py makes it), where a
+cgroup2 is mounted at /sys/fs/cgroup. Standard library only.
+"""
+
+import fcntl
+import glob
+import hashlib
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import time
+
+from harness import Failed, Result, Skip, check, children, wait_until
+
+HANG = 120.0  # seconds; whatever takes this long hangs
+CGROUPS = "/sys/fs/cgroup"
+SERVICE = "stillpointd.service"
+SOCKETS = ("stillpointd.socket", "stillpointd-observe.socket")
+
+# Beside what the programs are linked with.
+PACKAGES = ("dbus", "systemd", "systemd-sysv")
+
+# Who there is for tests: members of the group that packaging/stillpointd.conf gives roles, and another.
+USERS = """u alice 2001 - / /bin/sh
+u bob 2002 - / /bin/sh
+u mallory 2003 - / /bin/sh
+m alice stillpoint
+m bob stillpoint
+"""
+
+
+def run(*args, **options):
+    """A program outside. Raises Failed unless it ends well."""
+    p = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                       text=True, errors="replace", **options)
+    if p.returncode != 0:
+        raise Failed(str(Result(list(args), p.returncode, p.stdout, p.stderr)))
+    return p.stdout
+
+
+def why_not():
+    """Why no machine can be booted here; None if it can."""
+    if os.geteuid() != 0:
+        return "booting a systemd takes root"
+    for program, package in (("systemd-nspawn", "systemd-container"), ("mmdebstrap", "mmdebstrap"),
+                             ("nsenter", "util-linux"), ("ldd", "libc-bin"), ("dpkg-query", "dpkg")):
+        if shutil.which(program) is None:
+            return f"booting a systemd takes {program} ({package})"
+    tried = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+         f"mount -t cgroup2 none {CGROUPS} && mkdir {CGROUPS}/stillpoint-try.$$ &&"
+         f" rmdir {CGROUPS}/stillpoint-try.$$ && mount -t tmpfs none /mnt && mkdir /mnt/a /mnt/b /mnt/c /mnt/d &&"
+         " mount -t overlay -o lowerdir=/mnt/a,upperdir=/mnt/b,workdir=/mnt/c none /mnt/d"],
+        capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        said = (tried.stderr.strip().splitlines() or ["it failed"])[-1]
+        return f"a systemd cannot be booted here: no cgroup2 or overlay can be mounted ({said})"
+    return None
+
+
+# ---- the tree
+
+def codename():
+    with open("/etc/os-release", encoding="utf-8") as f:
+        found = re.search(r"^VERSION_CODENAME=\"?([a-z]+)", f.read(), re.M)
+    if not found:
+        raise Skip("the distribution has no code name in /etc/os-release")
+    return found.group(1)
+
+
+def apt_sources(suite):
+    """The host's own files that name the suite."""
+    found = []
+    for path in ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list")),
+                 *sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))]:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as f:
+                text = re.sub(r"^\s*#.*$", "", f.read(), flags=re.M)
+        except OSError:
+            continue
+        if re.search(rf"(?<![\w-]){suite}(?![\w-])", text):
+            found.append(path)
+    if not found:
+        raise Skip(f"no file of /etc/apt/sources.list.d names {suite}")
+    return found
+
+
+def apt_options():
+    """What the host's apt needs to come to its sources."""
+    lines = run("apt-config", "dump").splitlines()
+    return [line for line in lines if re.match(r"Acquire::(\w+::Proxy|Check-|Retries)", line)]
+
+
+def packages_of(programs):
+    """The packages with the libraries that programs are linked with."""
+    libraries = set()
+    for program in programs:
+        libraries.update(re.findall(r"=> (/\S+)", run("ldd", program)))
+    # Where /lib is a link, dpkg knows a file by one of two names.
+    names = {}
+    for library in libraries:
+        for path in (library, os.path.realpath(library)):
+            for name in (path, path.replace("/usr/lib", "/lib", 1), path if path.startswith("/usr") else "/usr" + path):
+                names[name] = library
+    found = {}
+    said = subprocess.run(["dpkg-query", "-S", *sorted(names)], capture_output=True, text=True, check=False).stdout
+    for line in said.splitlines():
+        package, _, path = line.rpartition(": ")
+        if path in names:
+            found[names[path]] = package.split(":")[0]
+    unknown = sorted(libraries - set(found))
+    if unknown:
+        raise Skip(f"no package has {' '.join(unknown)}")
+    return set(found.values())
+
+
+def build_tree(folder, programs, more=()):
+    """The folder of a tree with these packages, made now if it is not there yet."""
+    suite = codename()
+    packages = sorted({*PACKAGES, *more, *packages_of(programs)})
+    name = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:16]
+    os.makedirs(folder, exist_ok=True)
+    tree = os.path.join(folder, f"tree-{name}")
+    with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(tree):
+            return tree
+        for old in glob.glob(os.path.join(folder, "tree-*")):
+            shutil.rmtree(old, ignore_errors=True)
+        options = os.path.join(folder, "apt.conf")
+        with open(options, "w", encoding="utf-8") as f:
+            f.write("".join(line + "\n" for line in apt_options()))
+        new = os.path.join(folder, "tree-new")
+        with open(os.path.join(folder, "mmdebstrap.log"), "w", encoding="utf-8") as log:
+            p = subprocess.run(
+                ["mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", f"--aptopt={options}",
+                 "--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}",
+                 suite, new, *apt_sources(suite)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+        if p.returncode != 0:
+            shutil.rmtree(new, ignore_errors=True)
+            raise Skip(f"mmdebstrap cannot make a tree here (status {p.returncode}; {folder}/mmdebstrap.log)")
+        with open(os.path.join(new, "etc/machine-id"), "w", encoding="ascii"):
+            pass
+        os.rename(new, tree)
+    return tree
+
+
+class Trees:
+    """What machines are made of: the tree, and the tree with Stillpoint installed by `make install`."""
+
+    def __init__(self, build, source, scratch):
+        self.build, self.source, self.scratch = build, source, scratch
+        programs = [os.path.join(build, n) for n in ("stillpointd", "stillctl", "stillpoint-worker-mozjs")]
+        self.clean = build_tree(os.path.join(build, "booted"), programs)
+        self._installed = None
+        self._made = 0
+
+    def overlay(self, layers):
+        """Mounts a tree of these layers, the first on top, that can be written to. Returns it and its upper layer."""
+        self._made += 1
+        at = os.path.join(self.scratch, f"tree-{self._made}")
+        upper, work, root = (os.path.join(at, n) for n in ("upper", "work", "root"))
+        for folder in (upper, work, root):
+            os.makedirs(folder)
+        run("mount", "-t", "overlay", "-o", f"lowerdir={':'.join(layers)},upperdir={upper},workdir={work}",
+            "none", root)
+        return root, upper
+
+    def layers(self, kind):
+        """kind: `clean`, or `installed`."""
+        if kind == "clean":
+            return [self.clean]
+        if self._installed is None:
+            root, upper = self.overlay([self.clean])
+            run("make", "-C", self.build, "install", f"DESTDIR={root}")
+            self._install_settings(root)
+            run("umount", root)
+            self._installed = upper
+        return [self._installed, self.clean]
+
+    def _install_settings(self, root):
+        etc = os.path.join(root, "etc")
+        os.makedirs(os.path.join(etc, "stillpoint"), exist_ok=True)
+        shutil.copy(os.path.join(self.source, "packaging", "stillpointd.conf"),
+                    os.path.join(etc, "stillpoint", "stillpointd.conf"))
+        add_users(root)
+
+
+def add_users(root):
+    """The users of the tests, and those that Stillpoint brings along."""
+    os.makedirs(os.path.join(root, "etc/sysusers.d"), exist_ok=True)
+    with open(os.path.join(root, "etc/sysusers.d/test.conf"), "w", encoding="ascii") as f:
+        f.write(USERS)
+    run("chroot", root, "systemd-sysusers")
+
+
+# ---- a machine
+
+def own_cgroup():
+    with open("/proc/self/cgroup", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("0::/"):
+                return CGROUPS + line.rstrip("\n")[3:].rstrip("/")
+    raise Skip("the kernel has no cgroup2")
+
+
+class Machine:
+    """A booted system. `prepare` is called with the root of its tree before."""
+
+    def __init__(self, trees, kind="installed", prepare=None, name="stillpoint"):
+        self.root, _ = trees.overlay(trees.layers(kind))
+        if prepare:
+            prepare(self.root)
+        self.name = f"{name}-{os.getpid()}"
+        self.cgroup = os.path.join(own_cgroup(), self.name)
+        os.mkdir(self.cgroup)
+        self.console = open(os.path.join(os.path.dirname(self.root), "console"), "wb")
+        enter = f'echo $$ >{shlex.quote(self.cgroup)}/cgroup.procs && exec "$@"'
+        self.nspawn = subprocess.Popen(
+            ["sh", "-c", enter, "sh", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
+             "--private-network", f"--machine={self.name}", "--kill-signal=SIGRTMIN+3", "-D", self.root,
+             "--boot", "--console=pipe"],
+            stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console,
+            # Else its own filter of system calls makes a sandbox in it something else.
+            env={**os.environ, "SYSTEMD_SECCOMP": "0"})
+        self.pid1 = None
+        try:
+            self._wait_for_systemd()
+        except BaseException:
+            self.end()
+            raise
+
+    def _wait_for_systemd(self):
+        def is_up():
+            if self.nspawn.poll() is not None:
+                raise Failed(f"systemd-nspawn ended with {self.nspawn.returncode}:\n{self.console_text()}")
+            for pid in children(self.nspawn.pid):
+                try:
+                    mode = os.stat(f"/proc/{pid}/root/run/systemd/private").st_mode
+                    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+                        is_first = re.search(r"^NSpid:.*\t1$", f.read(), re.M)
+                except OSError:
+                    continue
+                if is_first and stat.S_ISSOCK(mode) and not os.path.samefile(f"/proc/{pid}/root", "/"):
+                    return pid
+            return None
+        self.pid1 = wait_until(is_up, "systemd is up", HANG)
+        # "degraded" is a system that is up, too.
+        state = self.run("systemctl", "is-system-running", "--wait", code=None).out.strip()
+        check(state in ("running", "degraded"), f"the system is {state!r}:\n{self.console_text()}")
+
+    def console_text(self):
+        self.console.flush()
+        with open(self.console.name, encoding="utf-8", errors="replace") as f:
+            return "".join(f.readlines()[-40:])
+
+    # ---- for tests
+
+    def path(self, inside):
+        """How a file in the machine is called outside."""
+        return f"/proc/{self.pid1}/root{inside}"
+
+    def write(self, path, text, mode=0o644):
+        os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
+        with open(self.path(path), "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(self.path(path), mode)
+        return path
+
+    def argv(self, args, user=None):
+        enter = ["nsenter", "-t", str(self.pid1), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"]
+        if user:
+            enter += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
+        return [*enter, "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "LC_ALL=C.UTF-8", "NO_COLOR=1", "SYSTEMD_COLORS=0", *map(str, args)]
+
+    def run(self, *args, code=0, user=None, timeout=HANG):
+        """Runs a program in the machine to its end. Fails unless it exits with `code` (None: any)."""
+        try:
+            p = subprocess.run(self.argv(args, user), stdin=subprocess.DEVNULL, capture_output=True,
+                               timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as e:
+            raise Failed(f"hangs: {' '.join(map(str, args))}\n  stdout so far: {e.stdout!r}") from None
+        r = Result(list(map(str, args)), p.returncode, p.stdout.decode("utf-8", "replace"),
+                   p.stderr.decode("utf-8", "replace"))
+        if code is not None and r.code != code:
+            raise Failed(f"expected exit {code}: {r}")
+        return r
+
+    def start(self, *args, user=None):
+        """The same in the background, with pipes. The caller waits for it."""
+        return subprocess.Popen(self.argv(args, user), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def ctl(self, *args, **options):
+        """stillctl, as a user (root unless said)."""
+        return self.run("stillctl", *args, **options)
+
+    def systemctl(self, *args, **options):
+        return self.run("systemctl", *args, **options)
+
+    def show(self, unit, *properties):
+        """Properties of a unit: the value of one, or a dict."""
+        lines = self.systemctl("show", unit, *(f"--property={p}" for p in properties)).out.splitlines()
+        found = dict(line.split("=", 1) for line in lines if "=" in line)
+        return found[properties[0]] if len(properties) == 1 else found
+
+    def main_pid(self, unit=SERVICE):
+        """The number that the main process of a unit has in the machine; 0: none."""
+        return int(self.show(unit, "MainPID"))
+
+    def outside(self, pid):
+        """The number that a process of the machine has out here."""
+        with open(self.path(f"/proc/{pid}/status"), encoding="ascii", errors="replace"):
+            pass
+        for task in self.processes():
+            with open(f"/proc/{task}/status", encoding="ascii", errors="replace") as f:
+                if re.search(rf"^NSpid:\t{task}\t{pid}(\t|$)", f.read(), re.M):
+                    return task
+        raise Failed(f"process {pid} of the machine is not to be found")
+
+    def processes(self):
+        """The numbers, out here, of all processes of the machine."""
+        found = []
+        for folder, _, _ in os.walk(self.cgroup):
+            try:
+                with open(os.path.join(folder, "cgroup.procs"), encoding="ascii") as f:
+                    found += [int(line) for line in f]
+            except OSError:
+                pass
+        return found
+
+    def unit_cgroup(self, unit=SERVICE):
+        """The folder of a unit's control group, out here; it need not be there."""
+        inside = self.show(unit, "ControlGroup")
+        return self.path(CGROUPS + inside) if inside else None
+
+    def drop_in(self, text, unit=SERVICE):
+        """More settings for a unit, until the test ends."""
+        self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
+        self.systemctl("daemon-reload")
+
+    def journal(self, *args):
+        return self.run("journalctl", "--no-pager", "-q", "-o", "short-monotonic", *args).out
+
+    def wait_active(self, unit=SERVICE, limit=HANG):
+        wait_until(lambda: self.show(unit, "ActiveState") == "active", f"{unit} is active", limit)
+
+    # ---- for the runner
+
+    def reset(self):
+        """As it was after the boot, but for what a test has written elsewhere than in /run."""
+        wrong = []
+        self.systemctl("stop", SERVICE, *SOCKETS, code=None)
+        left = [p for p in self.processes() if name_of(p).startswith("stillpoint")]
+        if left:
+            wrong.append(f"left processes: {' '.join(name_of(p) for p in left)}")
+        shutil.rmtree(self.path(f"/run/systemd/system/{SERVICE}.d"), ignore_errors=True)
+        self.systemctl("disable", SERVICE, *SOCKETS, code=None)
+        self.systemctl("daemon-reload")
+        self.systemctl("reset-failed", code=None)
+        return wrong
+
+    def end(self):
+        """Powers it off; by force if it does not. Returns what is wrong, as lines."""
+        wrong = []
+        if self.nspawn.poll() is None and self.pid1:
+            os.kill(self.pid1, signal.SIGRTMIN + 4)
+            try:
+                self.nspawn.wait(HANG)
+            except subprocess.TimeoutExpired:
+                wrong.append(f"the machine does not power off:\n{self.console_text()}")
+        # A supervisor that was killed leaves its process 1 alive.
+        with open(os.path.join(self.cgroup, "cgroup.kill"), "w", encoding="ascii") as f:
+            f.write("1")
+        self.nspawn.wait()
+        self.console.close()
+        wait_until(self._is_removed, f"{self.cgroup} can be removed")
+        run("umount", self.root)
+        shutil.rmtree(os.path.dirname(self.root), ignore_errors=True)
+        return wrong
+
+    def _is_removed(self):
+        for folder, _, _ in os.walk(self.cgroup, topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return False
+        return True
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
