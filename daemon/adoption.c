@@ -16,6 +16,7 @@
 #include "daemon/freezer.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/worker_pause.h"
 #include "daemon/worlds.h"
 
 /* Numbers of one generation; those of the next are all larger. */
@@ -166,8 +167,10 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
         if (r == -ENOMEM)
             return r;
         n += r == 0;
-        if (r == 0)
+        if (r == 0) {
+            worker_pause_resume(w, m);
             continue;
+        }
         log_notice("vm %llu (%s) is not taken over: %s", (unsigned long long)m->id, m->name,
                    r == -ENOENT ? "it had not started yet" : strerror(-r));
         worker_keep_no_more(m->id);

@@ -15,8 +15,8 @@ struct fd_store;
 
 struct service;
 
-/** With all that was kept, out of what the service was handed; that is where things are put, too. NULL
- *  without memory. */
+/** With all that was kept, out of what the service was handed; that is where things are put, too.
+ * NULL without memory. */
 struct fd_store *fd_store_new(struct service *service);
 /** Closes what was not taken, and has the manager drop it. Returns NULL. */
 struct fd_store *fd_store_free(struct fd_store *s);

@@ -130,6 +130,8 @@ static int append_vm(struct record_log *log, const struct worker *w)
     m.attach = w->attach;
     m.ready = w->ready;
     m.admitted_ns = w->timed.admitted_ns;
+    m.imports = w->imports;
+    m.n_imports = w->open_imports;
     append_exit(&m, w);
     m.released = w->gate.birth_done;
     m.keep_idle = w->keep_idle;

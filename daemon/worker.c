@@ -24,7 +24,6 @@
 #include "daemon/fd_store.h"
 #include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
-#include "daemon/worker_pause.h"
 #include "shared-mem/map.h"
 
 /* The VM's thread and its watcher. */
@@ -481,6 +480,7 @@ struct worker *worker_free(struct worker *w)
     free(w->argv);
     free(w->program);
     free(w->load_error);
+    free(w->imports);
     free(w);
     return NULL;
 }
@@ -714,6 +714,8 @@ static struct worker *make_from(struct event_base *base, struct freezer *freezer
         *to = (struct worker_hold){.debugger = h->debugger, .count = h->count, .pause = h->pause};
         text_copy(to->name, sizeof to->name, h->name ? h->name : "");
     }
+    for (size_t i = 0; i < m->n_imports; i++)
+        (void)worker_note_import(w, m->imports[i]);
     w->said_exit.reason = (enum exit_reason)m->exit_reason;
     w->said_exit.code = m->exit_code;
     text_copy(w->said_exit.detail, sizeof w->said_exit.detail,
@@ -752,21 +754,6 @@ static void resume_numbers(struct worker *w, const Stillpoint__State__Vm *m, uin
                                        .awaited = true};
 }
 
-static void resume_pause(struct worker *w, const Stillpoint__State__Vm *m)
-{
-    uint64_t answered = stop_slot(&w->gate)->answered;
-    w->last_pause = m->pause > answered ? m->pause : answered;
-    if (m->pause <= answered || !m->has_paused)
-        return;
-    w->pause.said = stillpoint__worker__paused__unpack(NULL, m->paused.len, m->paused.data);
-    if (!w->pause.said)
-        return;
-    w->pause.number = m->pause;
-    w->pause.answer = PAUSE_CONTINUE;
-    w->pause.in_stop = m->pause_in_stop;
-    stop_slot(&w->gate)->attended = true;
-}
-
 int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
                  const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
                  const struct worker_events *events, void *userdata, struct worker **ret)
@@ -793,7 +780,6 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     w->life_fd = TAKE_FD(i.life);
     w->timed.admitted_ns = m->admitted_ns;
     resume_numbers(w, m, first_number);
-    resume_pause(w, m);
     for (size_t k = 0; k < w->n_holds; k++)
         for (unsigned n = 0; n < w->holds[k].count; n++)
             stop_hold(&w->gate);
@@ -816,6 +802,12 @@ void worker_adopted(struct worker *w, int lifeline, uint64_t heard)
     /* One that is gone is reported by its pidfd. */
     if (r < 0 && r != -EPIPE && r != -ECONNRESET)
         worker_kill(w, EXIT_REASON_UNKNOWN, "it cannot be taken over");
+    /* Whoever was asked for them is gone. */
+    while (r == 0 && w->open_imports > 0) {
+        uint64_t import_id = w->imports[0];
+        worker_forget_import(w, import_id);
+        r = worker_send_import(w, import_id, "the client that has it went away", -1);
+    }
     if (w->said_exit.reason != 0)
         worker_farewell(w);
     stop_message_sent(&w->gate);
@@ -893,6 +885,25 @@ int worker_send_import(struct worker *w, uint64_t import_id, const char *error, 
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_IMPORT;
     command.answer_import = &answer;
     return send_command(w, &command, fd);
+}
+
+int worker_note_import(struct worker *w, uint64_t import_id)
+{
+    uint64_t *imports = reallocarray(w->imports, w->open_imports + 1, sizeof *imports);
+    if (!imports)
+        return -ENOMEM;
+    w->imports = imports;
+    w->imports[w->open_imports++] = import_id;
+    return 0;
+}
+
+void worker_forget_import(struct worker *w, uint64_t import_id)
+{
+    for (size_t i = 0; i < w->open_imports; i++)
+        if (w->imports[i] == import_id) {
+            w->imports[i] = w->imports[--w->open_imports];
+            return;
+        }
 }
 
 int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len)

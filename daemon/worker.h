@@ -190,7 +190,8 @@ struct worker {
     unsigned console_holds;     /**< enum worker_console_hold */
     uint64_t client; /**< connection that answers its imports and reads its console; 0: none */
     size_t bundle_files, bundle_bytes;
-    unsigned open_imports; /**< asked of the client and not answered */
+    uint64_t *imports; /**< numbers of those that were asked of the client and not answered */
+    size_t open_imports;
     /** Calls and messages sent, those that its engine has taken, and the bytes of the difference.
      */
     uint64_t messages_sent, messages_taken;
@@ -268,6 +269,10 @@ void worker_admit(struct worker *w);
  */
 int worker_send_file(struct worker *w, const char *path, int fd);
 int worker_send_import(struct worker *w, uint64_t import_id, const char *error, int fd);
+/** One more was asked of its client. 0 or -ENOMEM. */
+int worker_note_import(struct worker *w, uint64_t import_id);
+/** It was answered, or never will be by that. */
+void worker_forget_import(struct worker *w, uint64_t import_id);
 int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len);
 int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
                      const char *args_json);

@@ -12,6 +12,7 @@
 #include "daemon/fd_store.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
+#include "daemon/worlds.h"
 #include "shared-mem/map.h"
 
 /* A lease that has run out meanwhile, or a run-one: its end comes from the loop. */
@@ -44,6 +45,22 @@ int world_adopt(struct world *w, const Stillpoint__State__World *m, int page_fd)
     stop_world_adopt(&w->stop, page, page_fd);
     w->is_kept = true;
     return 0;
+}
+
+int worlds_adopt(struct worlds *all, const Stillpoint__State__World *m, int page_fd)
+{
+    struct world *w = worlds_get(all, m->name, false);
+    if (w)
+        return world_adopt(w, m, page_fd);
+    w = world_new(all, m->name);
+    if (w)
+        HASH_ADD_STR(all->by_name, name, w);
+    if (w && w->hh.tbl)
+        return world_adopt(w, m, page_fd);
+    if (w)
+        world_free(w);
+    close(page_fd);
+    return -ENOMEM;
 }
 
 int world_keep(struct world *w)

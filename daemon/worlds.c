@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <uthash.h>
 
 #include "base/urgent.h"
@@ -79,22 +78,6 @@ static struct world *make_world(struct worlds *all, const char *name, const uid_
     }
     world_publish(w, EVENT_WORLD_MADE, NULL, NULL, NULL);
     return w;
-}
-
-int worlds_adopt(struct worlds *all, const Stillpoint__State__World *m, int page_fd)
-{
-    struct world *w = worlds_get(all, m->name, false);
-    if (w)
-        return world_adopt(w, m, page_fd);
-    w = world_new(all, m->name);
-    if (w)
-        HASH_ADD_STR(all->by_name, name, w);
-    if (w && w->hh.tbl)
-        return world_adopt(w, m, page_fd);
-    if (w)
-        world_free(w);
-    close(page_fd);
-    return -ENOMEM;
 }
 
 _urgent_ struct world *worlds_get(struct worlds *all, const char *name, bool make)

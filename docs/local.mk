@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
+EXTRA_DIST += %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
 	%D%/decisions/README.md \
 	%D%/decisions/0001-static-archives-instead-of-libtool.md \
 	%D%/decisions/0002-uthash-smartcols-jansson.md \
@@ -25,7 +25,11 @@ EXTRA_DIST += %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %
 	%D%/decisions/0023-fuzzers-and-faults.md \
 	%D%/decisions/0024-what-a-birth-does-before-and-after-the-fork.md \
 	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \
-	%D%/decisions/0026-libinih-reads-the-configuration.md
+	%D%/decisions/0026-libinih-reads-the-configuration.md \
+	%D%/decisions/0034-what-outlives-a-daemon-and-where.md \
+	%D%/decisions/0035-pages-that-a-later-daemon-can-write.md \
+	%D%/decisions/0036-a-worker-that-waits-for-a-daemon.md \
+	%D%/decisions/0037-who-ends-vms-when-the-service-ends.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -16,6 +16,7 @@ UNIT_TESTS = \
 	%D%/unit/test_fd \
 	%D%/unit/test_frame \
 	%D%/unit/test_map \
+	%D%/unit/test_record_log \
 	%D%/unit/test_refused_call \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
@@ -150,6 +151,9 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_record_log_SOURCES = %D%/unit/test_record_log.c %D%/support/unit.h
+%C%_unit_test_record_log_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
