@@ -5,7 +5,7 @@
 #
 # --require-live   a skipped test is a failure
 # --quick          unit and component tests, source checks and the system tests; not the conformance
-#                  corpus, the model, the booted systemd, and the second run as another user
+#                  corpus, the model, the Debian packages, the booted systemd, and the second run as another user
 #
 # Ends with the skipped tests by reason, and `N passed, N failed, N skipped`; exits with 1 if a test
 # failed, or was skipped although it could have run here. Details are in build/*.log.
@@ -33,7 +33,7 @@ for option; do
 done
 
 # shellcheck disable=SC2086 # lists
-packages_install $packages_build $packages_test
+packages_install $packages_build $packages_test $packages_deb
 # shellcheck disable=SC2086 # a list
 packages_install_optional $packages_test_optional
 build_all
@@ -97,6 +97,10 @@ system() {
     "$python3" -B "$top/tests/system/run.py" --build "$top/build" --results "$part"
 }
 
+packages() {
+    "$python3" -B "$top/tests/packages/run.py" --build "$top/build" --results "$part"
+}
+
 booted() {
     "$python3" -B "$top/tests/booted/run.py" --build "$top/build" --results "$part"
 }
@@ -141,6 +145,8 @@ as_nobody() {
     cp "$top"/proto/*.proto "$copy/proto/"
     [ ! -d "$top/docs/schemas" ] || cp -r "$top/docs/schemas" "$copy/docs/"
     [ ! -d "$top/examples" ] || cp -r "$top/examples" "$copy/"
+    mkdir "$copy/packaging"
+    cp -r "$top/packaging/completions" "$copy/packaging/"
     chmod -R a+rX "$copy"
     chmod 755 "$scratch"
     chmod 1777 "$scratch/tmp"
@@ -161,6 +167,7 @@ if [ $quick = no ]; then
     if [ "$(id -u)" -eq 0 ]; then
         part "system tests as nobody" as_nobody
     fi
+    part "Debian packages" packages
     part "tests in a booted systemd" booted
     part "conformance to node 20" conformance
     part "model" model

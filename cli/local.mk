@@ -47,7 +47,8 @@ stillctl_SOURCES = %D%/main.c
 stillctl_CPPFLAGS = $(%C%_libcli_a_CPPFLAGS)
 stillctl_LDADD = $(CLI_LIBS)
 
-dist_man_MANS += docs/man/stillctl.1 docs/man/stillpointd.8 docs/man/stillpointd.conf.5
+dist_man_MANS += docs/man/libstillpoint.3 docs/man/stillctl.1 docs/man/stillpoint.7 docs/man/stillpoint-protocol.7 \
+	docs/man/stillpointd.8 docs/man/stillpointd.conf.5
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 nodist_bashcompletion_DATA = %D%/completions/stillctl

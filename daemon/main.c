@@ -768,7 +768,10 @@ static int build(struct daemon *d)
     d->api.poll = event_new(d->base, -1, 0, on_poll, d);
     if (!d->state_listener || !d->on_term || !d->on_int || !d->on_hup || !d->give_up ||
         !d->status || !d->api.poll || event_add(d->on_term, NULL) < 0 ||
-        event_add(d->on_int, NULL) < 0 || event_add(d->on_hup, NULL) < 0)
+        event_add(d->on_int, NULL) < 0)
+        return -ENOMEM;
+    /* A private daemon has read nothing, and a terminal that goes ends its client. */
+    if (d->config.private_fd < 0 && event_add(d->on_hup, NULL) < 0)
         return -ENOMEM;
     client_conns_ops(d->clients, &d->client_ops);
     d->api.base = d->base;

@@ -26,6 +26,10 @@ EXTRA_DIST += %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md
 	%D%/decisions/0024-what-a-birth-does-before-and-after-the-fork.md \
 	%D%/decisions/0025-what-a-cold-stop-is-compared-with.md \
 	%D%/decisions/0026-libinih-reads-the-configuration.md \
+	%D%/decisions/0027-what-the-service-is-and-is-not-hardened-by.md \
+	%D%/decisions/0028-a-systemd-is-booted-for-tests.md \
+	%D%/decisions/0029-the-shared-library-by-a-rule-of-its-own.md \
+	%D%/decisions/0030-how-the-packages-are-made.md \
 	%D%/decisions/0034-what-outlives-a-daemon-and-where.md \
 	%D%/decisions/0035-pages-that-a-later-daemon-can-write.md \
 	%D%/decisions/0036-a-worker-that-waits-for-a-daemon.md \

@@ -1,7 +1,6 @@
 # completions/ is installed by cli/local.mk, which owns the verbs that it completes.
-EXTRA_DIST += %D%/README.md %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
-	%D%/systemd/stillpoint.tmpfiles \
-	%D%/systemd/stillpointd-stopped.in
+EXTRA_DIST += %D%/README.md %D%/apparmor/stillpoint %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
+	%D%/systemd/stillpoint.tmpfiles %D%/systemd/stillpointd-stopped.in
 
 # An example where `make install` leaves it: the system's own place for it is a package's.
 dist_doc_DATA += %D%/stillpointd.conf

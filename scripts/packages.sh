@@ -16,6 +16,9 @@ packages_test="
     cppcheck dbus libcmocka-dev mandoc mmdebstrap procps protobuf-compiler python3-jsonschema python3-protobuf
     shellcheck spin strace systemd systemd-container"
 
+# To build Debian packages, and to look at them. What they need to be built of is in packages_build.
+packages_deb="debhelper dh-apparmor dpkg-dev lintian"
+
 # For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
 packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"
 

@@ -18,6 +18,7 @@ UNIT_TESTS = \
 	%D%/unit/test_map \
 	%D%/unit/test_record_log \
 	%D%/unit/test_refused_call \
+	%D%/unit/test_service \
 	%D%/unit/test_stop \
 	%D%/unit/test_text \
 	%D%/unit/test_vm_limits \
@@ -139,6 +140,10 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_act_log_SOURCES = %D%/unit/test_act_log.c %D%/support/unit.h
 %C%_unit_test_act_log_LDADD = $(DAEMON_TEST_LIBS)
 
+%C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/unit.h
+%C%_unit_test_service_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_service_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
 
@@ -198,7 +203,10 @@ noinst_PROGRAMS += %D%/support/inject
 %C%_support_inject_LDADD = $(SECCOMP_LIBS)
 
 # Checks of the tree itself; they print TAP.
-SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py
+SOURCE_TESTS = %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
+
+# Units name a program, which has to be there.
+%D%/units/check.log: packaging/systemd/stillpointd.service stillpointd$(EXEEXT)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
@@ -222,6 +230,13 @@ dist_check_SCRIPTS += $(CLI_MODEL_TESTS)
 TESTS += $(CLI_MODEL_TESTS)
 %D%/cli/test_debugging.log: stillctl$(EXEEXT)
 
+# What is built, held against what is written of it.
+WORD_TESTS = %D%/library/check.py %D%/manual/check.py
+dist_check_SCRIPTS += $(WORD_TESTS)
+TESTS += $(WORD_TESTS)
+%D%/library/check.log: $(LIBSTILLPOINT_SO)
+%D%/manual/check.log: stillctl$(EXEEXT) stillpointd$(EXEEXT)
+
 # All speak TAP. cmocka needs to be told so. A test never writes beside the sources.
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 PY_LOG_DRIVER = $(LOG_DRIVER)
@@ -230,11 +245,11 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_service.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/harness.py \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
-	%D%/system/test_cli_debug.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
+	%D%/system/test_cli_debug.py %D%/system/test_completion.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \
 	%D%/system/test_debug_wasm.py %D%/system/test_debugger_life.py %D%/system/test_enforce.py %D%/system/test_faults.py %D%/system/test_freezer.py \
 	%D%/system/test_hostile_client.py %D%/system/test_hostile_worker.py \
 	%D%/system/test_leaks.py %D%/system/test_limits.py %D%/system/test_operations.py %D%/system/test_protocol.py \

@@ -22,8 +22,21 @@ __stillctl_names() {
     "${COMP_WORDS[0]/#\~/$HOME}" "${daemon[@]}" "$@" -o name 2>/dev/null
 }
 
+# compgen expands the words that it is given, commands in them too: they are ours, and nobody else's.
 __stillctl_reply() {
     mapfile -t COMPREPLY < <(compgen "$@" -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
+# What the daemon says, line by line, and perhaps what a guest has called its source: those that are the same
+# word to a shell.
+__stillctl_reply_lines() {
+    local word
+    COMPREPLY=()
+    while IFS= read -r word; do
+        if [[ $word == "${COMP_WORDS[COMP_CWORD]}"* && $word =~ ^[A-Za-z0-9._/:@%+,=-]+$ ]]; then
+            COMPREPLY+=("$word")
+        fi
+    done
 }
 
 # The verb, those of two words with both of them; and in __stillctl_args how many arguments follow it.
@@ -110,8 +123,8 @@ __stillctl_value() {
     --color) __stillctl_reply -W 'auto always never' ;;
     --for) __stillctl_reply -W 'exited idle stopped active' ;;
     --engine) __stillctl_reply -W 'mozjs' ;;
-    -w | --world) __stillctl_reply -W "$(__stillctl_names world list)" ;;
-    --debugger) __stillctl_reply -W "$(__stillctl_names debugger list)" ;;
+    -w | --world) __stillctl_reply_lines < <(__stillctl_names world list) ;;
+    --debugger) __stillctl_reply_lines < <(__stillctl_names debugger list) ;;
     --on-exit) __stillctl_reply -W 'stop resume' ;;
     --policy) __stillctl_reply -W 'hold resume' ;;
     --stop) __stillctl_reply -W 'world vm none' ;;
@@ -143,7 +156,7 @@ __stillctl_kinds() {
 
 # Places in the sources of a VM that stands, as far as the file. A colon is a word of its own on the command line.
 __stillctl_sources() {
-    mapfile -t COMPREPLY < <(compgen -W "$(__stillctl_names source "$1" | sed 's|.*/||')" -- "${COMP_WORDS[COMP_CWORD]}")
+    __stillctl_reply_lines < <(__stillctl_names source "$1" | sed 's|.*/||')
     if [[ $2 == place ]] && ((${#COMPREPLY[@]} > 0)); then
         COMPREPLY=("${COMPREPLY[@]/%/:}")
         compopt -o nospace
@@ -163,31 +176,31 @@ __stillctl_argument() {
     memory) __stillctl_reply -W 'read write' ;;
     help) __stillctl_reply -W "$__stillctl_verbs" ;;
     run) __stillctl_reply -f ;;
-    kill | hold | release) __stillctl_reply -W "$(__stillctl_names list)" ;;
-    status | wait) __stillctl_reply -W "$(__stillctl_names list -a)" ;;
-    logs) ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list -a)" ;;
+    kill | hold | release) __stillctl_reply_lines < <(__stillctl_names list) ;;
+    status | wait) __stillctl_reply_lines < <(__stillctl_names list -a) ;;
+    logs) ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names list -a) ;;
     debug | step | next | finish | bt | locals | inspect | eval | set | 'memory read' | 'memory write' | 'break list' | \
         'audit add' | 'audit list')
-        ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list)"
+        ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names list)
         ;;
     'break add' | until | source)
         if ((__stillctl_args == 0)); then
-            __stillctl_reply -W "$(__stillctl_names list)"
+            __stillctl_reply_lines < <(__stillctl_names list)
         elif ((__stillctl_args == 1)); then
             __stillctl_sources "$__stillctl_first" "$([[ $1 == source ]] || echo place)"
         fi
         ;;
-    'break rm') __stillctl_reply -W "$(__stillctl_names break list)" ;;
-    'audit rm' | 'audit show') __stillctl_reply -W "$(__stillctl_names audit show)" ;;
-    'audit tail') ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names debugger list)" ;;
-    call | send | continue | 'world target') ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names list)" ;;
+    'break rm') __stillctl_reply_lines < <(__stillctl_names break list) ;;
+    'audit rm' | 'audit show') __stillctl_reply_lines < <(__stillctl_names audit show) ;;
+    'audit tail') ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names debugger list) ;;
+    call | send | continue | 'world target') ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names list) ;;
     'world status' | 'world stop' | 'world resume' | 'world gc' | 'world census' | 'world bt' | 'world take')
-        ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names world list)"
+        ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names world list)
         ;;
     'world handover')
-        __stillctl_reply -W "$( ((__stillctl_args == 0)) && __stillctl_names world list; __stillctl_names debugger list)"
+        __stillctl_reply_lines < <(((__stillctl_args == 0)) && __stillctl_names world list; __stillctl_names debugger list)
         ;;
-    'debugger close') ((__stillctl_args == 0)) && __stillctl_reply -W "$(__stillctl_names debugger list)" ;;
+    'debugger close') ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names debugger list) ;;
     esac
 }
 

@@ -160,6 +160,7 @@ def main():
             booted.run("mount", "-t", "tmpfs", "-o", "mode=0755", "none", scratch)
             try:
                 trees = booted.Trees(build, TOP, scratch)
+                missing = booted.why_no_nspawn(trees.clean)
             except Skip as e:
                 missing = str(e)
         for suite in suites if not options.tree else []:

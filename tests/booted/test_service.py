@@ -83,6 +83,16 @@ def test_a_hundred_clients_that_came_while_it_started_are_all_served(m):
     equal(m.show(SERVICE, "NRestarts"), "0")
 
 
+def test_with_a_controller_below_its_slice_it_starts_as_well(m):
+    m.systemctl("start", "stillpoint.slice")
+    m.enable_controller("hugetlb", "stillpoint.slice")
+    m.systemctl("start", SERVICE)
+    m.write("/tmp/hello.js", HELLO)
+    equal(m.ctl("run", "/tmp/hello.js", user="alice").out, "hello from a service\n")
+    with open(f"{m.unit_cgroup()}/cgroup.controllers", encoding="ascii") as f:
+        equal(f.read().split(), ["hugetlb"])
+
+
 def test_members_of_the_group_need_no_root_and_others_are_refused(m):
     m.systemctl("start", SERVICE)
     run(m, "hers", TICK)
@@ -96,6 +106,22 @@ def test_members_of_the_group_need_no_root_and_others_are_refused(m):
     m.ctl("-s", observe, "kill", "hers", user="alice", code=4)
     m.ctl("-s", observe, "kill", "hers", code=4)
     m.ctl("kill", "hers", user="alice")
+
+
+def test_what_hardens_the_service_takes_no_layer_from_a_worker(m):
+    m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    posture = json.loads(m.ctl("-o", "json", "status", "vm").out)["posture"]
+    # What the kernel has is seen by a daemon that is no service; controllers are for pure cgroup v2.
+    outside = json.loads(m.ctl("--private", "-o", "json", "doctor", code=None).out)["checks"]
+    absent = {"memory", "tasks"}
+    if next(c for c in outside if c["name"] == "landlock")["state"] != "ok":
+        absent.add("landlock")
+    equal({k: v for k, v in posture.items() if k not in absent and v != "on"}, {})
+    check(len(posture) > 12, posture)
+    checks = {c["name"]: c for c in json.loads(m.ctl("-o", "json", "doctor", code=None).out)["checks"]}
+    for name in ("cgroup", "freeze", "namespaces", "seccomp", "unprivileged"):
+        equal(checks[name]["state"], "ok", checks[name])
 
 
 def test_a_world_is_stopped_and_resumed(m):

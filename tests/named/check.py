@@ -44,7 +44,7 @@ def missing(text, tests):
             wrong.append(f"no file {path}")
         elif name:
             with open(full, encoding="utf-8") as f:
-                if not re.search(rf"\b{name}\b", f.read()):
+                if not re.search(rf"\b(test_)?{name}\b", f.read()):
                     wrong.append(f"no test {name} in {path}")
     return wrong, count
 

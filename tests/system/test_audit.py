@@ -103,6 +103,27 @@ def test_a2_full_speed_returns_with_the_last_hook(t):
     c.close()
 
 
+def test_a2_what_was_compiled_for_an_auditor_is_forgotten_with_the_last_hook(t):
+    # A collection forgets it, and what a weak reference held tells of one.
+    t.spawn("app", "globalThis.keep = () => { globalThis.weak = new WeakRef({}); };\n"
+                   "globalThis.collected = () => weak.deref() === undefined;")
+
+    c = debugging(t)
+    nobody = c.api.HookFilter(function="nobody")
+
+    def collected_with(*hooks):
+        t.ctl("call", "app", "keep")
+        c.remove(*hooks)
+        return t.ctl("call", "app", "collected").out.strip()
+
+    equal(collected_with(*c.add("debugger-statement", "app", filter=nobody)), "false")
+    equal(collected_with(*c.add("enter-frame", "app", filter=nobody)), "true")
+    # However often auditors come and go, that takes a small part of the time: the next may have to wait.
+    collected_with(c.breakpoint("app", "app.js", 2, filter=nobody))
+    wait_until(lambda: t.ctl("call", "app", "collected").out.strip() == "true", "the next")
+    c.close()
+
+
 def test_a3_hooks_are_told_in_order_and_filtered_where_they_are(t):
     t.spawn("app", CALLS)
     c = debugging(t)

@@ -287,6 +287,46 @@ static void whatever_a_file_holds_there_is_an_answer(void **state)
     }
 }
 
+static void what_is_read_again_is_taken_but_for_what_needs_a_start(void **state)
+{
+    (void)state;
+    struct config c, next;
+    write_text("[daemon]\nspawn = exec\nworker-dir = /a\n[access]\nrun-group = one\n"
+               "[quota]\nvms = 1\n[vm]\nmemory = 64M\n");
+    assert_int_equal(load(&c, ARGS(ARG("--socket"), ARG("/x/control.sock"))), 0);
+    write_text("[daemon]\nworker-dir = /b\nallow-degraded = yes\ndebug = yes\n"
+               "[access]\nadmin-group = two\n"
+               "[quota]\nvms = 2\n[total]\nconnections = 3\n[vm]\nmemory = 128M\n"
+               "[vm-max]\nmemory = 256M\n");
+    assert_int_equal(load(&next, ARGS(ARG("--socket"), ARG("/x/control.sock"))), 0);
+    config_take(&c, &next);
+    config_done(&next);
+    assert_int_equal(c.spawn, CONFIG_SPAWN_EXEC);
+    assert_string_equal(c.worker_dir, "/a");
+    assert_string_equal(c.socket_path, "/x/control.sock");
+    assert_true(c.allow_degraded && c.debug);
+    assert_null(c.groups[CONFIG_GROUP_RUN]);
+    assert_string_equal(c.groups[CONFIG_GROUP_ADMIN], "two");
+    assert_int_equal(c.quota.vms, 2);
+    assert_int_equal(c.total.connections, 3);
+    assert_int_equal(c.vm_defaults.memory_bytes, 128u << 20);
+    assert_int_equal(c.vm_max.memory_bytes, 256u << 20);
+    assert_non_null(strstr(config_place(&c, &c.quota.vms), "c.conf:8"));
+    assert_non_null(strstr(config_place(&c, &c.worker_dir), "c.conf:3"));
+    config_done(&c);
+}
+
+static void a_pipe_in_place_of_a_file_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct config c;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int writer = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(load(&c, NULL), -EINVAL);
+    config_done(&c);
+    close(writer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static const struct CMUnitTest tests[] = {
@@ -301,6 +341,8 @@ static const struct CMUnitTest tests[] = {
     TEST(what_is_no_configuration_is_refused_whole),
     TEST(a_file_that_is_too_long_is_refused),
     TEST(whatever_a_file_holds_there_is_an_answer),
+    TEST(what_is_read_again_is_taken_but_for_what_needs_a_start),
+    TEST(a_pipe_in_place_of_a_file_is_not_waited_for),
 };
 
 UNIT_MAIN(tests)

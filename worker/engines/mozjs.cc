@@ -68,6 +68,7 @@ class Guest
     {
         /* A request that came while no guest code ran may have been consumed unseen. */
         if (e->guest_depth++ == 0) {
+            debugger_renew_code(e);
             audit_tell_gone(e);
             e->debug->terminated = false;
             if (e->interrupted || e->debug->terminate_soon)
@@ -80,6 +81,7 @@ class Guest
             return;
         if (e->debug->calls_lost)
             end_lost_calls(e);
+        debugger_renew_code(e);
         audit_tell_gone(e);
     }
     Guest(const Guest &) = delete;

@@ -156,6 +156,7 @@ void end_frame(engine *e, Realm *realm, uint64_t id)
     if (auditors == 0)
         return;
     e->debug->gone.emplace_back(ENGINE_FRAME, id);
+    e->debug->code_is_stale = true;
     while (realm && auditors-- > 0)
         remove_auditor(e, realm);
 }
@@ -1298,6 +1299,10 @@ int audit_set(engine *e, enum engine_audit_kind kind, uint64_t referent, uint64_
     Debugging debugging(e);
     if (!debugging.ok())
         return -ENOMEM;
+    bool compiled_for = kind == ENGINE_AUDIT_ENTER_FRAME || kind == ENGINE_AUDIT_POP ||
+                        kind == ENGINE_AUDIT_STEP || kind == ENGINE_AUDIT_BREAKPOINT;
+    if (!on && compiled_for)
+        e->debug->code_is_stale = true;
     switch (kind) {
     case ENGINE_AUDIT_POP:
     case ENGINE_AUDIT_STEP:

@@ -26,6 +26,7 @@ namespace
 /** So many frames are captured for one that is asked for: the engine's own are left out. */
 constexpr size_t FRAMES_BEHIND_ONE = 4;
 constexpr size_t MOST_FRAMES = 1 << 20;
+constexpr uint64_t RENEWAL_SHARE = 50;
 constexpr const char *OWN_SOURCES = "stillpoint:";
 constexpr const char *WASM = "wasm:";
 
@@ -282,6 +283,29 @@ void debugger_detach(engine *e, Realm *realm, Need need)
     if (!change_debuggee(e, debugger, "removeDebuggee", realm))
         JS_ClearPendingException(e->cx);
     audit_realm_detached(e, realm);
+}
+
+void debugger_renew_code(engine *e)
+{
+    JSContext *cx = e->cx;
+    Debug *debug = e->debug.get();
+    if (!debug->code_is_stale || e->ending)
+        return;
+    uint64_t start_ns = e->ops->now_ns(e->host);
+    if (start_ns < debug->renew_after_ns)
+        return;
+    debug->code_is_stale = false;
+    for (auto &[id, realm] : debug->realms) {
+        if (JSObject *global = realm->global.unbarrieredGet())
+            JS::PrepareZoneForGC(cx, JS::GetObjectZone(global));
+    }
+    /* The kind of collection that forgets code would also move everything together. */
+    uint32_t compacts = JS_GetGCParameter(cx, JSGC_COMPACTING_ENABLED);
+    JS_SetGCParameter(cx, JSGC_COMPACTING_ENABLED, 0);
+    JS::NonIncrementalGC(cx, JS::GCOptions::Shrink, JS::GCReason::API);
+    JS_SetGCParameter(cx, JSGC_COMPACTING_ENABLED, compacts);
+    uint64_t end_ns = e->ops->now_ns(e->host);
+    debug->renew_after_ns = end_ns + RENEWAL_SHARE * (end_ns - start_ns);
 }
 
 JSObject *debugger_of_stop(engine *e)

@@ -203,6 +203,9 @@ struct Debug {
 
     bool ran_out_of_memory = false; /**< since an evaluation began */
 
+    bool code_is_stale = false;  /**< see debugger_renew_code() */
+    uint64_t renew_after_ns = 0; /**< not earlier, by the host's clock */
+
     /* mozjs_source.cc */
     SourceText text;
     std::unordered_map<uint64_t, SourceSize> source_sizes;
@@ -359,6 +362,15 @@ JSObject *debugger_ref(engine *e, uint64_t ref);
 JSObject *debugger_referent(JSContext *cx, JS::HandleObject object);
 
 /* mozjs_preview.cc */
+
+/**
+ * Has the engine forget what it compiled and what it learnt for that, if functions were observed
+ * since (code_is_stale). It compiles them anew, but by what it learnt of them while they were slow,
+ * and that stays up to 1.7 times as slow for good. To be called while no guest code is on the
+ * stack: of functions that are, nothing is forgotten. Costs a collection, and at most one part in
+ * RENEWAL_SHARE of the time, however often auditors come and go.
+ */
+void debugger_renew_code(engine *e);
 
 /** A value as it may be shown; owns the texts. */
 class Shown

@@ -1,0 +1,171 @@
+"""The Debian packages, on a system that has never heard of Stillpoint: installed, used, installed once more,
+purged. `make deb` has made them."""
+
+import glob
+import os
+import re
+import shutil
+
+import booted
+from booted import HANG, SERVICE, SOCKETS
+from harness import Skip, check, equal, wait_until
+
+TREE = "clean"
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FOLDER = os.environ.get("STILLPOINT_DEB", os.path.join(TOP, "build", "deb"))
+INSTALLED = ("libstillpoint1", "stillctl", "stillpoint")
+PEOPLE = {"alice": 2001, "mallory": 2003}
+
+# What a package's coming and going changes by itself: dpkg's books, logs, caches, and copies of the account
+# files that the tools of passwd make.
+OTHERS = re.compile(r"/(var/lib/dpkg|var/log|var/cache|run|tmp|proc|sys|dev|root)(/|$)"
+                    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/etc/\.pwd\.lock$|/etc/ld\.so\.cache$"
+                    r"|/var/lib/systemd/(catalog|timers|random-seed|journal-upload|linger)|/var/tmp/systemd-private")
+
+
+def packages():
+    return [deb for name in INSTALLED for deb in glob.glob(os.path.join(FOLDER, f"{name}_*.deb"))]
+
+
+def prepare(root):
+    for deb in packages():
+        shutil.copy(deb, os.path.join(root, "root"))
+    os.makedirs(os.path.join(root, "etc/sysusers.d"), exist_ok=True)
+    for name, uid in PEOPLE.items():
+        with open(os.path.join(root, "etc/sysusers.d", f"{name}.conf"), "w", encoding="ascii") as f:
+            f.write(f"u {name} {uid} - / /bin/sh\n")
+    booted.run("chroot", root, "systemd-sysusers")
+
+
+def files(m):
+    """Every file of the system that is not somebody else's, and who there is."""
+    found = set()
+    top = m.path("")
+    for folder, folders, names in os.walk(top):
+        inside = folder[len(top):]
+        folders[:] = [name for name in folders if not OTHERS.match(f"{inside}/{name}")]
+        found.update(f"{inside}/{name}" for name in [*folders, *names])
+    found = {path for path in found if not OTHERS.match(path)}
+    for database in ("passwd", "group"):
+        with open(m.path(f"/etc/{database}"), encoding="utf-8") as f:
+            found.update(f"{database}: {line.split(':')[0]}" for line in f)
+    return found
+
+
+def install(m):
+    if len(packages()) != len(INSTALLED):
+        raise Skip("there are no packages: make deb")
+    return m.run("sh", "-c", "DEBIAN_FRONTEND=noninteractive exec dpkg -i /root/*.deb")
+
+
+def is_installed(m, package="stillpoint"):
+    return m.run("dpkg-query", "-W", "-f", "${db:Status-Status}", package, code=None).out == "installed"
+
+
+def purge(m):
+    m.run("dpkg", "--purge", *reversed(INSTALLED))
+
+
+def test_installed_it_runs_for_members_of_the_group_and_for_nobody_else(m):
+    install(m)
+    for unit in (SERVICE, *SOCKETS):
+        equal(m.systemctl("is-enabled", unit).out, "enabled\n")
+        equal(m.systemctl("is-active", unit).out, "active\n")
+    m.run("usermod", "-a", "-G", "stillpoint", "alice")
+    m.write("/tmp/app.js", "console.log('hello'); process.exitCode = 7;")
+    equal(m.ctl("run", "/tmp/app.js", user="alice", code=7).out, "hello\n")
+    m.ctl("run", "/tmp/app.js", user="mallory", code=125)
+    m.ctl("list", user="mallory", code=4)
+    m.ctl("--private", "run", "/tmp/app.js", user="mallory", code=7)
+
+
+def test_every_file_has_a_package_and_every_package_its_files(m):
+    if not is_installed(m):
+        install(m)
+    said = m.run("dpkg", "--verify", *INSTALLED).out
+    # Documentation is left out where dpkg was told so.
+    equal([line for line in said.splitlines() if "/usr/share/" not in line], [])
+    for path in ("/etc/stillpoint/stillpointd.conf", "/lib/systemd/system/stillpointd.service",
+                 "/usr/lib/sysusers.d/stillpoint.conf", "/usr/lib/tmpfiles.d/stillpoint.conf",
+                 "/usr/libexec/stillpoint/stillpoint-worker-mozjs", "/usr/sbin/stillpointd",
+                 "/usr/share/bash-completion/completions/stillctl", "/usr/share/zsh/vendor-completions/_stillctl"):
+        check(os.path.lexists(m.path(path)), f"{path} is there")
+    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, *SOCKETS, "stillpoint.slice")
+    equal(r.out + r.err, "")
+
+
+def test_installed_anew_the_service_is_restarted_and_settings_are_kept(m):
+    if not is_installed(m):
+        install(m)
+    conf = m.path("/etc/stillpoint/stillpointd.conf")
+    with open(conf, "a", encoding="utf-8") as f:
+        f.write("[quota]\nvms = 17\n")
+    m.systemctl("enable", "--now", SERVICE)
+    before = m.main_pid()
+    install(m)
+    wait_until(lambda: m.main_pid() not in (0, before), "the service was restarted", HANG)
+    m.wait_active()
+    with open(conf, encoding="utf-8") as f:
+        check(f.read().endswith("vms = 17\n"), "the configuration was replaced")
+    # Who has disabled it finds it disabled.
+    m.systemctl("disable", "--now", SERVICE)
+    install(m)
+    equal(m.systemctl("is-enabled", SERVICE, code=1).out, "disabled\n")
+
+
+def test_removed_it_ends_its_programs_and_keeps_the_settings(m):
+    if not is_installed(m):
+        install(m)
+    m.systemctl("start", SERVICE)
+    m.write("/tmp/loop.js", "for (;;);")
+    m.ctl("run", "-d", "--name", "loop", "/tmp/loop.js")
+    m.run("dpkg", "--remove", "stillpoint")
+    for unit in (SERVICE, *SOCKETS):
+        check(m.systemctl("is-active", unit, code=None).out.strip() != "active", f"{unit} still runs")
+    equal([p for p in m.processes() if "stillpoint" in command(p)], [])
+    check(os.path.exists(m.path("/etc/stillpoint/stillpointd.conf")), "the settings are gone")
+    equal(m.run("getent", "passwd", "stillpoint").code, 0)
+
+
+def command(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+def test_the_packages_pass_their_own_tests(m):
+    # `library` builds a client, and the system has no compiler: tests/packages builds one.
+    install(m)
+    m.systemctl("enable", SERVICE)
+    m.systemctl("start", SERVICE, *SOCKETS)
+    m.run("mkdir", "-p", "/root/tests")
+    for name in ("common", "smoke", "service"):
+        with open(os.path.join(TOP, "debian", "tests", name), encoding="utf-8") as f:
+            m.write(f"/root/tests/{name}", f.read(), 0o755)
+    for name in ("smoke", "service"):
+        m.run(f"/root/tests/{name}")
+    check(not is_installed(m), "the last one purges it")
+    m.run("userdel", "-r", "still-member", code=None)
+    m.run("userdel", "-r", "still-stranger", code=None)
+
+
+def test_purged_it_leaves_nothing(m):
+    install(m)
+    purge(m)
+    before = files(m)
+    install(m)
+    m.write("/etc/stillpoint/stillpointd.conf.d/own.conf", "[quota]\nvms = 3\n")
+    m.run("usermod", "-a", "-G", "stillpoint", "alice")
+    m.systemctl("restart", SERVICE)
+    m.write("/tmp/app.js", "onmessage = () => {};")
+    m.ctl("run", "-d", "--name", "app", "/tmp/app.js", user="alice")
+    m.ctl("world", "stop", user="alice")
+    check(files(m) - before, "nothing was installed")
+    purge(m)
+    equal(sorted(files(m) - before), [])
+    equal(sorted(before - files(m)), [])
+    check(not os.path.lexists(m.path("/run/stillpoint")), "/run/stillpoint is left")
+    equal([p for p in m.processes() if "stillpoint" in command(p)], [])
+    equal(m.systemctl("list-unit-files", "--no-legend", "stillpoint*", code=None).out, "")

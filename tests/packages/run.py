@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+"""Builds the Debian packages and looks at them.
+
+    run.py [--build DIR] [--results FILE] [--twice]
+
+`make deb` in DIR, which is configured; then lintian, what the packages have, and a client that is built
+from the development package. --twice builds them once more, elsewhere, and compares every byte. Prints TAP; FILE
+gets one line for each test, as tests/booted/run.py says. What happens when they are installed is for that.
+"""
+
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(TOP, "tests", "support"))
+
+from harness import Failed, Result, Skip, check, equal  # noqa: E402  pylint: disable=wrong-import-position
+
+PACKAGES = ("libstillpoint-dev", "libstillpoint1", "stillctl", "stillpoint")
+NOTHING_ELSE = re.compile(r"^[EW]: ", re.M)
+
+
+class Packages:
+    def __init__(self, build):
+        self.build, self.folder = build, os.path.join(build, "deb")
+        self.log = os.path.join(build, "deb.log")
+
+    def make(self, folder="deb"):
+        """Builds them, without the tests, which the ordinary run has had."""
+        options = os.environ.get("DEB_BUILD_OPTIONS", f"nocheck parallel={os.cpu_count()}")
+        with open(self.log, "w", encoding="utf-8") as log:
+            p = subprocess.run(["make", "-C", self.build, "deb", f"DEB_FOLDER={folder}"], stdin=subprocess.DEVNULL,
+                               env={**os.environ, "DEB_BUILD_OPTIONS": options}, stdout=log, stderr=log, check=False)
+        if p.returncode != 0:
+            with open(self.log, encoding="utf-8", errors="replace") as log:
+                raise Failed(f"make deb ended with status {p.returncode}:\n{''.join(log.readlines()[-30:])}")
+
+    def one(self, name):
+        found = glob.glob(os.path.join(self.folder, f"{name}_*.deb"))
+        check(len(found) == 1, f"one {name} package is wanted: {found}")
+        return found[0]
+
+    def files(self, name):
+        """{path: mode} of what is in it, without folders."""
+        lines = run("dpkg-deb", "-c", self.one(name)).splitlines()
+        return {re.sub(r" (->|link to) .*", "", line.split(None, 5)[5]).lstrip("."): line.split()[0]
+                for line in lines if not line.startswith("d")}
+
+    def field(self, name, field):
+        return run("dpkg-deb", "-f", self.one(name), field).strip()
+
+
+def run(*args, code=0, **options):
+    p = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True,
+                       errors="replace", **options)
+    if p.returncode != code:
+        raise Failed(str(Result(list(args), p.returncode, p.stdout, p.stderr)))
+    return p.stdout
+
+
+def why_not():
+    for program, package in (("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper"), ("dh_apparmor", "dh-apparmor")):
+        if shutil.which(program) is None:
+            return f"packages cannot be built without {program} ({package})"
+    if not os.path.isdir(os.path.join(TOP, "debian")):
+        return "a release has no debian/"
+    return None
+
+
+# ---- the tests
+
+def test_the_packages_build(p):
+    p.make()
+    for name in PACKAGES:
+        p.one(name)
+
+
+def test_lintian_finds_neither_errors_nor_warnings(p):
+    if shutil.which("lintian") is None:
+        raise Skip("lintian is not installed")
+    said = subprocess.run(["lintian", "-EvIL", "+pedantic", *(["--allow-root"] if os.geteuid() == 0 else []),
+                           *glob.glob(os.path.join(p.folder, "stillpoint_*.changes"))],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    text = said.stdout + said.stderr
+    check(said.returncode in (0, 2) and "Processing" in text or "N: " in text, f"lintian did not run: {text}")
+    equal([line for line in said.stdout.splitlines() if NOTHING_ELSE.match(line)], [])
+
+
+def test_every_program_has_its_page_and_every_package_its_copyright(p):
+    pages = {}
+    for name in PACKAGES:
+        files = p.files(name)
+        check(f"/usr/share/doc/{name}/copyright" in files, f"{name} has no copyright file")
+        check(any(re.match(rf"/usr/share/doc/{name}/changelog\.Debian", f) for f in files), f"{name} has no changelog")
+        pages[name] = {os.path.basename(f) for f in files if f.startswith("/usr/share/man/")}
+        for path in files:
+            if re.match(r"/usr/s?bin/", path):
+                section = "8" if "/sbin/" in path else "1"
+                check(f"{os.path.basename(path)}.{section}.gz" in pages[name], f"{path} has no page in {name}")
+    ours = {f"{page}.gz" for page in os.listdir(os.path.join(TOP, "docs", "man"))}
+    equal(sorted(set().union(*pages.values())), sorted(ours))
+
+
+def test_settings_are_conffiles_and_libraries_may_be_there_for_several_architectures(p):
+    said = run("dpkg-deb", "--ctrl-tarfile", p.one("stillpoint")) and \
+        run("sh", "-c", 'dpkg-deb --ctrl-tarfile "$1" | tar -xO ./conffiles', "sh", p.one("stillpoint"))
+    check("/etc/stillpoint/stillpointd.conf" in said.split(), said)
+    for name in ("libstillpoint1", "libstillpoint-dev"):
+        equal(p.field(name, "Multi-Arch"), "same")
+    equal(p.field("libstillpoint1", "Depends").count("libprotobuf-c1"), 1)
+
+
+def test_a_client_is_built_from_the_development_package(p):
+    with tempfile.TemporaryDirectory(prefix="stillpoint-packages.") as root:
+        for name in ("libstillpoint1", "libstillpoint-dev"):
+            run("dpkg-deb", "-x", p.one(name), root)
+        library = os.path.dirname(glob.glob(f"{root}/usr/lib/*/libstillpoint.so")[0])
+        environment = {**os.environ, "PKG_CONFIG_PATH": os.path.join(library, "pkgconfig"),
+                       "PKG_CONFIG_SYSROOT_DIR": root}
+        flags = run("pkg-config", "--cflags", "--libs", "libstillpoint", env=environment).split()
+        program = os.path.join(root, "audit")
+        run("gcc", "-Wall", "-Werror", os.path.join(TOP, "docs", "examples", "audit.c"), "-o", program, *flags)
+        check("libstillpoint.so.1" in run("objdump", "-p", program), "it is not linked with the shared library")
+        said = subprocess.run([program, "none", "1"], capture_output=True, text=True, check=False,
+                              env={**os.environ, "LD_LIBRARY_PATH": library, "STILLPOINT_SOCKET": f"{root}/none"})
+        check("cannot reach the daemon: No such file" in said.stderr, said)
+
+
+def test_built_twice_they_have_the_same_bytes(p):
+    p.make("deb-again")
+    again = os.path.join(p.build, "deb-again")
+    names = sorted(n for n in os.listdir(p.folder) if n.endswith((".deb", ".dsc", ".tar.xz")))
+    check(len(names) >= 7, f"only {names}")
+    different = []
+    for name in names:
+        with open(os.path.join(p.folder, name), "rb") as a, open(os.path.join(again, name), "rb") as b:
+            if a.read() != b.read():
+                different.append(name)
+    equal(different, [])
+    shutil.rmtree(again)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Builds the Debian packages and looks at them.")
+    parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--results")
+    parser.add_argument("--twice", action="store_true", help="build them twice, and compare")
+    options = parser.parse_args()
+    tests = [(n[len("test_"):], f) for n, f in globals().items() if n.startswith("test_") and callable(f)]
+    if not options.twice:
+        tests = [(n, f) for n, f in tests if "twice" not in n]
+    packages, missing, failed = Packages(os.path.abspath(options.build)), why_not(), 0
+    results = open(options.results, "w", encoding="utf-8") if options.results else None
+    print(f"1..{len(tests)}", flush=True)
+    for number, (name, test) in enumerate(tests, 1):
+        start, outcome, text = time.monotonic(), "pass", ""
+        try:
+            if missing:
+                raise Skip(missing)
+            test(packages)
+        except Skip as e:
+            outcome, text = "skip", str(e)
+        except Failed as e:
+            outcome, text = "fail", str(e)
+        except Exception:  # pylint: disable=broad-except
+            outcome, text = "fail", traceback.format_exc()
+        failed += outcome == "fail"
+        if outcome == "skip":
+            print(f"ok {number} - packages/{name} # SKIP {text}", flush=True)
+        else:
+            took = time.monotonic() - start
+            print(f"{'ok' if outcome == 'pass' else 'not ok'} {number} - packages/{name} ({took:.1f} s)", flush=True)
+            for line in text.splitlines():
+                print(f"# {line}", flush=True)
+        if results:
+            results.write(f"{outcome} packages/{name}{f' # {text}' if outcome == 'skip' else ''}\n")
+            results.flush()
+        if name == "the_packages_build" and outcome == "fail":
+            missing = "the packages do not build"
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
