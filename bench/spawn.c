@@ -205,12 +205,8 @@ static void close_nursery(struct nursery *n)
 /* One birth and one end. */
 static void give_birth(struct nursery *n, bool counts)
 {
-    struct worker_config config = {.name = "w",
-                                   .world = "default",
-                                   .engine = "e",
-                                   .program = "w",
-                                   .die_with_daemon = true,
-                                   .helper_threads = 3};
+    struct worker_config config = {
+        .name = "w", .world = "default", .engine = "e", .program = "w", .helper_threads = 3};
     vm_limits_default(&config.limits);
     int fd = program("");
     foreign_begin(&n->foreign);

@@ -23,12 +23,15 @@ struct worker;
 struct world;
 struct worlds;
 
-#define STATE_VERSION 3
+#define STATE_VERSION 4
 
 /** These are read when the log is written anew. NULL and errno on failure. */
 struct state *state_new(struct registry *registry, struct worlds *worlds,
                         struct debuggers *debuggers, struct audit *audit);
 struct state *state_free(struct state *s);
+/** From now on the log is kept by the service manager, too, whenever it is written anew, which this
+ *  does: as that of the daemon with this number. 0 or negative errno. */
+int state_keep(struct state *s, unsigned generation);
 
 /* Each puts down one object as it is now. 0, or negative errno: then the change must not be
  * acknowledged. */
@@ -47,6 +50,7 @@ int state_fd(const struct state *s);
 /** What a log says, objects in order of their first record, gone ones left out. */
 struct state_image {
     uint32_t version;
+    unsigned generation; /**< of the daemon that wrote it */
     uint64_t next_vm, next_ticket, next_debugger, next_hook;
     size_t n_vms, n_worlds, n_debuggers, n_hooks;
     Stillpoint__State__Vm **vms;

@@ -49,6 +49,8 @@ struct worker_channel {
     size_t unasked_bytes, unacked_console_bytes; /* among them */
     struct parts parts;                          /* of the fact that follows them */
     bool hold_acks, ack_now, broken;
+    bool resumed;         /* facts may come twice, or early, and then again */
+    size_t skipped_bytes; /* of such */
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *userdata);
@@ -173,6 +175,29 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
     return r;
 }
 
+uint64_t worker_channel_heard(const struct worker_channel *c)
+{
+    return c->whole_seq;
+}
+
+int worker_channel_fd(const struct worker_channel *c)
+{
+    return c->fd;
+}
+
+int worker_channel_resume(struct worker_channel *c, uint64_t heard)
+{
+    Stillpoint__Worker__TakeOver take_over = STILLPOINT__WORKER__TAKE_OVER__INIT;
+    Stillpoint__Worker__Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    c->last_seq = c->acked_seq = c->whole_seq = heard;
+    c->resumed = true;
+    take_over.has_last_seq = 1;
+    take_over.last_seq = heard;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER;
+    command.take_over = &take_over;
+    return worker_channel_send(c, &command, -1);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
@@ -250,10 +275,39 @@ static const char *judge_fact(struct worker_channel *c, const struct worker_fact
     return why ? why : c->events->on_fact(c->userdata, fact);
 }
 
+/* The number of a fact that may have no legal end: the first field, as every worker packs it. */
+static bool peek_seq(const uint8_t *data, size_t len, uint64_t *ret)
+{
+    uint64_t seq = 0;
+    if (len < 2 || data[0] != 0x08)
+        return false;
+    for (size_t i = 1; i < len && i <= 10; i++) {
+        seq |= (uint64_t)(data[i] & 0x7f) << (7 * (i - 1));
+        if (data[i] & 0x80)
+            continue;
+        *ret = seq;
+        return true;
+    }
+    return false;
+}
+
+/* Whether it is left out: it was heard by the daemon before, or was read by that and not heard, and
+ * the worker sends it once more. */
+static bool is_skipped(struct worker_channel *c, const uint8_t *data, size_t len)
+{
+    uint64_t seq;
+    if (!c->resumed || !peek_seq(data, len, &seq) || seq == c->last_seq + 1)
+        return false;
+    c->skipped_bytes += len;
+    return c->skipped_bytes <= UNACKED_MOST;
+}
+
 static const char *take_fact(struct worker_channel *c, const uint8_t *data, size_t len)
 {
     struct worker_fact fact;
     const char *why;
+    if (is_skipped(c, data, len))
+        return NULL;
     _cleanup_close_ int beside = -1;
     if (parts_take(&c->parts, data, len, &beside) < 0)
         return unpack_no_memory;

@@ -32,6 +32,16 @@ struct worker_channel_events {
 struct worker_channel *worker_channel_new(struct event_base *base, int fd,
                                           const struct worker_channel_events *events,
                                           void *userdata);
+/**
+ * Of a worker whose daemon is gone: facts up to `heard` have been dealt with. It is asked to send
+ * again what came after that; what lies on the way meanwhile and has been heard, or will come
+ * again, is left out. 0 or negative errno.
+ */
+int worker_channel_resume(struct worker_channel *c, uint64_t heard);
+/** Number of the last whole fact that has come. */
+uint64_t worker_channel_heard(const struct worker_channel *c);
+/** Its socket, which stays its own. */
+int worker_channel_fd(const struct worker_channel *c);
 struct worker_channel *worker_channel_free(struct worker_channel *c);
 /** From now on facts are read. 0 or negative errno. */
 int worker_channel_listen(struct worker_channel *c);
