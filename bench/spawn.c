@@ -135,7 +135,8 @@ static void on_ended(void *userdata, struct worker *w)
     n->ended_ns = 1;
 }
 
-static const struct worker_events worker_events = {on_fact, on_kicked, on_ended};
+static const struct worker_events worker_events = {
+    .on_fact = on_fact, .on_kicked = on_kicked, .on_ended = on_ended};
 
 static void on_spawned(void *userdata, uint64_t id, const struct zygote_birth *birth)
 {

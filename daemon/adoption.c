@@ -158,6 +158,15 @@ static void publish_lost(const struct adoption_owners *o, const Stillpoint__Stat
     event_bus_publish(o->bus, &e);
 }
 
+static int adopt_queued(const struct adoption *a, struct worker *w)
+{
+    int r = 0;
+    for (size_t i = 0; i < a->image.n_queued && r == 0; i++)
+        if (a->image.queued[i]->vm == w->id)
+            r = worker_adopt_queued(w, a->image.queued[i], a->store);
+    return r;
+}
+
 static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
 {
     size_t n = 0;
@@ -173,6 +182,8 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
         n += r == 0;
         if (r == 0) {
             worker_pause_resume(w, m);
+            if ((r = adopt_queued(a, w)) < 0)
+                return r;
             continue;
         }
         record_write(

@@ -353,4 +353,23 @@ static void on_ended(void *userdata, struct worker *w)
     registry_retire(api->registry, w);
 }
 
-const struct worker_events facts_worker_events = {on_fact, on_kicked, on_ended};
+static int on_queued(void *userdata, struct worker *w, const struct worker_queued *queued)
+{
+    const struct api *api = userdata;
+    return state_put_queued(api->state, w, queued);
+}
+
+static void on_sent(void *userdata, struct worker *w, uint64_t number)
+{
+    const struct api *api = userdata;
+    /* One that is not put down is sent once more, and left out by the worker. */
+    (void)state_put_sent(api->state, w, number);
+}
+
+const struct worker_events facts_worker_events = {
+    .on_fact = on_fact,
+    .on_kicked = on_kicked,
+    .on_queued = on_queued,
+    .on_sent = on_sent,
+    .on_ended = on_ended,
+};

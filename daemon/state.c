@@ -14,6 +14,7 @@
 #include "daemon/record_log.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
+#include "daemon/worker_channel.h"
 #include "daemon/worlds.h"
 
 /* The log is written anew when it is this large and has doubled since it was written last. */
@@ -44,6 +45,33 @@ static int append_to(struct record_log *log, const Record *record)
     stillpoint__state__record__pack(record, at);
     record_log_commit(log, len);
     return 0;
+}
+
+struct queued_to {
+    struct record_log *log;
+    uint64_t vm;
+};
+
+static int append_queued(void *userdata, const struct worker_queued *q)
+{
+    const struct queued_to *to = userdata;
+    Stillpoint__State__Queued m = STILLPOINT__STATE__QUEUED__INIT;
+    m.has_vm = m.has_number = m.has_command = m.has_beside = 1;
+    m.vm = to->vm;
+    m.number = q->number;
+    m.command = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)q->data, .len = q->len};
+    m.beside = q->fd >= 0;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(QUEUED);
+    record.queued = &m;
+    return append_to(to->log, &record);
+}
+
+static int append_queue(struct record_log *log, const struct worker *w)
+{
+    struct queued_to to = {log, w->id};
+    return w->is_kept && w->channel ? worker_channel_each_queued(w->channel, append_queued, &to)
+                                    : 0;
 }
 
 static void append_exit(Stillpoint__State__Vm *m, const struct worker *w)
@@ -290,8 +318,8 @@ static int put_all(const struct state *s, struct record_log *log)
         r = append_counters(s, log);
     for (const struct worker *w = registry_after(s->registry, 0); w && r == 0;
          w = registry_after(s->registry, w->id))
-        if (w->phase != WORKER_GONE)
-            r = append_vm(log, w);
+        if (w->phase != WORKER_GONE && (r = append_vm(log, w)) == 0)
+            r = append_queue(log, w);
     for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
          w = worlds_after(s->worlds, world_name(w)))
         r = append_world(log, w);
@@ -394,6 +422,26 @@ int state_put_vm_gone(struct state *s, uint64_t id)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM_GONE);
     record.vm_gone = &m;
+    return appended(s, append_to(&s->log, &record));
+}
+
+int state_put_queued(struct state *s, const struct worker *w, const struct worker_queued *queued)
+{
+    struct queued_to to = {&s->log, w->id};
+    /* First: what is written anew is the queue as it is, without this. */
+    int r = appended(s, 0);
+    return r < 0 ? r : append_queued(&to, queued);
+}
+
+int state_put_sent(struct state *s, const struct worker *w, uint64_t number)
+{
+    Stillpoint__State__Sent m = STILLPOINT__STATE__SENT__INIT;
+    m.has_vm = m.has_number = 1;
+    m.vm = w->id;
+    m.number = number;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(SENT);
+    record.sent = &m;
     return appended(s, append_to(&s->log, &record));
 }
 
@@ -582,6 +630,39 @@ static int image_hook(struct state_image *image, uint64_t id, Stillpoint__State_
     return 0;
 }
 
+static void free_queued(Stillpoint__State__Queued *m)
+{
+    stillpoint__state__queued__free_unpacked(m, NULL);
+}
+
+static int image_queued(struct state_image *image, Stillpoint__State__Queued *m)
+{
+    if ((image->n_queued & (image->n_queued - 1)) == 0) {
+        size_t room = image->n_queued ? 2 * image->n_queued : 1;
+        Stillpoint__State__Queued **queued = reallocarray(image->queued, room, sizeof *queued);
+        if (!queued) {
+            free_queued(m);
+            return -ENOMEM;
+        }
+        image->queued = queued;
+    }
+    image->queued[image->n_queued++] = m;
+    return 0;
+}
+
+static void image_sent(struct state_image *image, uint64_t vm, uint64_t number)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < image->n_queued; i++) {
+        Stillpoint__State__Queued *m = image->queued[i];
+        if (m->vm == vm && m->number <= number)
+            free_queued(m);
+        else
+            image->queued[left++] = m;
+    }
+    image->n_queued = left;
+}
+
 /* Objects are taken out of the record: what is left there is NULL. */
 static int take_record(struct state_image *image, Record *record)
 {
@@ -607,7 +688,13 @@ static int take_record(struct state_image *image, Record *record)
         id = record->vm->id;
         return image_vm(image, id, TAKE_PTR(record->vm));
     case BODY(VM_GONE):
+        image_sent(image, record->vm_gone->id, UINT64_MAX);
         return image_vm(image, record->vm_gone->id, NULL);
+    case BODY(QUEUED):
+        return image_queued(image, TAKE_PTR(record->queued));
+    case BODY(SENT):
+        image_sent(image, record->sent->vm, record->sent->number);
+        return 0;
     case BODY(WORLD):
         if (!record->world->name)
             return -EPROTO;
@@ -653,7 +740,8 @@ static int take_packed(void *userdata, const uint8_t *data, size_t len)
     if ((record->body_case == BODY(VM) && !record->vm) ||
         (record->body_case == BODY(WORLD) && !record->world) ||
         (record->body_case == BODY(DEBUGGER) && !record->debugger) ||
-        (record->body_case == BODY(HOOK) && !record->hook))
+        (record->body_case == BODY(HOOK) && !record->hook) ||
+        (record->body_case == BODY(QUEUED) && !record->queued))
         record->body_case = 0; /* it was taken */
     stillpoint__state__record__free_unpacked(record, NULL);
     return r;
@@ -683,6 +771,9 @@ void state_image_done(struct state_image *image)
         free_debugger(image->debuggers[i]);
     for (size_t i = 0; i < image->n_hooks; i++)
         free_hook(image->hooks[i]);
+    for (size_t i = 0; i < image->n_queued; i++)
+        free_queued(image->queued[i]);
+    free(image->queued);
     free(image->hooks);
     free(image->debuggers);
     free(image->vms);

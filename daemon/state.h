@@ -20,10 +20,11 @@ struct debuggers;
 struct registry;
 struct state;
 struct worker;
+struct worker_queued;
 struct world;
 struct worlds;
 
-#define STATE_VERSION 4
+#define STATE_VERSION 5
 
 /** These are read when the log is written anew. NULL and errno on failure. */
 struct state *state_new(struct registry *registry, struct worlds *worlds,
@@ -37,6 +38,9 @@ int state_keep(struct state *s, unsigned generation);
  * acknowledged. */
 int state_put_vm(struct state *s, const struct worker *w);
 int state_put_vm_gone(struct state *s, uint64_t id);
+/** A command waits for room in the worker's socket; it has gone out, and all before it. */
+int state_put_queued(struct state *s, const struct worker *w, const struct worker_queued *queued);
+int state_put_sent(struct state *s, const struct worker *w, uint64_t number);
 int state_put_world(struct state *s, const struct world *w);
 int state_put_world_gone(struct state *s, const char *name);
 int state_put_debugger(struct state *s, const struct debugger *d);
@@ -57,6 +61,8 @@ struct state_image {
     Stillpoint__State__World **worlds;
     Stillpoint__State__Debugger **debuggers;
     Stillpoint__State__Hook **hooks;
+    size_t n_queued; /**< commands, in order, those of all VMs */
+    Stillpoint__State__Queued **queued;
 };
 
 /**

@@ -151,6 +151,15 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
                  sigabbrev_np(si->si_status) ? sigabbrev_np(si->si_status) : "?");
 }
 
+static int drop_beside(void *userdata, const struct worker_queued *q)
+{
+    const struct worker *w = userdata;
+    if (q->fd >= 0)
+        fd_store_drop("vm-%llu-beside-%llu", (unsigned long long)w->id,
+                      (unsigned long long)q->number);
+    return 0;
+}
+
 static void drop_process(struct worker *w)
 {
     struct event **events[] = {&w->died, &w->kicked, &w->farewell, &w->evaluation.timer,
@@ -165,6 +174,8 @@ static void drop_process(struct worker *w)
         stillpoint__worker__paused__free_unpacked(w->pause.said, NULL);
     free(w->pause.expression);
     w->pause = (struct worker_pause){0};
+    if (w->channel && w->is_kept)
+        worker_channel_each_queued(w->channel, drop_beside, w);
     w->channel = worker_channel_free(w->channel);
     fd_close(&w->pidfd);
     fd_close(&w->program_fd);
@@ -278,7 +289,36 @@ static void on_flushed(void *userdata)
     stop_message_sent(&w->gate);
 }
 
-static const struct worker_channel_events channel_events = {on_fact, on_flushed, on_broken};
+static int on_queued(void *userdata, const struct worker_queued *q)
+{
+    struct worker *w = userdata;
+    unsigned long long id = w->id, number = q->number;
+    if (!w->is_kept)
+        return 0;
+    int r = q->fd >= 0 ? fd_store_put(q->fd, "vm-%llu-beside-%llu", id, number) : 0;
+    if (r == 0 && (r = w->events->on_queued(w->userdata, w, q)) < 0 && q->fd >= 0)
+        fd_store_drop("vm-%llu-beside-%llu", id, number);
+    return r;
+}
+
+static void on_sent(void *userdata, const struct worker_queued *q)
+{
+    struct worker *w = userdata;
+    if (!w->is_kept)
+        return;
+    w->events->on_sent(w->userdata, w, q->number);
+    if (q->fd >= 0)
+        fd_store_drop("vm-%llu-beside-%llu", (unsigned long long)w->id,
+                      (unsigned long long)q->number);
+}
+
+static const struct worker_channel_events channel_events = {
+    .on_fact = on_fact,
+    .on_flushed = on_flushed,
+    .on_queued = on_queued,
+    .on_sent = on_sent,
+    .on_broken = on_broken,
+};
 
 static void on_kicked(evutil_socket_t fd, short what, void *userdata)
 {
@@ -639,6 +679,9 @@ void worker_keep(struct worker *w)
     for (size_t i = 0; i < sizeof kept / sizeof kept[0] && r == 0; i++)
         r = fd_store_put(kept[i].fd, "vm-%llu-%s", (unsigned long long)w->id, kept[i].what);
     w->is_kept = r == 0;
+    /* What it has not read of its birth. */
+    if (r == 0)
+        r = worker_channel_each_queued(w->channel, on_queued, w);
     if (r < 0 && w->outlives)
         record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, RECORD_VM(w),
                      "vm %llu (%s) cannot be kept for the next daemon: %s",
@@ -788,6 +831,8 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     if (r == 0 && !(w->channel = worker_channel_new(base, TAKE_FD(i.channel), &channel_events, w)))
         r = -ENOMEM;
     if (r == 0)
+        worker_channel_number_from(w->channel, first_number);
+    if (r == 0)
         r = make_timers(w);
     if (r < 0) {
         if (i.pidfd >= 0)
@@ -805,6 +850,17 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
             stop_hold(&w->gate);
     *ret = w;
     return 0;
+}
+
+int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
+                        struct fd_store *store)
+{
+    struct worker_queued q = {
+        .number = m->number, .data = m->command.data, .len = m->command.len, .fd = -1};
+    if (m->beside)
+        q.fd = fd_store_take(store, "vm-%llu-beside-%llu", (unsigned long long)w->id,
+                             (unsigned long long)m->number);
+    return worker_channel_requeue(w->channel, &q);
 }
 
 void worker_adopted(struct worker *w, int lifeline, uint64_t heard)

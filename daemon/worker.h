@@ -35,6 +35,7 @@ struct event;
 struct event_base;
 struct fd_store;
 struct worker_channel;
+struct worker_queued;
 
 enum worker_phase {
     WORKER_SPAWNING,
@@ -159,6 +160,11 @@ struct worker_events {
     const char *(*on_fact)(void *userdata, struct worker *w, const struct worker_fact *fact);
     /** The worker wrote its eventfd: it has arrived somewhere. */
     void (*on_kicked)(void *userdata, struct worker *w);
+    /** Of one that is kept: a command waits for room in its socket, and must not be lost. 0 or
+     * negative errno: then it is not accepted. */
+    int (*on_queued)(void *userdata, struct worker *w, const struct worker_queued *queued);
+    /** It has gone out. */
+    void (*on_sent)(void *userdata, struct worker *w, uint64_t number);
     /** The VM is over: w->exit says how. Its gate and cell are still there, and go after this. */
     void (*on_ended)(void *userdata, struct worker *w);
 };
@@ -256,6 +262,10 @@ struct worker *worker_free(struct worker *w);
 int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
                  const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
                  const struct worker_events *events, void *userdata, struct worker **ret);
+/** A command that the daemon before had queued for it, in the order of their numbers; its fd is
+ * taken out of the store. 0 or negative errno. */
+int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
+                        struct fd_store *store);
 /** `lifeline` as for worker_spawn(); facts up to `heard`, if that is more than its page says, have
  * been dealt with. */
 void worker_adopted(struct worker *w, int lifeline, uint64_t heard);

@@ -1,5 +1,6 @@
 """VMs that outlive their daemon: it is killed, or restarted, and the next one has them all."""
 
+import json
 import os
 import random
 import re
@@ -204,6 +205,46 @@ def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
     d.wait_up(2)
     wait_until(lambda: [vm["name"] for vm in t.list()] == ["other"], "it has ended")
     equal(t.vm("app")["exit"]["reason"], "unknown")
+
+
+DEAF = """
+globalThis.got = [];
+onmessage = (e) => { got.push(e.data); };
+globalThis.length = () => got.length;
+globalThis.numbers = () => got.map((m) => m[0]);
+globalThis.sizes = () => got.map((m) => m[1].length);
+setTimeout(() => { while (!globalThis.done); }, 0);
+"""
+
+
+def test_messages_that_were_accepted_and_had_no_room_come_once_and_in_order(t):
+    """The worker reads nothing: its socket is full, and most of them wait in the daemon."""
+    d = managed.start(t)
+    t.spawn("deaf", DEAF, ready=False)
+    wait_until(lambda: t.vm("deaf")["state"] == "active", "it reads nothing")
+    client = debugging(t)
+    # Every tenth is too large for a packet, and travels beside it.
+    sent = [(40_000 if n % 10 == 0 else 5_000, n) for n in range(250)]
+    for size, n in sent:
+        client.request(send_message=client.api.SendMessage(vm="deaf", json=json.dumps([n, "m" * size])))
+    client.close()
+
+    def beside():
+        return [name for name in d.status()["kept"] if "-beside-" in name]
+    wait_until(lambda: len(beside()) > 10, "many are kept for the next daemon")
+    d.crash()
+    d.crash()
+    check(len(beside()) > 10, "they are kept on")
+    client = debugging(t)
+    client.request(send_message=client.api.SendMessage(vm="deaf", json=json.dumps([250, ""])))
+    t.ctl("world", "stop")
+    client.evaluate("deaf", "globalThis.done = true")
+    t.ctl("world", "resume")
+    wait_until(lambda: int(t.ctl("call", "deaf", "length").out) >= 251, "they are there")
+    equal(json.loads(t.ctl("call", "deaf", "numbers").out), list(range(251)))
+    equal(json.loads(t.ctl("call", "deaf", "sizes").out), [size for size, _ in sent] + [0])
+    wait_until(lambda: not beside(), "what has been sent is not kept")
+    client.close()
 
 
 def test_twenty_crashes_during_stops_and_births_lose_no_vm(t):
