@@ -209,6 +209,15 @@ int event_bus_read(struct event_bus *bus, int fd)
     return record_log_read(fd, take_kept, bus);
 }
 
+uint64_t event_bus_kept_fact(const struct event_bus *bus, uint64_t vm)
+{
+    const struct slot *s;
+    TAILQ_FOREACH_REVERSE(s, &bus->shares[SHARE_MESSAGES], slots, in_share)
+    if (s->event.vm == vm)
+        return s->event.fact;
+    return 0;
+}
+
 /* Puts all down in a new memfd, which takes the place of the old one only when it is whole. */
 static int rewrite(struct event_bus *bus)
 {
