@@ -352,6 +352,42 @@ def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
     client.close()
 
 
+def lines_until(p, count):
+    """So many lines of JSON that it prints."""
+    return [json.loads(p.stdout.readline()) for _ in range(count)]
+
+
+def test_who_follows_events_and_hits_goes_on_where_it_was(t):
+    d = managed.start(t)
+    t.spawn("app", "function f() {}\nglobalThis.work = (k) => { for (let i = 0; i < k; i++) { f(); postMessage(i); } };")
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"),
+               budget=client.api.HookBudget(per_second=100_000))
+    events = t.start("-o", "jsonl", "events", "-f", "--since", "1")
+    hits = t.start("-o", "jsonl", "audit", "tail", "-f", "d")
+    t.ctl("call", "app", "work", "10")
+    seen, found = lines_until(hits, 10), []
+    while len([e for e in found if e["kind"] == "vm-message"]) < 10:
+        found += lines_until(events, 1)
+    for crash in range(1, 4):
+        if crash > 1:
+            d.crash()
+        else:
+            d.restart()
+        t.ctl("call", "app", "work", "10")
+        seen += lines_until(hits, 10)
+        while len([e for e in found if e["kind"] == "vm-message"]) < 10 * (crash + 1):
+            found += lines_until(events, 1)
+    equal([h["seq"] for h in seen], list(range(1, 41)))
+    equal([e["seq"] for e in found], list(range(found[0]["seq"], found[0]["seq"] + len(found))))
+    equal([e["data"] for e in found if e["kind"] == "vm-message"], list(range(10)) * 4)
+    client.close()
+    for p in (events, hits):
+        p.terminate()
+        p.wait(60)
+
+
 def test_crashes_while_a_debugger_stops_and_goes_on_lose_no_hit_and_no_pause(t):
     d = managed.start(t)
     t.spawn("app", STEPS)
