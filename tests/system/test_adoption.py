@@ -352,6 +352,28 @@ def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
     client.close()
 
 
+def test_a_units_vm_is_its_units_under_the_next_daemon_too(t):
+    program = t.file("web.js", COUNTER)
+    os.makedirs(os.path.join(t.work, "vms"), exist_ok=True)
+    for folder in (t.folder, t.work, t.run_dir):
+        os.chmod(folder, 0o755)  # the daemon becomes somebody else, who has to read
+    t.file("vms/web.conf", f"[vm]\nprogram = {program}\nlabels = tier=web\nrestart = always\nrestart-delay = 10ms\n")
+    d = managed.start(t, "--vms", os.path.join(t.work, "vms"), "--state-dir", os.path.join(t.folder, "state"))
+    wait_until(lambda: t.vm("web")["state"] == "idle", "it runs")
+    before = t.vm("web")
+    d.crash()
+    d.restart()
+    equal([(u["name"], u["state"]) for u in t.json("units")], [("web", "running")])
+    after = t.vm("web")
+    equal([after[k] for k in ("pid", "id", "labels", "unit")], [before[k] for k in ("pid", "id", "labels", "unit")])
+    equal((after["labels"], after["unit"]), ({"tier": "web"}, "web"))
+    # Its end is that of its unit's VM, and so it is started again.
+    os.kill(after["pid"], signal.SIGKILL)
+    wait_until(lambda: t.vm("web")["pid"] not in (0, after["pid"]), "there is another")
+    t.ctl("stop", "web")
+    wait_until(lambda: t.json("units")[0]["state"] == "off", "it is off")
+
+
 def lines_until(p, count):
     """So many lines of JSON that it prints."""
     return [json.loads(p.stdout.readline()) for _ in range(count)]
