@@ -19,6 +19,9 @@ packages_test="
 # To build Debian packages, and to look at them. What they need to be built of is in packages_build.
 packages_deb="debhelper dh-apparmor dpkg-dev lintian"
 
+# To build those twice and compare (`make check-deb DEB_CHECK_FLAGS=--twice`).
+packages_deb_twice="diffoscope-minimal faketime"
+
 # For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
 packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"
 
