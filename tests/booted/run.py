@@ -6,7 +6,8 @@
 Each test_*.py beside this is a suite: a machine is booted for it, and its functions `test_<sentence>(m)` are
 run one after the other, with the Machine of tests/support/booted.py; a machine in which a test failed is
 powered off, and the next test has a new one. A suite may say TREE = "clean" (the distribution alone; else
-what `make install` installs is there) and have a function prepare(root), called before the boot.
+what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
+says ON_DEMAND = True takes long, and is run only if a word names it.
 
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
 DIR/booted. --tree only makes that. With words, only tests whose name has one of them are run. Prints TAP.
@@ -43,6 +44,7 @@ class Suite:
         spec.loader.exec_module(module)
         self.tree = getattr(module, "TREE", "installed")
         self.prepare = getattr(module, "prepare", None)
+        self.on_demand = getattr(module, "ON_DEMAND", False)
         self.tests = [(f"booted/{self.name}/{n[len('test_'):]}", f) for n, f in vars(module).items()
                       if n.startswith("test_") and callable(f)]
 
@@ -136,7 +138,9 @@ def all_suites(words):
     suites = [Suite(os.path.join(HERE, n)) for n in sorted(os.listdir(HERE))
               if n.startswith("test_") and n.endswith(".py")]
     for suite in suites:
-        suite.tests = [(n, f) for n, f in suite.tests if not words or any(w in n for w in words)]
+        wanted = [w for w in words if not suite.on_demand or suite.name in w]
+        suite.tests = [(n, f) for n, f in suite.tests
+                       if any(w in n for w in wanted) or not (words or suite.on_demand)]
     return [s for s in suites if s.tests]
 
 
