@@ -14,7 +14,7 @@ packages_build="
 # For the tests as well.
 packages_test="
     cppcheck dbus libcmocka-dev mandoc mmdebstrap procps protobuf-compiler python3-jsonschema python3-protobuf
-    shellcheck spin strace systemd systemd-container"
+    shellcheck spin strace systemd systemd-container zsh"
 
 # To build Debian packages, and to look at them. What they need to be built of is in packages_build.
 packages_deb="debhelper dh-apparmor dpkg-dev lintian"
