@@ -17,7 +17,7 @@ packages_test="
     shellcheck spin strace systemd systemd-container zsh"
 
 # To build Debian packages, and to look at them. What they need to be built of is in packages_build.
-packages_deb="debhelper dh-apparmor dpkg-dev lintian"
+packages_deb="apparmor debhelper dh-apparmor dpkg-dev lintian"
 
 # To build those twice and compare (`make check-deb DEB_CHECK_FLAGS=--twice`).
 packages_deb_twice="diffoscope-minimal faketime"

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Builds the Debian packages and looks at them.
 
-    run.py [--build DIR] [--results FILE] [--twice] [WORD...]
+    run.py [--build DIR] [--results FILE] [--twice] [--next SUITE] [WORD...]
 
 `make deb` in DIR, which is configured; then lintian, what the packages have, and a client that is built
 from the development package. --twice builds them once more, from a copy of the tree, in another place, another year,
 and as somebody else, and compares every byte. With words, only tests whose name has one of them are run, after the
-build. Prints TAP; FILE gets one line for each test, as tests/booted/run.py says. What happens when they are installed
+build. --next reads the AppArmor profile with the parser of a later Debian, which mmdebstrap gets. Prints TAP; FILE gets one line for each test, as tests/booted/run.py says. What happens when they are installed
 is for that.
 """
 
@@ -112,6 +112,38 @@ def test_every_program_has_its_page_and_every_package_its_copyright(p):
     equal(sorted(set().union(*pages.values())), sorted(ours))
 
 
+PROFILE = os.path.join(TOP, "packaging", "apparmor", "stillpoint")
+
+
+def test_apparmor_reads_the_profile_that_permits_user_namespaces(_):
+    if shutil.which("apparmor_parser") is None:
+        raise Skip("apparmor_parser (apparmor) is not installed")
+    with open(PROFILE, encoding="utf-8") as f:
+        text = f.read()
+    check(re.search(r"^profile stillpoint /usr/libexec/stillpoint/stillpoint-worker-\* flags=\(unconfined\)", text, re.M), text)
+    # A parser before 4.0 reads all but what the profile is for.
+    if not os.path.exists("/etc/apparmor.d/abi/4.0"):
+        text = re.sub(r"^ *userns,$", "", text.replace("<abi/4.0>", "<abi/3.0>"), flags=re.M)
+    p = subprocess.run(["apparmor_parser", "--skip-kernel-load", "--skip-cache", "--names"], input=text, capture_output=True,
+                       text=True, check=False)
+    check(p.returncode == 0 and p.stdout.split() == ["stillpoint"], f"{p.stdout}{p.stderr}")
+
+
+def next_apparmor_reads_it_whole(suite):
+    with tempfile.TemporaryDirectory(prefix="stillpoint-packages.") as folder:
+        tree = os.path.join(folder, "tree")
+        run("mmdebstrap", "--variant=apt", "--include=apparmor", suite, tree)
+        shutil.copy(PROFILE, os.path.join(tree, "etc/apparmor.d/stillpoint"))
+        check(os.path.exists(os.path.join(tree, "etc/apparmor.d/abi/4.0")), f"{suite} has no AppArmor 4")
+        said = run("chroot", tree, "apparmor_parser", "--skip-kernel-load", "--skip-cache", "--names", "/etc/apparmor.d/stillpoint")
+        equal(said.split(), ["stillpoint"])
+        with open(PROFILE, encoding="utf-8") as f:
+            wrong = f.read().replace("userns,", "usernss,")
+        with open(os.path.join(tree, "etc/apparmor.d/stillpoint"), "w", encoding="utf-8") as f:
+            f.write(wrong)
+        run("chroot", tree, "apparmor_parser", "--skip-kernel-load", "--skip-cache", "/etc/apparmor.d/stillpoint", code=1)
+
+
 def test_settings_are_conffiles_and_libraries_may_be_there_for_several_architectures(p):
     said = run("dpkg-deb", "--ctrl-tarfile", p.one("stillpoint")) and \
         run("sh", "-c", 'dpkg-deb --ctrl-tarfile "$1" | tar -xO ./conffiles', "sh", p.one("stillpoint"))
@@ -200,6 +232,7 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--results")
     parser.add_argument("--twice", action="store_true", help="build them twice, and compare")
+    parser.add_argument("--next", metavar="SUITE", help="read the AppArmor profile with the parser of that one, too")
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     tests = [(n[len("test_"):], f) for n, f in globals().items() if n.startswith("test_") and callable(f)]
@@ -207,6 +240,8 @@ def main():
         tests = [(n, f) for n, f in tests if "twice" not in n]
     if options.words:
         tests = [(n, f) for n, f in tests if n == FIRST or any(w in n for w in options.words)]
+    if options.next:
+        tests.append(("apparmor_of_the_next_debian_reads_the_whole_profile", lambda _: next_apparmor_reads_it_whole(options.next)))
     packages, missing, failed = Packages(os.path.abspath(options.build)), why_not(), 0
     results = open(options.results, "w", encoding="utf-8") if options.results else None
     print(f"1..{len(tests)}", flush=True)
