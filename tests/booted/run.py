@@ -7,7 +7,8 @@ Each test_*.py beside this is a suite: a machine is booted for it, and its funct
 run one after the other, with the Machine of tests/support/booted.py; a machine in which a test failed is
 powered off, and the next test has a new one. A suite may say TREE = "clean" (the distribution alone; else
 what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
-says ON_DEMAND = True takes long, and is run only if a word names it.
+says ON_DEMAND = True takes long, and is run only if a word names it. MACHINE = "emulated" is one with a kernel of its
+own, of tests/support/emulated.py.
 
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
 DIR/booted. --tree only makes that. With words, only tests whose name has one of them are run. Prints TAP.
@@ -30,6 +31,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
 import booted  # noqa: E402  pylint: disable=wrong-import-position
+import emulated  # noqa: E402  pylint: disable=wrong-import-position
 from harness import Failed, Skip  # noqa: E402  pylint: disable=wrong-import-position
 
 # Set in the mount namespace of our own.
@@ -44,6 +46,7 @@ class Suite:
         spec.loader.exec_module(module)
         self.tree = getattr(module, "TREE", "installed")
         self.prepare = getattr(module, "prepare", None)
+        self.machine = emulated.Machine if getattr(module, "MACHINE", "") == "emulated" else booted.Machine
         self.on_demand = getattr(module, "ON_DEMAND", False)
         self.tests = [(f"booted/{self.name}/{n[len('test_'):]}", f) for n, f in vars(module).items()
                       if n.startswith("test_") and callable(f)]
@@ -110,7 +113,7 @@ def run_suite(suite, trees, report):
         start = time.monotonic()
         try:
             if machine is None:
-                machine = booted.Machine(trees, suite.tree, suite.prepare)
+                machine = suite.machine(trees, suite.tree, suite.prepare)
             outcome, text = run_test(function, machine)
         except Skip as e:
             outcome, text = "skip", str(e)

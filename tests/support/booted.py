@@ -270,7 +270,41 @@ def own_cgroup():
     raise Skip("the kernel has no cgroup2")
 
 
-class Machine:
+class Commands:
+    """What is asked of a system by programs that it runs: of any that has run() and write()."""
+
+    def ctl(self, *args, **options):
+        """stillctl, as a user (root unless said)."""
+        return self.run("stillctl", *args, **options)
+
+    def systemctl(self, *args, **options):
+        return self.run("systemctl", *args, **options)
+
+    def show(self, unit, *properties):
+        """Properties of a unit: the value of one, or a dict."""
+        lines = self.systemctl("show", unit, *(f"--property={p}" for p in properties)).out.splitlines()
+        found = dict(line.split("=", 1) for line in lines if "=" in line)
+        return found[properties[0]] if len(properties) == 1 else found
+
+    def main_pid(self, unit=SERVICE):
+        """The number that the main process of a unit has in the machine; 0: none."""
+        return int(self.show(unit, "MainPID"))
+
+    def drop_in(self, text, unit=SERVICE):
+        """More settings for a unit, until the test ends."""
+        self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
+        self.systemctl("daemon-reload")
+
+    def journal(self, *args):
+        """Lines of the journal, with all that has been sent to it until now."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", "--no-pager", "-q", "-o", "short-monotonic", *args).out
+
+    def wait_active(self, unit=SERVICE, limit=HANG):
+        wait_until(lambda: self.show(unit, "ActiveState") == "active", f"{unit} is active", limit)
+
+
+class Machine(Commands):
     """A booted system. `prepare` is called with the Trees and the root of its own before."""
 
     def __init__(self, trees, kind="installed", prepare=None, name="stillpoint"):
@@ -360,23 +394,6 @@ class Machine:
         return subprocess.Popen(self.argv(args, user), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
-    def ctl(self, *args, **options):
-        """stillctl, as a user (root unless said)."""
-        return self.run("stillctl", *args, **options)
-
-    def systemctl(self, *args, **options):
-        return self.run("systemctl", *args, **options)
-
-    def show(self, unit, *properties):
-        """Properties of a unit: the value of one, or a dict."""
-        lines = self.systemctl("show", unit, *(f"--property={p}" for p in properties)).out.splitlines()
-        found = dict(line.split("=", 1) for line in lines if "=" in line)
-        return found[properties[0]] if len(properties) == 1 else found
-
-    def main_pid(self, unit=SERVICE):
-        """The number that the main process of a unit has in the machine; 0: none."""
-        return int(self.show(unit, "MainPID"))
-
     def outside(self, pid):
         """The number that a process of the machine has out here."""
         with open(self.path(f"/proc/{pid}/status"), encoding="ascii", errors="replace"):
@@ -429,11 +446,6 @@ class Machine:
             if is_hosts:
                 self.enabled.append((control, name))
 
-    def drop_in(self, text, unit=SERVICE):
-        """More settings for a unit, until the test ends."""
-        self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
-        self.systemctl("daemon-reload")
-
     def make_hang(self):
         """Settings for a drop-in, and a function that lets the loop of the daemon that has them hang at its next
         turn. The daemon that comes after it does not hang."""
@@ -441,14 +453,6 @@ class Machine:
         file = f"/run/stillpoint-hang-{os.urandom(4).hex()}"
         text = f"Environment=LD_PRELOAD=/usr/local/lib/stillpoint-hang.so STILLPOINT_HANG={file}\n"
         return text, lambda: self.write(file, f"{self.main_pid()}\n")
-
-    def journal(self, *args):
-        """Lines of the journal, with all that has been sent to it until now."""
-        self.run("journalctl", "--sync")
-        return self.run("journalctl", "--no-pager", "-q", "-o", "short-monotonic", *args).out
-
-    def wait_active(self, unit=SERVICE, limit=HANG):
-        wait_until(lambda: self.show(unit, "ActiveState") == "active", f"{unit} is active", limit)
 
     # ---- for the runner
 
