@@ -26,18 +26,20 @@ static const struct {
 
 /* An event with its texts behind it, in one allocation. */
 struct slot {
-    TAILQ_ENTRY(slot) link;     /* all kept events, by seq */
-    TAILQ_ENTRY(slot) in_share; /* those of the same share */
-    enum share share;
     size_t bytes;
     struct event event;
     char texts[];
 };
-TAILQ_HEAD(slots, slot);
+
+/* The kept events of a share, oldest first, by seq: a ring, so that any reader's place in it is
+ * found by halving, however many are kept and however many readers there are. */
+struct ring {
+    struct slot **slots; /* budget[].events of them */
+    size_t first, n, bytes;
+};
 
 struct event_bus {
-    struct slots kept, shares[N_SHARES];
-    size_t n[N_SHARES], bytes[N_SHARES];
+    struct ring rings[N_SHARES];
     uint64_t last;
     LIST_HEAD(listeners, event_listener) listeners;
 };
@@ -47,28 +49,49 @@ struct event_bus *event_bus_new(void)
     struct event_bus *bus = calloc(1, sizeof *bus);
     if (!bus)
         return NULL;
-    TAILQ_INIT(&bus->kept);
-    for (int i = 0; i < N_SHARES; i++)
-        TAILQ_INIT(&bus->shares[i]);
     LIST_INIT(&bus->listeners);
+    for (int i = 0; i < N_SHARES; i++) {
+        bus->rings[i].slots = calloc(budget[i].events, sizeof(struct slot *));
+        if (!bus->rings[i].slots)
+            return event_bus_free(bus);
+    }
     return bus;
 }
 
-static void drop(struct event_bus *bus, struct slot *s)
+static struct slot **at(const struct event_bus *bus, enum share share, size_t i)
 {
-    TAILQ_REMOVE(&bus->kept, s, link);
-    TAILQ_REMOVE(&bus->shares[s->share], s, in_share);
-    bus->n[s->share]--;
-    bus->bytes[s->share] -= s->bytes;
+    const struct ring *r = &bus->rings[share];
+    return &r->slots[(r->first + i) % budget[share].events];
+}
+
+static void drop_oldest(struct event_bus *bus, enum share share)
+{
+    struct ring *r = &bus->rings[share];
+    struct slot *s = *at(bus, share, 0);
+    r->first = (r->first + 1) % budget[share].events;
+    r->n--;
+    r->bytes -= s->bytes;
     free(s);
+}
+
+static void insert(struct event_bus *bus, enum share share, struct slot *s)
+{
+    struct ring *r = &bus->rings[share];
+    while (r->n > 0 && (r->n == budget[share].events || r->bytes + s->bytes > budget[share].bytes))
+        drop_oldest(bus, share);
+    *at(bus, share, r->n++) = s;
+    r->bytes += s->bytes;
 }
 
 struct event_bus *event_bus_free(struct event_bus *bus)
 {
     if (!bus)
         return NULL;
-    while (!TAILQ_EMPTY(&bus->kept))
-        drop(bus, TAILQ_FIRST(&bus->kept));
+    for (int i = 0; i < N_SHARES; i++) {
+        while (bus->rings[i].n > 0)
+            drop_oldest(bus, (enum share)i);
+        free(bus->rings[i].slots);
+    }
     while (!LIST_EMPTY(&bus->listeners))
         event_bus_unlisten(bus, LIST_FIRST(&bus->listeners));
     free(bus);
@@ -104,7 +127,6 @@ static struct slot *copy_event(const struct event *e, uint64_t seq)
     if (!s)
         return NULL;
     char *room = s->texts;
-    s->share = e->kind == EVENT_VM_MESSAGE ? SHARE_MESSAGES : SHARE_LIFE;
     s->bytes = bytes;
     s->event = *e;
     s->event.seq = seq;
@@ -120,17 +142,8 @@ static struct slot *copy_event(const struct event *e, uint64_t seq)
 void event_bus_publish(struct event_bus *bus, const struct event *e)
 {
     struct slot *s = copy_event(e, ++bus->last);
-    if (s) {
-        TAILQ_INSERT_TAIL(&bus->kept, s, link);
-        TAILQ_INSERT_TAIL(&bus->shares[s->share], s, in_share);
-        bus->n[s->share]++;
-        bus->bytes[s->share] += s->bytes;
-        struct slots *own = &bus->shares[s->share];
-        while ((bus->n[s->share] > budget[s->share].events ||
-                bus->bytes[s->share] > budget[s->share].bytes) &&
-               TAILQ_FIRST(own) != s)
-            drop(bus, TAILQ_FIRST(own));
-    }
+    if (s)
+        insert(bus, e->kind == EVENT_VM_MESSAGE ? SHARE_MESSAGES : SHARE_LIFE, s);
     struct event_listener *l, *next;
     for (l = LIST_FIRST(&bus->listeners); l; l = next) {
         next = LIST_NEXT(l, link);
@@ -143,28 +156,37 @@ uint64_t event_bus_last(const struct event_bus *bus)
     return bus->last;
 }
 
-/* The first kept event after `seq`. Readers are near the end mostly, so it is looked for from
- * there. */
-static const struct slot *find_after(const struct event_bus *bus, uint64_t seq)
+/* The first kept event of the share after `seq`, or NULL. */
+static const struct event *find_after(const struct event_bus *bus, enum share share, uint64_t seq)
 {
-    const struct slot *s = TAILQ_LAST(&bus->kept, slots), *found = NULL;
-    for (; s && s->event.seq > seq; s = TAILQ_PREV(s, slots, link))
-        found = s;
-    return found;
+    size_t low = 0, high = bus->rings[share].n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((*at(bus, share, middle))->event.seq > seq)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < bus->rings[share].n ? &(*at(bus, share, low))->event : NULL;
 }
 
 const struct event *event_bus_next(const struct event_bus *bus, uint64_t *cursor, uint64_t kinds,
                                    uint64_t *ret_dropped)
 {
     *ret_dropped = 0;
-    for (const struct slot *s = find_after(bus, *cursor); s; s = TAILQ_NEXT(s, link)) {
-        *ret_dropped += s->event.seq - (*cursor + 1);
-        *cursor = s->event.seq;
-        if (kinds & UINT64_C(1) << s->event.kind)
-            return &s->event;
+    while (*cursor < bus->last) {
+        const struct event *e = NULL;
+        for (int i = 0; i < N_SHARES; i++) {
+            const struct event *of_share = find_after(bus, (enum share)i, *cursor);
+            if (of_share && (!e || of_share->seq < e->seq))
+                e = of_share;
+        }
+        uint64_t seq = e ? e->seq : bus->last + 1;
+        *ret_dropped += seq - (*cursor + 1);
+        *cursor = e ? seq : bus->last;
+        if (e && kinds & UINT64_C(1) << e->kind)
+            return e;
     }
-    *ret_dropped += bus->last - *cursor;
-    *cursor = bus->last;
     return NULL;
 }
 
