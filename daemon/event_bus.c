@@ -1,11 +1,18 @@
 #include "daemon/event_bus.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <time.h>
 
+#include "daemon/fd_store.h"
+#include "daemon/record.h"
+#include "daemon/record_log.h"
 #include "proto/limits.h"
+
+/* What is kept is written anew when it is this large, and half of it is not needed any more. */
+#define REWRITE_BYTES (1024u * 1024)
 
 struct event_listener {
     LIST_ENTRY(event_listener) link;
@@ -41,6 +48,8 @@ struct ring {
 struct event_bus {
     struct ring rings[N_SHARES];
     uint64_t last;
+    struct record_log log; /* what is kept for the next daemon; its fd is -1: nothing is */
+    unsigned generation, serial;
     LIST_HEAD(listeners, event_listener) listeners;
 };
 
@@ -49,6 +58,7 @@ struct event_bus *event_bus_new(void)
     struct event_bus *bus = calloc(1, sizeof *bus);
     if (!bus)
         return NULL;
+    bus->log.fd = -1;
     LIST_INIT(&bus->listeners);
     for (int i = 0; i < N_SHARES; i++) {
         bus->rings[i].slots = calloc(budget[i].events, sizeof(struct slot *));
@@ -74,8 +84,9 @@ static void drop_oldest(struct event_bus *bus, enum share share)
     free(s);
 }
 
-static void insert(struct event_bus *bus, enum share share, struct slot *s)
+static void insert(struct event_bus *bus, struct slot *s)
 {
+    enum share share = s->event.kind == EVENT_VM_MESSAGE ? SHARE_MESSAGES : SHARE_LIFE;
     struct ring *r = &bus->rings[share];
     while (r->n > 0 && (r->n == budget[share].events || r->bytes + s->bytes > budget[share].bytes))
         drop_oldest(bus, share);
@@ -94,6 +105,8 @@ struct event_bus *event_bus_free(struct event_bus *bus)
     }
     while (!LIST_EMPTY(&bus->listeners))
         event_bus_unlisten(bus, LIST_FIRST(&bus->listeners));
+    if (bus->log.fd >= 0)
+        record_log_close(&bus->log);
     free(bus);
     return NULL;
 }
@@ -119,7 +132,7 @@ static size_t text_bytes(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-static struct slot *copy_event(const struct event *e, uint64_t seq)
+static struct slot *copy_slot(const struct event *e)
 {
     size_t bytes = sizeof(struct slot) + text_bytes(e->name) + text_bytes(e->world) +
                    text_bytes(e->json) + text_bytes(e->detail);
@@ -129,9 +142,6 @@ static struct slot *copy_event(const struct event *e, uint64_t seq)
     char *room = s->texts;
     s->bytes = bytes;
     s->event = *e;
-    s->event.seq = seq;
-    s->event.time_us = clock_ns(CLOCK_REALTIME) / 1000;
-    s->event.mono_ns = clock_ns(CLOCK_MONOTONIC);
     s->event.name = copy_text(&room, e->name);
     s->event.world = copy_text(&room, e->world);
     s->event.json = copy_text(&room, e->json);
@@ -139,11 +149,126 @@ static struct slot *copy_event(const struct event *e, uint64_t seq)
     return s;
 }
 
+static struct slot *copy_event(const struct event *e, uint64_t seq)
+{
+    struct event now = *e;
+    now.seq = seq;
+    now.time_us = clock_ns(CLOCK_REALTIME) / 1000;
+    now.mono_ns = clock_ns(CLOCK_MONOTONIC);
+    return copy_slot(&now);
+}
+
+/* ---- for the next daemon */
+
+/* A kept record: the event, in which a pointer says only whether there is a text, and its texts,
+ * each with its NUL. */
+static int append_kept(struct record_log *log, const struct event *e)
+{
+    const char *texts[] = {e->name, e->world, e->json, e->detail};
+    size_t len = sizeof *e;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        len += text_bytes(texts[i]);
+    uint8_t *at;
+    int r = record_log_reserve(log, len, &at);
+    if (r < 0)
+        return r;
+    memcpy(at, e, sizeof *e);
+    at += sizeof *e;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (texts[i])
+            memcpy(at, texts[i], text_bytes(texts[i]));
+        at += text_bytes(texts[i]);
+    }
+    record_log_commit(log, len);
+    return 0;
+}
+
+static bool next_text(const char **text, const uint8_t **at, const uint8_t *end)
+{
+    if (!*text)
+        return true;
+    const uint8_t *nul = *at < end ? memchr(*at, 0, (size_t)(end - *at)) : NULL;
+    if (!nul)
+        return false;
+    *text = (const char *)*at;
+    *at = nul + 1;
+    return true;
+}
+
+static int take_kept(void *userdata, const uint8_t *data, size_t len)
+{
+    struct event_bus *bus = userdata;
+    struct event e;
+    const uint8_t *at = data + sizeof e, *end = data + len;
+    if (len < sizeof e)
+        return -EPROTO;
+    memcpy(&e, data, sizeof e);
+    if (!next_text(&e.name, &at, end) || !next_text(&e.world, &at, end) ||
+        !next_text(&e.json, &at, end) || !next_text(&e.detail, &at, end) || e.seq <= bus->last)
+        return -EPROTO;
+    bus->last = e.seq;
+    struct slot *s = copy_slot(&e);
+    if (s)
+        insert(bus, s);
+    return 0;
+}
+
+int event_bus_read(struct event_bus *bus, int fd)
+{
+    return record_log_read(fd, take_kept, bus);
+}
+
+/* Puts all down in a new memfd, which takes the place of the old one only when it is whole. */
+static int rewrite(struct event_bus *bus)
+{
+    struct record_log log;
+    int r = record_log_open(&log, "stillpoint-events");
+    const struct event *e;
+    uint64_t cursor = 0, dropped;
+    while (r == 0 && (e = event_bus_next(bus, &cursor, ~UINT64_C(0), &dropped)) != NULL)
+        r = append_kept(&log, e);
+    if (r == 0)
+        r = fd_store_put(log.fd, "events-%u-%u", bus->generation, bus->serial + 1);
+    if (r < 0) {
+        record_log_close(&log);
+        return r;
+    }
+    if (bus->log.fd >= 0) {
+        fd_store_drop("events-%u-%u", bus->generation, bus->serial);
+        record_log_close(&bus->log);
+    }
+    bus->serial++;
+    bus->log = log;
+    return 0;
+}
+
+int event_bus_keep(struct event_bus *bus, unsigned generation)
+{
+    bus->generation = generation;
+    return rewrite(bus);
+}
+
+static void keep(struct event_bus *bus, const struct event *e)
+{
+    size_t bytes = bus->rings[SHARE_LIFE].bytes + bus->rings[SHARE_MESSAGES].bytes;
+    int r = 0;
+    if (bus->log.bytes > REWRITE_BYTES && bus->log.bytes > 2 * bytes)
+        r = rewrite(bus);
+    else
+        r = append_kept(&bus->log, e);
+    if (r < 0)
+        record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, NULL,
+                     "an event cannot be kept for the next daemon: %s", strerror(-r));
+}
+
 void event_bus_publish(struct event_bus *bus, const struct event *e)
 {
     struct slot *s = copy_event(e, ++bus->last);
-    if (s)
-        insert(bus, e->kind == EVENT_VM_MESSAGE ? SHARE_MESSAGES : SHARE_LIFE, s);
+    if (s) {
+        insert(bus, s);
+        if (bus->log.fd >= 0)
+            keep(bus, &s->event);
+    }
     struct event_listener *l, *next;
     for (l = LIST_FIRST(&bus->listeners); l; l = next) {
         next = LIST_NEXT(l, link);

@@ -32,7 +32,7 @@
 #include <time.h>
 
 /** Raised with every change of the pages; a worker and a daemon that differ refuse each other. */
-#define SHM_LAYOUT_VERSION 2u
+#define SHM_LAYOUT_VERSION 3u
 
 #define SHM_PAGE_BYTES 4096u
 
@@ -104,6 +104,8 @@ struct command_page {
     _Atomic uint64_t answered;
     /** The evaluation that may run behind the closed gate; 0: none. */
     _Atomic uint64_t evaluation;
+    /** The daemon's own, for the next one: number of the last fact that has been dealt with. */
+    _Atomic uint64_t heard;
 };
 
 struct status_page {

@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	%D%/unit/test_frame \
 	%D%/unit/test_log \
 	%D%/unit/test_map \
+	%D%/unit/test_record_log \
 	%D%/unit/test_refused_call \
 	%D%/unit/test_service \
 	%D%/unit/test_stop \
@@ -168,6 +169,9 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_record_log_SOURCES = %D%/unit/test_record_log.c %D%/support/unit.h
+%C%_unit_test_record_log_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)

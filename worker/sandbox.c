@@ -477,10 +477,12 @@ static const struct step {
  * other end only the daemon holds; getppid() would say 0 in a pid namespace either way. */
 static int watch_daemon(const struct sandbox_options *o)
 {
-    if (o->die_with_daemon && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    if (!o->die_with_daemon)
+        return 0; /* keeper.c watches */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return -errno;
     int signal = 0;
-    if (o->die_with_daemon && (prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0) < 0 || signal != SIGKILL))
+    if (prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0) < 0 || signal != SIGKILL)
         return -EPROTO;
     struct pollfd p = {.fd = SANDBOX_FD_LIFELINE, .events = POLLIN};
     if (poll(&p, 1, 0) != 0)
