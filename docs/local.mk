@@ -33,7 +33,8 @@ EXTRA_DIST += %D%/ADMIN.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D
 	%D%/decisions/0031-what-the-journal-gets.md \
 	%D%/decisions/0032-the-daemon-reads-the-files-of-units.md \
 	%D%/decisions/0033-what-a-unit-is-and-who-says-that-it-is-enabled.md \
-	%D%/decisions/0038-what-becomes-of-whom-when-the-daemon-has-no-memory.md
+	%D%/decisions/0038-what-becomes-of-whom-when-the-daemon-has-no-memory.md \
+	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit
