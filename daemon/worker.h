@@ -324,6 +324,8 @@ void worker_hold_console(struct worker *w, enum worker_console_hold why, bool ho
 
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);
+/** See nudge.h. */
+void worker_nudge(struct worker *w);
 
 /** It has said how it ends: should it live on for long after its ack, it is killed. */
 void worker_farewell(struct worker *w);
