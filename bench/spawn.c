@@ -135,7 +135,8 @@ static void on_ended(void *userdata, struct worker *w)
     n->ended_ns = 1;
 }
 
-static const struct worker_events worker_events = {on_fact, on_kicked, on_ended};
+static const struct worker_events worker_events = {
+    .on_fact = on_fact, .on_kicked = on_kicked, .on_ended = on_ended};
 
 static void on_spawned(void *userdata, uint64_t id, const struct zygote_birth *birth)
 {
@@ -205,12 +206,8 @@ static void close_nursery(struct nursery *n)
 /* One birth and one end. */
 static void give_birth(struct nursery *n, bool counts)
 {
-    struct worker_config config = {.name = "w",
-                                   .world = "default",
-                                   .engine = "e",
-                                   .program = "w",
-                                   .die_with_daemon = true,
-                                   .helper_threads = 3};
+    struct worker_config config = {
+        .name = "w", .world = "default", .engine = "e", .program = "w", .helper_threads = 3};
     vm_limits_default(&config.limits);
     int fd = program("");
     foreign_begin(&n->foreign);

@@ -15,6 +15,7 @@
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
 #include "daemon/registry.h"
+#include "daemon/state.h"
 #include "daemon/vm_message.h"
 #include "daemon/vm_units.h"
 #include "daemon/worker.h"
@@ -52,6 +53,13 @@ static void ready_on_vm_ended(struct pending *p, struct worker *w)
         vm_message_pending_reply(p, w);
 }
 
+/* What it waits for, for a daemon that takes it over. */
+static void put_down(struct api *api, const struct worker *w)
+{
+    if (w->is_kept)
+        state_put_vm(api->state, w);
+}
+
 static void import_on_vm_ended(struct pending *p, struct worker *w)
 {
     (void)w;
@@ -71,8 +79,11 @@ static void refuse_import(struct worker *w, uint64_t import_id, const char *path
 static void import_on_client_gone(struct pending *p)
 {
     struct worker *w = registry_find(p->api->registry, p->vm);
-    if (w)
+    if (w) {
         refuse_import(w, p->number, p->path, no_client);
+        worker_forget_import(w, p->number);
+        put_down(p->api, w);
+    }
     api_pending_free(p);
 }
 
@@ -267,7 +278,7 @@ void api_birth_run(struct api_call *call)
         .keep_idle = r->run_vm.keep_idle,
         .more_files = r->run_vm.more_files,
         .allow_degraded = api->config->allow_degraded,
-        .die_with_daemon = true,
+        .adoption_ms = api->adoption_ms,
         .helper_threads = api->config->helper_threads,
     };
     if (!settle_limits(api, &config.limits, why, sizeof why)) {
@@ -388,7 +399,7 @@ int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *r
         .debug = file->debug,
         .keep_idle = !file->exit_when_done,
         .allow_degraded = api->config->allow_degraded,
-        .die_with_daemon = true,
+        .adoption_ms = api->adoption_ms,
         .helper_threads = api->config->helper_threads,
         .n_labels = file->n_labels,
         .labels = file->labels,
@@ -548,7 +559,12 @@ void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t impo
         worker_send_import(w, import_id, "out of memory", -1);
         return;
     }
-    w->open_imports++;
+    if (worker_note_import(w, import_id) < 0) {
+        api_pending_free(p);
+        worker_send_import(w, import_id, "out of memory", -1);
+        return;
+    }
+    put_down(api, w);
     p->number = import_id;
     p->path = strdup(path);
     Envelope e = STILLPOINT__API__ENVELOPE__INIT;
@@ -572,7 +588,8 @@ void api_birth_answer_import(struct api_call *call)
         api_fail(call, API_ERROR(NOT_FOUND), NULL, "VM '%s' asked for no such import", w->name);
         return;
     }
-    w->open_imports--;
+    worker_forget_import(w, r->answer_import.import_id);
+    put_down(call->api, w);
     if (r->answer_import.error) {
         api_pending_free(p);
         api_reply_sent(

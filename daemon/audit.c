@@ -9,9 +9,10 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "base/log.h"
+#include "base/text.h"
 #include "daemon/audit_private.h"
 #include "daemon/debugger.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/worlds.h"
 
@@ -108,6 +109,15 @@ bool audit_want_hits(struct audit *a, uint64_t debugger)
 
 /* ---- making */
 
+static void keep_ring(const struct audit *a, struct audit_debugger *d)
+{
+    int r = a->kept ? hit_ring_keep(&d->ring, d->id, a->generation) : 0;
+    if (r < 0)
+        record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, NULL,
+                     "the hits of debugger %llu cannot be kept for the next daemon: %s",
+                     (unsigned long long)d->id, strerror(-r));
+}
+
 static struct audit_debugger *get_owner(struct audit *a, uint64_t debugger)
 {
     struct audit_debugger *d = audit_owner(a, debugger);
@@ -119,6 +129,7 @@ static struct audit_debugger *get_owner(struct audit *a, uint64_t debugger)
     d->id = debugger;
     hit_ring_init(&d->ring);
     d->ring.wanted = true; /* somebody may wait for the first */
+    keep_ring(a, d);
     HASH_ADD(hh, a->owners, id, sizeof d->id, d);
     if (d->hh.tbl)
         return d;
@@ -191,6 +202,24 @@ static size_t send_to_unloaded(struct audit *a, struct audit_hook *h, void *wait
     return n;
 }
 
+/* `v`: the VM that it is for alone, or NULL. */
+static int link_hook(struct audit *a, struct audit_debugger *d, struct audit_vm *v,
+                     struct audit_hook *h)
+{
+    h->owner = d;
+    HASH_ADD(hh, a->hooks, id, sizeof h->id, h);
+    if (!h->hh.tbl)
+        return -ENOMEM;
+    DL_APPEND(d->hooks, h);
+    d->n_hooks++;
+    if (v)
+        DL_APPEND2(v->own, h, prev_own, next_own);
+    else
+        DL_APPEND2(a->wide, h, prev_wide, next_wide);
+    keep_world(a, h, 1);
+    return 0;
+}
+
 int audit_add(struct audit *a, uint64_t debugger, const struct audit_where *where,
               const WireHook *wire, bool weak, const char *note, void *waiter, uint64_t *ret_hook,
               size_t *ret_waits)
@@ -210,19 +239,10 @@ int audit_add(struct audit *a, uint64_t debugger, const struct audit_where *wher
     h->wire->debugger = debugger;
     h->weak = weak;
     h->state = AUDIT_INSTALLING;
-    h->owner = d;
-    HASH_ADD(hh, a->hooks, id, sizeof h->id, h);
-    if (!h->hh.tbl) {
+    if (link_hook(a, d, v, h) < 0) {
         free_hook(h);
         return -ENOMEM;
     }
-    DL_APPEND(d->hooks, h);
-    d->n_hooks++;
-    if (v)
-        DL_APPEND2(v->own, h, prev_own, next_own);
-    else
-        DL_APPEND2(a->wide, h, prev_wide, next_wide);
-    keep_world(a, h, 1);
     if (!weak) {
         h->holds = true;
         debuggers_count_holding(a->debuggers, debugger, 1);
@@ -249,6 +269,112 @@ void audit_commit(struct audit *a, uint64_t hook)
     assert(h->state == AUDIT_INSTALLING);
     h->state = AUDIT_SET;
     a->events.on_hook_set(a->events.userdata, h);
+}
+
+/* ---- from one daemon to the next */
+
+void audit_keep(struct audit *a, unsigned generation)
+{
+    a->kept = true;
+    a->generation = generation;
+    for (struct audit_debugger *d = a->owners; d; d = d->hh.next)
+        keep_ring(a, d);
+}
+
+static void note_hit(void *userdata, const Stillpoint__Api__Hit *m, uint64_t fact)
+{
+    struct audit *a = userdata;
+    struct audit_vm *v = registry_find(a->registry, m->vm) ? audit_vm_get(a, m->vm) : NULL;
+    if (v && v->kept_fact < fact)
+        v->kept_fact = fact;
+}
+
+int audit_adopt_hits(struct audit *a, uint64_t debugger, int fd)
+{
+    struct audit_debugger *d = get_owner(a, debugger);
+    return d ? hit_ring_read(&d->ring, fd, note_hit, a) : -ENOMEM;
+}
+
+uint64_t audit_kept_fact(struct audit *a, uint64_t vm)
+{
+    const struct audit_vm *v = audit_vm_find(a, vm);
+    return v ? v->kept_fact : 0;
+}
+
+static void fill_where(struct audit_where *to, const Stillpoint__State__Hook *m)
+{
+    *to = (struct audit_where){.target = (enum audit_target)m->target,
+                               .of_owner = m->has_owner_uid,
+                               .owner = m->owner_uid,
+                               .vm = m->vm};
+    text_copy(to->name, sizeof to->name, m->name ? m->name : "");
+    text_copy(to->world, sizeof to->world, m->world ? m->world : "");
+    text_copy(to->engine, sizeof to->engine, m->engine ? m->engine : "");
+}
+
+static int adopt_hook(struct audit *a, const Stillpoint__State__Hook *m, const WireHook *wire)
+{
+    struct audit_where where;
+    fill_where(&where, m);
+    bool alone = where.target == AUDIT_VM;
+    /* Its VM has ended meanwhile, and it with that. */
+    if (alone && !registry_find(a->registry, where.vm))
+        return 0;
+    struct audit_debugger *d = get_owner(a, m->debugger);
+    struct audit_vm *v = alone ? audit_vm_get(a, where.vm) : NULL;
+    struct audit_hook *h = d && (v || !alone) ? make_hook(&where, wire, m->note) : NULL;
+    if (!h)
+        return -ENOMEM;
+    h->id = m->id;
+    h->debugger = m->debugger;
+    h->weak = m->weak;
+    h->since_us = m->since_us;
+    h->state = AUDIT_SET;
+    if (link_hook(a, d, v, h) < 0) {
+        free_hook(h);
+        return -ENOMEM;
+    }
+    int r = 0;
+    for (struct worker *w = registry_after(a->registry, 0); w && r == 0;
+         w = registry_after(a->registry, w->id))
+        if (audit_matches(&h->where, w))
+            r = (v = audit_vm_get(a, w->id)) ? audit_vm_adopt(a, v, h, m->spent) : -ENOMEM;
+    h->holds = !m->weak && !m->spent;
+    if (h->holds)
+        debuggers_count_holding(a->debuggers, m->debugger, 1);
+    return r;
+}
+
+int audit_adopt_hook(struct audit *a, const Stillpoint__State__Hook *m)
+{
+    WireHook *wire = stillpoint__worker__hook__unpack(NULL, m->wire.len, m->wire.data);
+    if (!wire)
+        return -EPROTO;
+    int r = adopt_hook(a, m, wire);
+    stillpoint__worker__hook__free_unpacked(wire, NULL);
+    return r;
+}
+
+/* A hit says how many there were before it. */
+static void count_kept(struct audit *a, const struct audit_debugger *d)
+{
+    uint64_t cursor = 0;
+    const struct hit_record *record;
+    while ((record = hit_ring_find(&d->ring, &cursor)) != NULL) {
+        Stillpoint__Api__Hit *m = hit_record_read(record);
+        if (m)
+            audit_vm_count(a, m->vm, m->hook, m->hits);
+        if (m)
+            stillpoint__api__hit__free_unpacked(m, NULL);
+        cursor++;
+    }
+}
+
+void audit_adopted(struct audit *a, uint64_t next_hook)
+{
+    a->next_hook = a->adopted_below = next_hook;
+    for (const struct audit_debugger *d = a->owners; d; d = d->hh.next)
+        count_kept(a, d);
 }
 
 /* ---- ending */

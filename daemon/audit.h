@@ -26,6 +26,7 @@
 #include "daemon/hit_ring.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/state.pb-c.h"
 #include "proto/worker.pb-c.h"
 
 struct audit;
@@ -155,6 +156,20 @@ struct audit *audit_new(struct registry *registry, struct worlds *worlds,
                         struct debuggers *debuggers, const struct audit_events *events);
 struct audit *audit_free(struct audit *a);
 
+/* ---- from one daemon to the next */
+
+/** What is reported is kept from now on, by the daemon with this number. */
+void audit_keep(struct audit *a, unsigned generation);
+/** What a daemon that is gone has kept of the hits of a debugger, before its hooks. */
+int audit_adopt_hits(struct audit *a, uint64_t debugger, int fd);
+/** A hook of it; the VMs that it is for, which have been taken over, have it. */
+int audit_adopt_hook(struct audit *a, const Stillpoint__State__Hook *m);
+/** All are there. What workers have of hooks that were never said to be set is no fault of theirs.
+ */
+void audit_adopted(struct audit *a, uint64_t next_hook);
+/** Number of the last fact of this VM of which a hit was kept; 0: not known. */
+uint64_t audit_kept_fact(struct audit *a, uint64_t vm);
+
 /* ---- hooks */
 
 uint64_t audit_next_hook(const struct audit *a);
@@ -242,6 +257,9 @@ void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause
 /** Whether a hit of that hook is withheld for a pause: that names it although it was removed. */
 bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook);
 
+/** Whether the VM may have a hook of this number from another daemon, which nobody wants any more.
+ */
+bool audit_is_of_before(struct audit *a, const struct worker *w, uint64_t hook);
 /** The part of a hook in a VM, or NULL. */
 const struct audit_part *audit_find_part(struct audit *a, uint64_t vm, uint64_t hook);
 /** The next hook in this VM (NULL: the first), or NULL. */

@@ -43,6 +43,7 @@ struct audit_vm {
     size_t n_auditors;
     struct audit_withheld *withheld; /**< oldest first */
     size_t n_withheld;
+    uint64_t kept_fact; /**< of the last hit that was kept by a daemon that is gone */
     UT_hash_handle hh;
 };
 
@@ -57,6 +58,9 @@ struct audit {
     struct audit_vm *vms;
     struct audit_auditor *auditors; /**< by number, in order of birth */
     uint64_t next_hook, next_auditor;
+    uint64_t adopted_below; /**< hooks with smaller numbers may be another daemon's */
+    bool kept;              /**< hits are kept for the next daemon */
+    unsigned generation;
     bool untidy; /**< a world may have been kept by a hook that is gone */
 };
 
@@ -78,5 +82,9 @@ int audit_vm_add(struct audit_vm *v, struct audit_hook *h, void *waiter);
 /** Tells a part to leave; `waiter` is told when it has, or it is an orphan without one, and in a VM
  *  that is late. False: nobody will be told; the part may be gone. */
 bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter);
+/** A part that the worker has. -ENOMEM. */
+int audit_vm_adopt(struct audit *a, struct audit_vm *v, struct audit_hook *h, bool spent);
+/** A hook has had so many hits in this VM. */
+void audit_vm_count(struct audit *a, uint64_t vm, uint64_t hook, uint64_t hits);
 /** Sends what waits to be sent, as far as there is room. */
 void audit_vm_pump(struct audit *a, struct audit_vm *v);

@@ -176,6 +176,33 @@ int audit_vm_add(struct audit_vm *v, struct audit_hook *h, void *waiter)
     return make_part(v, h, waiter) ? 0 : -ENOMEM;
 }
 
+int audit_vm_adopt(struct audit *a, struct audit_vm *v, struct audit_hook *h, bool spent)
+{
+    struct audit_part *part = make_part(v, h, NULL);
+    if (!part)
+        return -ENOMEM;
+    part->state = AUDIT_PART_THERE;
+    part->spent = spent;
+    count_there(a, v);
+    return 0;
+}
+
+void audit_vm_count(struct audit *a, uint64_t vm, uint64_t hook, uint64_t hits)
+{
+    struct audit_part *part = find_part(audit_vm_find(a, vm), hook);
+    if (!part || part->hits >= hits)
+        return;
+    part->hook->hits += hits - part->hits;
+    part->hits = hits;
+}
+
+/* It was being set when its daemon died, or cleared: nobody wants it. The worker has it until
+ * another hook is taken out of it. */
+bool audit_is_of_before(struct audit *a, const struct worker *w, uint64_t hook)
+{
+    return w->adopted && hook < a->adopted_below;
+}
+
 bool audit_vm_take_out(struct audit *a, struct audit_part *part, void *waiter)
 {
     static const struct audit_failure cleared = {WORKER_REFUSED_CANCELLED,
@@ -498,6 +525,11 @@ const char *audit_on_audited(struct audit *a, struct worker *w,
                              const Stillpoint__Worker__Audited *m)
 {
     struct audit_vm *v = audit_vm_find(a, w->id);
+    for (size_t i = 0; i < m->n_hooks; i++)
+        if (!find_part(v, m->hooks[i]) && audit_is_of_before(a, w, m->hooks[i]))
+            return NULL;
+    if (!v && w->adopted && m->n_hooks == 0)
+        return NULL;
     if (!v)
         return "has an auditor without a hook";
     const char *why = check_audited(v, m);
@@ -547,6 +579,8 @@ const char *audit_on_hook_ended(struct audit *a, struct worker *w,
                                 const Stillpoint__Worker__HookEnded *m)
 {
     struct audit_part *part = find_part(audit_vm_find(a, w->id), m->hook);
+    if (!part && audit_is_of_before(a, w, m->hook))
+        return NULL;
     if (!part || part->state == AUDIT_PART_FAILED || part->state == AUDIT_PART_WAITING)
         return no_such_hook;
     struct audit_hook *h = part->hook;
@@ -555,6 +589,8 @@ const char *audit_on_hook_ended(struct audit *a, struct worker *w,
         part->spent = true;
         if (own)
             audit_hook_release(a, h);
+        if (h && a->kept && h->state == AUDIT_SET)
+            a->events.on_hook_set(a->events.userdata, h); /* as it is now */
         return NULL;
     }
     /* What is on its way to be removed is answered all the same. */
@@ -572,6 +608,8 @@ const char *audit_on_breakpoint_bound(struct audit *a, struct worker *w,
                                       const Stillpoint__Worker__BreakpointBound *m)
 {
     struct audit_part *part = find_part(audit_vm_find(a, w->id), m->hook);
+    if (!part && audit_is_of_before(a, w, m->hook))
+        return NULL;
     if (!part || part->state == AUDIT_PART_FAILED)
         return no_such_hook;
     if (part->hook && !part->hook->wire->at)
@@ -672,6 +710,8 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
 {
     struct audit_vm *v = audit_vm_find(a, w->id);
     struct audit_part *part = find_part(v, m->hook);
+    if (!part && audit_is_of_before(a, w, m->hook))
+        return NULL;
     if (!part || part->state == AUDIT_PART_FAILED || part->state == AUDIT_PART_WAITING)
         return "reports a hit of a hook that it does not have";
     if (m->pause != 0 && (w->pause.number != 0 || m->pause != w->last_pause + 1))
@@ -686,7 +726,9 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     struct hit_message hit;
     hit_message_fill(&hit, w, m, part->hits);
     if (m->pause == 0 && !v->withheld) {
+        h->owner->ring.fact = w->hearing;
         put(a, h->owner, &hit.m);
+        h->owner->ring.fact = 0;
         return NULL;
     }
     /* All that a VM says between a hit that wants a pause and that pause are hits of one place. */

@@ -46,6 +46,8 @@ static const char help[] =
     "                         (default: $STATE_DIRECTORY, as root " CONFIG_STATE_DIR ")\n"
     "  --allow-degraded       start workers even where a needed layer of the sandbox cannot be "
     "had\n"
+    "  --keep-vms             let VMs outlive this daemon, where a service manager keeps them\n"
+    "                         (default: as it says in $FDSTORE)\n"
     "  --private-fd N         serve the one client on this socket, and end with it\n"
     "  --debug                log state changes\n"
     "  -h, --help             show this\n"
@@ -134,6 +136,15 @@ static const char *set_bytes(struct config *c, const struct setting *s, const ch
     return set_number(c, s, value, text_to_bytes, "bytes (with K, M or G if you like)");
 }
 
+static const char *set_time(struct config *c, const struct setting *s, const char *value)
+{
+    uint64_t us;
+    if (!text_to_us(value, &us) || us < s->min || us > s->max)
+        return "a time from 100ms to 1h";
+    *(uint64_t *)field(c, s) = us;
+    return NULL;
+}
+
 /* A limit of a VM, in a struct vm_limits. */
 static const char *set_vm_limit(struct config *c, const struct setting *s, const char *value)
 {
@@ -180,6 +191,9 @@ static const struct setting settings[] = {
      .at_start = true},
     {SETTING("daemon", "allow-degraded", "allow-degraded", set_bool, allow_degraded)},
     {SETTING("daemon", "debug", "debug", set_bool, debug)},
+    {SETTING("daemon", "keep-vms", "keep-vms", set_bool, keep_vms), .at_start = true},
+    {SETTING("daemon", "adoption-time", NULL, set_time, adoption_us), .min = 100000,
+     .max = 3600000000, .at_start = true},
     GROUP("observe-group", CONFIG_GROUP_OBSERVE),
     GROUP("run-group", CONFIG_GROUP_RUN),
     GROUP("debug-group", CONFIG_GROUP_DEBUG),
@@ -244,10 +258,20 @@ const char *config_place(const struct config *c, const void *member)
     return "built in";
 }
 
+/* systemd says so from 254 on; our unit says it for those before. */
+static bool has_descriptor_store(void)
+{
+    const char *most = getenv("FDSTORE");
+    uint64_t n;
+    return most && text_to_u64(most, &n) && n > 0;
+}
+
 static void set_defaults(struct config *c)
 {
     *c = (struct config){
         .private_fd = -1,
+        .keep_vms = has_descriptor_store(),
+        .adoption_us = 30000000,
         .helper_threads = DEFAULT_HELPER_THREADS,
         .owner_uid = getuid(),
         .quota = {.connections = DEFAULT_CLIENTS_PER_UID,
@@ -413,6 +437,7 @@ static const struct option options[] = {
     {"state-dir", required_argument, NULL, OPT_SETTING},
     {"allow-degraded", no_argument, NULL, OPT_SETTING},
     {"debug", no_argument, NULL, OPT_SETTING},
+    {"keep-vms", no_argument, NULL, OPT_SETTING},
     {"config", required_argument, NULL, OPT_CONFIG},
     {"check-config", no_argument, NULL, OPT_CHECK},
     {"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
@@ -621,6 +646,10 @@ static bool is_same(struct config *c, struct config *next, const struct setting 
 {
     if (s->set == set_spawn)
         return c->spawn == next->spawn;
+    if (s->set == set_bool)
+        return *(bool *)field(c, s) == *(bool *)field(next, s);
+    if (s->set == set_time)
+        return *(uint64_t *)field(c, s) == *(uint64_t *)field(next, s);
     return is_same_text(*(char **)field(c, s), *(char **)field(next, s));
 }
 

@@ -51,7 +51,9 @@ struct config {
     enum config_spawn spawn;
     bool allow_degraded;
     bool debug;
-    bool check; /**< say whether this is right, and end */
+    bool keep_vms;        /**< they outlive us where a service manager keeps descriptors */
+    uint64_t adoption_us; /**< for so long without a daemon */
+    bool check;           /**< say whether this is right, and end */
     unsigned helper_threads;
     struct vm_limits vm_defaults; /**< of VMs that do not ask for others */
     struct vm_limits vm_max;      /**< that a VM may have; 0: no bound but the ranges of all */

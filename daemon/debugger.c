@@ -384,3 +384,52 @@ void debuggers_on_client_gone(struct debuggers *all, uint64_t client)
         e = o ? all->list : e->next;
     }
 }
+
+/* ---- taking over from a daemon that is gone */
+
+/* No connection has this number. */
+#define EXPECTED_CLIENT 0u
+
+bool debuggers_is_cli(const struct debugger *d)
+{
+    return strncmp(d->name, "cli:", 4) == 0;
+}
+
+int debuggers_adopt(struct debuggers *all, const Stillpoint__State__Debugger *m)
+{
+    struct entry *e = calloc(1, sizeof *e);
+    struct opening *o = e && m->open ? calloc(1, sizeof *o) : NULL;
+    if (!e || (m->open && !o)) {
+        free(e);
+        return -ENOMEM;
+    }
+    e->d.id = m->id;
+    e->d.owner = m->owner_uid;
+    e->d.admin = m->admin;
+    e->d.hold_policy = m->hold_policy;
+    text_copy(e->d.name, sizeof e->d.name, m->name);
+    text_copy(e->d.note, sizeof e->d.note, m->note ? m->note : "");
+    e->cli = m->cli;
+    if (o) {
+        o->client = EXPECTED_CLIENT;
+        DL_APPEND(e->openings, o);
+        e->d.n_opens = 1;
+    }
+    DL_APPEND(all->list, e);
+    return 0;
+}
+
+void debuggers_adopted(struct debuggers *all, uint64_t next_id)
+{
+    struct entry *e, *next;
+    all->next_id = next_id;
+    DL_FOREACH_SAFE(all->list, e, next)
+    {
+        debuggers_reclaim(all, e->d.id);
+    }
+}
+
+void debuggers_end_grace(struct debuggers *all)
+{
+    debuggers_on_client_gone(all, EXPECTED_CLIENT);
+}

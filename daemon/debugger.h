@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "proto/limits.h"
+#include "proto/state.pb-c.h"
 
 struct debuggers;
 struct registry;
@@ -50,6 +51,17 @@ struct debuggers *debuggers_free(struct debuggers *all);
 
 /** How many one uid may have; kept, not copied. Without it LIMIT_DEBUGGERS_PER_UID. */
 void debuggers_set_quota(struct debuggers *all, const uint64_t *quota);
+
+/**
+ * Takes over one of a daemon that is gone. One that was open stays so, as if by a connection that
+ * is about to come back, until debuggers_end_grace().
+ */
+int debuggers_adopt(struct debuggers *all, const Stillpoint__State__Debugger *m);
+/** All that they hold has been taken over: who holds nothing is reclaimed. */
+void debuggers_adopted(struct debuggers *all, uint64_t next_id);
+/** Who has not come back by now has gone. */
+void debuggers_end_grace(struct debuggers *all);
+bool debuggers_is_cli(const struct debugger *d);
 
 uint64_t debuggers_next_id(const struct debuggers *all);
 /** The debugger with the smallest id > after, or NULL. */

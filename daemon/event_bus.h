@@ -65,6 +65,15 @@ typedef void (*event_bus_news)(void *userdata);
 struct event_bus *event_bus_new(void);
 struct event_bus *event_bus_free(struct event_bus *bus);
 
+/**
+ * Goes on where the bus of a daemon that is gone has ended: with the events that it has kept (fd is
+ * its log, which stays the caller's), and numbers after them. Before anything is published. 0 or
+ * negative errno: then it begins anew.
+ */
+int event_bus_read(struct event_bus *bus, int fd);
+/** From now on what is published is kept by the service manager, too, by the daemon with this
+ * number. 0 or negative errno. */
+int event_bus_keep(struct event_bus *bus, unsigned generation);
 /** Publishes a copy of *e; seq and times are set here. An event that cannot be stored for want of
  *  memory is counted as dropped for everybody. */
 void event_bus_publish(struct event_bus *bus, const struct event *e);

@@ -98,6 +98,8 @@ static const char *on_loaded(struct api *api, struct worker *w, const struct wor
         w->load_error = strdup(f->loaded.error);
         return w->load_error ? NULL : unpack_no_memory;
     }
+    if (w->outlives)
+        worker_keep(w);
     worker_admit(w);
     state_put_vm(api->state, w);
     world_on_member_admitted(worlds_get(api->worlds, w->world, false), w);
@@ -110,6 +112,8 @@ static const char *on_ready(struct api *api, struct worker *w, const struct work
 {
     (void)f;
     w->ready = true;
+    if (w->is_kept)
+        state_put_vm(api->state, w);
     api_birth_on_ready(api, w);
     api_wait_recheck(api);
     return NULL;
@@ -176,6 +180,8 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
     worker_limits_wrote_last(&w->timed);
     if (f->exiting.detail)
         text_copy(w->said_exit.detail, sizeof w->said_exit.detail, f->exiting.detail);
+    if (w->is_kept)
+        state_put_vm(api->state, w);
     worker_farewell(w);
     return NULL;
 }
@@ -183,8 +189,12 @@ static const char *on_exiting(struct api *api, struct worker *w, const struct wo
 static const char *on_inspected(struct api *api, struct worker *w, const struct worker_fact *f)
 {
     const struct worker_inspected *answer = &f->inspected;
-    if (!worker_inspected(w, answer->request))
+    if (!worker_inspected(w, answer->request)) {
+        /* Whoever made it is gone with the daemon of that time. */
+        if (w->adopted && answer->request <= w->first_number)
+            return NULL;
         return "answers a request that nobody made";
+    }
     const char *withdrawn = worker_evaluation_answered(w, answer->request);
     struct world *world = worlds_get(api->worlds, w->world, false);
     world_serve_end(world, w);
@@ -343,4 +353,23 @@ static void on_ended(void *userdata, struct worker *w)
     registry_retire(api->registry, w);
 }
 
-const struct worker_events facts_worker_events = {on_fact, on_kicked, on_ended};
+static int on_queued(void *userdata, struct worker *w, const struct worker_queued *queued)
+{
+    const struct api *api = userdata;
+    return state_put_queued(api->state, w, queued);
+}
+
+static void on_sent(void *userdata, struct worker *w, uint64_t number)
+{
+    const struct api *api = userdata;
+    /* One that is not put down is sent once more, and left out by the worker. */
+    (void)state_put_sent(api->state, w, number);
+}
+
+const struct worker_events facts_worker_events = {
+    .on_fact = on_fact,
+    .on_kicked = on_kicked,
+    .on_queued = on_queued,
+    .on_sent = on_sent,
+    .on_ended = on_ended,
+};

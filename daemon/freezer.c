@@ -23,6 +23,7 @@
 
 #define BASE "stillpoint"
 #define LEAF "daemon"
+#define KEPT "kept"
 #define LEVELS 3 /* dir_fd, base_fd, own_fd */
 #define NAME_SIZE 32
 #define MAX_NAMES 16 /* names that are tried for the daemon's directory */
@@ -44,6 +45,7 @@ struct freezer {
     bool moved;   /* we are in LEAF ourselves */
     bool refused; /* a birth was refused, which was logged */
     bool gave_up_root;
+    bool kept;
     unsigned controllers; /* that the directories of workers have */
     struct cgroup_gift gifts[LEVELS];
     LIST_HEAD(graves, grave) graves;
@@ -242,8 +244,12 @@ static int make_directory(struct freezer *f)
     int r = -EEXIST;
     for (unsigned i = 0; i < MAX_NAMES && r == -EEXIST; i++) {
         snprintf(f->name, sizeof f->name, i == 0 ? "%d" : "%d-%u", (int)getpid(), i);
+        if (f->kept)
+            strcpy(f->name, KEPT);
         /* Nobody else can open it, and so nobody else can hold its lock. */
         r = mkdirat(f->base_fd, f->name, 0700) < 0 ? -errno : 0;
+        if (r == -EEXIST && f->kept)
+            r = 0;
     }
     if (r == -ENOENT)
         return -EAGAIN;
@@ -253,8 +259,8 @@ static int make_directory(struct freezer *f)
     if (f->dir_fd < 0)
         return errno == ENOENT ? -EAGAIN : -errno;
     /* Nobody holds it for longer than it takes to remove it. */
-    if (flock(f->dir_fd, LOCK_EX) < 0)
-        return -errno;
+    if (flock(f->dir_fd, f->kept ? LOCK_EX | LOCK_NB : LOCK_EX) < 0)
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
     return is_same(f->base_fd, f->name, f->dir_fd) ? 0 : -EAGAIN;
 }
 
@@ -279,7 +285,7 @@ static int make_directories(struct freezer *f)
 
 static int move_to_leaf(struct freezer *f)
 {
-    if (mkdirat(f->dir_fd, LEAF, 0755) < 0)
+    if (mkdirat(f->dir_fd, LEAF, 0755) < 0 && !(f->kept && errno == EEXIST))
         return -errno;
     int r = write_file_at(f->dir_fd, LEAF "/cgroup.procs", "0");
     f->moved = r == 0;
@@ -349,13 +355,13 @@ static void remove_directories(struct freezer *f)
     const struct timespec moment = {.tv_nsec = DYING_NS};
     int r = -EBUSY;
     /* If we could not leave, waiting changes nothing: the next daemon sweeps. */
-    for (unsigned i = 0; i < (f->moved ? 1 : DYING_TRIES) && r == -EBUSY; i++) {
+    for (unsigned i = 0; i < (f->moved || f->kept ? 1 : DYING_TRIES) && r == -EBUSY; i++) {
         if (i > 0)
             nanosleep(&moment, NULL);
         each_directory(f->dir_fd, remove_one);
         r = unlinkat(f->base_fd, f->name, AT_REMOVEDIR) < 0 ? -errno : 0;
     }
-    if (r < 0 && r != -ENOENT)
+    if (r < 0 && r != -ENOENT && !f->kept)
         record_write(LOG_WARNING, MESSAGE_CGROUP_TROUBLE, NULL, "cannot remove %s: %s", f->path,
                      strerror(-r));
     /* Not if another daemon uses it, or its owner is not us. */
@@ -419,17 +425,28 @@ struct freezer *freezer_new_signals(const char *why)
     return f;
 }
 
-struct freezer *freezer_new(uid_t uid, gid_t gid)
+static struct freezer *make_freezer(uid_t uid, gid_t gid, bool kept)
 {
     struct freezer *f = freezer_new_signals("");
     if (!f)
         return NULL;
+    f->kept = kept;
     set_up(f, uid, gid);
     if (f->why[0]) {
         log_debug("VMs get no cgroups of their own: %s", f->why);
         close_directories(f);
     }
     return f;
+}
+
+struct freezer *freezer_new(uid_t uid, gid_t gid)
+{
+    return make_freezer(uid, gid, false);
+}
+
+struct freezer *freezer_new_kept(uid_t uid, gid_t gid)
+{
+    return make_freezer(uid, gid, true);
 }
 
 struct freezer *freezer_free(struct freezer *f)
@@ -503,6 +520,44 @@ void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm
         return;
     }
     cell->kind = FREEZER_CGROUP;
+}
+
+void freezer_cell_adopt(struct freezer *f, struct freezer_cell *cell, uint64_t vm)
+{
+    char name[NAME_SIZE];
+    *cell = (struct freezer_cell){.freezer = f, .vm = vm, .dir_fd = -1, .events_fd = -1};
+    vm_name(name, vm);
+    if (f && f->dir_fd >= 0)
+        cell->dir_fd = openat(f->dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cell->made = cell->dir_fd >= 0;
+    if (cell->made)
+        cell->kind = FREEZER_CGROUP;
+}
+
+static void bury(struct freezer *f, uint64_t vm)
+{
+    struct freezer_cell cell = {
+        .freezer = f, .vm = vm, .made = true, .dir_fd = -1, .events_fd = -1};
+    char file[NAME_SIZE + 16];
+    snprintf(file, sizeof file, "vm-%llu/cgroup.kill", (unsigned long long)vm);
+    (void)write_file_at(f->dir_fd, file, "1");
+    remove_cell(&cell);
+}
+
+void freezer_end_unknown(struct freezer *f, bool (*is_known)(void *userdata, uint64_t vm),
+                         void *userdata)
+{
+    int fd = f->dir_fd >= 0 ? openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *e;
+    unsigned long long vm;
+    while (dir && (e = readdir(dir)) != NULL)
+        if (sscanf(e->d_name, "vm-%llu", &vm) == 1 && !is_known(userdata, vm))
+            bury(f, vm);
+    if (dir)
+        closedir(dir);
+    else
+        fd_close(&fd);
 }
 
 int freezer_cell_limit(struct freezer_cell *cell, const struct vm_limits *limits, uint32_t tasks)

@@ -7,11 +7,10 @@
  * Process and thread: the daemon's only thread; nothing here waits, but freezer_new() and
  * freezer_free() of a daemon that was started as root, which move the daemon (about 10 ms each).
  *
- *     <own>/stillpoint/<pid>/           locked (flock) for as long as the daemon lives
- *     <own>/stillpoint/<pid>/daemon/    the daemon and its zygotes, if it was started as root, or
- *                                       there are controllers: they need directories without
- *                                       processes above those that they limit
- *     <own>/stillpoint/<pid>/vm-<id>/   one worker
+ *     <own>/stillpoint/<pid>/           or <own>/stillpoint/kept/; locked (flock) for as long as
+ * the daemon lives <own>/stillpoint/<pid>/daemon/    the daemon and its zygotes, if it was started
+ * as root, or there are controllers: they need directories without processes above those that they
+ * limit <own>/stillpoint/<pid>/vm-<id>/   one worker
  *
  * where <own> is the cgroup that the daemon was started in.
  *
@@ -54,6 +53,9 @@ struct freezer_cell {
  * ones, if it has none to give up). Removes what dead daemons left. NULL only without memory.
  */
 struct freezer *freezer_new(uid_t uid, gid_t gid);
+/** The same for a daemon whose workers may outlive it: the directory is named `kept`, and the next
+ * one takes it over with all that is in it. */
+struct freezer *freezer_new_kept(uid_t uid, gid_t gid);
 /** The same without any cgroup, for tests of the other way. */
 struct freezer *freezer_new_signals(const char *why);
 /**
@@ -79,6 +81,11 @@ size_t freezer_sweep(struct freezer *f);
 /** Makes the worker's directory. Without one, and with freezer NULL, the cell is of the other kind.
  */
 void freezer_cell_init(struct freezer *f, struct freezer_cell *cell, uint64_t vm);
+/** That of a worker that lives, if it was born in one. */
+void freezer_cell_adopt(struct freezer *f, struct freezer_cell *cell, uint64_t vm);
+/** Kills what is in directories of workers that nobody knows of, and removes them. */
+void freezer_end_unknown(struct freezer *f, bool (*is_known)(void *userdata, uint64_t vm),
+                         void *userdata);
 /**
  * Sets the limits in the directory, where there is one and as far as there are controllers; the
  * cell knows which. 0, or a negative errno if a share of CPU was asked for and nothing would

@@ -3,6 +3,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 %C%_libdaemon_a_SOURCES = \
 	%D%/access.c %D%/access.h \
 	%D%/act_log.c %D%/act_log.h \
+	%D%/adoption.c %D%/adoption.h \
 	%D%/api.c %D%/api.h \
 	%D%/api_audit.c %D%/api_audit.h \
 	%D%/api_birth.c %D%/api_birth.h \
@@ -26,11 +27,14 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
+	%D%/fd_store.c %D%/fd_store.h \
+	%D%/record_log.c %D%/record_log.h \
 	%D%/enforcer.c %D%/enforcer.h \
 	%D%/event_bus.c %D%/event_bus.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
 	%D%/message_ids.h \
+	%D%/nudge.c %D%/nudge.h \
 	%D%/record.c %D%/record.h \
 	%D%/look_message.c %D%/look_message.h \
 	%D%/pause.c %D%/pause.h \
@@ -56,6 +60,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/worker_limits.c %D%/worker_limits.h \
 	%D%/worker_pause.c %D%/worker_pause.h \
 	%D%/world.c %D%/world.h %D%/world_private.h \
+	%D%/world_adopt.c \
 	%D%/world_arrival.c \
 	%D%/world_hold.c \
 	%D%/world_message.c %D%/world_message.h \

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "daemon/act_log.h"
+#include "daemon/adoption.h"
 #include "daemon/api.h"
 #include "daemon/api_audit.h"
 #include "daemon/api_birth.h"
@@ -45,6 +46,7 @@
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
+#include "daemon/fd_store.h"
 #include "daemon/freezer.h"
 #include "daemon/pause.h"
 #include "daemon/record.h"
@@ -90,6 +92,7 @@ struct daemon {
     struct audit *audit;
     struct state *state;
     struct vm_units *units;
+    struct adoption *adoption; /* NULL: VMs end with us */
     struct client_conns *clients;
     struct api_clients client_ops;
     struct api api;
@@ -100,7 +103,7 @@ struct daemon {
     struct event *on_term, *on_int, *on_hup, *give_up, *status;
     struct event_listener *state_listener;
     uint64_t state_cursor;
-    bool ending;
+    bool ending, leaving;      /* leaving: VMs stay, for the next daemon */
     bool reload_failed;        /* and what was in force still is */
     bool handed;               /* sockets came from the service manager: none is bound by us */
     bool bound, bound_observe; /* socket files that are ours to remove */
@@ -325,12 +328,15 @@ static int prepare(struct daemon *d)
     if (r < 0 || d->config.check)
         return r;
     raise_descriptor_limit();
+    if (d->config.keep_vms && d->config.private_fd < 0 && service_notify_fd(d->service) >= 0 &&
+        !(d->adoption = adoption_new(d->service)))
+        return -ENOMEM;
     open_programs(d);
     make_state_dir(&d->config, owner, owner_group);
     r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
     if (r < 0)
         return r;
-    d->freezer = freezer_new(uid, gid);
+    d->freezer = d->adoption ? freezer_new_kept(uid, gid) : freezer_new(uid, gid);
     if (!d->freezer)
         return -ENOMEM;
     if (geteuid() == 0)
@@ -409,6 +415,12 @@ static void end_loop(struct daemon *d, const char *why)
     log_debug("ending: %s", why);
     service_stopping(d->service);
     vm_units_end(d->units);
+    /* Why we are to end is not known to us: whoever started us ends the VMs if none follows. */
+    d->leaving = d->adoption != NULL;
+    if (d->leaving) {
+        event_base_loopbreak(d->base);
+        return;
+    }
     for (struct worker *w = registry_after(d->registry, 0); w;
          w = registry_after(d->registry, w->id))
         worker_kill(w, EXIT_REASON_KILLED, "the daemon ended");
@@ -456,8 +468,16 @@ static void put_down(struct daemon *d, const struct event *e)
         break;
     case EVENT_VM_ENDED:
         r = state_put_vm_gone(d->state, e->vm);
+        if (d->adoption)
+            worker_keep_no_more(e->vm);
         break;
     case EVENT_WORLD_MADE:
+        world = d->adoption ? worlds_get(d->worlds, e->world, false) : NULL;
+        r = world ? world_keep(worlds_get(d->worlds, e->world, false)) : 0;
+        if (r < 0)
+            record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, RECORD_WORLD(e->world),
+                         "world %s cannot be kept for the next daemon: %s", e->world, strerror(-r));
+        /* fallthrough */
     case EVENT_WORLD_STOPPING:
     case EVENT_WORLD_STOPPED:
     case EVENT_WORLD_RESUMED:
@@ -466,9 +486,14 @@ static void put_down(struct daemon *d, const struct event *e)
     case EVENT_LEASE_CHANGED:
         world = worlds_get(d->worlds, e->world, false);
         r = world ? state_put_world(d->state, world) : 0;
+        w = d->adoption && e->vm != 0 ? registry_find(d->registry, e->vm) : NULL;
+        if (r == 0 && w)
+            r = state_put_vm(d->state, w); /* with its step */
         break;
     case EVENT_WORLD_GONE:
         r = state_put_world_gone(d->state, e->world);
+        if (d->adoption)
+            fd_store_drop("world-%s", e->world);
         break;
     default:
         break;
@@ -524,8 +549,12 @@ static int find_hook(void *userdata, uint64_t vm, uint64_t hook, struct pause_ho
     struct daemon *d = userdata;
     const struct audit_part *part = audit_find_part(d->audit, vm, hook);
     *ret = (struct pause_hook){0};
+    const struct worker *w = part ? NULL : registry_find(d->registry, vm);
     if (!part)
-        return audit_awaits_pause(d->audit, vm, hook) ? 0 : -ENOENT;
+        return audit_awaits_pause(d->audit, vm, hook) ||
+                       (w && audit_is_of_before(d->audit, w, hook))
+                   ? 0
+                   : -ENOENT;
     if (part->hook)
         *ret = (struct pause_hook){part->hook->debugger,
                                    (enum pause_suspend)part->hook->wire->suspend};
@@ -735,6 +764,31 @@ static struct vm_units *make_units(struct daemon *d, struct vm_units_config conf
     return units;
 }
 
+static struct adoption_owners adoption_owners(const struct daemon *d)
+{
+    return (struct adoption_owners){.base = d->base,
+                                    .bus = d->bus,
+                                    .freezer = d->freezer,
+                                    .registry = d->registry,
+                                    .worlds = d->worlds,
+                                    .debuggers = d->debuggers,
+                                    .audit = d->audit,
+                                    .state = d->state,
+                                    .lifeline_fd = d->lifeline[0],
+                                    .patience_ms = (uint32_t)(d->config.adoption_us / 1000)};
+}
+
+static int go_on(struct daemon *d)
+{
+    const struct adoption_owners owners = adoption_owners(d);
+    if (!d->adoption)
+        return 0;
+    int r = adoption_keep(d->adoption, &owners);
+    if (r == 0)
+        adoption_begin(d->adoption, &owners);
+    return r;
+}
+
 static int build(struct daemon *d)
 {
     d->base = make_base();
@@ -751,7 +805,10 @@ static int build(struct daemon *d)
                          ? vm_journals_new(d->base, &d->config.journal)
                          : NULL;
     d->bus = d->act_log ? event_bus_new() : NULL;
-    d->worlds = d->bus ? worlds_new(d->base, d->bus) : NULL;
+    if (d->bus && d->adoption)
+        adoption_read_events(d->adoption, d->bus);
+    if (d->bus)
+        d->worlds = d->adoption ? worlds_new_kept(d->base, d->bus) : worlds_new(d->base, d->bus);
     const struct registry_config registry = {.base = d->base,
                                              .freezer = d->freezer,
                                              .lifeline_fd = d->lifeline[0],
@@ -788,6 +845,11 @@ static int build(struct daemon *d)
     d->pauses = d->audit ? pauses_new(d->worlds, d->debuggers, d->bus) : NULL;
     if (d->pauses)
         pauses_set_events(d->pauses, &(const struct pauses_events){find_hook, on_decided, d});
+    const struct adoption_owners owners = adoption_owners(d);
+    r = d->pauses && d->adoption ? adoption_make(d->adoption, &owners) : 0;
+    if (r < 0)
+        return r;
+    d->state_cursor = d->bus ? event_bus_last(d->bus) : 0;
     d->state = d->pauses ? state_new(d->registry, d->worlds, d->debuggers, d->audit) : NULL;
     const struct client_conns_config clients = {.base = d->base,
                                                 .bus = d->bus,
@@ -835,7 +897,11 @@ static int build(struct daemon *d)
     d->api.userdata = d;
     d->api.started_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
     LIST_INIT(&d->api.pendings);
-    return 0;
+    if (d->adoption) {
+        d->api.next_call = adoption_first_number(d->adoption);
+        d->api.adoption_ms = (uint32_t)(d->config.adoption_us / 1000);
+    }
+    return go_on(d);
 }
 
 static void say_what_workers_lack(const struct freezer *f)
@@ -899,6 +965,7 @@ static void take_down(struct daemon *d)
         api_pending_free(p);
     d->clients = client_conns_free(d->clients);
     d->state = state_free(d->state);
+    d->adoption = adoption_free(d->adoption);
     d->bus = event_bus_free(d->bus);
     d->act_log = act_log_free(d->act_log);
     for (size_t i = 0; i < N_ENGINES; i++) {
@@ -922,6 +989,17 @@ static void take_down(struct daemon *d)
     if (d->bound_observe)
         unlink(d->config.observe_path);
     config_done(&d->config);
+}
+
+/* As a daemon that is killed, which nobody could tell from this one: that way all is kept at any
+ * time. */
+static _Noreturn void leave(const struct daemon *d, int r)
+{
+    if (d->bound)
+        unlink(d->config.socket_path);
+    if (d->bound_observe)
+        unlink(d->config.observe_path);
+    _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 int main(int argc, char **argv)
@@ -957,6 +1035,9 @@ int main(int argc, char **argv)
         r = serve(&d);
     if (r < 0)
         record_write(LOG_ERR, MESSAGE_CANNOT_START, NULL, "cannot start: %s", strerror(-r));
+    /* VMs that the next daemon will have are not ours to end, nor is what was kept of them. */
+    if (d.adoption && (d.leaving || r < 0))
+        leave(&d, r);
     take_down(&d);
     libevent_global_shutdown();
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

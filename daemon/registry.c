@@ -143,6 +143,20 @@ size_t registry_alive_of(const struct registry *r, uid_t uid)
     return n;
 }
 
+static int enter(struct registry *r, struct entry *e)
+{
+    HASH_ADD(by_id, r->ids, id, sizeof e->id, e);
+    if (e->by_id.tbl) {
+        HASH_ADD(by_name, r->names, name, strlen(e->name), e);
+        if (!e->by_name.tbl)
+            HASH_DELETE(by_id, r->ids, e);
+    }
+    if (!e->by_id.tbl || !e->by_name.tbl)
+        return -ENOMEM;
+    r->alive++;
+    return 0;
+}
+
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret)
 {
@@ -186,19 +200,34 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
     /* Last: nobody can find a VM that is half built. One that is not to be has been asked for all
      * the same: it ends as its channel does. */
     r->next_id++;
-    HASH_ADD(by_id, r->ids, id, sizeof e->id, e);
-    if (e->by_id.tbl) {
-        HASH_ADD(by_name, r->names, name, strlen(e->name), e);
-        if (!e->by_name.tbl)
-            HASH_DELETE(by_id, r->ids, e);
-    }
-    if (!e->by_id.tbl || !e->by_name.tbl) {
+    if (enter(r, e) < 0) {
         worker_free(e->worker);
         config->name = NULL;
         free(e);
         return -ENOMEM;
     }
-    r->alive++;
+    *ret = e->worker;
+    return 0;
+}
+
+int registry_adopt(struct registry *r, struct stop_world *world, const Stillpoint__State__Vm *m,
+                   struct fd_store *store, uint64_t first_number, struct worker **ret)
+{
+    struct entry *e = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    e->id = m->id;
+    text_copy(e->name, sizeof e->name, m->name);
+    int v = name_is_taken(r, e->name) || registry_find(r, e->id) ? -EEXIST : 0;
+    if (v == 0)
+        v = worker_adopt(r->config.base, r->config.freezer, world, m, store, first_number,
+                         r->config.events, r->config.userdata, &e->worker);
+    if (v == 0 && (v = enter(r, e)) < 0)
+        worker_free(e->worker);
+    if (v < 0) {
+        free(e);
+        return v;
+    }
     *ret = e->worker;
     return 0;
 }

@@ -50,6 +50,9 @@ void registry_set_next_id(struct registry *r, uint64_t id);
  */
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret);
+/** Takes over one of a daemon that is gone, as worker_adopt() does. Also -EEXIST. */
+int registry_adopt(struct registry *r, struct stop_world *world, const Stillpoint__State__Vm *m,
+                   struct fd_store *store, uint64_t first_number, struct worker **ret);
 /** For zygote_client's on_spawned. */
 void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth *birth);
 /** After on_ended: the VM goes to the exited ones, and the oldest of those may be dropped. */

@@ -71,6 +71,22 @@ int service_take_socket(struct service *s, const char *name)
     return -ENOENT;
 }
 
+int service_take_kept(struct service *s, const char *prefix, char **ret_name)
+{
+    for (int i = 0; i < s->n_fds; i++) {
+        if (s->fds[i] < 0 || strncmp(s->names[i], prefix, strlen(prefix)) != 0)
+            continue;
+        *ret_name = strdup(s->names[i]);
+        return *ret_name ? TAKE_FD(s->fds[i]) : -ENOMEM;
+    }
+    return -ENOENT;
+}
+
+int service_notify_fd(const struct service *s)
+{
+    return s->notify_fd;
+}
+
 void service_close_rest(struct service *s)
 {
     for (int i = 0; i < s->n_fds; i++) {

@@ -26,6 +26,11 @@ struct service *service_free(struct service *s);
  * is none; -EINVAL: it is something else, which was logged.
  */
 int service_take_socket(struct service *s, const char *name);
+/** Any descriptor whose name begins so, the caller's then, with its name; -ENOENT: there is none.
+ */
+int service_take_kept(struct service *s, const char *prefix, char **ret_name);
+/** Where the service manager is told; -1: nobody wants to be. Never waits. */
+int service_notify_fd(const struct service *s);
 /** Closes what nobody has taken, with a warning that names it. */
 void service_close_rest(struct service *s);
 

@@ -1,102 +1,119 @@
 #include "daemon/state.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "daemon/audit.h"
 #include "daemon/debugger.h"
+#include "daemon/event_bus.h"
+#include "daemon/fd_store.h"
+#include "daemon/record_log.h"
 #include "daemon/registry.h"
 #include "daemon/worker.h"
+#include "daemon/worker_channel.h"
 #include "daemon/worlds.h"
 
 /* The log is written anew when it is this large and has doubled since it was written last. */
 #define REWRITE_BYTES (256u * 1024)
-#define MAX_RECORD_BYTES (1024u * 1024)
-#define GROW_BYTES (64u * 1024)
 
 typedef Stillpoint__State__Record Record;
 #define BODY(name) STILLPOINT__STATE__RECORD__BODY_##name
-
-/* The log: a memfd, mapped, so that putting down a record makes no system call. What is beyond
- * `bytes` is zero, and a length of zero ends a log. */
-struct log {
-    int fd;
-    uint8_t *map;
-    size_t bytes, room;
-};
 
 struct state {
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct audit *audit;
-    struct log log;
+    struct record_log log;
     size_t bytes_when_new;
     uint64_t started_us;
+    bool is_kept; /* the log is in the service manager's store, too */
+    unsigned generation, serial;
 };
 
-static void log_close(struct log *log)
+static int append_to(struct record_log *log, const Record *record)
 {
-    if (log->map)
-        munmap(log->map, log->room);
-    fd_close(&log->fd);
-    *log = (struct log){.fd = -1};
-}
-
-/* Allocates what it maps: a page that cannot be had is an error here, not a signal later. */
-static int log_grow(struct log *log, size_t need)
-{
-    size_t room = (need + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES;
-    int r = posix_fallocate(log->fd, (off_t)log->room, (off_t)(room - log->room));
-    if (r != 0)
-        return -r;
-    void *map = log->map ? mremap(log->map, log->room, room, MREMAP_MAYMOVE)
-                         : mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, log->fd, 0);
-    if (map == MAP_FAILED)
-        return -errno;
-    log->map = map;
-    log->room = room;
-    return 0;
-}
-
-/* One record: its length, little-endian, then its bytes. The length is written last, so that a cut
- * record is never taken for a whole one. */
-static int append_to(struct log *log, const Record *record)
-{
+    uint8_t *at;
     size_t len = stillpoint__state__record__get_packed_size(record);
-    if (len > MAX_RECORD_BYTES)
-        return -EMSGSIZE;
-    if (log->bytes + 4 + len > log->room) {
-        int r = log_grow(log, log->bytes + 4 + len);
-        if (r < 0)
-            return r;
-    }
-    assert(log->map);
-    uint8_t *at = log->map + log->bytes;
-    stillpoint__state__record__pack(record, at + 4);
-    const uint8_t head[4] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16),
-                             (uint8_t)(len >> 24)};
-    atomic_signal_fence(memory_order_release);
-    memcpy(at, head, sizeof head);
-    log->bytes += sizeof head + len;
+    int r = record_log_reserve(log, len, &at);
+    if (r < 0)
+        return r;
+    stillpoint__state__record__pack(record, at);
+    record_log_commit(log, len);
     return 0;
 }
 
-static int append_vm(struct log *log, const struct worker *w)
+struct queued_to {
+    struct record_log *log;
+    uint64_t vm;
+};
+
+static int append_queued(void *userdata, const struct worker_queued *q)
+{
+    const struct queued_to *to = userdata;
+    Stillpoint__State__Queued m = STILLPOINT__STATE__QUEUED__INIT;
+    m.has_vm = m.has_number = m.has_command = m.has_beside = 1;
+    m.vm = to->vm;
+    m.number = q->number;
+    m.command = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)q->data, .len = q->len};
+    m.beside = q->fd >= 0;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(QUEUED);
+    record.queued = &m;
+    return append_to(to->log, &record);
+}
+
+static int append_queue(struct record_log *log, const struct worker *w)
+{
+    struct queued_to to = {log, w->id};
+    return w->is_kept && w->channel ? worker_channel_each_queued(w->channel, append_queued, &to)
+                                    : 0;
+}
+
+static void append_exit(Stillpoint__State__Vm *m, const struct worker *w)
+{
+    if (w->said_exit.reason == 0)
+        return;
+    m->has_exit_reason = m->has_exit_code = 1;
+    m->exit_reason = w->said_exit.reason;
+    m->exit_code = w->said_exit.code;
+    m->exit_detail = (char *)(uintptr_t)w->said_exit.detail;
+}
+
+static void append_step(Stillpoint__State__Vm *m, const struct worker *w)
+{
+    if (w->step.number == 0)
+        return;
+    m->has_step = m->has_step_debugger = m->has_step_of_vm = 1;
+    m->step = w->step.number;
+    m->step_debugger = w->step.debugger;
+    m->step_of_vm = w->step.of_vm;
+}
+
+/* Returns what it is packed into, or NULL. */
+static uint8_t *pack_paused(Stillpoint__State__Vm *m, const struct worker *w)
+{
+    uint8_t *packed = malloc(stillpoint__worker__paused__get_packed_size(w->pause.said) + 1);
+    if (!packed)
+        return NULL;
+    m->has_paused = m->has_pause_in_stop = 1;
+    m->paused = (ProtobufCBinaryData){
+        .data = packed, .len = stillpoint__worker__paused__pack(w->pause.said, packed)};
+    m->pause_in_stop = w->pause.in_stop;
+    return packed;
+}
+
+static int append_vm(struct record_log *log, const struct worker *w)
 {
     Stillpoint__State__Vm m = STILLPOINT__STATE__VM__INIT;
     m.has_id = m.has_uid = m.has_pid = m.has_phase = m.has_memory_bytes = m.has_timeout_us = 1;
     m.has_cpu_time_us = m.has_started_us = m.has_released = m.has_keep_idle = 1;
-    m.has_debug = m.has_held_ns = 1;
+    m.has_debug = m.has_held_ns = m.has_source_kind = m.has_attach = m.has_ready = 1;
+    m.has_admitted_ns = 1;
     m.has_cpu_percent = m.has_tasks = m.has_output_rate = m.has_log_bytes = 1;
     m.id = w->id;
     m.name = (char *)(uintptr_t)w->name;
@@ -126,8 +143,27 @@ static int append_vm(struct log *log, const struct worker *w)
         h->has_debugger = h->has_count = 1;
         h->debugger = w->holds[m.n_holds].debugger;
         h->count = w->holds[m.n_holds].count;
+        h->name = (char *)(uintptr_t)w->holds[m.n_holds].name;
+        h->has_pause = 1;
+        h->pause = w->holds[m.n_holds].pause;
     }
     m.holds = hold_at;
+    Stillpoint__State__Layer layers[WORKER_MAX_LAYERS], *layer_at[WORKER_MAX_LAYERS];
+    for (; m.n_layers < w->n_layers; m.n_layers++) {
+        Stillpoint__State__Layer *l = layer_at[m.n_layers] = &layers[m.n_layers];
+        stillpoint__state__layer__init(l);
+        l->name = (char *)(uintptr_t)w->layers[m.n_layers].name;
+        l->has_state = 1;
+        l->state = w->layers[m.n_layers].state;
+    }
+    m.layers = layer_at;
+    m.source_kind = w->source_kind;
+    m.attach = w->attach;
+    m.ready = w->ready;
+    m.admitted_ns = w->timed.admitted_ns;
+    m.imports = w->imports;
+    m.n_imports = w->open_imports;
+    append_exit(&m, w);
     m.released = w->gate.birth_done;
     m.keep_idle = w->keep_idle;
     m.debug = w->debug;
@@ -137,13 +173,29 @@ static int append_vm(struct log *log, const struct worker *w)
     m.pause_reason = w->pause.said ? w->pause.said->reason : 0;
     m.last_step = w->last_step;
     m.last_evaluation = w->last_evaluation;
+    append_step(&m, w);
+    _cleanup_free_ uint8_t *paused = NULL;
+    if (w->pause.said && !(paused = pack_paused(&m, w)))
+        return -ENOMEM;
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM);
     record.vm = &m;
     return append_to(log, &record);
 }
 
-static int append_world(struct log *log, const struct world *w)
+static void append_run(Stillpoint__State__World *m, const struct world *w)
+{
+    struct world_run run;
+    if (world_runner(w) == 0)
+        return;
+    world_run_read(w, &run);
+    m->has_run_on_exit = m->has_run_until_still = m->has_run_until_us = 1;
+    m->run_on_exit = run.on_exit;
+    m->run_until_still = run.until_still;
+    m->run_until_us = run.deadline_us;
+}
+
+static int append_world(struct record_log *log, const struct world *w)
 {
     Stillpoint__State__World m = STILLPOINT__STATE__WORLD__INIT;
     const struct ticket *t = world_control(w);
@@ -168,6 +220,11 @@ static int append_world(struct log *log, const struct world *w)
         m.runner = world_runner(w);
         m.target = world_target(w);
         m.enforced = t->request.enforce;
+        m.debugger_name = (char *)(uintptr_t)t->request.debugger_name;
+        m.has_hold_policy = m.has_hold_us = 1;
+        m.hold_policy = t->request.hold_policy;
+        m.hold_us = t->request.hold_us;
+        append_run(&m, w);
     }
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(WORLD);
@@ -175,7 +232,7 @@ static int append_world(struct log *log, const struct world *w)
     return append_to(log, &record);
 }
 
-static int append_debugger(struct log *log, const struct debugger *d)
+static int append_debugger(struct record_log *log, const struct debugger *d)
 {
     Stillpoint__State__Debugger m = STILLPOINT__STATE__DEBUGGER__INIT;
     m.has_id = m.has_owner_uid = m.has_hold_policy = m.has_admin = 1;
@@ -185,13 +242,16 @@ static int append_debugger(struct log *log, const struct debugger *d)
     m.note = (char *)(uintptr_t)d->note;
     m.owner_uid = d->owner;
     m.hold_policy = d->hold_policy;
+    m.has_open = m.has_cli = 1;
+    m.open = d->n_opens > 0;
+    m.cli = debuggers_is_cli(d);
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(DEBUGGER);
     record.debugger = &m;
     return append_to(log, &record);
 }
 
-static int append_hook(struct log *log, const struct audit_hook *h)
+static int append_hook(struct record_log *log, const struct audit_hook *h)
 {
     Stillpoint__State__Hook m = STILLPOINT__STATE__HOOK__INIT;
     size_t len = stillpoint__worker__hook__get_packed_size(h->wire);
@@ -210,6 +270,8 @@ static int append_hook(struct log *log, const struct audit_hook *h)
     m.has_owner_uid = h->where.of_owner;
     m.owner_uid = h->where.owner;
     m.note = h->note;
+    m.has_spent = 1;
+    m.spent = audit_is_spent(h);
     m.since_us = h->since_us;
     m.has_wire = 1;
     m.wire =
@@ -220,7 +282,7 @@ static int append_hook(struct log *log, const struct audit_hook *h)
     return append_to(log, &record);
 }
 
-static int append_counters(const struct state *s, struct log *log)
+static int append_counters(const struct state *s, struct record_log *log)
 {
     Stillpoint__State__Counters m = STILLPOINT__STATE__COUNTERS__INIT;
     m.has_next_vm = m.has_next_ticket = m.has_next_debugger = m.has_next_hook = 1;
@@ -228,13 +290,15 @@ static int append_counters(const struct state *s, struct log *log)
     m.next_ticket = worlds_next_ticket(s->worlds);
     m.next_debugger = debuggers_next_id(s->debuggers);
     m.next_hook = audit_next_hook(s->audit);
+    m.has_generation = 1;
+    m.generation = s->generation;
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(COUNTERS);
     record.counters = &m;
     return append_to(log, &record);
 }
 
-static int append_head(const struct state *s, struct log *log)
+static int append_head(const struct state *s, struct record_log *log)
 {
     Stillpoint__State__Head m = STILLPOINT__STATE__HEAD__INIT;
     m.has_version = m.has_layout_version = m.has_started_us = 1;
@@ -247,15 +311,15 @@ static int append_head(const struct state *s, struct log *log)
     return append_to(log, &record);
 }
 
-static int put_all(const struct state *s, struct log *log)
+static int put_all(const struct state *s, struct record_log *log)
 {
     int r = append_head(s, log);
     if (r == 0)
         r = append_counters(s, log);
     for (const struct worker *w = registry_after(s->registry, 0); w && r == 0;
          w = registry_after(s->registry, w->id))
-        if (w->phase != WORKER_GONE)
-            r = append_vm(log, w);
+        if (w->phase != WORKER_GONE && (r = append_vm(log, w)) == 0)
+            r = append_queue(log, w);
     for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
          w = worlds_after(s->worlds, world_name(w)))
         r = append_world(log, w);
@@ -273,15 +337,23 @@ static int put_all(const struct state *s, struct log *log)
  */
 static int rewrite(struct state *s)
 {
-    struct log log = {.fd = memfd_create("stillpoint-state", MFD_CLOEXEC)};
-    if (log.fd < 0)
-        return -errno;
-    int r = put_all(s, &log);
+    struct record_log log;
+    int r = record_log_open(&log, "stillpoint-state");
+    if (r < 0)
+        return r;
+    r = put_all(s, &log);
     if (r < 0) {
-        log_close(&log);
+        record_log_close(&log);
         return r;
     }
-    log_close(&s->log);
+    if (s->is_kept && (r = fd_store_put(log.fd, "state-%u-%u", s->generation, s->serial + 1)) < 0) {
+        record_log_close(&log);
+        return r;
+    }
+    if (s->is_kept && s->serial > 0)
+        fd_store_drop("state-%u-%u", s->generation, s->serial);
+    s->serial++;
+    record_log_close(&s->log);
     s->log = log;
     s->bytes_when_new = log.bytes;
     return 0;
@@ -322,10 +394,18 @@ struct state *state_new(struct registry *registry, struct worlds *worlds,
 struct state *state_free(struct state *s)
 {
     if (s) {
-        log_close(&s->log);
+        record_log_close(&s->log);
         free(s);
     }
     return NULL;
+}
+
+int state_keep(struct state *s, unsigned generation)
+{
+    s->is_kept = true;
+    s->generation = generation;
+    s->serial = 0;
+    return rewrite(s);
 }
 
 int state_put_vm(struct state *s, const struct worker *w)
@@ -342,6 +422,26 @@ int state_put_vm_gone(struct state *s, uint64_t id)
     Record record = STILLPOINT__STATE__RECORD__INIT;
     record.body_case = BODY(VM_GONE);
     record.vm_gone = &m;
+    return appended(s, append_to(&s->log, &record));
+}
+
+int state_put_queued(struct state *s, const struct worker *w, const struct worker_queued *queued)
+{
+    struct queued_to to = {&s->log, w->id};
+    /* First: what is written anew is the queue as it is, without this. */
+    int r = appended(s, 0);
+    return r < 0 ? r : append_queued(&to, queued);
+}
+
+int state_put_sent(struct state *s, const struct worker *w, uint64_t number)
+{
+    Stillpoint__State__Sent m = STILLPOINT__STATE__SENT__INIT;
+    m.has_vm = m.has_number = 1;
+    m.vm = w->id;
+    m.number = number;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(SENT);
+    record.sent = &m;
     return appended(s, append_to(&s->log, &record));
 }
 
@@ -530,6 +630,39 @@ static int image_hook(struct state_image *image, uint64_t id, Stillpoint__State_
     return 0;
 }
 
+static void free_queued(Stillpoint__State__Queued *m)
+{
+    stillpoint__state__queued__free_unpacked(m, NULL);
+}
+
+static int image_queued(struct state_image *image, Stillpoint__State__Queued *m)
+{
+    if ((image->n_queued & (image->n_queued - 1)) == 0) {
+        size_t room = image->n_queued ? 2 * image->n_queued : 1;
+        Stillpoint__State__Queued **queued = reallocarray(image->queued, room, sizeof *queued);
+        if (!queued) {
+            free_queued(m);
+            return -ENOMEM;
+        }
+        image->queued = queued;
+    }
+    image->queued[image->n_queued++] = m;
+    return 0;
+}
+
+static void image_sent(struct state_image *image, uint64_t vm, uint64_t number)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < image->n_queued; i++) {
+        Stillpoint__State__Queued *m = image->queued[i];
+        if (m->vm == vm && m->number <= number)
+            free_queued(m);
+        else
+            image->queued[left++] = m;
+    }
+    image->n_queued = left;
+}
+
 /* Objects are taken out of the record: what is left there is NULL. */
 static int take_record(struct state_image *image, Record *record)
 {
@@ -547,6 +680,7 @@ static int take_record(struct state_image *image, Record *record)
         image->next_ticket = record->counters->next_ticket;
         image->next_debugger = record->counters->next_debugger;
         image->next_hook = record->counters->next_hook;
+        image->generation = record->counters->generation;
         return 0;
     case BODY(VM):
         if (!record->vm->name || !record->vm->world)
@@ -554,7 +688,13 @@ static int take_record(struct state_image *image, Record *record)
         id = record->vm->id;
         return image_vm(image, id, TAKE_PTR(record->vm));
     case BODY(VM_GONE):
+        image_sent(image, record->vm_gone->id, UINT64_MAX);
         return image_vm(image, record->vm_gone->id, NULL);
+    case BODY(QUEUED):
+        return image_queued(image, TAKE_PTR(record->queued));
+    case BODY(SENT):
+        image_sent(image, record->sent->vm, record->sent->number);
+        return 0;
     case BODY(WORLD):
         if (!record->world->name)
             return -EPROTO;
@@ -582,54 +722,42 @@ static int take_record(struct state_image *image, Record *record)
     }
 }
 
-static int take_log(struct state_image *image, const uint8_t *data, size_t bytes)
+struct reading {
+    struct state_image image;
+    bool begun;
+};
+
+static int take_packed(void *userdata, const uint8_t *data, size_t len)
 {
-    size_t at = 0;
-    while (bytes - at >= 4) {
-        size_t len = (size_t)data[at] | (size_t)data[at + 1] << 8 | (size_t)data[at + 2] << 16 |
-                     (size_t)data[at + 3] << 24;
-        if (len == 0)
-            break; /* cut off: the length is written last */
-        if (len > MAX_RECORD_BYTES || len > bytes - at - 4)
-            return -EPROTO;
-        Record *record = stillpoint__state__record__unpack(NULL, len, data + at + 4);
-        if (!record)
-            return -EPROTO;
-        if (at == 0 && record->body_case != BODY(HEAD)) {
-            stillpoint__state__record__free_unpacked(record, NULL);
-            return -EPROTO;
-        }
-        int r = take_record(image, record);
-        if ((record->body_case == BODY(VM) && !record->vm) ||
-            (record->body_case == BODY(WORLD) && !record->world) ||
-            (record->body_case == BODY(DEBUGGER) && !record->debugger) ||
-            (record->body_case == BODY(HOOK) && !record->hook))
-            record->body_case = 0; /* it was taken */
-        stillpoint__state__record__free_unpacked(record, NULL);
-        if (r < 0)
-            return r;
-        at += 4 + len;
-    }
-    return at == 0 ? -EPROTO : 0;
+    struct reading *reading = userdata;
+    Record *record = stillpoint__state__record__unpack(NULL, len, data);
+    if (!record)
+        return -EPROTO;
+    int r = -EPROTO;
+    if (reading->begun || record->body_case == BODY(HEAD))
+        r = take_record(&reading->image, record);
+    reading->begun = true;
+    if ((record->body_case == BODY(VM) && !record->vm) ||
+        (record->body_case == BODY(WORLD) && !record->world) ||
+        (record->body_case == BODY(DEBUGGER) && !record->debugger) ||
+        (record->body_case == BODY(HOOK) && !record->hook) ||
+        (record->body_case == BODY(QUEUED) && !record->queued))
+        record->body_case = 0; /* it was taken */
+    stillpoint__state__record__free_unpacked(record, NULL);
+    return r;
 }
 
 int state_read(int fd, struct state_image *ret)
 {
-    struct stat st;
-    struct state_image image = {0};
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    size_t bytes = (size_t)st.st_size;
-    void *data = bytes ? mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    if (data == MAP_FAILED)
-        return bytes ? -errno : -EPROTO;
-    int r = take_log(&image, data, bytes);
-    munmap(data, bytes);
+    struct reading reading = {.begun = false};
+    int r = record_log_read(fd, take_packed, &reading);
+    if (r == 0 && !reading.begun)
+        r = -EPROTO;
     if (r < 0) {
-        state_image_done(&image);
+        state_image_done(&reading.image);
         return r;
     }
-    *ret = image;
+    *ret = reading.image;
     return 0;
 }
 
@@ -643,6 +771,9 @@ void state_image_done(struct state_image *image)
         free_debugger(image->debuggers[i]);
     for (size_t i = 0; i < image->n_hooks; i++)
         free_hook(image->hooks[i]);
+    for (size_t i = 0; i < image->n_queued; i++)
+        free_queued(image->queued[i]);
+    free(image->queued);
     free(image->hooks);
     free(image->debuggers);
     free(image->vms);

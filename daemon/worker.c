@@ -21,13 +21,15 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/cgroup_limits.h"
+#include "daemon/fd_store.h"
 #include "daemon/record.h"
 #include "daemon/refused_call.h"
 #include "daemon/worker_channel.h"
 #include "proto/unpack.h"
+#include "shared-mem/map.h"
 
 /* The VM's thread and its watcher. */
-#define OWN_THREADS 2u
+#define OWN_THREADS 2u /* and its keeper, if it outlives its daemon */
 /* Of the hard limit of memory: with so much in use, a crash is for want of more. */
 #define NEARLY(bytes) ((bytes) - (bytes) / 8)
 
@@ -111,7 +113,7 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
     e->signal = signalled ? (unsigned)si->si_status : 0;
     if (e->reason == 0) {
         if (!signalled)
-            e->reason = EXIT_REASON_UNKNOWN;
+            e->reason = w->adopted && judge_oom(w, 0) ? EXIT_REASON_OOM : EXIT_REASON_UNKNOWN;
         else if (si->si_status == SIGSYS)
             e->reason = EXIT_REASON_SECCOMP;
         else if (judge_oom(w, most_bytes))
@@ -135,7 +137,11 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
     }
     if (e->detail[0])
         return;
-    if (e->reason == EXIT_REASON_UNKNOWN)
+    if (w->adopted && e->reason == EXIT_REASON_UNKNOWN)
+        text_copy(
+            e->detail, sizeof e->detail,
+            "it ended without a word, and how is known only to the process that it was left to");
+    else if (e->reason == EXIT_REASON_UNKNOWN)
         snprintf(e->detail, sizeof e->detail, "worker exited with status %d without a word",
                  si->si_status);
     else if (e->reason == EXIT_REASON_SECCOMP)
@@ -143,6 +149,15 @@ static void judge_exit(struct worker *w, const siginfo_t *si, uint64_t most_byte
     else if (signalled)
         snprintf(e->detail, sizeof e->detail, "worker was killed by SIG%s",
                  sigabbrev_np(si->si_status) ? sigabbrev_np(si->si_status) : "?");
+}
+
+static int drop_beside(void *userdata, const struct worker_queued *q)
+{
+    const struct worker *w = userdata;
+    if (q->fd >= 0)
+        fd_store_drop("vm-%llu-beside-%llu", (unsigned long long)w->id,
+                      (unsigned long long)q->number);
+    return 0;
 }
 
 static void drop_process(struct worker *w)
@@ -159,9 +174,12 @@ static void drop_process(struct worker *w)
         stillpoint__worker__paused__free_unpacked(w->pause.said, NULL);
     free(w->pause.expression);
     w->pause = (struct worker_pause){0};
+    if (w->channel && w->is_kept)
+        worker_channel_each_queued(w->channel, drop_beside, w);
     w->channel = worker_channel_free(w->channel);
     fd_close(&w->pidfd);
     fd_close(&w->program_fd);
+    fd_close(&w->life_fd);
 }
 
 /* The process is reaped, or never was. */
@@ -185,7 +203,8 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     struct worker *w = userdata;
     siginfo_t si = {0};
     /* Where the pidfd could not be watched this is a look now and then. */
-    if (fd < 0 && waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+    if (fd < 0 && !w->adopted &&
+        waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
         si.si_pid == 0) {
         event_add(w->died, &unwatched_look);
         return;
@@ -196,7 +215,7 @@ static void on_died(evutil_socket_t fd, short what, void *userdata)
     si = (siginfo_t){0};
     /* Workers are born with exit signal 0: only __WALL waits for such. */
     struct rusage usage = {0};
-    if (syscall(SYS_waitid, P_PIDFD, w->pidfd, &si, WEXITED | __WALL, &usage) < 0)
+    if (!w->adopted && syscall(SYS_waitid, P_PIDFD, w->pidfd, &si, WEXITED | __WALL, &usage) < 0)
         record_write(LOG_ERR, MESSAGE_NOT_REAPED, RECORD_VM(w), "vm %llu: cannot reap: %m",
                      (unsigned long long)w->id);
     end(w, &si, (uint64_t)usage.ru_maxrss * 1024);
@@ -233,12 +252,23 @@ void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
     /* Not born yet: worker_spawned() finds the reason and kills what comes. */
 }
 
+void worker_nudge(struct worker *w)
+{
+    if (w->pidfd >= 0)
+        pidfd_send_signal(w->pidfd, SHM_NUDGE, NULL, 0);
+}
+
 /* ---- what the process does */
 
 static const char *on_fact(void *userdata, const struct worker_fact *fact)
 {
     struct worker *w = userdata;
-    return w->events->on_fact(w->userdata, w, fact);
+    w->hearing = fact->seq;
+    const char *why = w->events->on_fact(w->userdata, w, fact);
+    /* After all that follows from it has been put down. */
+    if (w->is_kept && w->gate.command)
+        SHM_STORE_RELEASE(&w->gate.command->heard, fact->seq);
+    return why;
 }
 
 static void on_broken(void *userdata, const char *why)
@@ -265,7 +295,36 @@ static void on_flushed(void *userdata)
     stop_message_sent(&w->gate);
 }
 
-static const struct worker_channel_events channel_events = {on_fact, on_flushed, on_broken};
+static int on_queued(void *userdata, const struct worker_queued *q)
+{
+    struct worker *w = userdata;
+    unsigned long long id = w->id, number = q->number;
+    if (!w->is_kept)
+        return 0;
+    int r = q->fd >= 0 ? fd_store_put(q->fd, "vm-%llu-beside-%llu", id, number) : 0;
+    if (r == 0 && (r = w->events->on_queued(w->userdata, w, q)) < 0 && q->fd >= 0)
+        fd_store_drop("vm-%llu-beside-%llu", id, number);
+    return r;
+}
+
+static void on_sent(void *userdata, const struct worker_queued *q)
+{
+    struct worker *w = userdata;
+    if (!w->is_kept)
+        return;
+    w->events->on_sent(w->userdata, w, q->number);
+    if (q->fd >= 0)
+        fd_store_drop("vm-%llu-beside-%llu", (unsigned long long)w->id,
+                      (unsigned long long)q->number);
+}
+
+static const struct worker_channel_events channel_events = {
+    .on_fact = on_fact,
+    .on_flushed = on_flushed,
+    .on_queued = on_queued,
+    .on_sent = on_sent,
+    .on_broken = on_broken,
+};
 
 static void on_kicked(evutil_socket_t fd, short what, void *userdata)
 {
@@ -385,7 +444,8 @@ static int make_channel(struct worker *w, int *ret_theirs)
 /* Beside the VM's thread and its watcher come the engine's helpers, and none after lockdown. */
 static uint32_t helpers_of(const struct vm_limits *limits, const struct worker_config *config)
 {
-    uint32_t most = limits->tasks > OWN_THREADS ? limits->tasks - OWN_THREADS : UINT32_MAX;
+    uint32_t own = OWN_THREADS + (config->adoption_ms > 0);
+    uint32_t most = limits->tasks > own ? limits->tasks - own : UINT32_MAX;
     return config->helper_threads < most ? config->helper_threads : most;
 }
 
@@ -394,15 +454,14 @@ static uint32_t tasks_of(const struct vm_limits *limits)
     return limits->tasks > 0 ? limits->tasks : LIMIT_VM_TASKS;
 }
 
-int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
-               uint64_t id, const struct worker_config *config, int program_fd,
-               const struct worker_events *events, void *userdata, struct worker **ret)
+/* All of it that needs no process. */
+static struct worker *make(struct event_base *base, struct freezer *freezer, uint64_t id,
+                           const struct worker_config *config, bool lives,
+                           const struct worker_events *events, void *userdata)
 {
     struct worker *w = calloc(1, sizeof *w);
-    if (!w) {
-        close(program_fd);
-        return -ENOMEM;
-    }
+    if (!w)
+        return NULL;
     *w = (struct worker){
         .id = id,
         .uid = config->uid,
@@ -412,33 +471,52 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
         .attach = config->attach,
         .keep_idle = config->keep_idle,
         .files_pending = config->more_files,
+        .outlives = config->adoption_ms > 0,
         .pidfd = -1,
-        .program_fd = program_fd,
+        .program_fd = -1,
+        .life_fd = -1,
         .started_us = realtime_us(),
         .base = base,
         .events = events,
         .userdata = userdata,
     };
-    freezer_cell_init(freezer, &w->cell, id);
+    if (lives)
+        freezer_cell_adopt(freezer, &w->cell, id);
+    else
+        freezer_cell_init(freezer, &w->cell, id);
     vm_log_init(&w->log, config->limits.log_bytes);
     snprintf(w->name, sizeof w->name, "%s", config->name);
     snprintf(w->world, sizeof w->world, "%s", config->world);
     snprintf(w->engine, sizeof w->engine, "%s", config->engine);
-    int r = copy_args(w, config);
-    if (r == 0)
-        r = stop_gate_init(&w->gate, world, w);
-    if (r == 0) {
-        /* Made before there is anything whose end may come when there is no memory. */
-        w->died = event_new(base, -1, 0, on_never_born, w);
-        w->kicked = event_new(base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
-        w->farewell = event_new(base, -1, 0, on_farewell, w);
-        if (!w->died || !w->kicked || !w->farewell || event_add(w->kicked, NULL) < 0)
-            r = -ENOMEM;
+    return copy_args(w, config) == 0 ? w : worker_free(w);
+}
+
+/* What needs its pages. */
+static int make_timers(struct worker *w)
+{
+    /* Made before there is anything whose end may come when there is no memory. */
+    w->died = event_new(w->base, -1, 0, on_never_born, w);
+    w->kicked = event_new(w->base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
+    w->farewell = event_new(w->base, -1, 0, on_farewell, w);
+    if (!w->died || !w->kicked || !w->farewell || event_add(w->kicked, NULL) < 0)
+        return -ENOMEM;
+    int r = worker_limits_init(&w->timed, w->base, &w->limits, &limits_events, w);
+    return r < 0 ? r : freezer_cell_limit(&w->cell, &w->limits, tasks_of(&w->limits));
+}
+
+int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+               uint64_t id, const struct worker_config *config, int program_fd,
+               const struct worker_events *events, void *userdata, struct worker **ret)
+{
+    struct worker *w = make(base, freezer, id, config, false, events, userdata);
+    if (!w) {
+        close(program_fd);
+        return -ENOMEM;
     }
+    w->program_fd = program_fd;
+    int r = stop_gate_init(&w->gate, world, w);
     if (r == 0)
-        r = worker_limits_init(&w->timed, base, &w->limits, &limits_events, w);
-    if (r == 0)
-        r = freezer_cell_limit(&w->cell, &w->limits, tasks_of(&w->limits));
+        r = make_timers(w);
     if (r < 0) {
         worker_free(w);
         return r;
@@ -466,21 +544,60 @@ struct worker *worker_free(struct worker *w)
     free(w->origin);
     free(w->program);
     free(w->load_error);
+    free(w->imports);
     free(w);
     return NULL;
+}
+
+/* The pipe that only this daemon can write to. */
+static int send_lifeline(const struct worker *w, int lifeline)
+{
+    uint8_t byte = 0;
+    struct iovec iov = {.iov_base = &byte, .iov_len = sizeof byte};
+    ssize_t n = fd_send(w->life_fd, &iov, 1, &lifeline, 1);
+    return n < 0 ? (int)n : 0;
+}
+
+/* Descriptors that are of use to nobody but the worker. */
+struct loans {
+    int channel, lifeline, world, command;
+};
+
+static void return_loans(struct loans *l)
+{
+    int *const fds[] = {&l->channel, &l->lifeline, &l->world, &l->command};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        fd_close(fds[i]);
+}
+
+/* For one that outlives us: a lifeline of its own, and pages that it can never map for writing. */
+static int make_lasting(struct worker *w, int lifeline, struct loans *l)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    w->life_fd = pair[0];
+    l->lifeline = pair[1];
+    l->world = map_read_only(w->gate.world->page_fd);
+    l->command = map_read_only(w->gate.command_fd);
+    if (l->world < 0 || l->command < 0)
+        return l->world < 0 ? l->world : l->command;
+    return send_lifeline(w, lifeline);
 }
 
 int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
                  const struct worker_config *config)
 {
-    _cleanup_close_ int theirs = -1;
-    int r = make_channel(w, &theirs);
+    _cleanup_(return_loans) struct loans l = {-1, -1, -1, -1};
+    int r = make_channel(w, &l.channel);
+    if (r == 0 && w->outlives)
+        r = make_lasting(w, lifeline, &l);
     if (r < 0)
         return r;
     Stillpoint__Worker__Spawn spawn = STILLPOINT__WORKER__SPAWN__INIT;
     spawn.has_spawn_id = spawn.has_vm = spawn.has_heap_bytes = spawn.has_data_bytes = 1;
     spawn.has_helper_threads = spawn.has_debug = spawn.has_keep_idle = 1;
-    spawn.has_allow_degraded = spawn.has_die_with_daemon = 1;
+    spawn.has_allow_degraded = spawn.has_adoption_ms = 1;
     spawn.spawn_id = spawn.vm = w->id;
     spawn.heap_bytes = w->limits.memory_bytes;
     spawn.data_bytes = vm_limits_hard_memory(&w->limits);
@@ -493,18 +610,18 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
     spawn.debug = w->debug;
     spawn.keep_idle = w->keep_idle;
     spawn.allow_degraded = config->allow_degraded;
-    spawn.die_with_daemon = config->die_with_daemon;
+    spawn.adoption_ms = config->adoption_ms;
     const int fds[ZYGOTE_FDS] = {
-        [ZYGOTE_CHANNEL] = theirs,
-        [ZYGOTE_WORLD] = w->gate.world->page_fd,
-        [ZYGOTE_COMMAND] = w->gate.command_fd,
+        [ZYGOTE_CHANNEL] = l.channel,
+        [ZYGOTE_WORLD] = w->outlives ? l.world : w->gate.world->page_fd,
+        [ZYGOTE_COMMAND] = w->outlives ? l.command : w->gate.command_fd,
         [ZYGOTE_STATUS] = w->gate.status_fd,
         [ZYGOTE_KICK] = w->gate.kick_fd,
-        [ZYGOTE_LIFELINE] = lifeline,
+        [ZYGOTE_LIFELINE] = w->outlives ? l.lifeline : lifeline,
         [ZYGOTE_CGROUP] = freezer_cell_fd(&w->cell),
     };
     r = zygote_client_spawn(zygote, &spawn, fds);
-    if (r == 0)
+    if (r == 0 && !w->outlives)
         stop_gate_handed_over(&w->gate);
     return r;
 }
@@ -547,6 +664,235 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth)
         worker_kill(w, EXIT_REASON_UNKNOWN, "out of memory");
     if (w->exit.reason != 0)
         pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0); /* killed before it was born */
+}
+
+/* ---- for the next daemon, and from the one before */
+
+void worker_keep(struct worker *w)
+{
+    const struct {
+        const char *what;
+        int fd;
+    } kept[] = {
+        {"channel", worker_channel_fd(w->channel)},
+        {"pidfd", w->pidfd},
+        {"command", w->gate.command_fd},
+        {"status", w->gate.status_fd},
+        {"kick", w->gate.kick_fd},
+        {"life", w->life_fd},
+    };
+    int r = w->outlives ? 0 : -EOPNOTSUPP;
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0] && r == 0; i++)
+        r = fd_store_put(kept[i].fd, "vm-%llu-%s", (unsigned long long)w->id, kept[i].what);
+    w->is_kept = r == 0;
+    /* What it has not read of its birth. */
+    if (r == 0)
+        r = worker_channel_each_queued(w->channel, on_queued, w);
+    if (r < 0 && w->outlives)
+        record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, RECORD_VM(w),
+                     "vm %llu (%s) cannot be kept for the next daemon: %s",
+                     (unsigned long long)w->id, w->name, strerror(-r));
+    if (r == 0) {
+        SHM_STORE_RELEASE(&w->gate.command->heard, worker_channel_heard(w->channel));
+        stop_gate_handed_over(&w->gate);
+        fd_close(&w->life_fd);
+    }
+}
+
+void worker_keep_no_more(uint64_t id)
+{
+    static const char *const what[] = {"channel", "pidfd", "command", "status", "kick", "life"};
+    for (size_t i = 0; i < sizeof what / sizeof what[0]; i++)
+        fd_store_drop("vm-%llu-%s", (unsigned long long)id, what[i]);
+}
+
+/* Descriptors of a worker as they were kept; those that were not are -1. */
+struct inheritance {
+    int channel, pidfd, command, status, kick, life;
+};
+
+static void renounce(struct inheritance *i)
+{
+    int *const fds[] = {&i->channel, &i->pidfd, &i->command, &i->status, &i->kick, &i->life};
+    for (size_t k = 0; k < sizeof fds / sizeof fds[0]; k++)
+        fd_close(fds[k]);
+}
+
+static struct inheritance inherit(struct fd_store *store, unsigned long long id)
+{
+    return (struct inheritance){
+        .channel = fd_store_take(store, "vm-%llu-channel", id),
+        .pidfd = fd_store_take(store, "vm-%llu-pidfd", id),
+        .command = fd_store_take(store, "vm-%llu-command", id),
+        .status = fd_store_take(store, "vm-%llu-status", id),
+        .kick = fd_store_take(store, "vm-%llu-kick", id),
+        .life = fd_store_take(store, "vm-%llu-life", id),
+    };
+}
+
+static bool is_whole(const struct inheritance *i)
+{
+    return i->channel >= 0 && i->pidfd >= 0 && i->command >= 0 && i->status >= 0 && i->kick >= 0 &&
+           i->life >= 0;
+}
+
+static struct worker *make_from(struct event_base *base, struct freezer *freezer,
+                                const Stillpoint__State__Vm *m, const struct worker_events *events,
+                                void *userdata)
+{
+    const struct worker_config config = {
+        .name = m->name,
+        .world = m->world,
+        .engine = m->engine ? m->engine : "",
+        .program = m->program ? m->program : "",
+        .source_kind = m->source_kind,
+        .argc = m->n_args,
+        .argv = m->args,
+        .limits = {.memory_bytes = m->memory_bytes,
+                   .timeout_us = m->timeout_us,
+                   .cpu_time_us = m->cpu_time_us,
+                   .cpu_percent = m->cpu_percent,
+                   .tasks = m->tasks,
+                   .output_rate = m->output_rate,
+                   .log_bytes = m->log_bytes},
+        .uid = m->uid,
+        .debug = m->debug,
+        .attach = m->attach,
+        .keep_idle = m->keep_idle,
+        .adoption_ms = 1, /* as long as it was told to */
+        .n_labels = m->n_labels,
+        .labels = m->labels,
+        .origin = m->origin && m->origin[0] ? m->origin : NULL,
+    };
+    struct worker *w = make(base, freezer, m->id, &config, true, events, userdata);
+    if (!w)
+        return NULL;
+    w->adopted = w->admitted = w->is_kept = w->sandboxed = true;
+    w->ready = m->ready;
+    w->pid = (pid_t)m->pid;
+    w->phase = WORKER_ADMITTED;
+    w->started_us = m->started_us;
+    for (; w->n_layers < m->n_layers && w->n_layers < WORKER_MAX_LAYERS; w->n_layers++) {
+        text_copy(w->layers[w->n_layers].name, sizeof w->layers[0].name,
+                  m->layers[w->n_layers]->name ? m->layers[w->n_layers]->name : "");
+        w->layers[w->n_layers].state = m->layers[w->n_layers]->state;
+    }
+    for (; w->n_holds < m->n_holds && w->n_holds < LIMIT_HOLDS_PER_VM; w->n_holds++) {
+        const Stillpoint__State__Hold *h = m->holds[w->n_holds];
+        struct worker_hold *to = &w->holds[w->n_holds];
+        *to = (struct worker_hold){.debugger = h->debugger, .count = h->count, .pause = h->pause};
+        text_copy(to->name, sizeof to->name, h->name ? h->name : "");
+    }
+    for (size_t i = 0; i < m->n_imports; i++)
+        (void)worker_note_import(w, m->imports[i]);
+    w->said_exit.reason = (enum exit_reason)m->exit_reason;
+    w->said_exit.code = m->exit_code;
+    text_copy(w->said_exit.detail, sizeof w->said_exit.detail,
+              m->exit_detail ? m->exit_detail : "");
+    return w;
+}
+
+static int take_pages(struct worker *w, struct stop_world *world, struct inheritance *i)
+{
+    struct stop_pages pages = {
+        .command_fd = i->command, .status_fd = i->status, .kick_fd = i->kick};
+    int r = map_attach(i->command, MAP_WRITER_KEPT, (void **)&pages.command);
+    if (r == 0)
+        r = map_attach(i->status, MAP_WRITER_PEER, (void **)&pages.status);
+    if (r == 0)
+        r = stop_gate_adopt(&w->gate, world, &pages, true, w);
+    if (r < 0) {
+        map_done(pages.command);
+        map_done((void *)(uintptr_t)pages.status);
+        return r;
+    }
+    i->command = i->status = i->kick = -1;
+    stop_gate_handed_over(&w->gate);
+    return 0;
+}
+
+static void resume_numbers(struct worker *w, const Stillpoint__State__Vm *m, uint64_t first_number)
+{
+    w->first_number = w->last_inspect = w->last_evaluation = w->last_step = first_number;
+    w->messages_sent = w->messages_taken =
+        atomic_load_explicit(&w->gate.status->messages_taken, memory_order_relaxed);
+    if (m->step != 0)
+        w->step = (struct worker_step){.number = m->step,
+                                       .debugger = m->step_debugger,
+                                       .of_vm = m->step_of_vm,
+                                       .awaited = true};
+}
+
+int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+                 const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
+                 const struct worker_events *events, void *userdata, struct worker **ret)
+{
+    _cleanup_(renounce) struct inheritance i = inherit(store, m->id);
+    struct worker *w = NULL;
+    int r = is_whole(&i) && m->phase == WORKER_ADMITTED ? 0 : -ENOENT;
+    if (r == 0 && !(w = make_from(base, freezer, m, events, userdata)))
+        r = -ENOMEM;
+    if (r == 0)
+        r = take_pages(w, world, &i);
+    if (r == 0 && !(w->channel = worker_channel_new(base, TAKE_FD(i.channel), &channel_events, w)))
+        r = -ENOMEM;
+    if (r == 0)
+        worker_channel_number_from(w->channel, first_number);
+    if (r == 0)
+        r = make_timers(w);
+    if (r < 0) {
+        if (i.pidfd >= 0)
+            pidfd_send_signal(i.pidfd, SIGKILL, NULL, 0);
+        worker_free(w);
+        return r;
+    }
+    freezer_cell_born(&w->cell, 0);
+    w->pidfd = TAKE_FD(i.pidfd);
+    w->life_fd = TAKE_FD(i.life);
+    w->timed.admitted_ns = m->admitted_ns;
+    resume_numbers(w, m, first_number);
+    for (size_t k = 0; k < w->n_holds; k++)
+        for (unsigned n = 0; n < w->holds[k].count; n++)
+            stop_hold(&w->gate);
+    *ret = w;
+    return 0;
+}
+
+int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
+                        struct fd_store *store)
+{
+    struct worker_queued q = {
+        .number = m->number, .data = m->command.data, .len = m->command.len, .fd = -1};
+    if (m->beside)
+        q.fd = fd_store_take(store, "vm-%llu-beside-%llu", (unsigned long long)w->id,
+                             (unsigned long long)m->number);
+    return worker_channel_requeue(w->channel, &q);
+}
+
+void worker_adopted(struct worker *w, int lifeline, uint64_t heard)
+{
+    uint64_t said = SHM_LOAD_RELAXED(&w->gate.command->heard);
+    watch_process(w);
+    int r = send_lifeline(w, lifeline);
+    fd_close(&w->life_fd);
+    if (r == 0)
+        r = worker_channel_resume(w->channel, said > heard ? said : heard);
+    if (r == 0)
+        r = worker_channel_listen(w->channel);
+    worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));
+    worker_limits_resume(&w->timed);
+    /* One that is gone is reported by its pidfd. */
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+        worker_kill(w, EXIT_REASON_UNKNOWN, "it cannot be taken over");
+    /* Whoever was asked for them is gone. */
+    while (r == 0 && w->open_imports > 0) {
+        uint64_t import_id = w->imports[0];
+        worker_forget_import(w, import_id);
+        r = worker_send_import(w, import_id, "the client that has it went away", -1);
+    }
+    if (w->said_exit.reason != 0)
+        worker_farewell(w);
+    stop_message_sent(&w->gate);
 }
 
 /* ---- commands */
@@ -622,6 +968,25 @@ int worker_send_import(struct worker *w, uint64_t import_id, const char *error, 
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_ANSWER_IMPORT;
     command.answer_import = &answer;
     return send_command(w, &command, fd);
+}
+
+int worker_note_import(struct worker *w, uint64_t import_id)
+{
+    uint64_t *imports = reallocarray(w->imports, w->open_imports + 1, sizeof *imports);
+    if (!imports)
+        return -ENOMEM;
+    w->imports = imports;
+    w->imports[w->open_imports++] = import_id;
+    return 0;
+}
+
+void worker_forget_import(struct worker *w, uint64_t import_id)
+{
+    for (size_t i = 0; i < w->open_imports; i++)
+        if (w->imports[i] == import_id) {
+            w->imports[i] = w->imports[--w->open_imports];
+            return;
+        }
 }
 
 int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len)

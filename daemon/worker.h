@@ -27,12 +27,15 @@
 #include "daemon/zygote_client.h"
 #include "proto/check_worker.h"
 #include "proto/limits.h"
+#include "proto/state.pb-c.h"
 #include "proto/vm_limits.h"
 #include "shared-mem/stop.h"
 
 struct event;
 struct event_base;
+struct fd_store;
 struct worker_channel;
+struct worker_queued;
 
 enum worker_phase {
     WORKER_SPAWNING,
@@ -69,7 +72,8 @@ struct worker_config {
     struct vm_limits limits;
     uid_t uid;
     bool debug, attach, keep_idle, more_files;
-    bool allow_degraded, die_with_daemon;
+    bool allow_degraded;
+    uint32_t adoption_ms; /**< how long it lives without a daemon; 0: it dies with it */
     unsigned helper_threads;
     size_t n_labels;
     char *const *labels; /**< "KEY=VALUE" */
@@ -156,6 +160,11 @@ struct worker_events {
     const char *(*on_fact)(void *userdata, struct worker *w, const struct worker_fact *fact);
     /** The worker wrote its eventfd: it has arrived somewhere. */
     void (*on_kicked)(void *userdata, struct worker *w);
+    /** Of one that is kept: a command waits for room in its socket, and must not be lost. 0 or
+     * negative errno: then it is not accepted. */
+    int (*on_queued)(void *userdata, struct worker *w, const struct worker_queued *queued);
+    /** It has gone out. */
+    void (*on_sent)(void *userdata, struct worker *w, uint64_t number);
     /** The VM is over: w->exit says how. Its gate and cell are still there, and go after this. */
     void (*on_ended)(void *userdata, struct worker *w);
 };
@@ -183,6 +192,12 @@ struct worker {
     struct worker_channel *channel;
     pid_t pid;
     int pidfd, program_fd;
+    int life_fd;           /**< our end of its lifeline, until it is kept elsewhere; else -1 */
+    bool outlives;         /**< it may outlive this daemon */
+    bool is_kept;          /**< its descriptors are in the service manager's store */
+    bool adopted;          /**< it was born under another daemon: it is no child of ours */
+    uint64_t hearing;      /**< number of the fact that is being dealt with */
+    uint64_t first_number; /**< of what this daemon asks of it: what is smaller nobody waits for */
     uint64_t started_us, ended_us, cpu_us;
     bool admitted;   /**< guest code could run, once; its gate says so no more when it has ended */
     uint64_t ran_us; /**< of one that has ended: for how long, on its world clock */
@@ -190,7 +205,8 @@ struct worker {
     unsigned console_holds;     /**< enum worker_console_hold */
     uint64_t client; /**< connection that answers its imports and reads its console; 0: none */
     size_t bundle_files, bundle_bytes;
-    unsigned open_imports; /**< asked of the client and not answered */
+    uint64_t *imports; /**< numbers of those that were asked of the client and not answered */
+    size_t open_imports;
     /** Calls and messages sent, those that its engine has taken, and the bytes of the difference.
      */
     uint64_t messages_sent, messages_taken;
@@ -237,6 +253,23 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
                const struct worker_events *events, void *userdata, struct worker **ret);
 struct worker *worker_free(struct worker *w);
 
+/**
+ * Takes over a worker of a daemon that is gone, as the record says, in its world; all that was kept
+ * of it is taken out of the store. What this daemon asks of it is numbered from `first_number` on.
+ * It hears nothing yet: worker_adopted(), once its world is settled. -ENOENT: not all of it was
+ * kept, or it had not come as far as to run; then it is killed.
+ */
+int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+                 const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
+                 const struct worker_events *events, void *userdata, struct worker **ret);
+/** A command that the daemon before had queued for it, in the order of their numbers; its fd is
+ * taken out of the store. 0 or negative errno. */
+int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
+                        struct fd_store *store);
+/** `lifeline` as for worker_spawn(); facts up to `heard`, if that is more than its page says, have
+ * been dealt with. */
+void worker_adopted(struct worker *w, int lifeline, uint64_t heard);
+
 /** Asks for the process. `lifeline` is the read end of a pipe that only the daemon holds. */
 int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
                  const struct worker_config *config);
@@ -245,6 +278,10 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth);
 
 /** Sends the program; in phase setup, after its sandbox stands. */
 int worker_load(struct worker *w);
+/** Has the service manager keep it for the next daemon, before anybody is told that it runs. */
+void worker_keep(struct worker *w);
+/** The VM with this id is gone, and its record, too. */
+void worker_keep_no_more(uint64_t id);
 /** Program and limits are in place: releases the gate. */
 void worker_admit(struct worker *w);
 
@@ -252,6 +289,10 @@ void worker_admit(struct worker *w);
  */
 int worker_send_file(struct worker *w, const char *path, int fd);
 int worker_send_import(struct worker *w, uint64_t import_id, const char *error, int fd);
+/** One more was asked of its client. 0 or -ENOMEM. */
+int worker_note_import(struct worker *w, uint64_t import_id);
+/** It was answered, or never will be by that. */
+void worker_forget_import(struct worker *w, uint64_t import_id);
 int worker_send_stdin(struct worker *w, const uint8_t *data, size_t len);
 int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
                      const char *args_json);
@@ -283,6 +324,8 @@ void worker_hold_console(struct worker *w, enum worker_console_hold why, bool ho
 
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);
+/** See nudge.h. */
+void worker_nudge(struct worker *w);
 
 /** It has said how it ends: should it live on for long after its ack, it is killed. */
 void worker_farewell(struct worker *w);

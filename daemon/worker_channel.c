@@ -32,6 +32,7 @@
 struct packet {
     STAILQ_ENTRY(packet) link;
     int fd;
+    uint64_t number;  /* 0: of this daemon's own, and of no use to another */
     size_t len, cost; /* cost: with what lies in the memfd beside it */
     uint8_t data[];
 };
@@ -43,12 +44,15 @@ struct worker_channel {
     struct event *readable, *writable;
     STAILQ_HEAD(packets, packet) queue;
     size_t queued_bytes, queued_fds;
+    uint64_t last_number; /* of the commands */
     uint64_t last_seq, acked_seq;
-    uint64_t whole_seq; /* of the last fact that is no Part: acks go as far */
+    uint64_t whole_seq; /* of the last that was dealt with and is no Part: acks go as far */
     size_t unacked_bytes;
     size_t unasked_bytes, unacked_console_bytes; /* among them */
     struct parts parts;                          /* of the fact that follows them */
     bool hold_acks, ack_now, broken;
+    bool resumed;         /* facts may come twice, or early, and then again */
+    size_t skipped_bytes; /* of such */
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *userdata);
@@ -120,29 +124,76 @@ static int send_packet(struct worker_channel *c, const uint8_t *data, size_t len
     return n < 0 ? (int)n : 0;
 }
 
-static int enqueue(struct worker_channel *c, const uint8_t *data, size_t len, int *fd)
+static size_t cost_of(const struct worker_queued *q)
 {
     struct stat st;
-    size_t cost = sizeof(struct packet) + len;
-    if (*fd >= 0 && fstat(*fd, &st) == 0)
-        cost += (size_t)st.st_size;
-    /* One packet always has room, however large the file beside it. */
-    if ((c->queued_bytes > 0 && c->queued_bytes + cost > LIMIT_WORKER_QUEUE_BYTES) ||
-        (*fd >= 0 && c->queued_fds >= LIMIT_WORKER_QUEUE_FDS))
-        return -ENOBUFS;
-    struct packet *p = malloc(sizeof *p + len);
+    size_t cost = sizeof(struct packet) + q->len;
+    return q->fd >= 0 && fstat(q->fd, &st) == 0 ? cost + (size_t)st.st_size : cost;
+}
+
+static struct worker_queued queued_of(const struct packet *p)
+{
+    return (struct worker_queued){.number = p->number, .data = p->data, .len = p->len, .fd = p->fd};
+}
+
+/* Takes the fd if it is 0. What is urgent goes before the others. */
+static int insert(struct worker_channel *c, const struct worker_queued *q, bool is_urgent)
+{
+    struct packet *p = malloc(sizeof *p + q->len);
     if (!p || event_add(c->writable, NULL) < 0) {
         free(p);
         return -ENOMEM;
     }
-    c->queued_fds += *fd >= 0;
-    p->fd = TAKE_FD(*fd);
-    p->len = len;
-    p->cost = cost;
-    memcpy(p->data, data, len);
-    STAILQ_INSERT_TAIL(&c->queue, p, link);
-    c->queued_bytes += cost;
+    *p = (struct packet){.fd = q->fd, .number = q->number, .len = q->len, .cost = cost_of(q)};
+    memcpy(p->data, q->data, q->len);
+    c->queued_fds += p->fd >= 0;
+    c->queued_bytes += p->cost;
+    if (is_urgent)
+        STAILQ_INSERT_HEAD(&c->queue, p, link);
+    else
+        STAILQ_INSERT_TAIL(&c->queue, p, link);
     return 0;
+}
+
+static int enqueue(struct worker_channel *c, const struct worker_queued *q)
+{
+    /* One packet always has room, however large the file beside it. */
+    if ((c->queued_bytes > 0 && c->queued_bytes + cost_of(q) > LIMIT_WORKER_QUEUE_BYTES) ||
+        (q->fd >= 0 && c->queued_fds >= LIMIT_WORKER_QUEUE_FDS))
+        return -ENOBUFS;
+    int r = q->number != 0 && c->events->on_queued ? c->events->on_queued(c->userdata, q) : 0;
+    if (r == 0 && (r = insert(c, q, q->number == 0)) < 0 && c->events->on_sent)
+        c->events->on_sent(c->userdata, q);
+    return r;
+}
+
+int worker_channel_requeue(struct worker_channel *c, const struct worker_queued *queued)
+{
+    _cleanup_close_ int owned = queued->fd;
+    int r = insert(c, queued, false);
+    if (r == 0)
+        owned = -1;
+    return r;
+}
+
+void worker_channel_number_from(struct worker_channel *c, uint64_t number)
+{
+    c->last_number = number;
+}
+
+int worker_channel_each_queued(const struct worker_channel *c,
+                               int (*take)(void *userdata, const struct worker_queued *queued),
+                               void *userdata)
+{
+    const struct packet *p;
+    int r = 0;
+    STAILQ_FOREACH(p, &c->queue, link)
+    {
+        const struct worker_queued q = queued_of(p);
+        if (r >= 0 && q.number != 0)
+            r = take(userdata, &q);
+    }
+    return r < 0 ? r : 0;
 }
 
 int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *command, int fd)
@@ -155,15 +206,25 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
         command->has_ack = 1;
         command->ack = c->whole_seq;
     }
+    bool is_numbered = command->body_case != STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER;
+    command->has_number = is_numbered;
+    command->number = is_numbered ? c->last_number + 1 : 0;
     uint8_t data[LIMIT_PACKET_BYTES];
     if (stillpoint__worker__command__get_packed_size(command) > sizeof data)
         return -EMSGSIZE;
     size_t len = stillpoint__worker__command__pack(command, data);
     int r = -EAGAIN;
-    if (STAILQ_EMPTY(&c->queue))
+    if (STAILQ_EMPTY(&c->queue) || !is_numbered)
         r = send_packet(c, data, len, owned);
-    if (r == -EAGAIN)
-        r = enqueue(c, data, len, &owned);
+    if (r == -EAGAIN) {
+        const struct worker_queued q = {
+            .number = command->number, .data = data, .len = len, .fd = owned};
+        r = enqueue(c, &q);
+        if (r == 0)
+            owned = -1;
+    }
+    if (r == 0 && is_numbered)
+        c->last_number++;
     if (r == 0 && command->has_ack) {
         c->acked_seq = command->ack;
         c->unacked_bytes = c->unasked_bytes = c->unacked_console_bytes = 0;
@@ -171,6 +232,29 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
     }
     /* A worker that died is reported by its pidfd and by the end of what it sent, not by this. */
     return r;
+}
+
+uint64_t worker_channel_heard(const struct worker_channel *c)
+{
+    return c->whole_seq;
+}
+
+int worker_channel_fd(const struct worker_channel *c)
+{
+    return c->fd;
+}
+
+int worker_channel_resume(struct worker_channel *c, uint64_t heard)
+{
+    Stillpoint__Worker__TakeOver take_over = STILLPOINT__WORKER__TAKE_OVER__INIT;
+    Stillpoint__Worker__Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    c->last_seq = c->acked_seq = c->whole_seq = heard;
+    c->resumed = true;
+    take_over.has_last_seq = 1;
+    take_over.last_seq = heard;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_TAKE_OVER;
+    command.take_over = &take_over;
+    return worker_channel_send(c, &command, -1);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *userdata)
@@ -191,6 +275,9 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
         STAILQ_REMOVE_HEAD(&c->queue, link);
         c->queued_bytes -= p->cost;
         c->queued_fds -= p->fd >= 0;
+        const struct worker_queued q = queued_of(p);
+        if (q.number != 0 && c->events->on_sent)
+            c->events->on_sent(c->userdata, &q);
         packet_free(p);
     }
     send_ack(c);
@@ -231,6 +318,15 @@ static const char *check_window(const struct worker_channel *c)
     return NULL;
 }
 
+static void count_unacked(struct worker_channel *c, const struct worker_fact *fact, size_t len)
+{
+    c->unacked_bytes += len + fact->mapped_bytes;
+    if (!is_asked_for(fact))
+        c->unasked_bytes += len + fact->mapped_bytes;
+    if (fact->kind == FACT_CONSOLE)
+        c->unacked_console_bytes += fact->console.data.len;
+}
+
 static const char *judge_fact(struct worker_channel *c, const struct worker_fact *fact, size_t len)
 {
     if (fact->seq != c->last_seq + 1)
@@ -238,22 +334,55 @@ static const char *judge_fact(struct worker_channel *c, const struct worker_fact
     c->last_seq = fact->seq;
     if (fact->kind == FACT_PART)
         return parts_add(&c->parts, &fact->part);
-    c->whole_seq = fact->seq;
-    c->unacked_bytes += len + fact->mapped_bytes;
-    if (!is_asked_for(fact))
-        c->unasked_bytes += len + fact->mapped_bytes;
-    if (fact->kind == FACT_CONSOLE)
-        c->unacked_console_bytes += fact->console.data.len;
+    count_unacked(c, fact, len);
+    uint64_t acked = c->acked_seq;
+    const char *why = check_window(c);
+    if (!why)
+        why = c->events->on_fact(c->userdata, fact);
+    /* Only now: what a command acknowledges is forgotten by the worker, and what follows from it
+     * has to be put down before that. */
+    if (c->whole_seq < fact->seq)
+        c->whole_seq = fact->seq;
+    if (c->acked_seq != acked)
+        count_unacked(c, fact, len);
     if (fact->kind == FACT_EXITING)
         c->ack_now = true;
-    const char *why = check_window(c);
-    return why ? why : c->events->on_fact(c->userdata, fact);
+    return why;
+}
+
+/* The number of a fact that may have no legal end: the first field, as every worker packs it. */
+static bool peek_seq(const uint8_t *data, size_t len, uint64_t *ret)
+{
+    uint64_t seq = 0;
+    if (len < 2 || data[0] != 0x08)
+        return false;
+    for (size_t i = 1; i < len && i <= 10; i++) {
+        seq |= (uint64_t)(data[i] & 0x7f) << (7 * (i - 1));
+        if (data[i] & 0x80)
+            continue;
+        *ret = seq;
+        return true;
+    }
+    return false;
+}
+
+/* Whether it is left out: it was heard by the daemon before, or was read by that and not heard, and
+ * the worker sends it once more. */
+static bool is_skipped(struct worker_channel *c, const uint8_t *data, size_t len)
+{
+    uint64_t seq;
+    if (!c->resumed || !peek_seq(data, len, &seq) || seq == c->last_seq + 1)
+        return false;
+    c->skipped_bytes += len;
+    return c->skipped_bytes <= UNACKED_MOST;
 }
 
 static const char *take_fact(struct worker_channel *c, const uint8_t *data, size_t len)
 {
     struct worker_fact fact;
     const char *why;
+    if (is_skipped(c, data, len))
+        return NULL;
     _cleanup_close_ int beside = -1;
     if (parts_take(&c->parts, data, len, &beside) < 0)
         return unpack_no_memory;

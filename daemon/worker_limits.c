@@ -201,6 +201,11 @@ void worker_limits_admitted(struct worker_limits *l)
 {
     bool stands;
     l->admitted_ns = l->events->clock_ns(l->userdata, &stands);
+    worker_limits_resume(l);
+}
+
+void worker_limits_resume(struct worker_limits *l)
+{
     if (l->wall)
         on_wall(-1, 0, l);
 }

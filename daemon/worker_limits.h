@@ -59,6 +59,8 @@ void worker_limits_done(struct worker_limits *l);
 void worker_limits_born(struct worker_limits *l, bool watch_memory);
 /** Guest code may run: the world clock counts. */
 void worker_limits_admitted(struct worker_limits *l);
+/** It could run already, since admitted_ns. */
+void worker_limits_resume(struct worker_limits *l);
 /** So many bytes of console have come. */
 void worker_limits_wrote(struct worker_limits *l, size_t bytes);
 /** No more will come: it waits for nothing any more. */

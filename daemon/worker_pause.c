@@ -66,6 +66,21 @@ static void drop_pause(struct worker *w)
         w->holds[i].pause = false;
 }
 
+void worker_pause_resume(struct worker *w, const Stillpoint__State__Vm *m)
+{
+    uint64_t answered = stop_slot(&w->gate)->answered;
+    w->last_pause = m->pause > answered ? m->pause : answered;
+    if (m->pause <= answered || !m->has_paused)
+        return;
+    w->pause.said = stillpoint__worker__paused__unpack(NULL, m->paused.len, m->paused.data);
+    if (!w->pause.said)
+        return;
+    w->pause.number = m->pause;
+    w->pause.answer = PAUSE_CONTINUE;
+    w->pause.in_stop = m->pause_in_stop;
+    stop_slot(&w->gate)->attended = true;
+}
+
 void worker_pause_answer(struct worker *w)
 {
     uint64_t number = w->pause.number;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/state.pb-c.h"
 #include "proto/worker.pb-c.h"
 
 struct worker;
@@ -37,6 +38,9 @@ const char *worker_pause_reason_name(unsigned reason);
 int worker_pause_begin(struct worker *w, const Stillpoint__Worker__Paused *said);
 /** How it will go on; without this by `continue`. expression may be NULL. -ENOMEM. */
 int worker_pause_choose(struct worker *w, enum pause_answer answer, const char *expression);
+/** Of a worker that was taken over: the pause that is open, as its record says, unless it has been
+ *  answered since. */
+void worker_pause_resume(struct worker *w, const Stillpoint__State__Vm *m);
 /** Answers the pause, if one is open. */
 void worker_pause_answer(struct worker *w);
 /** Before its gate opens: answers its pause, and forgets a step that nobody waits for. */

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
+#include "daemon/nudge.h"
 #include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
@@ -82,7 +84,20 @@ void world_publish(struct world *w, enum event_kind kind, const struct ticket *t
     event_bus_publish(w->all->bus, &e);
 }
 
+static uint64_t realtime_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
 /* ---- run-one and target */
+
+void world_run_until(struct world *w, uint64_t until_us, uint64_t us)
+{
+    w->run.until_us = until_us;
+    world_arm(w->run_deadline, us);
+}
 
 void world_end_run_one(struct world *w, const char *why)
 {
@@ -249,6 +264,8 @@ static void await_stop(struct world *w, struct ticket *t)
     if (t)
         ticket_end_wait(t);
     if (begins) {
+        if (w->stop.n_missing > 0)
+            nudge_begin(w->nudge);
         struct timeval scan = {.tv_usec = SCAN_MS * 1000};
         w->timed = true;
         event_add(w->scan, &scan);
@@ -266,6 +283,7 @@ static void end_stop_timers(struct world *w)
     w->timed = false;
     event_del(w->scan);
     event_del(w->deadline);
+    nudge_end(w->nudge);
 }
 
 /* Returns whether it has come to that. */
@@ -318,6 +336,7 @@ static bool enter_run_one(struct world *w)
         return false;
     end_stop_timers(w);
     set_mode(w, WORLD_RUN_ONE, "run-one");
+    w->keep_target = false;
     /* A hold that came meanwhile: it gets its permit when that ends, or the run-one ends first. */
     if (runner->gate.holds == 0) {
         world_let_go(w, runner);
@@ -394,15 +413,17 @@ static bool step_stopping(struct world *w)
     for (size_t i = 0; i < w->stop.n_gates; i++)
         assert(w->stop.slots[i].arrived ||
                world_worker_of(w->stop.gates[i])->freeze.state == WORKER_FROZEN);
-    end_stop_timers(w);
     set_mode(w, WORLD_STOPPED, w->late ? "the others are frozen" : "all arrived");
     w->stopped_ns = shm_now_ns();
+    end_stop_timers(w);
     announce_stop(w);
     if (!t) {
         /* A run-one has ended; its controller has the world again. */
         const struct worker *runner = world_member(w, w->run.vm);
         bool paused = runner && runner->pause.in_stop;
-        world_move_target(w, paused ? runner->id : world_choose_target(w, w->control));
+        if (!w->keep_target || !world_member(w, w->target))
+            world_move_target(w, paused ? runner->id : world_choose_target(w, w->control));
+        w->keep_target = false;
         world_publish(w, EVENT_WORLD_STOPPED, w->control, NULL, w->end_why);
         w->end_why = NULL;
         w->stop_ns = 0;
@@ -616,8 +637,9 @@ int world_run_one(struct world *w, const struct world_run *run)
     w->run.userdata = run->userdata;
     w->run.over = NULL;
     world_move_target(w, run->runner->id);
+    w->run.until_us = 0;
     if (run->deadline_us > 0)
-        world_arm(w->run_deadline, run->deadline_us);
+        world_run_until(w, realtime_us() + run->deadline_us, run->deadline_us);
     world_advance(w);
     return 0;
 }
@@ -711,7 +733,10 @@ static int init_world(struct world *w, struct worlds *all)
     w->enforcer = enforcer_new(all->base, &w->stop, &enforcement, w);
     if (!w->scan || !w->deadline || !w->expiry || !w->suspicion || !w->run_deadline || !w->enforcer)
         return -ENOMEM;
-    return stop_world_init(&w->stop);
+    w->nudge = nudge_new(all->base, &w->stop);
+    if (!w->nudge)
+        return -errno;
+    return all->kept ? stop_world_init_kept(&w->stop) : stop_world_init(&w->stop);
 }
 
 struct world *world_new(struct worlds *all, const char *name)
@@ -746,6 +771,7 @@ void world_free(struct world *w)
         if (events[i])
             event_free(events[i]);
     enforcer_free(w->enforcer);
+    nudge_free(w->nudge);
     world_arrival_forget_dead(w);
     stop_world_done(&w->stop);
     free(w);
@@ -800,6 +826,13 @@ uint64_t world_late_scans(const struct world *w)
 uint64_t world_runner(const struct world *w)
 {
     return w->run.one ? w->run.vm : 0;
+}
+
+void world_run_read(const struct world *w, struct world_run *ret)
+{
+    *ret = (struct world_run){.on_exit = w->run.on_exit,
+                              .until_still = w->run.until_still,
+                              .deadline_us = w->run.until_us};
 }
 
 uint64_t world_target(const struct world *w)

@@ -37,6 +37,7 @@
 #include "daemon/stop_report.h"
 #include "daemon/ticket.h"
 #include "proto/limits.h"
+#include "proto/state.pb-c.h"
 #include "shared-mem/stop.h"
 
 struct worker;
@@ -92,6 +93,8 @@ const struct ticket *world_queued(const struct world *w, size_t i);
 uint64_t world_expires_us(const struct world *w);
 /** The VM that runs alone, or will again when the operation is over; 0: none. */
 uint64_t world_runner(const struct world *w);
+/** How that is to end; deadline_us is realtime. */
+void world_run_read(const struct world *w, struct world_run *ret);
 /** The VM that a debugger talks about; 0: none. */
 uint64_t world_target(const struct world *w);
 /** The ticket in service wants every VM frozen. */
@@ -153,6 +156,18 @@ void world_serve_end(struct world *w, struct worker *worker);
 void world_count_hooks(struct world *w, int change);
 /** Frees the world if it has no VM, no ticket and no hook any more; "default" stays. */
 void world_drop_if_unused(struct world *w);
+
+/**
+ * Takes over a world of a daemon that is gone: its page, before any member is added. Takes page_fd,
+ * also on failure. 0 or negative errno.
+ */
+int world_adopt(struct world *w, const Stillpoint__State__World *m, int page_fd);
+/** All its members are there: it goes on as the record says, open or closed, with its controller,
+ * its target, its run-one; but nothing is told before world_begin(). */
+void world_adopted(struct world *w, const Stillpoint__State__World *m);
+void world_begin(struct world *w);
+/** Has the service manager keep its page, if it does not yet. 0 or negative errno. */
+int world_keep(struct world *w);
 
 /* Facts. */
 void world_on_member_born(struct world *w, struct worker *worker);

@@ -17,6 +17,7 @@
 
 struct enforcer;
 struct event;
+struct nudge;
 
 struct world {
     UT_hash_handle hh;
@@ -27,6 +28,7 @@ struct world {
     enum world_mode mode;
     struct stop_world stop;
     struct enforcer *enforcer;
+    struct nudge *nudge;
 
     struct ticket_queue pending;
     struct ticket *control, *operation; /**< in service; NULL: none */
@@ -49,9 +51,12 @@ struct world {
         bool until_still;
         void (*on_ended)(void *userdata, const char *why);
         void *userdata;
-        const char *over; /**< why it ended; NULL: it has not, or whoever waited was told */
+        uint64_t until_us; /**< realtime; 0: it has no deadline */
+        const char *over;  /**< why it ended; NULL: it has not, or whoever waited was told */
     } run;
     uint64_t target;
+    bool is_kept;     /**< its page is in the service manager's store */
+    bool keep_target; /**< of a stop that was taken over */
 
     bool timed; /**< scan or deadline may be pending */
     struct event *scan, *deadline, *expiry, *suspicion, *run_deadline;
@@ -67,6 +72,7 @@ struct worlds {
     struct world *by_name;
     struct world *found; /**< the last that was asked for: mostly the next, too; or NULL */
     uint64_t next_ticket;
+    bool kept; /**< they may outlive this daemon */
     struct worlds_events events;
 };
 
@@ -87,6 +93,7 @@ void world_advance(struct world *w);
 void world_publish(struct world *w, enum event_kind kind, const struct ticket *t,
                    const struct worker *vm, const char *detail);
 void world_arm(struct event *timer, uint64_t us);
+void world_run_until(struct world *w, uint64_t until_us, uint64_t us);
 /** Whoever waits for the end is told when the world is what it is after the run-one. */
 void world_end_run_one(struct world *w, const char *why);
 /** Looks whether a runner that was to run until it is still has come to that. */

@@ -9,7 +9,7 @@
 #include "daemon/event_bus.h"
 #include "daemon/world_private.h"
 
-struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
+static struct worlds *make_worlds(struct event_base *base, struct event_bus *bus, bool kept)
 {
     struct worlds *all = calloc(1, sizeof *all);
     if (!all)
@@ -17,9 +17,20 @@ struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
     all->base = base;
     all->bus = bus;
     all->next_ticket = 1;
+    all->kept = kept;
     if (!worlds_get(all, "default", true))
         return worlds_free(all);
     return all;
+}
+
+struct worlds *worlds_new(struct event_base *base, struct event_bus *bus)
+{
+    return make_worlds(base, bus, false);
+}
+
+struct worlds *worlds_new_kept(struct event_base *base, struct event_bus *bus)
+{
+    return make_worlds(base, bus, true);
 }
 
 struct worlds *worlds_free(struct worlds *all)

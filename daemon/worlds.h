@@ -12,6 +12,8 @@ struct event_base;
 struct event_bus;
 
 struct worlds *worlds_new(struct event_base *base, struct event_bus *bus);
+/** The same, for worlds that a later daemon may take over. */
+struct worlds *worlds_new_kept(struct event_base *base, struct event_bus *bus);
 struct worlds *worlds_free(struct worlds *all);
 void worlds_set_events(struct worlds *all, const struct worlds_events *events);
 /** Finds, or makes on first use if `make`; NULL and errno otherwise (ENOENT, EMFILE, ENOMEM). */
@@ -20,6 +22,9 @@ struct world *worlds_get(struct worlds *all, const char *name, bool make);
  *  -EMFILE · -ENOMEM. */
 int worlds_get_for(struct worlds *all, const char *name, uid_t uid, uint64_t quota,
                    struct world **ret);
+/** Takes over a world of a daemon that is gone, as world_adopt() does; nobody is told that it is
+ * there. */
+int worlds_adopt(struct worlds *all, const Stillpoint__State__World *m, int page_fd);
 /** How many worlds are this uid's. */
 size_t worlds_of_uid(const struct worlds *all, uid_t uid);
 /** The world with the smallest name > after (NULL: the first), or NULL. */

@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/ADMIN.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
+EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
 	%D%/decisions/README.md \
 	%D%/decisions/0001-static-archives-instead-of-libtool.md \
 	%D%/decisions/0002-uthash-smartcols-jansson.md \
@@ -33,7 +33,13 @@ EXTRA_DIST += %D%/ADMIN.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D
 	%D%/decisions/0031-what-the-journal-gets.md \
 	%D%/decisions/0032-the-daemon-reads-the-files-of-units.md \
 	%D%/decisions/0033-what-a-unit-is-and-who-says-that-it-is-enabled.md \
-	%D%/decisions/0038-what-becomes-of-whom-when-the-daemon-has-no-memory.md
+	%D%/decisions/0034-what-outlives-a-daemon-and-where.md \
+	%D%/decisions/0035-pages-that-a-later-daemon-can-write.md \
+	%D%/decisions/0036-a-worker-that-waits-for-a-daemon.md \
+	%D%/decisions/0037-who-ends-vms-when-the-service-ends.md \
+	%D%/decisions/0038-what-becomes-of-whom-when-the-daemon-has-no-memory.md \
+	%D%/decisions/0039-what-was-accepted-for-a-worker-that-does-not-read.md \
+	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -3,7 +3,7 @@
 catalogdir = $(prefix)/lib/systemd/catalog
 dist_catalog_DATA = %D%/stillpoint.catalog
 EXTRA_DIST += %D%/README.md %D%/apparmor/stillpoint %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
-	%D%/systemd/stillpoint.tmpfiles
+	%D%/systemd/stillpoint.tmpfiles %D%/systemd/stillpointd-stopped.in
 
 # An example where `make install` leaves it: the system's own place for it is a package's.
 dist_doc_DATA += %D%/stillpointd.conf
@@ -13,13 +13,19 @@ dist_doc_DATA += %D%/stillpointd.conf
 systemdsystemunit_DATA = %D%/systemd/stillpointd.service
 dist_systemdsystemunit_DATA = %D%/systemd/stillpointd.socket %D%/systemd/stillpointd-observe.socket \
 	%D%/systemd/stillpoint.slice
-CLEANFILES += $(systemdsystemunit_DATA)
+pkglibexec_SCRIPTS = %D%/systemd/stillpointd-stopped
+CLEANFILES += $(systemdsystemunit_DATA) $(pkglibexec_SCRIPTS)
 
 # Makefile: it has what configure was told.
 %D%/systemd/stillpointd.service: %D%/systemd/stillpointd.service.in Makefile
 	@$(MKDIR_P) $(@D)
-	$(AM_V_GEN)$(SED) -e 's,[@]sbindir[@],$(sbindir),g' $(srcdir)/%D%/systemd/stillpointd.service.in >$@.new && \
+	$(AM_V_GEN)$(SED) -e 's,[@]sbindir[@],$(sbindir),g' \
+		-e 's,[@]pkglibexecdir[@],$(pkglibexecdir),g' $(srcdir)/%D%/systemd/stillpointd.service.in >$@.new && \
 		mv $@.new $@
+
+%D%/systemd/stillpointd-stopped: %D%/systemd/stillpointd-stopped.in Makefile
+	@$(MKDIR_P) $(@D)
+	$(AM_V_GEN)cp $(srcdir)/%D%/systemd/stillpointd-stopped.in $@ && chmod 755 $@
 
 # Both are named after who installs them, and here all are beside each other.
 install-data-local: install-systemd-names

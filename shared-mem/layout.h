@@ -26,15 +26,20 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
 /** Raised with every change of the pages; a worker and a daemon that differ refuse each other. */
-#define SHM_LAYOUT_VERSION 2u
+#define SHM_LAYOUT_VERSION 3u
 
 #define SHM_PAGE_BYTES 4096u
+
+/** The daemon's signal to a VM that still runs although its gate is closed: that it let the CPU go
+ * for a moment, if its watcher waits for one. By default it is ignored. */
+#define SHM_NUDGE SIGURG
 
 /* Every access to a shared word passes here, so that a test build can put a scheduling point before
  * each (SHM_YIELD) and after the value to store was found (SHM_VALUE); a product build compiles it
@@ -104,6 +109,8 @@ struct command_page {
     _Atomic uint64_t answered;
     /** The evaluation that may run behind the closed gate; 0: none. */
     _Atomic uint64_t evaluation;
+    /** The daemon's own, for the next one: number of the last fact that has been dealt with. */
+    _Atomic uint64_t heard;
 };
 
 struct status_page {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,11 +19,11 @@ int map_create(const char *name, enum map_writer writer, int *ret_fd, void **ret
 
     int r, seals = RESIZE_SEALS | F_SEAL_SEAL;
     int prot = PROT_READ;
-    if (writer == MAP_WRITER_SELF) {
-        /* A mapping that exists when FUTURE_WRITE is set stays writable: that one is ours. */
+    if (writer != MAP_WRITER_PEER)
         prot |= PROT_WRITE;
+    /* A mapping that exists when FUTURE_WRITE is set stays writable: that one is ours. */
+    if (writer == MAP_WRITER_SELF)
         seals |= F_SEAL_FUTURE_WRITE;
-    }
 
     void *page = MAP_FAILED;
     if (ftruncate(fd, SHM_PAGE_BYTES) == 0)
@@ -51,12 +52,20 @@ int map_attach(int fd, enum map_writer writer, void **ret_page)
         st.st_size != SHM_PAGE_BYTES)
         return -EBADF;
 
-    int prot = PROT_READ | (writer == MAP_WRITER_SELF ? PROT_WRITE : 0);
+    int prot = PROT_READ | (writer != MAP_WRITER_PEER ? PROT_WRITE : 0);
     void *page = mmap(NULL, SHM_PAGE_BYTES, prot, MAP_SHARED, fd, 0);
     if (page == MAP_FAILED)
         return -errno;
     *ret_page = page;
     return 0;
+}
+
+int map_read_only(int fd)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int r = open(path, O_RDONLY | O_CLOEXEC);
+    return r < 0 ? -errno : r;
 }
 
 void *map_done(void *page)

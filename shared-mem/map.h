@@ -11,6 +11,9 @@
 enum map_writer {
     MAP_WRITER_SELF, /**< the creator only: F_SEAL_FUTURE_WRITE after its own mapping was made */
     MAP_WRITER_PEER, /**< the peer; the creator maps it read-only */
+    /** The creator, and a process that gets its descriptor when the creator is gone: no
+     * F_SEAL_FUTURE_WRITE. The peer is given map_read_only()'s descriptor, and no other. */
+    MAP_WRITER_KEPT,
 };
 
 /**
@@ -24,6 +27,10 @@ int map_create(const char *name, enum map_writer writer, int *ret_fd, void **ret
  * page sealed against resizing. Does not take the fd.
  */
 int map_attach(int fd, enum map_writer writer, void **ret_page);
+
+/** A descriptor of the same page through which no mapping can be made that may ever be written.
+ *  Returns it (close-on-exec) or negative errno. */
+int map_read_only(int fd);
 
 /** Unmaps; takes NULL. Returns NULL. */
 void *map_done(void *page);

@@ -10,16 +10,31 @@
 #include "futex.h"
 #include "map.h"
 
-int stop_world_init(struct stop_world *w)
+static int world_init(struct stop_world *w, bool kept)
 {
     struct world_page *page;
-    int fd, r = map_create("stillpoint-world", MAP_WRITER_SELF, &fd, (void **)&page);
+    int fd, r = map_create("stillpoint-world", kept ? MAP_WRITER_KEPT : MAP_WRITER_SELF, &fd,
+                           (void **)&page);
     if (r < 0)
         return r;
-    *w = (struct stop_world){
-        .page = page, .page_fd = fd, .epoch = 1, .open = true, .changed_ns = shm_now_ns()};
+    *w = (struct stop_world){.page = page,
+                             .page_fd = fd,
+                             .kept = kept,
+                             .epoch = 1,
+                             .open = true,
+                             .changed_ns = shm_now_ns()};
     SHM_STORE(&page->word, shm_world_word(w->epoch, w->open));
     return 0;
+}
+
+int stop_world_init(struct stop_world *w)
+{
+    return world_init(w, false);
+}
+
+int stop_world_init_kept(struct stop_world *w)
+{
+    return world_init(w, true);
 }
 
 void stop_world_done(struct stop_world *w)
@@ -190,7 +205,8 @@ static void gate_opened(struct stop_gate *g)
 int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
 {
     *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1, .userdata = userdata};
-    int r = map_create("stillpoint-command", MAP_WRITER_SELF, &g->command_fd, (void **)&g->command);
+    int r = map_create("stillpoint-command", w->kept ? MAP_WRITER_KEPT : MAP_WRITER_SELF,
+                       &g->command_fd, (void **)&g->command);
     if (r >= 0)
         r = map_create("stillpoint-status", MAP_WRITER_PEER, &g->status_fd, (void **)&g->status);
     if (r >= 0) {
@@ -382,6 +398,11 @@ enum stop_how stop_how_now(struct stop_gate *g)
     return s->how;
 }
 
+bool stop_is_missing(const struct stop_gate *g)
+{
+    return slot_missing(stop_slot(g));
+}
+
 void stop_excuse(struct stop_gate *g, bool excused)
 {
     struct stop_slot *s = stop_slot(g);
@@ -460,4 +481,76 @@ bool stop_is_still(const struct stop_gate *g)
 uint64_t stop_clock_ns(const struct stop_gate *g)
 {
     return (stop_slot(g)->open ? shm_now_ns() : stop_slot(g)->closed_ns) - g->held_ns;
+}
+
+/* ---- taking over from a daemon that is gone */
+
+void stop_world_adopt(struct stop_world *w, struct world_page *page, int page_fd)
+{
+    uint64_t word = SHM_LOAD(&page->word);
+    *w = (struct stop_world){.page = page,
+                             .page_fd = page_fd,
+                             .kept = true,
+                             .epoch = shm_world_epoch(word),
+                             .open = (word & 1) != 0,
+                             .changed_ns = shm_now_ns()};
+}
+
+int stop_gate_adopt(struct stop_gate *g, struct stop_world *w, const struct stop_pages *pages,
+                    bool admitted, void *userdata)
+{
+    struct command_page *c = pages->command;
+    uint64_t word = SHM_LOAD(&c->word), now = shm_now_ns();
+    uint32_t seq = SHM_LOAD(&c->held_seq);
+    *g = (struct stop_gate){.command = c,
+                            .status = pages->status,
+                            .command_fd = pages->command_fd,
+                            .status_fd = pages->status_fd,
+                            .kick_fd = pages->kick_fd,
+                            .userdata = userdata,
+                            .released = (word & 1) != 0,
+                            .birth_done = admitted};
+    int r = world_add(w, g);
+    if (r < 0) {
+        *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1};
+        return r;
+    }
+    /* A record whose writer died has no end that anybody would wait for. */
+    if (seq & 1)
+        SHM_STORE_RELAXED(&c->held_seq, seq + 1);
+    g->held_ns = SHM_LOAD_RELAXED(&c->held_ns);
+    uint64_t since = SHM_LOAD_RELAXED(&c->held_since_ns);
+    struct stop_slot *s = stop_slot(g);
+    s->answered = SHM_LOAD(&c->answered);
+    s->open = shm_may_run(shm_world_word(w->epoch, w->open), word);
+    s->closed_ns = since != 0 && since < now ? since : now;
+    s->was = (uint8_t)stop_state(g);
+    SHM_STORE(&c->evaluation, UINT64_C(0));
+    if (!s->open) {
+        w->n_missing++;
+        slot_look(w, s);
+        record_write(g, s->closed_ns);
+    }
+    return 0;
+}
+
+void stop_world_adopted(struct stop_world *w, uint64_t epoch, bool open)
+{
+    if (w->epoch < epoch)
+        w->epoch = epoch;
+    /* One whose word the state overtakes: released, or not, with every permit gone. */
+    for (size_t i = 0; i < w->n_gates; i++)
+        command_store(w->gates[i], w->gates[i]->birth_done && w->gates[i]->holds == 0);
+    if (open) {
+        stop_open(w);
+    } else {
+        stop_close(w);
+        stop_settle(w);
+    }
+    /* Between a store and its wake, or its poke, the daemon may have died. */
+    for (size_t i = 0; i < w->n_gates; i++) {
+        if (!w->slots[i].open && !w->slots[i].arrived)
+            gate_poke(w->gates[i]);
+        stop_ring(w->gates[i]);
+    }
 }

@@ -70,6 +70,7 @@ struct stop_gate {
 struct stop_world {
     struct world_page *page;
     int page_fd;
+    bool kept; /**< its pages may be mapped for writing by a later daemon */
     uint64_t epoch;
     bool open;
     uint64_t changed_ns; /**< CLOCK_MONOTONIC of the last store of the world word */
@@ -95,6 +96,19 @@ static inline bool stop_is_open(const struct stop_gate *g)
 
 /** Makes the world's page, open, epoch 1. Returns 0 or negative errno. */
 int stop_world_init(struct stop_world *w);
+/** The same, for a world that a later daemon may take over, with its gates. */
+int stop_world_init_kept(struct stop_world *w);
+/**
+ * Takes over a world of a daemon that is gone, with its page (mapped for writing) and its memfd.
+ * Gates are added by stop_gate_adopt(); stop_world_adopted() has to follow.
+ */
+void stop_world_adopt(struct stop_world *w, struct world_page *page, int page_fd);
+/**
+ * All its gates are there, and their holds: opens or closes the world, under an epoch that is later
+ * than `epoch` and any on the page; no permit is left, everybody is rung, and who runs behind a
+ * closed gate is poked.
+ */
+void stop_world_adopted(struct stop_world *w, uint64_t epoch, bool open);
 /** Gives all back. No gate may be left. */
 void stop_world_done(struct stop_world *w);
 
@@ -105,6 +119,17 @@ void stop_world_done(struct stop_world *w);
 int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata);
 /** Takes the gate out of its world and gives all back; accepts a zeroed gate. */
 void stop_gate_done(struct stop_gate *g);
+/** Pages and eventfd of a worker whose daemon is gone; mapped, and taken, like the memfds. */
+struct stop_pages {
+    struct command_page *command;
+    const struct status_page *status;
+    int command_fd, status_fd, kick_fd;
+};
+/** Adds it to the world that it was in, as its pages say, but for holds: those are stop_hold()'s.
+ *  `admitted`: guest code could run. Evaluations are withdrawn. 0 or -ENOMEM; then nothing is
+ *  taken. */
+int stop_gate_adopt(struct stop_gate *g, struct stop_world *w, const struct stop_pages *pages,
+                    bool admitted, void *userdata);
 /** Closes our copies of the memfds once the worker has its own. */
 void stop_gate_handed_over(struct stop_gate *g);
 
@@ -144,6 +169,8 @@ void stop_release(struct stop_gate *g);
 /** Looks how this VM counts at this moment. One that was held is acked once it has parked. */
 enum stop_how stop_how_now(struct stop_gate *g);
 
+/** Its gate is closed, and it has not arrived, as far as that has been looked at. */
+bool stop_is_missing(const struct stop_gate *g);
 /** Whether a VM need not arrive, since it cannot run: then a stop does not wait for it. */
 void stop_excuse(struct stop_gate *g, bool excused);
 

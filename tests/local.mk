@@ -17,6 +17,8 @@ UNIT_TESTS = \
 	%D%/unit/test_frame \
 	%D%/unit/test_log \
 	%D%/unit/test_map \
+	%D%/unit/test_nudge \
+	%D%/unit/test_record_log \
 	%D%/unit/test_refused_call \
 	%D%/unit/test_service \
 	%D%/unit/test_stop \
@@ -31,6 +33,7 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
+	%D%/unit/test_worker_safepoint \
 	%D%/unit/test_worker_sandbox \
 	%D%/unit/test_worker_timers \
 	%D%/unit/test_worker_wasi
@@ -93,6 +96,12 @@ $(%C%_unit_test_worker_auditor_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_worker_condition_SOURCES = %D%/unit/test_worker_condition.c %D%/support/unit.h
 %C%_unit_test_worker_condition_LDADD = $(WORKER_TEST_LIBS)
+
+%C%_unit_test_worker_safepoint_SOURCES = %D%/unit/test_worker_safepoint.c %D%/support/unit.h
+%C%_unit_test_worker_safepoint_CFLAGS = $(AM_CFLAGS) -pthread
+%C%_unit_test_worker_safepoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sched_yield
+%C%_unit_test_worker_safepoint_LDADD = $(WORKER_TEST_LIBS)
+$(%C%_unit_test_worker_safepoint_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_worker_daemon_channel_SOURCES = %D%/unit/test_worker_daemon_channel.c %D%/support/unit.h
 %C%_unit_test_worker_daemon_channel_LDADD = $(WORKER_TEST_LIBS)
@@ -166,8 +175,14 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
 
+%C%_unit_test_nudge_SOURCES = %D%/unit/test_nudge.c %D%/support/unit.h
+%C%_unit_test_nudge_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_record_log_SOURCES = %D%/unit/test_record_log.c %D%/support/unit.h
+%C%_unit_test_record_log_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)

@@ -9,6 +9,7 @@
 #include "proto/limits.h"
 #include "shared-mem/map.h"
 #include "worker/dispatch.h"
+#include "worker/keeper.h"
 #include "worker/one_line.h"
 #include "worker/refused_call.h"
 
@@ -121,6 +122,8 @@ void birth_run(const struct birth *b)
         stillborn(&w, step, r);
     safepoint_init(&w.safepoint, pages.world, pages.command, pages.status, SANDBOX_FD_KICK,
                    &w.channel);
+    if (b->adoption_ms > 0 && (r = keeper_start(SANDBOX_FD_LIFELINE, b->adoption_ms)) < 0)
+        stillborn(&w, "keeper", r);
     make_engine(&w, b);
     r = refused_call_report(pages.status);
     if (r == 0)

@@ -35,6 +35,7 @@ struct birth {
     uint64_t heap_bytes;
     unsigned helper_threads;
     bool debug, keep_idle;
+    uint32_t adoption_ms; /**< how long it lives without a daemon; 0: it dies with it */
 };
 
 _Noreturn void birth_run(const struct birth *b);

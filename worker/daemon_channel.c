@@ -160,6 +160,10 @@ static int serve(struct daemon_channel *c, const Stillpoint__Worker__Command *m,
         if (r < 0)
             return r;
     }
+    if (m->has_number && m->number <= c->last_command)
+        return 0;
+    if (m->has_number)
+        c->last_command = m->number;
     switch (m->body_case) {
     case STILLPOINT__WORKER__COMMAND__BODY__NOT_SET:
         return 0;

@@ -9,6 +9,7 @@
  *  - Facts have numbers from 1 without gaps and leave in that order.
  *  - A fact is kept until a command's cumulative `ack` covers it, so that after TakeOver a daemon
  *    that missed it gets it again.
+ *  - A command whose number is not larger than the last one's has been served, and is left out.
  *  - Nothing here waits but daemon_channel_wait(). A fact that the socket does not take stays and
  *    makes the channel congested; whoever makes facts out of guest code waits (safepoint_wait)
  * until it is not, so that kept facts stay within LIMIT_FACT_BUFFER_BYTES.
@@ -26,6 +27,7 @@ struct fact;
 struct daemon_channel {
     int fd;
     uint64_t last_seq;         /**< number of the newest fact */
+    uint64_t last_command;     /**< number of the newest command */
     struct fact *first, *last; /**< kept facts, oldest first */
     struct fact *unsent;       /**< the first that is still to be sent, or NULL */
     size_t kept_bytes;         /**< all kept facts */

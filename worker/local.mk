@@ -19,6 +19,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/host/wasi.c %D%/host/wasi.h \
 	%D%/huge_code.c %D%/huge_code.h \
 	%D%/inspect.c %D%/inspect.h \
+	%D%/keeper.c %D%/keeper.h \
 	%D%/lockdown.c %D%/lockdown.h \
 	%D%/look.c %D%/look.h \
 	%D%/one_line.c %D%/one_line.h \

@@ -291,10 +291,10 @@ static int lock_caps(void)
     if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
         return -errno;
     /* Ends at the first capability that this kernel does not know. */
-    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-            return -errno;
-    return errno == EINVAL ? 0 : -errno;
+    unsigned long cap = 0;
+    while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+        cap++;
+    return errno == EINVAL && cap > 0 ? 0 : -errno;
 }
 
 /* Without a user namespace of its own a worker has nothing to lock with, nor to lose. */
@@ -477,10 +477,12 @@ static const struct step {
  * other end only the daemon holds; getppid() would say 0 in a pid namespace either way. */
 static int watch_daemon(const struct sandbox_options *o)
 {
-    if (o->die_with_daemon && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    if (!o->die_with_daemon)
+        return 0; /* keeper.c watches */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return -errno;
     int signal = 0;
-    if (o->die_with_daemon && (prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0) < 0 || signal != SIGKILL))
+    if (prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0) < 0 || signal != SIGKILL)
         return -EPROTO;
     struct pollfd p = {.fd = SANDBOX_FD_LIFELINE, .events = POLLIN};
     if (poll(&p, 1, 0) != 0)

@@ -46,7 +46,7 @@ enum sandbox_state { SANDBOX_OFF = 0, SANDBOX_DEGRADED = 1, SANDBOX_ON = 2 };
 enum sandbox_fd {
     SANDBOX_FD_CHANNEL = 3,
     SANDBOX_FD_KICK = 4,
-    SANDBOX_FD_LIFELINE = 5, /**< closed again by sandbox_enter() */
+    SANDBOX_FD_LIFELINE = 5, /**< closed again by sandbox_enter() if it dies with the daemon */
 };
 
 /** Which namespaces the zygote was in before it made or joined any, by number of their inodes; 0

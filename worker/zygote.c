@@ -112,7 +112,7 @@ static struct birth birth_of(const struct zygote *z, const Stillpoint__Worker__S
                 .data_bytes = m->data_bytes,
                 .cpu_seconds = m->cpu_seconds,
                 .allow_degraded = m->allow_degraded,
-                .die_with_daemon = m->die_with_daemon,
+                .die_with_daemon = m->adoption_ms == 0,
                 .outside = z->outside,
             },
         .lockdown = &z->lockdown,
@@ -121,6 +121,7 @@ static struct birth birth_of(const struct zygote *z, const Stillpoint__Worker__S
         .helper_threads = m->helper_threads,
         .debug = m->debug,
         .keep_idle = m->keep_idle,
+        .adoption_ms = m->adoption_ms,
     };
     memcpy(b.fds, fds, sizeof b.fds);
     return b;

@@ -1451,7 +1451,8 @@ static void what_a_worker_says_without_end_is_bounded(void **test_state)
         if (i == 0)
             allocated = mallinfo2().uordblks;
     }
-    assert_true(mallinfo2().uordblks <= allocated + sizeof url);
+    /* What free() keeps for the next malloc() counts as used. */
+    assert_true(mallinfo2().uordblks <= allocated + 16 * sizeof url);
     assert_int_equal(listed(breakpoint)->n_bound, LIMIT_BOUND_PLACES);
     assert_int_equal(listed(breakpoint)->bound[0]->line, 2000);
     /* Ends of the same hook, and of hooks that were never there. */

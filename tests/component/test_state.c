@@ -13,6 +13,7 @@
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/worker.h"
+#include "daemon/worker_channel.h"
 #include "daemon/worlds.h"
 
 static struct event_base *base;
@@ -352,10 +353,43 @@ static void what_is_no_log_is_refused(void **state)
     close(fd);
 }
 
+static void put_queued(const struct worker *w, uint64_t number, const char *text, bool beside)
+{
+    const struct worker_queued q = {.number = number,
+                                    .data = (const uint8_t *)text,
+                                    .len = strlen(text),
+                                    .fd = beside ? 0 : -1};
+    assert_int_equal(state_put_queued(kept, w, &q), 0);
+}
+
+static void commands_that_wait_are_kept_until_they_went_out(void **state)
+{
+    (void)state;
+    struct worker a = vm(7, "app"), b = vm(8, "other");
+    struct state_image image;
+    for (uint64_t n = 1; n <= 5; n++) {
+        put_queued(&a, n, "of a", n == 5);
+        put_queued(&b, n, "of b", false);
+    }
+    assert_int_equal(state_put_sent(kept, &a, 3), 0);
+    assert_int_equal(state_put_vm_gone(kept, 8), 0);
+    assert_int_equal(state_read(state_fd(kept), &image), 0);
+    assert_int_equal(image.n_queued, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(image.queued[i]->vm, 7);
+        assert_int_equal(image.queued[i]->number, 4 + i);
+        assert_int_equal(image.queued[i]->beside, i == 1);
+        assert_int_equal(image.queued[i]->command.len, 4);
+        assert_memory_equal(image.queued[i]->command.data, "of a", 4);
+    }
+    state_image_done(&image);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(what_is_put_down_is_read_back),
     TEST(the_last_record_holds_and_what_is_gone_is_left_out),
+    TEST(commands_that_wait_are_kept_until_they_went_out),
     TEST(debuggers_are_kept_while_they_live),
     TEST(hooks_are_kept_from_when_they_are_set_until_they_are_cleared),
     TEST(a_stopped_world_is_kept_with_its_ticket),

@@ -17,10 +17,24 @@ static unsigned facts;
 static bool may_break;
 static const char *broken;
 
+static bool answers;
+
+static int deliver(const char *json)
+{
+    Stillpoint__Worker__Deliver m = STILLPOINT__WORKER__DELIVER__INIT;
+    Stillpoint__Worker__Command command = STILLPOINT__WORKER__COMMAND__INIT;
+    m.json = (char *)(uintptr_t)json;
+    command.body_case = STILLPOINT__WORKER__COMMAND__BODY_DELIVER;
+    command.deliver = &m;
+    return worker_channel_send(channel, &command, -1);
+}
+
 static const char *on_fact(void *userdata, const struct worker_fact *fact)
 {
     (void)userdata, (void)fact;
     facts++;
+    if (answers)
+        deliver("answer");
     return NULL;
 }
 
@@ -37,10 +51,32 @@ static void on_broken(void *userdata, const char *why)
     broken = why;
 }
 
+static uint64_t queued[4096], n_queued, n_sent;
+
+static int on_queued(void *userdata, const struct worker_queued *q)
+{
+    (void)userdata;
+    assert_true(n_queued < sizeof queued / sizeof queued[0]);
+    queued[n_queued++] = q->number;
+    return 0;
+}
+
+static void on_sent(void *userdata, const struct worker_queued *q)
+{
+    (void)userdata;
+    assert_int_equal(q->number, queued[n_sent]);
+    n_sent++;
+}
+
+static const struct worker_channel_events events = {.on_fact = on_fact,
+                                                    .on_flushed = on_flushed,
+                                                    .on_queued = on_queued,
+                                                    .on_sent = on_sent,
+                                                    .on_broken = on_broken};
+
 static int setup(void **state)
 {
     (void)state;
-    static const struct worker_channel_events events = {on_fact, on_flushed, on_broken};
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
                      0);
@@ -50,6 +86,8 @@ static int setup(void **state)
     assert_non_null(channel);
     assert_int_equal(worker_channel_listen(channel), 0);
     facts = 0;
+    n_queued = n_sent = 0;
+    answers = false;
     may_break = false;
     broken = NULL;
     return 0;
@@ -243,6 +281,66 @@ static void one_that_waits_for_its_acks_may_send_for_ever(void **state)
         event_base_loop(base, EVLOOP_ONCE);
 }
 
+static void what_is_sent_while_a_fact_is_dealt_with_does_not_acknowledge_it(void **state)
+{
+    (void)state;
+    answers = true;
+    say_exiting();
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(facts, 1);
+    assert_int_equal(acked(), 0); /* the answer */
+    assert_int_equal(acked(), 1);
+}
+
+/* Reads one: its number; 0: there is none. */
+static uint64_t take_number(int fd)
+{
+    static uint8_t data[LIMIT_PACKET_BYTES];
+    ssize_t n = recv(fd, data, sizeof data, MSG_DONTWAIT);
+    if (n <= 0)
+        return 0;
+    Stillpoint__Worker__Command *c = stillpoint__worker__command__unpack(NULL, (size_t)n, data);
+    assert_non_null(c);
+    uint64_t number = c->number;
+    stillpoint__worker__command__free_unpacked(c, NULL);
+    return number;
+}
+
+static int take_over(void *userdata, const struct worker_queued *q)
+{
+    return worker_channel_requeue(userdata, q);
+}
+
+static void what_has_no_room_is_told_and_another_daemon_sends_it_under_its_number(void **state)
+{
+    (void)state;
+    static char text[10000];
+    memset(text, 'x', sizeof text - 1);
+    while (n_queued < 50)
+        assert_int_equal(deliver(text), 0);
+    for (uint64_t i = 1; i < 50; i++)
+        assert_int_equal(queued[i], queued[i - 1] + 1);
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+                     0);
+    struct worker_channel *next = worker_channel_new(base, pair[0], &events, NULL);
+    assert_non_null(next);
+    worker_channel_number_from(next, 1000000);
+    assert_int_equal(worker_channel_each_queued(channel, take_over, next), 0);
+    channel = worker_channel_free(channel);
+    channel = next;
+    assert_int_equal(deliver("last"), 0);
+    assert_int_equal(queued[50], 1000001);
+    for (uint64_t i = 0; i < 51; i++) {
+        uint64_t number;
+        while ((number = take_number(pair[1])) == 0)
+            event_base_loop(base, EVLOOP_ONCE);
+        assert_int_equal(number, queued[i]);
+    }
+    assert_int_equal(n_sent, 51);
+    close(pair[1]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(a_farewell_is_acknowledged_when_the_loop_comes_to_it),
@@ -252,6 +350,8 @@ static const struct CMUnitTest tests[] = {
     TEST(parts_without_an_end_or_a_use_are_refused),
     TEST(parts_before_a_fact_that_has_no_use_for_them_are_refused),
     TEST(a_descriptor_of_a_worker_is_refused_whatever_it_is),
+    TEST(what_is_sent_while_a_fact_is_dealt_with_does_not_acknowledge_it),
+    TEST(what_has_no_room_is_told_and_another_daemon_sends_it_under_its_number),
     TEST(a_farewell_that_is_heard_early_is_acknowledged_too),
 };
 

@@ -202,13 +202,12 @@ static void vm_spawn(struct vm *v, struct zygote *z, struct stop_world *w, bool 
     int pair[2];
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     Stillpoint__Worker__Spawn m = STILLPOINT__WORKER__SPAWN__INIT;
-    m.has_spawn_id = m.has_helper_threads = m.has_keep_idle = m.has_die_with_daemon = true;
+    m.has_spawn_id = m.has_helper_threads = m.has_keep_idle = true;
     m.has_data_bytes = true;
     m.data_bytes = 256u << 20;
     m.spawn_id = 7;
     m.helper_threads = 1;
     m.keep_idle = keep_idle;
-    m.die_with_daemon = true;
     uint8_t packet[256];
     struct iovec iov = {packet, stillpoint__worker__spawn__pack(&m, packet)};
     const int fds[] = {pair[1],         w->page_fd,     v->gate.command_fd, v->gate.status_fd,

@@ -11,6 +11,7 @@ check_LIBRARIES += %D%/libschedules.a %D%/libproduct.a
 	daemon/event_bus.c \
 	daemon/stop_report.c \
 	daemon/ticket.c \
+	daemon/record_log.c \
 	daemon/world.c \
 	daemon/world_arrival.c \
 	daemon/world_hold.c \

@@ -52,6 +52,32 @@ static void nobody_else_can_map_the_creators_page_for_writing(void **state)
     close(fd);
 }
 
+static void a_page_that_is_kept_is_written_by_the_next_creator_and_never_by_the_peer(void **state)
+{
+    (void)state;
+    int fd;
+    struct world_page *mine, *next, *theirs;
+    assert_int_equal(map_create("test", MAP_WRITER_KEPT, &fd, (void **)&mine), 0);
+    int lent = map_read_only(fd);
+    assert_true(lent >= 0);
+    assert_int_equal(map_attach(lent, MAP_WRITER_PEER, (void **)&theirs), 0);
+    assert_int_equal(mprotect(theirs, SHM_PAGE_BYTES, PROT_READ | PROT_WRITE), -1);
+    assert_int_equal(errno, EACCES);
+    assert_ptr_equal(mmap(NULL, SHM_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, lent, 0),
+                     MAP_FAILED);
+    assert_int_equal(write(lent, "x", 1), -1);
+    assert_int_equal(fcntl(lent, F_ADD_SEALS, F_SEAL_WRITE), -1);
+
+    assert_int_equal(map_attach(fd, MAP_WRITER_KEPT, (void **)&next), 0);
+    assert_null(map_done(mine));
+    SHM_STORE(&next->word, 42);
+    assert_int_equal(SHM_LOAD(&theirs->word), 42);
+    map_done(theirs);
+    map_done(next);
+    close(lent);
+    close(fd);
+}
+
 static void a_page_that_the_peer_writes_is_read_only_to_its_creator(void **state)
 {
     (void)state;
@@ -123,6 +149,7 @@ static void what_is_not_a_sealed_page_is_not_attached(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_peer_sees_what_the_creator_writes),
     cmocka_unit_test(nobody_else_can_map_the_creators_page_for_writing),
+    cmocka_unit_test(a_page_that_is_kept_is_written_by_the_next_creator_and_never_by_the_peer),
     cmocka_unit_test(a_page_that_the_peer_writes_is_read_only_to_its_creator),
     cmocka_unit_test(nobody_can_resize_a_page_or_unseal_it),
     cmocka_unit_test(what_is_not_a_sealed_page_is_not_attached),

@@ -271,6 +271,24 @@ static void waiting_ends_with_time_packet_or_wake(void **state)
     close(other[1]);
 }
 
+static void a_command_that_comes_again_is_left_out(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t numbers[] = {1, 2, 7, 2, 7, 8};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        Stillpoint__Worker__Deliver deliver = STILLPOINT__WORKER__DELIVER__INIT;
+        Stillpoint__Worker__Command m = STILLPOINT__WORKER__COMMAND__INIT;
+        deliver.json = (char *)"1";
+        m.body_case = STILLPOINT__WORKER__COMMAND__BODY_DELIVER;
+        m.deliver = &deliver;
+        m.has_number = true;
+        m.number = numbers[i];
+        send_command(f, &m, -1);
+    }
+    assert_int_equal(daemon_channel_drain(&f->c), 0);
+    assert_int_equal(f->commands, 4);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -280,6 +298,7 @@ static const struct CMUnitTest tests[] = {
     TEST(the_window_closes_before_it_is_exceeded),
     TEST(a_full_socket_keeps_facts_in_order),
     TEST(a_take_over_sends_again_what_the_new_daemon_lacks),
+    TEST(a_command_that_comes_again_is_left_out),
     TEST(large_texts_travel_in_parts_that_live_until_the_ack),
     TEST(descriptors_that_nobody_takes_are_closed),
     TEST(nonsense_and_the_end_are_told_apart),

@@ -10,6 +10,7 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILT = os.path.join("packaging", "systemd", "stillpointd.service")
+PROGRAMS = {"stillpointd": "stillpointd", "stillpointd-stopped": os.path.join("packaging", "systemd", "stillpointd-stopped")}
 GIVEN = os.path.join(TOP, "packaging", "systemd")
 THRESHOLD = 20  # of 100: an exposure of 2.0
 
@@ -29,11 +30,12 @@ def verify(folder):
             units.append(name)
     with open(BUILT, encoding="utf-8") as f:
         lines = f.read().splitlines()
-    program = os.path.abspath("stillpointd")
     for i, line in enumerate(lines):
         key, equals, value = line.partition("=")
-        if key.startswith("Exec") and value.split()[0].endswith("/stillpointd"):
-            lines[i] = key + equals + " ".join([program, *value.split()[1:]])
+        program, *rest = value.split() or [""]
+        built = PROGRAMS.get(os.path.basename(program.lstrip("+")))
+        if key.startswith("Exec") and built:
+            lines[i] = key + equals + " ".join([os.path.abspath(built), *rest])
     with open(os.path.join(folder, "stillpointd.service"), "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
     units.append("stillpointd.service")

@@ -1,0 +1,305 @@
+#include "daemon/adoption.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+#include "daemon/audit.h"
+#include "daemon/debugger.h"
+#include "daemon/event_bus.h"
+#include "daemon/fd_store.h"
+#include "daemon/freezer.h"
+#include "daemon/record.h"
+#include "daemon/registry.h"
+#include "daemon/state.h"
+#include "daemon/worker_pause.h"
+#include "daemon/worlds.h"
+
+/* Numbers of one generation; those of the next are all larger. */
+#define GENERATION_SHIFT 40
+
+struct adoption {
+    struct fd_store *store;
+    struct state_image image;
+    bool has_image;
+    unsigned generation;
+    struct debuggers *debuggers;
+    struct event *grace;
+};
+
+static const struct event_exit lost = {.reason = EXIT_REASON_UNKNOWN, .code = 125};
+
+/* ---- what was kept */
+
+/* Of the logs with this prefix that of the latest daemon, and of that the one that was written
+ * last: "GENERATION-N". -1: there is none. `below`: only one that is older than that. */
+static int newest_log(struct fd_store *store, const char *prefix, uint64_t below,
+                      uint64_t *ret_place)
+{
+    unsigned at = 0, generation, serial;
+    const char *name, *best = NULL;
+    uint64_t best_place = 0;
+    while ((name = fd_store_next(store, prefix, &at)) != NULL) {
+        if (sscanf(name + strlen(prefix), "%u-%u", &generation, &serial) != 2)
+            continue;
+        uint64_t place = (uint64_t)generation << 32 | serial;
+        if (place < below && place >= best_place) {
+            best = name;
+            best_place = place;
+        }
+    }
+    *ret_place = best_place;
+    return best ? fd_store_find(store, best) : -1;
+}
+
+static int read_state(struct adoption *a)
+{
+    uint64_t place = UINT64_MAX;
+    int fd, r = 0;
+    while ((fd = newest_log(a->store, "state-", place, &place)) >= 0) {
+        r = state_read(fd, &a->image);
+        if (r == 0) {
+            a->has_image = true;
+            a->generation = a->image.generation + 1;
+            return 0;
+        }
+        record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
+                     "a state that was kept cannot be read: %s", strerror(-r));
+    }
+    return r;
+}
+
+struct adoption *adoption_new(struct service *service)
+{
+    struct adoption *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->store = fd_store_new(service);
+    int r = a->store ? read_state(a) : -ENOMEM;
+    /* Of another version: its VMs end, and nothing of them is left. */
+    if (r < 0 && r != -ENOMEM)
+        record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
+                     "VMs of the daemon before this one cannot be taken over, and are ended");
+    return a->store ? a : adoption_free(a);
+}
+
+struct adoption *adoption_free(struct adoption *a)
+{
+    if (!a)
+        return NULL;
+    fd_store_free(a->store);
+    if (a->has_image)
+        state_image_done(&a->image);
+    if (a->grace)
+        event_free(a->grace);
+    free(a);
+    return NULL;
+}
+
+unsigned adoption_generation(const struct adoption *a)
+{
+    return a->generation;
+}
+
+uint64_t adoption_first_number(const struct adoption *a)
+{
+    return (uint64_t)a->generation << GENERATION_SHIFT;
+}
+
+void adoption_read_events(struct adoption *a, struct event_bus *bus)
+{
+    uint64_t place;
+    int fd = newest_log(a->store, "events-", UINT64_MAX, &place);
+    int r = fd >= 0 ? event_bus_read(bus, fd) : 0;
+    if (r < 0)
+        record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
+                     "events that were kept cannot be read: %s", strerror(-r));
+}
+
+/* ---- making */
+
+static int adopt_debuggers(const struct adoption *a, const struct adoption_owners *o)
+{
+    int r = 0;
+    for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++)
+        r = debuggers_adopt(o->debuggers, a->image.debuggers[i]);
+    return r;
+}
+
+static int adopt_worlds(const struct adoption *a, const struct adoption_owners *o)
+{
+    int r = 0;
+    for (size_t i = 0; i < a->image.n_worlds && r == 0; i++) {
+        const Stillpoint__State__World *m = a->image.worlds[i];
+        int fd = fd_store_take(a->store, "world-%s", m->name);
+        if (fd < 0)
+            record_write(LOG_ERR, MESSAGE_NOT_TAKEN_OVER, RECORD_WORLD(m->name),
+                         "world %s was not kept", m->name);
+        else
+            r = worlds_adopt(o->worlds, m, fd);
+    }
+    return r;
+}
+
+/* Whoever waits for it is told; it has no record any more once this has been put down. */
+static void publish_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m)
+{
+    const struct event e = {.kind = EVENT_VM_ENDED,
+                            .vm = m->id,
+                            .name = m->name,
+                            .world = m->world,
+                            .uid = m->uid,
+                            .exit = lost,
+                            .detail = "its daemon ended while it started"};
+    event_bus_publish(o->bus, &e);
+}
+
+static int adopt_queued(const struct adoption *a, struct worker *w)
+{
+    int r = 0;
+    for (size_t i = 0; i < a->image.n_queued && r == 0; i++)
+        if (a->image.queued[i]->vm == w->id)
+            r = worker_adopt_queued(w, a->image.queued[i], a->store);
+    return r;
+}
+
+static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->image.n_vms; i++) {
+        const Stillpoint__State__Vm *m = a->image.vms[i];
+        struct world *world = worlds_get(o->worlds, m->world, false);
+        struct worker *w;
+        int r = world ? registry_adopt(o->registry, world_stop_half(world), m, a->store,
+                                       adoption_first_number(a), &w)
+                      : -ENOENT;
+        if (r == -ENOMEM)
+            return r;
+        n += r == 0;
+        if (r == 0) {
+            worker_pause_resume(w, m);
+            if ((r = adopt_queued(a, w)) < 0)
+                return r;
+            continue;
+        }
+        record_write(
+            LOG_NOTICE, MESSAGE_NOT_TAKEN_OVER,
+            &(const struct record_about){
+                .vm = m->id, .vm_name = m->name, .world = m->world, .has_uid = true, .uid = m->uid},
+            "vm %llu (%s) is not taken over: %s", (unsigned long long)m->id, m->name,
+            r == -ENOENT ? "it had not started yet" : strerror(-r));
+        worker_keep_no_more(m->id);
+        publish_lost(o, m);
+    }
+    if (a->image.n_vms > 0)
+        record_write(LOG_INFO, MESSAGE_TAKEN_OVER, NULL, "took over %zu of %zu VMs", n,
+                     a->image.n_vms);
+    return 0;
+}
+
+static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o)
+{
+    char prefix[64];
+    uint64_t place;
+    int r = 0;
+    for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++) {
+        uint64_t id = a->image.debuggers[i]->id;
+        snprintf(prefix, sizeof prefix, "hits-%llu-", (unsigned long long)id);
+        int fd = newest_log(a->store, prefix, UINT64_MAX, &place);
+        r = fd >= 0 ? audit_adopt_hits(o->audit, id, fd) : 0;
+    }
+    for (size_t i = 0; i < a->image.n_hooks && r == 0; i++)
+        r = audit_adopt_hook(o->audit, a->image.hooks[i]);
+    if (r == 0)
+        audit_adopted(o->audit, a->image.next_hook);
+    return r;
+}
+
+int adoption_make(struct adoption *a, const struct adoption_owners *o)
+{
+    if (!a->has_image)
+        return 0;
+    registry_set_next_id(o->registry, a->image.next_vm);
+    worlds_set_next_ticket(o->worlds, a->image.next_ticket);
+    int r = adopt_debuggers(a, o);
+    if (r == 0)
+        r = adopt_worlds(a, o);
+    if (r == 0)
+        r = adopt_vms(a, o);
+    if (r == 0)
+        r = adopt_hooks(a, o);
+    for (size_t i = 0; i < a->image.n_worlds && r == 0; i++) {
+        struct world *w = worlds_get(o->worlds, a->image.worlds[i]->name, false);
+        if (w)
+            world_adopted(w, a->image.worlds[i]);
+    }
+    if (r == 0)
+        debuggers_adopted(o->debuggers, a->image.next_debugger);
+    return r;
+}
+
+int adoption_keep(struct adoption *a, const struct adoption_owners *o)
+{
+    int r = 0;
+    for (struct world *w = worlds_after(o->worlds, NULL); w && r == 0;
+         w = worlds_after(o->worlds, world_name(w)))
+        r = world_keep(w);
+    if (r == 0)
+        r = event_bus_keep(o->bus, a->generation);
+    audit_keep(o->audit, a->generation);
+    return r < 0 ? r : state_keep(o->state, a->generation);
+}
+
+/* ---- going on */
+
+static bool is_known(void *userdata, uint64_t vm)
+{
+    return registry_find(userdata, vm) != NULL;
+}
+
+static void end_unknown(struct adoption *a, const struct adoption_owners *o)
+{
+    unsigned at = 0;
+    const char *name;
+    while ((name = fd_store_next(a->store, "vm-", &at)) != NULL) {
+        size_t len = strlen(name);
+        if (len > 6 && strcmp(name + len - 6, "-pidfd") == 0)
+            pidfd_send_signal(fd_store_find(a->store, name), SIGKILL, NULL, 0);
+    }
+    freezer_end_unknown(o->freezer, is_known, o->registry);
+}
+
+static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct adoption *a = userdata;
+    debuggers_end_grace(a->debuggers);
+}
+
+void adoption_begin(struct adoption *a, const struct adoption_owners *o)
+{
+    end_unknown(a, o);
+    a->store = fd_store_free(a->store);
+    for (struct worker *w = registry_after(o->registry, 0); w;
+         w = registry_after(o->registry, w->id)) {
+        worker_adopted(w, o->lifeline_fd, audit_kept_fact(o->audit, w->id));
+        if (w->attach)
+            worker_kill(w, EXIT_REASON_KILLED, "its client went away");
+    }
+    char name[LIMIT_NAME_BYTES + 1] = "";
+    struct world *w;
+    while ((w = worlds_after(o->worlds, name)) != NULL) {
+        snprintf(name, sizeof name, "%s", world_name(w));
+        world_begin(w);
+    }
+    const struct timeval patience = {.tv_sec = o->patience_ms / 1000,
+                                     .tv_usec = (suseconds_t)(o->patience_ms % 1000) * 1000};
+    a->debuggers = o->debuggers;
+    a->grace = event_new(o->base, -1, 0, on_grace_over, a);
+    if (a->grace)
+        event_add(a->grace, &patience);
+}

@@ -1,0 +1,357 @@
+"""VMs that outlive their daemon, where systemd keeps what the next one needs.
+
+STILLPOINT_CRASHES=100 has the test of crashes at random moments make so many.
+"""
+
+import os
+import random
+import tempfile
+import threading
+import time
+
+import api as api_client
+from booted import HANG, SERVICE, SOCKETS
+from debugging import Debugging
+from harness import Skip, check, equal, process_name, wait_until
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SOCKET = "/run/stillpoint/control.sock"
+TICK = "let n = 0; setInterval(() => { n++ }, 10); globalThis.count = () => n;"
+BUSY = "globalThis.n = 0; for (;;) globalThis.n++;"
+WORK = ("let n = 0; function f() { return ++n; }\n"
+        "globalThis.work = (k) => { for (let i = 0; i < k; i++) f(); return n; };")
+SOON = "[Service]\nRestartSec=50ms\n"
+ENDED = (OSError, EOFError)  # a connection, with its daemon
+CRASHES = int(os.environ.get("STILLPOINT_CRASHES", "20"))
+
+
+def messages():
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return api_client.messages(TOP, folder)
+        except api_client.Unavailable as e:
+            raise Skip(str(e)) from None
+
+
+class Service:
+    """The service of a machine, from its start; `api` is a connection to the daemon that runs now."""
+
+    def __init__(self, m, settings=SOON):
+        self.m, self.messages = m, messages()
+        m.drop_in(settings)
+        m.systemctl("start", *SOCKETS, SERVICE)
+        self.folder = m.unit_cgroup()
+        self.api = self.connect()
+
+    def connect(self):
+        """As soon as a daemon serves; systemd's socket has us wait until then."""
+        def try_it():
+            try:
+                return Debugging(self.messages, self.m.path(SOCKET))
+            except ENDED:
+                return None
+        return wait_until(try_it, "a daemon serves", HANG)
+
+    def again(self):
+        self.api.close()
+        self.api = self.connect()
+
+    def main(self):
+        """The daemon's process, out here; 0: there is none now."""
+        for path, _, _ in os.walk(self.folder):
+            try:
+                with open(os.path.join(path, "cgroup.procs"), encoding="ascii") as f:
+                    pids = [int(line) for line in f]
+            except OSError:
+                continue
+            found = [p for p in pids if process_name(p) == "stillpointd"]
+            if found:
+                return found[0]
+        return 0
+
+    def crash(self):
+        """Its process is killed; returns when another serves."""
+        before = self.main()
+        os.kill(before, 9)
+        wait_until(lambda: self.main() != before, "it is gone", HANG)
+        self.again()
+
+    def systemctl(self, *args):
+        """A restart, or a crash, and what the next daemon says."""
+        self.m.systemctl(*args, SERVICE)
+        self.again()
+
+    # ---- what there is
+
+    def run(self, name, program, **options):
+        return self.api.run(f"{name}.js", program, name=name, **options)
+
+    def pids(self):
+        return {vm.name: vm.pid for vm in self.api.vms()}
+
+    def modes(self):
+        page = self.api.request(list_worlds=self.messages.ListWorlds()).world_list
+        return {w.name: text_of(self.messages.WorldMode, w.mode) for w in page.worlds}
+
+    def stop(self, world):
+        self.api.request(stop_world=self.messages.StopWorld(world=world, deadline_us=int(HANG * 1e6)))
+
+    def resume(self, world):
+        self.api.request(resume_world=self.messages.ResumeWorld(world=world))
+
+    def call(self, vm, function, args="[]"):
+        request = self.messages.CallFunction(vm=vm, function=function, args_json=args, timeout_us=int(HANG * 1e6))
+        return int(self.api.request(call_function=request).call_reply.json)
+
+    def count(self, vm):
+        """Of one that computes and stands."""
+        return int(self.api.evaluate(vm, "globalThis.n ?? 0").value.preview)
+
+    def stored(self):
+        return int(self.m.show(SERVICE, "NFileDescriptorStore"))
+
+    def groups(self):
+        """Control groups below the unit's, by their names."""
+        found = [os.path.relpath(path, self.folder) for path, _, _ in os.walk(self.folder)]
+        return sorted(path for path in found if path != "." and not path.startswith(".control"))
+
+    def state(self):
+        """All of which there must not be more when all VMs have ended: store, control groups, processes, descriptors."""
+        names = sorted(process_name(p) for p in self.m.processes() if process_name(p).startswith("stillpoint"))
+        return {"stored": self.stored(), "groups": self.groups(), "processes": names,
+                "descriptors": len(os.listdir(f"/proc/{self.main()}/fd"))}
+
+    def none_is_left(self):
+        left = [p for p in self.m.processes() if process_name(p).startswith("stillpoint")]
+        equal(left, [])
+        check(not os.path.exists(self.folder), f"{self.folder} is left")
+        equal(self.stored(), 0)
+
+
+def text_of(enum, value):
+    return enum.Name(value).lower().replace("_", "-")
+
+
+def twenty(s):
+    """20 VMs: idle, busy, one in which a debugger has seen a thousand events, and a world that is stopped."""
+    for i in range(15):
+        s.run(f"vm{i}", TICK)
+    for i in range(2):
+        s.run(f"busy{i}", BUSY)
+    s.run("app", WORK)
+    s.run("still0", TICK, world="still")
+    s.run("still1", BUSY, world="still")
+    active = s.messages.VmState.Value("VM_STATE_ACTIVE")
+    wait_until(lambda: [vm.state for vm in s.api.vms()].count(active) >= 3, "the busy ones compute", HANG)
+    s.stop("still")
+    s.api.open("d", policy="hold")
+    s.api.add("enter-frame", "app", "d", filter=s.messages.HookFilter(function="f"),
+              budget=s.messages.HookBudget(per_second=100_000))
+    equal(s.call("app", "work", "[1000]"), 1000)
+    found = s.pids()
+    equal(len(found), 20)
+    return found
+
+
+class Snapshot:
+    """What must be the same, or must have gone on, after another daemon has taken over."""
+
+    def __init__(self, s):
+        self.s, self.pids, self.modes = s, s.pids(), s.modes()
+        self.still = s.count("still1")
+        self.counts = {f"vm{i}": s.call(f"vm{i}", "count") for i in range(15)}
+        self.busy = self.busy_counts()
+
+    def busy_counts(self):
+        self.s.stop("default")
+        found = {f"busy{i}": self.s.count(f"busy{i}") for i in range(2)}
+        self.s.resume("default")
+        return found
+
+    def compare(self):
+        s = self.s
+        equal(s.pids(), self.pids, "the same processes")
+        equal(s.modes(), self.modes)
+        equal(s.count("still1"), self.still, "it stands")
+        for name, n in self.counts.items():
+            wait_until(lambda: s.call(name, "count") > n, f"{name} goes on", HANG)  # pylint: disable=cell-var-from-loop
+        now = self.busy_counts()
+        check(all(now[name] > n for name, n in self.busy.items()), f"they compute: {self.busy} {now}")
+
+
+def read_events(s, first, count):
+    """The debugger's next ones, which nobody has read: each once and in order."""
+    s.api.open("d")
+    seen = s.api.until("d", count, first)
+    equal([(h.seq, h.hits) for h in seen], [(n, n) for n in range(first, first + count)])
+
+
+def test_a_crash_and_a_restart_lose_nothing_and_a_stop_leaves_nothing(m):
+    s = Service(m)
+    twenty(s)
+    before = Snapshot(s)
+    s.systemctl("kill", "--signal=KILL", "--kill-whom=main")
+    before.compare()
+    read_events(s, 1, 1000)
+    equal(s.call("app", "work", "[10]"), 1010)
+    before = Snapshot(s)
+    s.systemctl("restart")
+    before.compare()
+    read_events(s, 1001, 10)
+    s.resume("still")
+    wait_until(lambda: s.call("still0", "count") > 0, "its world goes on", HANG)
+    m.systemctl("stop", *SOCKETS, SERVICE)
+    s.none_is_left()
+
+
+class Restless:
+    """Stops and resumes one world, and makes VMs in another, until its daemon dies. Knows what it was told."""
+
+    def __init__(self, s, number):
+        self.known, self.stopped = {}, None  # stopped: None while it waits for an answer
+        self.number, self.s = number, s
+        self.threads = [threading.Thread(target=self.until_the_end, args=(turn, s.connect()))
+                        for turn in (self.stop_and_resume, self.give_birth)]
+        for thread in self.threads:
+            thread.start()
+
+    def until_the_end(self, turn, api):
+        try:
+            while True:
+                turn(api)
+        except ENDED:
+            api.close()
+
+    def stop_and_resume(self, api):
+        self.stopped = None
+        api.request(stop_world=self.s.messages.StopWorld(world="restless", deadline_us=int(HANG * 1e6)))
+        self.stopped = True
+        time.sleep(random.random() * 0.01)
+        self.stopped = None
+        api.request(resume_world=self.s.messages.ResumeWorld(world="restless"))
+        self.stopped = False
+        time.sleep(random.random() * 0.01)
+
+    def give_birth(self, api):
+        name = f"born{self.number}-{len(self.known)}"
+        self.known[name] = api.run("born.js", TICK, name=name, world="births").pid
+        time.sleep(random.random() * 0.01)
+
+    def join(self):
+        for thread in self.threads:
+            thread.join()
+
+
+def restless_crash(s, number, known):
+    """A crash at a random moment of stops and births. What somebody was told of is as it was."""
+    storm = Restless(s, number)
+    time.sleep(random.random() * 0.1)
+    s.crash()
+    storm.join()
+    now = s.pids()
+    for name, pid in {**known, **storm.known}.items():
+        equal(now.get(name), pid, f"{name} after crash {number}")
+    modes = s.modes()
+    equal(modes["still"], "mode-stopped")
+    if storm.stopped is not None:
+        equal(modes["restless"], "mode-stopped" if storm.stopped else "mode-run-all")
+    if modes["restless"] != "mode-run-all":
+        s.resume("restless")
+    for name in now:
+        if name.startswith("born"):
+            s.api.request(kill_vm=s.messages.KillVm(vm=name))
+
+
+def end_vms(s):
+    for name in s.pids():
+        s.api.request(kill_vm=s.messages.KillVm(vm=name))
+    wait_until(lambda: not s.pids(), "all have ended", HANG)
+
+
+def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m):
+    s = Service(m)
+    s.run("first", TICK)
+    end_vms(s)
+    s.crash()
+    empty = s.state()
+    known = twenty(s)
+    for name in ("restless0", "restless1"):
+        known[name] = s.run(name, TICK if name == "restless0" else BUSY, world="restless").pid
+    n = s.call("vm0", "count")
+    for number in range(CRASHES):
+        restless_crash(s, number, known)
+    wait_until(lambda: s.call("vm0", "count") > n, "it goes on", HANG)
+    read_events(s, 1, 1000)
+    s.api.request(close_debugger=s.messages.CloseDebugger(debugger="d"))
+    s.resume("still")
+    end_vms(s)
+    s.crash()
+    wait_until(lambda: s.state()["groups"] == empty["groups"], "control groups of the dead are removed", HANG)
+    equal(s.state(), empty)
+
+
+def give_controllers(s):
+    """To what is below the unit's control group, and two levels of that: such a group lets no process in. The daemon goes
+    to where it goes by itself where there are controllers that it has a use for."""
+    kept = f"{s.folder}/stillpoint/kept"
+    os.makedirs(f"{kept}/daemon", exist_ok=True)
+    with open(f"{s.folder}/cgroup.procs", encoding="ascii") as f:
+        for pid in f.read().split():
+            with open(f"{kept}/daemon/cgroup.procs", "w", encoding="ascii") as to:
+                to.write(pid)
+    s.m.enable_controller("hugetlb", SERVICE)
+    for folder in (f"{s.folder}/stillpoint", kept):
+        with open(f"{folder}/cgroup.subtree_control", "w", encoding="ascii") as f:
+            f.write("+hugetlb")
+
+
+def test_with_a_controller_given_on_in_the_unit_another_daemon_takes_over_as_well(m):
+    s = Service(m)
+    twenty(s)
+    before = Snapshot(s)
+    for act in (s.crash, lambda: s.systemctl("restart"), s.crash):
+        give_controllers(s)
+        act()
+    before.compare()
+    read_events(s, 1, 1000)
+    give_controllers(s)
+    m.systemctl("stop", *SOCKETS, SERVICE)
+    s.none_is_left()
+
+
+def test_a_stop_ends_what_is_frozen_or_stubborn(m):
+    s = Service(m)
+    s.run("frozen", BUSY)
+    s.run("other", TICK)
+    s.run("stubborn", BUSY, world="stubborn")
+    m.ctl("world", "stop", "--enforce")
+    # One that nobody but the kernel can move: it does not even see that its life-line ends.
+    os.kill(m.outside(s.pids()["stubborn"]), 19)
+    start = time.monotonic()
+    m.systemctl("stop", *SOCKETS, SERVICE)
+    took = time.monotonic() - start
+    s.none_is_left()
+    check(took < int(m.show(SERVICE, "TimeoutStopUSec").rstrip("s")), f"it took {took} s")
+
+
+def test_where_no_other_daemon_comes_vms_end(m):
+    s = Service(m, "[Service]\nRestart=no\n")
+    s.run("frozen", BUSY)
+    m.ctl("world", "stop", "--enforce")
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "ActiveState") == "failed", "systemd starts none", HANG)
+    s.none_is_left()
+
+
+def test_vms_end_by_themselves_when_another_daemon_takes_too_long(m):
+    conf = m.write("/etc/stillpoint/stillpointd.conf.d/time.conf", "[daemon]\nadoption-time = 500ms\n")
+    try:
+        s = Service(m, "[Service]\nRestartSec=1h\n")
+        s.run("busy", BUSY)
+        s.run("idle", TICK)
+        m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+        wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+        wait_until(lambda: not [p for p in m.processes() if process_name(p).startswith("stillpoint")],
+                   "they have ended", HANG)
+    finally:
+        os.unlink(m.path(conf))

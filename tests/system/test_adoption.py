@@ -1,0 +1,284 @@
+"""VMs that outlive their daemon: it is killed, or restarted, and the next one has them all."""
+
+import json
+import os
+import random
+import re
+import signal
+import time
+
+import managed
+from debugging import debugging
+from harness import check, descendants, equal, is_zombie, process_name, wait_until
+
+COUNTER = """
+let n = 0;
+globalThis.count = () => n;
+setInterval(() => { n++; }, 5);
+"""
+BUSY = "globalThis.n = 0; for (;;) globalThis.n++;"
+
+
+def pids(t):
+    return {vm["name"]: vm["pid"] for vm in t.list()}
+
+
+def count_in(t, name):
+    """Of a busy one that stands."""
+    client = debugging(t)
+    try:
+        return int(client.evaluate(name, "globalThis.n").value.preview)
+    finally:
+        client.close()
+
+
+def short_patience(t):
+    return t.file("daemon.conf", "[daemon]\nadoption-time = 2s\n")
+
+
+def kinds(d):
+    """What is kept, without the numbers of its writing."""
+    return sorted({re.sub(r"-[0-9]+-[0-9]+$", "", name) for name in d.status()["kept"]})
+
+
+def count(t, name):
+    return int(t.ctl("call", name, "count").out)
+
+
+def test_vms_that_run_and_that_are_idle_survive_a_crash(t):
+    d = managed.start(t)
+    t.spawn("idle", COUNTER)
+    t.spawn("busy", BUSY, ready=False)
+    before, n = pids(t), count(t, "idle")
+    d.crash()
+    equal(pids(t), before, "the same processes")
+    wait_until(lambda: count(t, "idle") > n, "its timer goes on")
+    t.ctl("world", "stop")
+    states = {vm["name"]: vm["state"] for vm in t.list()}
+    equal(states["busy"], "parked")
+    t.ctl("world", "resume")
+    t.ctl("kill", "busy", "idle")
+    wait_until(lambda: not t.list(), "both have ended")
+
+
+def test_a_restart_in_order_keeps_all(t):
+    d = managed.start(t)
+    t.spawn("idle", COUNTER)
+    t.spawn("busy", BUSY, ready=False)
+    before, n = pids(t), count(t, "idle")
+    d.restart()
+    equal(pids(t), before, "the same processes")
+    wait_until(lambda: count(t, "idle") > n, "its timer goes on")
+    equal(t.spawn("new", COUNTER), "new")
+    check(int(t.vm("new")["id"]) > int(t.vm("busy")["id"]), "numbers go on")
+
+
+def test_a_stopped_world_stays_stopped_with_its_ticket_target_and_holds(t):
+    d = managed.start(t)
+    t.spawn("idle", COUNTER)
+    t.spawn("busy", BUSY, ready=False)
+    t.spawn("elsewhere", COUNTER, options=("--world", "other"))
+    t.ctl("hold", "elsewhere")
+    t.ctl("world", "stop")
+    before, world, target = pids(t), t.json("world", "list"), t.json("world", "status")["target"]
+    n = count_in(t, "busy")
+    for how in (d.crash, d.restart):
+        how()
+        equal(pids(t), before, "the same processes")
+        after = t.json("world", "list")
+        for was, now in zip(world, after):
+            equal({k: now[k] for k in ("name", "mode", "ticket", "target", "runner")},
+                  {k: was[k] for k in ("name", "mode", "ticket", "target", "runner")})
+            check(now["epoch"] > was["epoch"], f"the epoch grows: {was} {now}")
+        equal(t.json("world", "status")["target"], target)
+        equal(count_in(t, "busy"), n, "it has not run")
+        equal(len(t.vm("elsewhere")["holds"]), 1)
+        world = after
+    t.ctl("world", "resume")
+    t.ctl("release", "elsewhere")
+    wait_until(lambda: count(t, "elsewhere") >= 0 and count(t, "idle") > 0, "all run again")
+    equal(t.vm("elsewhere")["holds"], [])
+
+
+def test_who_runs_alone_goes_on_alone(t):
+    d = managed.start(t)
+    t.spawn("runner", BUSY, ready=False)
+    t.spawn("other", BUSY, ready=False)
+    t.ctl("world", "stop")
+    t.ctl("continue", "runner", "--only")
+    d.crash()
+    world = t.json("world", "list")[0]
+    equal((world["mode"], str(world["runner"])), ("run-one", str(t.vm("runner")["id"])))
+    equal(t.vm("other")["state"], "parked")
+    equal(t.vm("runner")["state"], "active")
+    t.ctl("world", "stop")
+    equal(t.vm("runner")["state"], "parked")
+    t.ctl("world", "resume")
+
+
+def test_what_the_kernel_keeps_from_running_stays_so(t):
+    d = managed.start(t)
+    t.spawn("busy", BUSY, ready=False)
+    t.spawn("idle", COUNTER)
+    t.ctl("world", "stop", "--enforce")
+    check(all(vm["frozen"] for vm in t.list()), "all are frozen")
+    d.crash()
+    wait_until(lambda: all(vm["frozen"] for vm in t.list()), "they are still")
+    t.ctl("world", "resume")
+    wait_until(lambda: t.vm("busy")["state"] == "active", "it runs")
+    check(not any(vm["frozen"] for vm in t.list()), "none is frozen")
+    n = count(t, "idle")
+    wait_until(lambda: count(t, "idle") > n, "it lives")
+
+
+def test_hits_that_nobody_has_read_are_all_there_in_order(t):
+    d = managed.start(t)
+    t.spawn("app", "let n = 0; function f() { return ++n; }\n"
+                   "globalThis.work = (k) => { for (let i = 0; i < k; i++) f(); return n; };")
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"),
+               budget=client.api.HookBudget(per_second=100_000))
+    equal(t.ctl("call", "app", "work", "1000").out.strip(), "1000")
+    equal(len(client.until("d", 1000)), 1000)
+    d.crash()
+    client.close()
+    client = debugging(t)
+    client.open("d")
+    seen = client.kept("d")
+    equal([(h.seq, h.hits) for h in seen], [(n, n) for n in range(1, 1001)])
+    equal(t.ctl("call", "app", "work", "10").out.strip(), "1010")
+    more = client.until("d", 10, 1001)
+    equal([(h.seq, h.hits) for h in more], [(n, n) for n in range(1001, 1011)])
+    client.close()
+
+
+def test_a_debugger_that_does_not_come_back_lets_go(t):
+    d = managed.start(t, "--config", short_patience(t))
+    t.spawn("app", COUNTER)
+    client = debugging(t)
+    client.open("d")
+    client.request(stop_world=client.api.StopWorld(world="default", debugger="d", deadline_us=20_000_000))
+    d.crash()
+    equal(t.json("world", "list")[0]["mode"], "stopped")
+    wait_until(lambda: t.json("world", "list")[0]["mode"] == "run-all", "it is resumed")
+    equal(list(debugging(t).debuggers()), [])
+
+
+def test_without_another_daemon_workers_end_by_themselves(t):
+    d = managed.start(t, "--config", short_patience(t))
+    t.spawn("idle", COUNTER)
+    t.spawn("busy", BUSY, ready=False)
+    workers = pids(t).values()
+    d.crash()
+    equal(sorted(pids(t).values()), sorted(workers), "they outlive one that is followed by another")
+    d.hold_back()
+    os.kill(d.pid, signal.SIGKILL)
+    wait_until(lambda: d.pid == 0, "no daemon is there")
+    check(any(not is_zombie(p) for p in workers), "they wait")
+    wait_until(lambda: all(is_zombie(p) for p in workers), "they have ended")
+    d.hold_back()
+    d.wait_up(3)
+    equal(t.list(), [])
+
+
+def test_what_is_gone_is_not_kept(t):
+    d = managed.start(t)
+    before = kinds(d)
+    t.spawn("app", COUNTER, options=("--world", "w"))
+    check(len(d.status()["kept"]) > len(before), d.status()["kept"])
+    d.crash()
+    t.ctl("kill", "app")
+    wait_until(lambda: kinds(d) == before, f"it is {before} again and not {kinds(d)}")
+
+
+def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
+    d = managed.start(t)
+    t.spawn("app", COUNTER)
+    t.spawn("other", COUNTER)
+    d.hold_back()
+    app = t.vm("app")["pid"]
+    os.kill(d.pid, signal.SIGKILL)
+    wait_until(lambda: d.pid == 0, "no daemon is there")
+    os.kill(app, signal.SIGKILL)
+    d.hold_back()
+    d.wait_up(2)
+    wait_until(lambda: [vm["name"] for vm in t.list()] == ["other"], "it has ended")
+    equal(t.vm("app")["exit"]["reason"], "unknown")
+
+
+DEAF = """
+globalThis.got = [];
+onmessage = (e) => { got.push(e.data); };
+globalThis.length = () => got.length;
+globalThis.numbers = () => got.map((m) => m[0]);
+globalThis.sizes = () => got.map((m) => m[1].length);
+setTimeout(() => { while (!globalThis.done); }, 0);
+"""
+
+
+def test_messages_that_were_accepted_and_had_no_room_come_once_and_in_order(t):
+    """The worker reads nothing: its socket is full, and most of them wait in the daemon."""
+    d = managed.start(t)
+    t.spawn("deaf", DEAF, ready=False)
+    wait_until(lambda: t.vm("deaf")["state"] == "active", "it reads nothing")
+    client = debugging(t)
+    # Every tenth is too large for a packet, and travels beside it.
+    sent = [(40_000 if n % 10 == 0 else 5_000, n) for n in range(250)]
+    for size, n in sent:
+        client.request(send_message=client.api.SendMessage(vm="deaf", json=json.dumps([n, "m" * size])))
+    client.close()
+
+    def beside():
+        return [name for name in d.status()["kept"] if "-beside-" in name]
+    wait_until(lambda: len(beside()) > 10, "many are kept for the next daemon")
+    d.crash()
+    d.crash()
+    check(len(beside()) > 10, "they are kept on")
+    client = debugging(t)
+    client.request(send_message=client.api.SendMessage(vm="deaf", json=json.dumps([250, ""])))
+    t.ctl("world", "stop")
+    client.evaluate("deaf", "globalThis.done = true")
+    t.ctl("world", "resume")
+    wait_until(lambda: int(t.ctl("call", "deaf", "length").out) >= 251, "they are there")
+    equal(json.loads(t.ctl("call", "deaf", "numbers").out), list(range(251)))
+    equal(json.loads(t.ctl("call", "deaf", "sizes").out), [size for size, _ in sent] + [0])
+    wait_until(lambda: not beside(), "what has been sent is not kept")
+    client.close()
+
+
+def test_twenty_crashes_during_stops_and_births_lose_no_vm(t):
+    d = managed.start(t)
+    for i in range(4):
+        t.spawn(f"vm{i}", BUSY if i % 2 else COUNTER, ready=False)
+    t.spawn("still", BUSY, ready=False, options=("--world", "still"))
+    t.ctl("world", "stop", "still")
+    known, seed = pids(t), random.Random(int.from_bytes(os.urandom(4), "big"))
+    program = t.file("born.js", COUNTER)
+    for crash in range(20):
+        birth = t.start("run", "-d", "--name", f"born{crash}", program)
+        stop = t.start("world", "stop")
+        time.sleep(seed.random() * 0.03)
+        d.crash()
+        for p in (birth, stop):
+            p.communicate(timeout=60)
+        now = pids(t)
+        if birth.returncode == 0:
+            known[f"born{crash}"] = now.get(f"born{crash}")
+        for name, pid in known.items():
+            equal(now.get(name), pid, f"{name} after crash {crash}")
+            check(pid is not None, name)
+        worlds = {w["name"]: w["mode"] for w in t.json("world", "list")}
+        equal(worlds["still"], "stopped")
+        if stop.returncode == 0:
+            equal(worlds["default"], "stopped")
+        t.ctl("world", "resume", code=None)
+    wait_until(lambda: t.vm("vm1")["state"] == "active", "busy ones run")
+    for name in list(pids(t)):
+        if name != "still" and name not in ("vm1", "vm3"):
+            wait_until(lambda n=name: count(t, n) > 0, f"{name} lives")
+    t.ctl("kill", *pids(t))
+    wait_until(lambda: not t.list(), "all have ended")
+    wait_until(lambda: not [n for n in d.status()["kept"] if n.startswith("vm-")], "nothing of them is kept")
+    zygotes = [p for p in descendants(d.process.pid) if process_name(p).startswith("stillpoint-")]
+    check(len(zygotes) <= 3, f"a daemon and its zygotes: {zygotes}")
