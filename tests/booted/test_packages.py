@@ -2,6 +2,7 @@
 installed once more, removed, purged. `make deb` has made them."""
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -146,18 +147,24 @@ def sockets_of(m):
     return [os.stat(m.path(f"/run/stillpoint/{name}.sock")).st_ino for name in ("control", "observe")]
 
 
-def test_installed_anew_the_service_is_restarted_and_its_sockets_and_settings_are_kept(m):
+def test_in_an_upgrade_the_service_is_restarted_and_its_vms_sockets_and_settings_are_kept(m):
     if not is_installed(m):
         install(m)
     conf = m.path("/etc/stillpoint/stillpointd.conf")
     with open(conf, "a", encoding="utf-8") as f:
         f.write("[quota]\nvms = 17\n")
     m.systemctl("enable", "--now", SERVICE)
+    m.write("/tmp/app.js", "let n = 0; setInterval(() => { n++ }, 10); globalThis.count = () => n; onmessage = () => {};")
+    m.ctl("run", "-d", "--ready", "--name", "app", "/tmp/app.js")
+    worker, count = json.loads(m.ctl("-o", "json", "status", "app").out)["pid"], int(m.ctl("call", "app", "count").out)
     before, sockets = m.main_pid(), sockets_of(m)
     install(m)
     wait_until(lambda: m.main_pid() not in (0, before), "the service was restarted", HANG)
     m.wait_active()
     equal(sockets_of(m), sockets, "whoever came meanwhile has waited")
+    equal(json.loads(m.ctl("-o", "json", "status", "app").out)["pid"], worker, "its VMs outlive an upgrade")
+    check(int(m.ctl("call", "app", "count").out) >= count, "and go on")
+    m.ctl("kill", "app")
     with open(conf, encoding="utf-8") as f:
         check(f.read().endswith("vms = 17\n"), "the configuration was replaced")
     # Who has disabled it finds it disabled.
