@@ -8,7 +8,7 @@ run one after the other, with the Machine of tests/support/booted.py; a machine 
 powered off, and the next test has a new one. A suite may say TREE = "clean" (the distribution alone; else
 what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
 says ON_DEMAND = True takes long, and is run only if a word names it. MACHINE = "emulated" is one with a kernel of its
-own, of tests/support/emulated.py.
+own, of tests/support/emulated.py. What a test returns is a text, which is printed.
 
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
 DIR/booted. --tree only makes that. With words, only tests whose name has one of them are run. Prints TAP.
@@ -81,7 +81,7 @@ def run_test(function, machine):
     """Returns (outcome, text)."""
     outcome, text = "pass", ""
     try:
-        function(machine)
+        text = function(machine) or ""
     except Skip as e:
         outcome, text = "skip", str(e)
     except Failed as e:
