@@ -5,9 +5,9 @@
 
 `make deb` in DIR, which is configured; then lintian, what the packages have, and a client that is built
 from the development package. --twice builds them once more, from a copy of the tree, in another place, another year,
-and as somebody else, and compares every byte. With words, only tests whose name has one of them are run, after the
-build. --next reads the AppArmor profile with the parser of a later Debian, which mmdebstrap gets. Prints TAP; FILE gets one line for each test, as tests/booted/run.py says. What happens when they are installed
-is for that.
+and as somebody else, and compares every byte. --next reads the AppArmor profile with the parser of a later Debian,
+which mmdebstrap gets. With words, only tests whose name has one of them are run, after the build. Prints TAP; FILE
+gets one line for each test, as tests/booted/run.py says. What happens when they are installed is for that.
 """
 
 import argparse
