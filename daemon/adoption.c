@@ -13,6 +13,7 @@
 #include "daemon/event_bus.h"
 #include "daemon/fd_store.h"
 #include "daemon/freezer.h"
+#include "daemon/pause.h"
 #include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
@@ -113,7 +114,8 @@ uint64_t adoption_first_number(const struct adoption *a)
 void adoption_read_events(struct adoption *a, struct event_bus *bus)
 {
     uint64_t place;
-    int fd = newest_log(a->store, "events-", UINT64_MAX, &place);
+    /* Of another version they are not for us. */
+    int fd = a->has_image ? newest_log(a->store, "events-", UINT64_MAX, &place) : -1;
     int r = fd >= 0 ? event_bus_read(bus, fd) : 0;
     if (r < 0)
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
@@ -280,13 +282,21 @@ static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
     debuggers_end_grace(a->debuggers);
 }
 
+/* What is kept elsewhere than with the state says by itself how far a worker was heard. */
+static uint64_t kept_fact(const struct adoption_owners *o, uint64_t vm)
+{
+    uint64_t hit = audit_kept_fact(o->audit, vm), event = event_bus_kept_fact(o->bus, vm);
+    return hit > event ? hit : event;
+}
+
 void adoption_begin(struct adoption *a, const struct adoption_owners *o)
 {
     end_unknown(a, o);
     a->store = fd_store_free(a->store);
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id)) {
-        worker_adopted(w, o->lifeline_fd, audit_kept_fact(o->audit, w->id));
+        worker_adopted(w, o->lifeline_fd, kept_fact(o, w->id));
+        pauses_adopted(o->pauses, w);
         if (w->attach)
             worker_kill(w, EXIT_REASON_KILLED, "its client went away");
     }

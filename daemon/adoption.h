@@ -19,6 +19,7 @@ struct debuggers;
 struct event_base;
 struct event_bus;
 struct freezer;
+struct pauses;
 struct registry;
 struct service;
 struct state;
@@ -32,6 +33,7 @@ struct adoption_owners {
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct audit *audit;
+    struct pauses *pauses;
     struct state *state;
     int lifeline_fd;      /**< as for worker_spawn() */
     uint32_t patience_ms; /**< how long clients have to come back */

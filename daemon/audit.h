@@ -251,7 +251,7 @@ const char *audit_on_breakpoint_bound(struct audit *a, struct worker *w,
  * that VM has reported since: they go to their rings now. `paused` says of a hook what its hit will
  * show: "world", "vm", or why it does not pause; NULL: nothing.
  */
-void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause,
+void audit_pause_decided(struct audit *a, struct worker *w, uint64_t pause,
                          const char *(*paused)(void *userdata, uint64_t hook), void *userdata);
 
 /** Whether a hit of that hook is withheld for a pause: that names it although it was removed. */

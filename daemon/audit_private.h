@@ -25,6 +25,7 @@ struct audit_withheld {
     char *paused;   /**< NULL: nothing to say */
     uint8_t *packed;
     size_t bytes;
+    uint64_t fact; /**< of the worker, that it came by */
     struct audit_withheld *prev, *next;
 };
 

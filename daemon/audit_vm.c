@@ -650,7 +650,9 @@ static void put_withheld(struct audit *a, const struct audit_withheld *e)
     if (!m)
         return;
     m->paused = e->paused;
+    d->ring.fact = e->fact;
     put(a, d, m);
+    d->ring.fact = 0;
     m->paused = NULL;
     stillpoint__api__hit__free_unpacked(m, NULL);
 }
@@ -670,7 +672,7 @@ static void release_withheld(struct audit *a, struct audit_vm *v)
 
 /* `h` NULL: it was removed meanwhile. Then the hit is nobody's, and kept for its pause alone. */
 static int withhold(struct audit *a, struct audit_vm *v, uint64_t hook, const struct audit_hook *h,
-                    uint64_t pause, const Stillpoint__Api__Hit *m)
+                    uint64_t pause, uint64_t fact, const Stillpoint__Api__Hit *m)
 {
     struct audit_withheld *e = calloc(1, sizeof *e);
     uint8_t *packed = malloc(stillpoint__api__hit__get_packed_size(m) + 1);
@@ -679,8 +681,11 @@ static int withhold(struct audit *a, struct audit_vm *v, uint64_t hook, const st
         free(packed);
         return -ENOMEM;
     }
-    *e = (struct audit_withheld){
-        .hook = hook, .debugger = h ? h->debugger : 0, .pause = pause, .packed = packed};
+    *e = (struct audit_withheld){.hook = hook,
+                                 .debugger = h ? h->debugger : 0,
+                                 .pause = pause,
+                                 .fact = fact,
+                                 .packed = packed};
     e->bytes = stillpoint__api__hit__pack(m, packed);
     DL_APPEND(v->withheld, e);
     v->n_withheld++;
@@ -734,7 +739,11 @@ const char *audit_on_hit(struct audit *a, struct worker *w, const Stillpoint__Wo
     /* All that a VM says between a hit that wants a pause and that pause are hits of one place. */
     if (v->n_withheld >= LIMIT_HOOKS_PER_VM)
         return "reports hits and does not pause";
-    return withhold(a, v, m->hook, h, m->pause, &hit.m) < 0 ? unpack_no_memory : NULL;
+    if (withhold(a, v, m->hook, h, m->pause, w->hearing, &hit.m) < 0)
+        return unpack_no_memory;
+    if (w->deferred == 0)
+        w->deferred = w->hearing;
+    return NULL;
 }
 
 bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook)
@@ -746,7 +755,7 @@ bool audit_awaits_pause(struct audit *a, uint64_t vm, uint64_t hook)
     return e != NULL;
 }
 
-void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause,
+void audit_pause_decided(struct audit *a, struct worker *w, uint64_t pause,
                          const char *(*paused)(void *userdata, uint64_t hook), void *userdata)
 {
     struct audit_vm *v = audit_vm_find(a, w->id);
@@ -762,6 +771,8 @@ void audit_pause_decided(struct audit *a, const struct worker *w, uint64_t pause
         e->pause = 0;
     }
     release_withheld(a, v);
+    if (!v->withheld)
+        w->deferred = 0;
 }
 
 void audit_on_vm_ended(struct audit *a, const struct worker *w)

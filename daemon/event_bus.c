@@ -218,6 +218,16 @@ int event_bus_read(struct event_bus *bus, int fd)
     return record_log_read(fd, take_kept, bus);
 }
 
+uint64_t event_bus_kept_fact(const struct event_bus *bus, uint64_t vm)
+{
+    for (size_t i = bus->rings[SHARE_MESSAGES].n; i > 0; i--) {
+        const struct event *e = &(*at(bus, SHARE_MESSAGES, i - 1))->event;
+        if (e->vm == vm)
+            return e->fact;
+    }
+    return 0;
+}
+
 /* Puts all down in a new memfd, which takes the place of the old one only when it is whole. */
 static int rewrite(struct event_bus *bus)
 {

@@ -55,6 +55,7 @@ struct event {
     uid_t uid;
     struct event_exit exit;
     const char *name, *world, *json, *detail; /**< NULL: none */
+    uint64_t fact; /**< number of the worker's fact that it is all of; 0: of none */
 };
 
 struct event_bus;
@@ -71,6 +72,8 @@ struct event_bus *event_bus_free(struct event_bus *bus);
  * negative errno: then it begins anew.
  */
 int event_bus_read(struct event_bus *bus, int fd);
+/** The last fact of this VM that is an event among those which were read; 0: none. */
+uint64_t event_bus_kept_fact(const struct event_bus *bus, uint64_t vm);
 /** From now on what is published is kept by the service manager, too, by the daemon with this
  * number. 0 or negative errno. */
 int event_bus_keep(struct event_bus *bus, unsigned generation);

@@ -153,7 +153,8 @@ static const char *on_posted(struct api *api, struct worker *w, const struct wor
                             .world = w->world,
                             .epoch = w->gate.world->epoch,
                             .uid = w->uid,
-                            .json = json};
+                            .json = json,
+                            .fact = w->hearing};
     event_bus_publish(api->bus, &e);
     free(json);
     return NULL;

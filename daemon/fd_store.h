@@ -6,8 +6,8 @@
  * it was written to, also what a daemon has written that was killed right after: so nothing is
  * waited for.
  *
- * Names: vm-ID-channel, -pidfd, -command, -status, -kick, -life, -beside-NUMBER; world-NAME; state-GENERATION-N;
- * hits-DEBUGGER-GENERATION-N; events-GENERATION-N.
+ * Names: vm-ID-channel, -pidfd, -command, -status, -kick, -life, -beside-NUMBER; world-NAME;
+ * state-GENERATION-N; hits-DEBUGGER-GENERATION-N; events-GENERATION-N.
  */
 #pragma once
 

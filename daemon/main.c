@@ -773,6 +773,7 @@ static struct adoption_owners adoption_owners(const struct daemon *d)
                                     .worlds = d->worlds,
                                     .debuggers = d->debuggers,
                                     .audit = d->audit,
+                                    .pauses = d->pauses,
                                     .state = d->state,
                                     .lifeline_fd = d->lifeline[0],
                                     .patience_ms = (uint32_t)(d->config.adoption_us / 1000)};

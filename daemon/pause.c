@@ -219,9 +219,14 @@ static void decide(struct decision *d)
     count_holding(d, holders, n_holders, 1);
     if (events->on_decided)
         events->on_decided(events->userdata, d->w, said->pause, verdict, d);
+    /* With that it is put down: should we end in the middle, another daemon does the rest. */
+    d->w->pause.stopper = d->shown ? 0 : d->stopper;
+    memcpy(d->w->pause.holders, holders, n_holders * sizeof holders[0]);
+    d->w->pause.n_holders = n_holders;
     if (d->shown || d->stopper != 0 || n_holders > 0)
         publish(d);
     hold_for(d, holders, n_holders);
+    d->w->pause.n_holders = 0;
     const char *why = worker_pause_reason_name(said->reason);
     if (d->shown && world_end_run(d->world, d->w, why) == -EALREADY)
         d->w->pause.in_stop = true;
@@ -256,4 +261,36 @@ const char *pauses_on_paused(struct pauses *p, struct worker *w,
         return r == -EPROTO ? "pauses out of turn" : unpack_no_memory;
     decide(&d);
     return NULL;
+}
+
+static bool holds_for_pause(const struct worker *w, uint64_t debugger)
+{
+    for (size_t i = 0; i < w->n_holds; i++)
+        if (w->holds[i].debugger == debugger && w->holds[i].pause)
+            return true;
+    return false;
+}
+
+void pauses_adopted(struct pauses *p, struct worker *w)
+{
+    struct decision d = {.p = p,
+                         .w = w,
+                         .world = worlds_get(p->worlds, w->world, false),
+                         .stopper = w->pause.stopper};
+    if (w->pause.number == 0)
+        return;
+    uint64_t holders[LIMIT_HOLDS_PER_VM];
+    size_t n = 0;
+    for (size_t i = 0; i < w->pause.n_holders; i++)
+        if (!holds_for_pause(w, w->pause.holders[i]))
+            holders[n++] = w->pause.holders[i];
+    w->pause.n_holders = 0;
+    hold_for(&d, holders, n);
+    const struct ticket *control = world_control(d.world);
+    if (d.stopper == 0 || w->pause.in_stop)
+        return;
+    if (control && control->request.debugger == d.stopper)
+        w->pause.in_stop = true;
+    else if (debuggers_find(p->debuggers, d.stopper))
+        stop_for(&d);
 }

@@ -53,3 +53,6 @@ void pauses_set_events(struct pauses *p, const struct pauses_events *events);
 /** A VM says that it pauses. NULL, or why that is a violation. */
 const char *pauses_on_paused(struct pauses *p, struct worker *w,
                              const Stillpoint__Worker__Paused *said);
+/** Of a VM that was taken over: what the daemon before had not come to any more, for the pause that
+ *  is open. Before its world goes on. */
+void pauses_adopted(struct pauses *p, struct worker *w);

@@ -104,6 +104,10 @@ static uint8_t *pack_paused(Stillpoint__State__Vm *m, const struct worker *w)
     m->paused = (ProtobufCBinaryData){
         .data = packed, .len = stillpoint__worker__paused__pack(w->pause.said, packed)};
     m->pause_in_stop = w->pause.in_stop;
+    m->has_pause_stopper = 1;
+    m->pause_stopper = w->pause.stopper;
+    m->pause_holders = (uint64_t *)(uintptr_t)w->pause.holders;
+    m->n_pause_holders = w->pause.n_holders;
     return packed;
 }
 
@@ -161,6 +165,8 @@ static int append_vm(struct record_log *log, const struct worker *w)
     m.attach = w->attach;
     m.ready = w->ready;
     m.admitted_ns = w->timed.admitted_ns;
+    m.has_heard = 1;
+    m.heard = worker_dealt_with(w);
     m.imports = w->imports;
     m.n_imports = w->open_imports;
     append_exit(&m, w);

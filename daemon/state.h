@@ -24,6 +24,7 @@ struct worker_queued;
 struct world;
 struct worlds;
 
+/** Of these records, and of those of events and hits that are kept beside them. */
 #define STATE_VERSION 5
 
 /** These are read when the log is written anew. NULL and errno on failure. */

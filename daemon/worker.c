@@ -265,10 +265,19 @@ static const char *on_fact(void *userdata, const struct worker_fact *fact)
     struct worker *w = userdata;
     w->hearing = fact->seq;
     const char *why = w->events->on_fact(w->userdata, w, fact);
+    /* It must not wait for room that only an ack would make. */
+    if (w->deferred != 0 && worker_channel_unacked(w->channel) > LIMIT_FACT_WINDOW_BYTES)
+        w->deferred = 0;
+    worker_channel_defer(w->channel, w->deferred != 0);
     /* After all that follows from it has been put down. */
     if (w->is_kept && w->gate.command)
-        SHM_STORE_RELEASE(&w->gate.command->heard, fact->seq);
+        SHM_STORE_RELEASE(&w->gate.command->heard, worker_dealt_with(w));
     return why;
+}
+
+uint64_t worker_dealt_with(const struct worker *w)
+{
+    return w->deferred != 0 ? w->deferred - 1 : w->hearing;
 }
 
 static void on_broken(void *userdata, const char *why)
@@ -693,7 +702,8 @@ void worker_keep(struct worker *w)
                      "vm %llu (%s) cannot be kept for the next daemon: %s",
                      (unsigned long long)w->id, w->name, strerror(-r));
     if (r == 0) {
-        SHM_STORE_RELEASE(&w->gate.command->heard, worker_channel_heard(w->channel));
+        /* Also the fact that it is kept for: nothing of that is put down yet, and all at once. */
+        SHM_STORE_RELEASE(&w->gate.command->heard, w->hearing);
         stop_gate_handed_over(&w->gate);
         fd_close(&w->life_fd);
     }
@@ -850,6 +860,9 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     w->pidfd = TAKE_FD(i.pidfd);
     w->life_fd = TAKE_FD(i.life);
     w->timed.admitted_ns = m->admitted_ns;
+    w->hearing = SHM_LOAD_RELAXED(&w->gate.command->heard);
+    if (w->hearing < m->heard)
+        w->hearing = m->heard;
     resume_numbers(w, m, first_number);
     for (size_t k = 0; k < w->n_holds; k++)
         for (unsigned n = 0; n < w->holds[k].count; n++)
@@ -871,12 +884,14 @@ int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
 
 void worker_adopted(struct worker *w, int lifeline, uint64_t heard)
 {
-    uint64_t said = SHM_LOAD_RELAXED(&w->gate.command->heard);
+    if (w->hearing < heard)
+        w->hearing = heard;
+    SHM_STORE_RELEASE(&w->gate.command->heard, w->hearing);
     watch_process(w);
     int r = send_lifeline(w, lifeline);
     fd_close(&w->life_fd);
     if (r == 0)
-        r = worker_channel_resume(w->channel, said > heard ? said : heard);
+        r = worker_channel_resume(w->channel, w->hearing);
     if (r == 0)
         r = worker_channel_listen(w->channel);
     worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));

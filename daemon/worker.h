@@ -131,9 +131,12 @@ struct worker_hold {
 struct worker_pause {
     uint64_t number; /**< 0: none */
     Stillpoint__Worker__Paused *said;
-    unsigned answer;      /**< a PauseAnswer's number: how it will go on */
-    char *expression;     /**< of that, or NULL */
-    bool in_stop;         /**< the present controller has been shown it */
+    unsigned answer;  /**< a PauseAnswer's number: how it will go on */
+    char *expression; /**< of that, or NULL */
+    bool in_stop;     /**< the present controller has been shown it */
+    uint64_t stopper; /**< debugger whose stop for it has not come yet; 0: none */
+    uint64_t holders[LIMIT_HOLDS_PER_VM]; /**< debuggers that are about to hold the VM for it */
+    size_t n_holders;
     struct event *expiry; /**< of the holds that were taken for it */
 };
 
@@ -196,7 +199,8 @@ struct worker {
     bool outlives;         /**< it may outlive this daemon */
     bool is_kept;          /**< its descriptors are in the service manager's store */
     bool adopted;          /**< it was born under another daemon: it is no child of ours */
-    uint64_t hearing;      /**< number of the fact that is being dealt with */
+    uint64_t hearing;      /**< number of the fact that is, or was last, being dealt with */
+    uint64_t deferred;     /**< the first fact of which not all has been put down yet; 0: none */
     uint64_t first_number; /**< of what this daemon asks of it: what is smaller nobody waits for */
     uint64_t started_us, ended_us, cpu_us;
     bool admitted;   /**< guest code could run, once; its gate says so no more when it has ended */
@@ -321,6 +325,9 @@ enum worker_console_hold {
     WORKER_HOLD_RATE = 2,   /**< it writes faster than it may */
 };
 void worker_hold_console(struct worker *w, enum worker_console_hold why, bool hold);
+
+/** Number of the last fact that no other daemon has to hear, with all before it. */
+uint64_t worker_dealt_with(const struct worker *w);
 
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);

@@ -50,7 +50,7 @@ struct worker_channel {
     size_t unacked_bytes;
     size_t unasked_bytes, unacked_console_bytes; /* among them */
     struct parts parts;                          /* of the fact that follows them */
-    bool hold_acks, ack_now, broken;
+    bool hold_acks, deferring, ack_now, broken;
     bool resumed;         /* facts may come twice, or early, and then again */
     size_t skipped_bytes; /* of such */
 };
@@ -234,11 +234,6 @@ int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *c
     return r;
 }
 
-uint64_t worker_channel_heard(const struct worker_channel *c)
-{
-    return c->whole_seq;
-}
-
 int worker_channel_fd(const struct worker_channel *c)
 {
     return c->fd;
@@ -295,6 +290,16 @@ static void send_ack(struct worker_channel *c)
     (void)worker_channel_send(c, &command, -1);
 }
 
+void worker_channel_defer(struct worker_channel *c, bool on)
+{
+    c->deferring = on;
+}
+
+size_t worker_channel_unacked(const struct worker_channel *c)
+{
+    return c->unacked_bytes;
+}
+
 void worker_channel_hold_acks(struct worker_channel *c, bool hold)
 {
     c->hold_acks = hold;
@@ -341,7 +346,7 @@ static const char *judge_fact(struct worker_channel *c, const struct worker_fact
         why = c->events->on_fact(c->userdata, fact);
     /* Only now: what a command acknowledges is forgotten by the worker, and what follows from it
      * has to be put down before that. */
-    if (c->whole_seq < fact->seq)
+    if (!c->deferring && c->whole_seq < fact->seq)
         c->whole_seq = fact->seq;
     if (c->acked_seq != acked)
         count_unacked(c, fact, len);

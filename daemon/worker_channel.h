@@ -60,8 +60,6 @@ void worker_channel_number_from(struct worker_channel *c, uint64_t number);
 int worker_channel_each_queued(const struct worker_channel *c,
                                int (*take)(void *userdata, const struct worker_queued *queued),
                                void *userdata);
-/** Number of the last whole fact that has come. */
-uint64_t worker_channel_heard(const struct worker_channel *c);
 /** Its socket, which stays its own. */
 int worker_channel_fd(const struct worker_channel *c);
 struct worker_channel *worker_channel_free(struct worker_channel *c);
@@ -74,6 +72,11 @@ int worker_channel_listen(struct worker_channel *c);
  */
 int worker_channel_send(struct worker_channel *c, Stillpoint__Worker__Command *command, int fd);
 
+/** While on, facts are not acknowledged that come from now on, and not the one that is being dealt
+ *  with; those before it are. */
+void worker_channel_defer(struct worker_channel *c, bool on);
+/** Bytes of facts that the worker keeps, for want of an ack. */
+size_t worker_channel_unacked(const struct worker_channel *c);
 /** While on, facts are read but not acknowledged: a worker that fills its window waits. */
 void worker_channel_hold_acks(struct worker_channel *c, bool hold);
 

@@ -78,6 +78,10 @@ void worker_pause_resume(struct worker *w, const Stillpoint__State__Vm *m)
     w->pause.number = m->pause;
     w->pause.answer = PAUSE_CONTINUE;
     w->pause.in_stop = m->pause_in_stop;
+    w->pause.stopper = m->pause_stopper;
+    for (; w->pause.n_holders < m->n_pause_holders && w->pause.n_holders < LIMIT_HOLDS_PER_VM;
+         w->pause.n_holders++)
+        w->pause.holders[w->pause.n_holders] = m->pause_holders[w->pause.n_holders];
     stop_slot(&w->gate)->attended = true;
 }
 

@@ -130,6 +130,7 @@ void world_on_wait_over(void *userdata, struct ticket *t)
 static void take_over_for_pause(struct world *w, const struct ticket *t, struct worker *paused)
 {
     paused->pause.in_stop = true;
+    paused->pause.stopper = 0;
     struct ticket *other;
     TAILQ_FOREACH(other, &w->pending.list, link)
     if (!other->request.operation && other->request.pause == 0 &&

@@ -292,6 +292,32 @@ static void what_is_sent_while_a_fact_is_dealt_with_does_not_acknowledge_it(void
     assert_int_equal(acked(), 1);
 }
 
+static void what_is_deferred_is_not_acknowledged_and_what_was_before_it_is(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        assert_true(say_console(seq));
+    while (facts < 3)
+        event_base_loop(base, EVLOOP_ONCE);
+    worker_channel_defer(channel, true);
+    assert_true(say_console(4));
+    while (facts < 4)
+        event_base_loop(base, EVLOOP_ONCE);
+    uint64_t last = 0, ack;
+    assert_int_equal(deliver("1"), 0);
+    while ((ack = acked()) > 0)
+        last = ack;
+    assert_int_equal(last, 3);
+    worker_channel_defer(channel, false);
+    assert_true(say_console(5));
+    while (facts < 5)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(deliver("2"), 0);
+    while ((ack = acked()) > 0)
+        last = ack;
+    assert_int_equal(last, 5);
+}
+
 /* Reads one: its number; 0: there is none. */
 static uint64_t take_number(int fd)
 {
@@ -352,6 +378,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_descriptor_of_a_worker_is_refused_whatever_it_is),
     TEST(what_is_sent_while_a_fact_is_dealt_with_does_not_acknowledge_it),
     TEST(what_has_no_room_is_told_and_another_daemon_sends_it_under_its_number),
+    TEST(what_is_deferred_is_not_acknowledged_and_what_was_before_it_is),
     TEST(a_farewell_that_is_heard_early_is_acknowledged_too),
 };
 

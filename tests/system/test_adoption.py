@@ -5,9 +5,11 @@ import os
 import random
 import re
 import signal
+import threading
 import time
 
 import managed
+from api import ApiError
 from debugging import debugging
 from harness import check, descendants, equal, is_zombie, process_name, wait_until
 
@@ -244,6 +246,145 @@ def test_messages_that_were_accepted_and_had_no_room_come_once_and_in_order(t):
     equal(json.loads(t.ctl("call", "deaf", "numbers").out), list(range(251)))
     equal(json.loads(t.ctl("call", "deaf", "sizes").out), [size for size, _ in sent] + [0])
     wait_until(lambda: not beside(), "what has been sent is not kept")
+    client.close()
+
+
+STEPS = """
+let n = 0;
+function f() {
+    n++;
+    return n;
+}
+globalThis.start = () => { setInterval(f, 0); };
+"""
+
+
+def stands_in(client, vm, line):
+    frame = client.frames(vm)[0]
+    equal((frame.function, frame.line), ("f", line))
+
+
+def world_of(t):
+    return t.json("world", "list")[0]["mode"]
+
+
+def test_a_pause_outlives_the_daemon_and_so_does_a_step(t):
+    d = managed.start(t)
+    t.spawn("app", STEPS)
+    t.spawn("busy", BUSY, ready=False)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.breakpoint("app", "app.js", 4, debugger="d", suspend="world")
+    t.ctl("call", "app", "start")
+    wait_until(lambda: world_of(t) == "stopped", "it has come there")
+    before = client.locals("app"), client.evaluate("app", "n", frame=0).value.preview
+    d.crash()
+    client.close()
+    client = debugging(t)
+    client.open("d")
+    wait_until(lambda: world_of(t) == "stopped", "it stands again")
+    stands_in(client, "app", 4)
+    equal((client.locals("app"), client.evaluate("app", "n", frame=0).value.preview), before)
+    client.step("app", "over")
+    stands_in(client, "app", 5)
+    equal(client.evaluate("app", "n", frame=0).value.preview, str(int(before[1]) + 1))
+    # Once more from where the step ended, and on to the next time.
+    d.crash()
+    client.close()
+    client = debugging(t)
+    client.open("d")
+    wait_until(lambda: world_of(t) == "stopped", "it stands again")
+    stands_in(client, "app", 5)
+    client.request(resume_world=client.api.ResumeWorld(world="default"))
+    wait_until(lambda: world_of(t) == "stopped", "it has come there again")
+    stands_in(client, "app", 4)
+    equal(client.evaluate("app", "n", frame=0).value.preview, str(int(before[1]) + 1))
+    equal([h.hits for h in client.kept("d")], [1, 2])
+    client.close()
+
+
+def test_a_stop_for_a_pause_that_had_not_come_when_the_daemon_died_comes(t):
+    d = managed.start(t)
+    t.spawn("app", STEPS)
+    t.spawn("late", BUSY, ready=False)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.breakpoint("app", "app.js", 4, debugger="d", suspend="world")
+    wait_until(lambda: t.vm("late")["state"] == "active", "it computes")
+    # It cannot come to its gate, and so the world cannot stop.
+    os.kill(t.vm("late")["pid"], signal.SIGSTOP)
+    t.ctl("call", "app", "start")
+    wait_until(lambda: world_of(t) == "stopping", "a stop is under way")
+    d.crash()
+    client.close()
+    os.kill(t.vm("late")["pid"], signal.SIGCONT)
+    client = debugging(t)
+    client.open("d")
+    wait_until(lambda: world_of(t) == "stopped", "the stop has come")
+    stands_in(client, "app", 4)
+    equal(client.evaluate("app", "n", frame=0).value.preview, "0")
+    equal([h.hits for h in client.kept("d")], [1])
+    client.close()
+
+
+def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
+    d = managed.start(t)
+    t.spawn("app", STEPS)
+    t.spawn("other", COUNTER)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.breakpoint("app", "app.js", 4, debugger="d", suspend="vm")
+    t.ctl("call", "app", "start")
+    wait_until(lambda: t.vm("app")["holds"], "it is held")
+    d.crash()
+    client.close()
+    client = debugging(t)
+    client.open("d")
+    equal(len(t.vm("app")["holds"]), 1)
+    equal(world_of(t), "run-all")
+    stands_in(client, "app", 4)
+    n = count(t, "other")
+    wait_until(lambda: count(t, "other") > n, "others run")
+    client.request(release_vm=client.api.ReleaseVm(vm="app", debugger="d"))
+    wait_until(lambda: [h.hits for h in client.kept("d")] == [1, 2], "it has come there again")
+    wait_until(lambda: t.vm("app")["holds"], "and is held again")
+    equal(client.evaluate("app", "n", frame=0).value.preview, "1")
+    client.close()
+
+
+def test_crashes_while_a_debugger_stops_and_goes_on_lose_no_hit_and_no_pause(t):
+    d = managed.start(t)
+    t.spawn("app", STEPS)
+    t.spawn("busy", BUSY, ready=False)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.breakpoint("app", "app.js", 4, debugger="d", suspend="world")
+    t.ctl("call", "app", "start")
+    seed = random.Random(int.from_bytes(os.urandom(4), "big"))
+    for _ in range(20):
+        before = d.status()
+        killer = threading.Timer(seed.random() * 0.05, os.kill, (before["pid"], signal.SIGKILL))
+        killer.start()
+        try:
+            while True:
+                client.request(resume_world=client.api.ResumeWorld(world="default"))
+        except (OSError, EOFError):
+            pass
+        except ApiError as e:
+            # It has been resumed, and has not come to its breakpoint again.
+            check("is not stopped" in str(e) or "no ticket" in str(e), str(e))
+        killer.join()
+        d.wait_up(before["ready"] + 1)
+        client.close()
+        client = debugging(t)
+        client.open("d")
+        wait_until(lambda: world_of(t) == "stopped", "it is where it has its breakpoint")
+        stands_in(client, "app", 4)
+        n = int(client.evaluate("app", "n", frame=0).value.preview)
+        hits = client.kept("d")
+        # Each call of the function is a hit, and a stop; and the one that it stands in now.
+        equal([h.hits for h in hits], list(range(hits[0].hits, n + 2)))
+        equal([h.seq for h in hits], list(range(hits[0].seq, hits[0].seq + len(hits))))
     client.close()
 
 
