@@ -208,6 +208,8 @@ static int read_hits(struct cli *cli, struct hits *hits, struct stillpoint_hits_
         int r = stillpoint_hits_read(cli->sp, query, &page);
         if (is_none_yet(cli, r, own && !follow))
             return CLI_OK;
+        if (follow && cli_reconnect(cli, r))
+            continue;
         if (r != 0)
             return cli_fail_call(cli, r, "read the hits of %s", hits->debugger);
         for (size_t i = 0; i < page.n; i++)

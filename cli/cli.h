@@ -55,6 +55,9 @@ struct cli {
 /** Connects as the global options say. Returns 0, or the exit code of a failure that it has told.
  */
 int cli_connect(struct cli *cli);
+/** After a call that failed with `r`: whether that was the end of the daemon, and another one,
+ * which may have taken over from it, serves us now. */
+bool cli_reconnect(struct cli *cli, int r);
 /** Ends the connection, and the private daemon with it. */
 void cli_done(struct cli *cli);
 

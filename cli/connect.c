@@ -1,9 +1,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "cli/private.h"
+
+/* For so long nobody need listen; where a service manager keeps the socket we wait in that. */
+#define AGAIN_TRIES 100
+#define AGAIN_NS 50000000
 
 static const char client_name[] = "stillctl " STILLPOINT_VERSION;
 
@@ -74,6 +79,32 @@ static int connect_socket(struct cli *cli)
 int cli_connect(struct cli *cli)
 {
     return cli->private_daemon ? connect_private(cli) : connect_socket(cli);
+}
+
+static int try_again(struct cli *cli)
+{
+    char found[128];
+    const char *path = cli->socket;
+    int r = path ? 0 : stillpoint_default_socket(found, sizeof found);
+    return r < 0 ? r : stillpoint_connect(path ? path : found, client_name, &cli->sp);
+}
+
+bool cli_reconnect(struct cli *cli, int r)
+{
+    const struct timespec moment = {.tv_nsec = AGAIN_NS};
+    if ((r != -ECONNRESET && r != -EPIPE) || cli->private_daemon)
+        return false;
+    for (unsigned i = 0; i < AGAIN_TRIES; i++) {
+        cli->sp = stillpoint_free(cli->sp);
+        r = try_again(cli);
+        if (r == 0)
+            return true;
+        if (r == STILLPOINT_REFUSED)
+            break;
+        nanosleep(&moment, NULL);
+    }
+    cli->sp = stillpoint_free(cli->sp);
+    return false;
 }
 
 void cli_done(struct cli *cli)

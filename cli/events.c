@@ -14,6 +14,7 @@ struct events {
     uint64_t since_us; /* 0: all */
     json_t *list;      /* -o json, not following: printed at the end */
     bool reader_gone;
+    uint64_t last_seq; /* that was seen, or was there before we looked */
 };
 
 static void print_fields(char *line, size_t size, const struct stillpoint_event *e)
@@ -55,6 +56,7 @@ static void event_arrived(struct stillpoint *sp, const struct stillpoint_event *
 {
     struct events *events = data;
     (void)sp;
+    events->last_seq = e->dropped > 0 ? e->before_seq - 1 : e->seq;
     if (e->dropped == 0 && e->time_us < events->since_us)
         return;
     switch (events->cli->format) {
@@ -100,15 +102,33 @@ static int parse_since(struct events *e, struct stillpoint_subscription *s, cons
     return code;
 }
 
-static int receive(struct events *e, const struct stillpoint_subscription *s)
+static int subscribe(struct events *e, const struct stillpoint_subscription *s)
 {
-    struct stillpoint *sp = e->cli->sp;
     uint64_t last_seq;
     const struct stillpoint_handlers handlers = {.event = event_arrived, .data = e};
-    stillpoint_set_handlers(sp, &handlers);
-    int r = stillpoint_subscribe(sp, s, &last_seq);
-    while (r == 0 && e->follow && !e->reader_gone)
-        r = stillpoint_wait(sp, -1);
+    stillpoint_set_handlers(e->cli->sp, &handlers);
+    int r = stillpoint_subscribe(e->cli->sp, s, &last_seq);
+    /* One that knows of less has taken over from nobody: all of it is new. */
+    bool is_another = r == 0 && last_seq < e->last_seq;
+    if (is_another)
+        e->last_seq = 0;
+    if (is_another)
+        return subscribe(e, &(const struct stillpoint_subscription){.replay = true});
+    if (r == 0 && !s->replay)
+        e->last_seq = last_seq;
+    return r;
+}
+
+static int receive(struct events *e, struct stillpoint_subscription *s)
+{
+    int r;
+    do {
+        r = subscribe(e, s);
+        while (r == 0 && e->follow && !e->reader_gone)
+            r = stillpoint_wait(e->cli->sp, -1);
+        s->replay = true;
+        s->since_seq = e->last_seq;
+    } while (r != 0 && e->follow && cli_reconnect(e->cli, r));
     return r != 0 ? cli_fail_call(e->cli, r, "follow events") : CLI_OK;
 }
 

@@ -5,6 +5,7 @@ STILLPOINT_CRASHES=100 has the test of crashes at random moments make so many.
 
 import os
 import random
+import shutil
 import tempfile
 import threading
 import time
@@ -317,6 +318,29 @@ def test_with_a_controller_given_on_in_the_unit_another_daemon_takes_over_as_wel
     give_controllers(s)
     m.systemctl("stop", *SOCKETS, SERVICE)
     s.none_is_left()
+
+
+def replace(path):
+    """As a package's new version does: another file under the same name."""
+    shutil.copy2(path, path + ".new")
+    os.rename(path + ".new", path)
+
+
+def test_an_upgrade_takes_other_programs_and_vms_go_on(m):
+    s = Service(m)
+    twenty(s)
+    before = Snapshot(s)
+    worker = m.outside(before.pids["vm0"])
+    of_worker = os.stat(f"/proc/{worker}/exe").st_ino
+    for path in ("sbin/stillpointd", "libexec/stillpoint/stillpoint-worker-mozjs"):
+        replace(m.path(f"/usr/local/{path}"))
+    s.systemctl("restart")
+    before.compare()
+    read_events(s, 1, 1000)
+    equal(os.stat(f"/proc/{s.main()}/exe").st_ino, os.stat(m.path("/usr/local/sbin/stillpointd")).st_ino)
+    equal(os.stat(f"/proc/{worker}/exe").st_ino, of_worker, "it goes on with what it was started with")
+    born = m.outside(s.run("born", TICK).pid)
+    check(os.stat(f"/proc/{born}/exe").st_ino != of_worker, "who is born now has the new one")
 
 
 def test_a_stop_ends_what_is_frozen_or_stubborn(m):

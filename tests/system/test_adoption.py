@@ -352,6 +352,64 @@ def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
     client.close()
 
 
+def test_a_units_vm_is_its_units_under_the_next_daemon_too(t):
+    program = t.file("web.js", COUNTER)
+    os.makedirs(os.path.join(t.work, "vms"), exist_ok=True)
+    for folder in (t.folder, t.work, t.run_dir):
+        os.chmod(folder, 0o755)  # the daemon becomes somebody else, who has to read
+    t.file("vms/web.conf", f"[vm]\nprogram = {program}\nlabels = tier=web\nrestart = always\nrestart-delay = 10ms\n")
+    d = managed.start(t, "--vms", os.path.join(t.work, "vms"), "--state-dir", os.path.join(t.folder, "state"))
+    wait_until(lambda: t.vm("web")["state"] == "idle", "it runs")
+    before = t.vm("web")
+    d.crash()
+    d.restart()
+    equal([(u["name"], u["state"]) for u in t.json("units")], [("web", "running")])
+    after = t.vm("web")
+    equal([after[k] for k in ("pid", "id", "labels", "unit")], [before[k] for k in ("pid", "id", "labels", "unit")])
+    equal((after["labels"], after["unit"]), ({"tier": "web"}, "web"))
+    # Its end is that of its unit's VM, and so it is started again.
+    os.kill(after["pid"], signal.SIGKILL)
+    wait_until(lambda: t.vm("web")["pid"] not in (0, after["pid"]), "there is another")
+    t.ctl("stop", "web")
+    wait_until(lambda: t.json("units")[0]["state"] == "off", "it is off")
+
+
+def lines_until(p, count):
+    """So many lines of JSON that it prints."""
+    return [json.loads(p.stdout.readline()) for _ in range(count)]
+
+
+def test_who_follows_events_and_hits_goes_on_where_it_was(t):
+    d = managed.start(t)
+    t.spawn("app", "function f() {}\nglobalThis.work = (k) => { for (let i = 0; i < k; i++) { f(); postMessage(i); } };")
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"),
+               budget=client.api.HookBudget(per_second=100_000))
+    events = t.start("-o", "jsonl", "events", "-f", "--since", "1")
+    hits = t.start("-o", "jsonl", "audit", "tail", "-f", "d")
+    t.ctl("call", "app", "work", "10")
+    seen, found = lines_until(hits, 10), []
+    while len([e for e in found if e["kind"] == "vm-message"]) < 10:
+        found += lines_until(events, 1)
+    for crash in range(1, 4):
+        if crash > 1:
+            d.crash()
+        else:
+            d.restart()
+        t.ctl("call", "app", "work", "10")
+        seen += lines_until(hits, 10)
+        while len([e for e in found if e["kind"] == "vm-message"]) < 10 * (crash + 1):
+            found += lines_until(events, 1)
+    equal([h["seq"] for h in seen], list(range(1, 41)))
+    equal([e["seq"] for e in found], list(range(found[0]["seq"], found[0]["seq"] + len(found))))
+    equal([e["data"] for e in found if e["kind"] == "vm-message"], list(range(10)) * 4)
+    client.close()
+    for p in (events, hits):
+        p.terminate()
+        p.wait(60)
+
+
 def test_crashes_while_a_debugger_stops_and_goes_on_lose_no_hit_and_no_pause(t):
     d = managed.start(t)
     t.spawn("app", STEPS)
