@@ -16,6 +16,9 @@
 /* A file that is longer is none of ours. */
 #define FILE_BYTES (1024u * 1024)
 
+/* Of a line, more than libinih takes. */
+#define LINE_BYTES 256
+
 /* libinih tells no line numbers of what it has understood, so it is given one line at a time, and
  * this counts. */
 struct ini_file {
@@ -43,6 +46,7 @@ void ini_file_complain(struct ini_file *f, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text_to_line(text);
     f->reader->on_error(f->reader->userdata, f->path, f->line, text);
     f->errors++;
 }
@@ -57,20 +61,32 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
+/* What stands between the brackets of a line that begins with one. False: it is no such line. */
+static bool section_of(const char *line, size_t bytes, char *ret, size_t size)
+{
+    const char *end = bytes > 0 && line[0] == '[' ? memchr(line, ']', bytes) : NULL;
+    if (!end || (size_t)(end - line) > size)
+        return false;
+    size_t n = (size_t)(end - line) - 1;
+    memcpy(ret, line + 1, n);
+    ret[n] = '\0';
+    return true;
+}
+
 /* What libinih cannot say of a line. False: it is not for libinih. */
 static bool check_line(struct ini_file *f, const char *line, size_t bytes, size_t max)
 {
-    char section[64];
+    char section[LINE_BYTES];
     if (bytes > max)
         ini_file_complain(f, "the line is longer than %zu bytes", max);
     else if (!text_is_utf8(line, bytes))
         ini_file_complain(f, "the line is no UTF-8 text, or has a zero byte in it");
-    else if (line[0] != '[' || sscanf(line, "[%63[^]\n]]", section) != 1 || knows(f, section))
-        return true;
     else {
-        ini_file_complain(f, "there is no section [%s] (sections are %s)", section,
-                          f->reader->sections);
-        return true; /* nothing below it is known to any section, and not complained of again */
+        /* Nothing below it is known to any section, and not complained of again. */
+        if (section_of(line, bytes, section, sizeof section) && !knows(f, section))
+            ini_file_complain(f, "there is no section [%s] (sections are %s)", section,
+                              f->reader->sections);
+        return true;
     }
     return false;
 }

@@ -20,7 +20,7 @@ struct ini_file_reader {
     /** A setting of a section that is known. */
     void (*on_value)(void *userdata, struct ini_file *f, const char *section, const char *key,
                      const char *value);
-    /** Something is wrong; line 0: with the whole file. */
+    /** Something is wrong; line 0: with the whole file. The text is one line. */
     void (*on_error)(void *userdata, const char *path, unsigned line, const char *text);
     void *userdata;
 };

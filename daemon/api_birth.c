@@ -320,6 +320,23 @@ static int open_program(const char *path)
     return folder_memfd_from(fd, LIMIT_FILE_BYTES);
 }
 
+/* Whoever wrote the unit sees the file, mostly, and wonders. */
+static void explain_unread(const char *path, int r, char *why, size_t bytes)
+{
+    static const char *const private[] = {"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"};
+    bool is_private = false;
+    for (size_t i = 0; i < sizeof private / sizeof private[0]; i++)
+        is_private = is_private || strncmp(path, private[i], strlen(private[i])) == 0;
+    if (is_private && (r == -ENOENT || r == -EACCES))
+        snprintf(why, bytes, "%s: %s (a service sees neither homes nor others' /tmp: try /srv)",
+                 path, folder_error(r));
+    else if (r == -EACCES)
+        snprintf(why, bytes, "%s: %s (the daemon reads it, as uid %u)", path, folder_error(r),
+                 (unsigned)geteuid());
+    else
+        snprintf(why, bytes, "%s: %s", path, folder_error(r));
+}
+
 static const char *base_name(const char *path)
 {
     return strrchr(path, '/') + 1;
@@ -390,7 +407,7 @@ int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *r
     };
     int fd = open_program(file->program);
     if (fd < 0) {
-        snprintf(why, bytes, "%s: %s", file->program, folder_error(fd));
+        explain_unread(file->program, fd, why, bytes);
         return fd == -EAGAIN ? -EIO : fd;
     }
     ssize_t size = fd_memfd_size(fd, LIMIT_FILE_BYTES);

@@ -33,18 +33,20 @@ static const struct {
 
 /* An event with its texts behind it, in one allocation. */
 struct slot {
-    TAILQ_ENTRY(slot) link;     /* all kept events, by seq */
-    TAILQ_ENTRY(slot) in_share; /* those of the same share */
-    enum share share;
     size_t bytes;
     struct event event;
     char texts[];
 };
-TAILQ_HEAD(slots, slot);
+
+/* The kept events of a share, oldest first, by seq: a ring, so that any reader's place in it is
+ * found by halving, however many are kept and however many readers there are. */
+struct ring {
+    struct slot **slots; /* budget[].events of them */
+    size_t first, n, bytes;
+};
 
 struct event_bus {
-    struct slots kept, shares[N_SHARES];
-    size_t n[N_SHARES], bytes[N_SHARES];
+    struct ring rings[N_SHARES];
     uint64_t last;
     struct record_log log; /* what is kept for the next daemon; its fd is -1: nothing is */
     unsigned generation, serial;
@@ -57,28 +59,50 @@ struct event_bus *event_bus_new(void)
     if (!bus)
         return NULL;
     bus->log.fd = -1;
-    TAILQ_INIT(&bus->kept);
-    for (int i = 0; i < N_SHARES; i++)
-        TAILQ_INIT(&bus->shares[i]);
     LIST_INIT(&bus->listeners);
+    for (int i = 0; i < N_SHARES; i++) {
+        bus->rings[i].slots = calloc(budget[i].events, sizeof(struct slot *));
+        if (!bus->rings[i].slots)
+            return event_bus_free(bus);
+    }
     return bus;
 }
 
-static void drop(struct event_bus *bus, struct slot *s)
+static struct slot **at(const struct event_bus *bus, enum share share, size_t i)
 {
-    TAILQ_REMOVE(&bus->kept, s, link);
-    TAILQ_REMOVE(&bus->shares[s->share], s, in_share);
-    bus->n[s->share]--;
-    bus->bytes[s->share] -= s->bytes;
+    const struct ring *r = &bus->rings[share];
+    return &r->slots[(r->first + i) % budget[share].events];
+}
+
+static void drop_oldest(struct event_bus *bus, enum share share)
+{
+    struct ring *r = &bus->rings[share];
+    struct slot *s = *at(bus, share, 0);
+    r->first = (r->first + 1) % budget[share].events;
+    r->n--;
+    r->bytes -= s->bytes;
     free(s);
+}
+
+static void insert(struct event_bus *bus, struct slot *s)
+{
+    enum share share = s->event.kind == EVENT_VM_MESSAGE ? SHARE_MESSAGES : SHARE_LIFE;
+    struct ring *r = &bus->rings[share];
+    while (r->n > 0 && (r->n == budget[share].events || r->bytes + s->bytes > budget[share].bytes))
+        drop_oldest(bus, share);
+    *at(bus, share, r->n++) = s;
+    r->bytes += s->bytes;
 }
 
 struct event_bus *event_bus_free(struct event_bus *bus)
 {
     if (!bus)
         return NULL;
-    while (!TAILQ_EMPTY(&bus->kept))
-        drop(bus, TAILQ_FIRST(&bus->kept));
+    for (int i = 0; i < N_SHARES; i++) {
+        while (bus->rings[i].n > 0)
+            drop_oldest(bus, (enum share)i);
+        free(bus->rings[i].slots);
+    }
     while (!LIST_EMPTY(&bus->listeners))
         event_bus_unlisten(bus, LIST_FIRST(&bus->listeners));
     if (bus->log.fd >= 0)
@@ -108,7 +132,6 @@ static size_t text_bytes(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-/* As it is, but for its share. */
 static struct slot *copy_slot(const struct event *e)
 {
     size_t bytes = sizeof(struct slot) + text_bytes(e->name) + text_bytes(e->world) +
@@ -117,7 +140,6 @@ static struct slot *copy_slot(const struct event *e)
     if (!s)
         return NULL;
     char *room = s->texts;
-    s->share = e->kind == EVENT_VM_MESSAGE ? SHARE_MESSAGES : SHARE_LIFE;
     s->bytes = bytes;
     s->event = *e;
     s->event.name = copy_text(&room, e->name);
@@ -134,19 +156,6 @@ static struct slot *copy_event(const struct event *e, uint64_t seq)
     now.time_us = clock_ns(CLOCK_REALTIME) / 1000;
     now.mono_ns = clock_ns(CLOCK_MONOTONIC);
     return copy_slot(&now);
-}
-
-static void insert(struct event_bus *bus, struct slot *s)
-{
-    TAILQ_INSERT_TAIL(&bus->kept, s, link);
-    TAILQ_INSERT_TAIL(&bus->shares[s->share], s, in_share);
-    bus->n[s->share]++;
-    bus->bytes[s->share] += s->bytes;
-    struct slots *own = &bus->shares[s->share];
-    while ((bus->n[s->share] > budget[s->share].events ||
-            bus->bytes[s->share] > budget[s->share].bytes) &&
-           TAILQ_FIRST(own) != s)
-        drop(bus, TAILQ_FIRST(own));
 }
 
 /* ---- for the next daemon */
@@ -211,10 +220,11 @@ int event_bus_read(struct event_bus *bus, int fd)
 
 uint64_t event_bus_kept_fact(const struct event_bus *bus, uint64_t vm)
 {
-    const struct slot *s;
-    TAILQ_FOREACH_REVERSE(s, &bus->shares[SHARE_MESSAGES], slots, in_share)
-    if (s->event.vm == vm)
-        return s->event.fact;
+    for (size_t i = bus->rings[SHARE_MESSAGES].n; i > 0; i--) {
+        const struct event *e = &(*at(bus, SHARE_MESSAGES, i - 1))->event;
+        if (e->vm == vm)
+            return e->fact;
+    }
     return 0;
 }
 
@@ -223,10 +233,10 @@ static int rewrite(struct event_bus *bus)
 {
     struct record_log log;
     int r = record_log_open(&log, "stillpoint-events");
-    const struct slot *s;
-    TAILQ_FOREACH(s, &bus->kept, link)
-    if (r == 0)
-        r = append_kept(&log, &s->event);
+    const struct event *e;
+    uint64_t cursor = 0, dropped;
+    while (r == 0 && (e = event_bus_next(bus, &cursor, ~UINT64_C(0), &dropped)) != NULL)
+        r = append_kept(&log, e);
     if (r == 0)
         r = fd_store_put(log.fd, "events-%u-%u", bus->generation, bus->serial + 1);
     if (r < 0) {
@@ -250,7 +260,7 @@ int event_bus_keep(struct event_bus *bus, unsigned generation)
 
 static void keep(struct event_bus *bus, const struct event *e)
 {
-    size_t bytes = bus->bytes[SHARE_LIFE] + bus->bytes[SHARE_MESSAGES];
+    size_t bytes = bus->rings[SHARE_LIFE].bytes + bus->rings[SHARE_MESSAGES].bytes;
     int r = 0;
     if (bus->log.bytes > REWRITE_BYTES && bus->log.bytes > 2 * bytes)
         r = rewrite(bus);
@@ -281,28 +291,37 @@ uint64_t event_bus_last(const struct event_bus *bus)
     return bus->last;
 }
 
-/* The first kept event after `seq`. Readers are near the end mostly, so it is looked for from
- * there. */
-static const struct slot *find_after(const struct event_bus *bus, uint64_t seq)
+/* The first kept event of the share after `seq`, or NULL. */
+static const struct event *find_after(const struct event_bus *bus, enum share share, uint64_t seq)
 {
-    const struct slot *s = TAILQ_LAST(&bus->kept, slots), *found = NULL;
-    for (; s && s->event.seq > seq; s = TAILQ_PREV(s, slots, link))
-        found = s;
-    return found;
+    size_t low = 0, high = bus->rings[share].n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((*at(bus, share, middle))->event.seq > seq)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < bus->rings[share].n ? &(*at(bus, share, low))->event : NULL;
 }
 
 const struct event *event_bus_next(const struct event_bus *bus, uint64_t *cursor, uint64_t kinds,
                                    uint64_t *ret_dropped)
 {
     *ret_dropped = 0;
-    for (const struct slot *s = find_after(bus, *cursor); s; s = TAILQ_NEXT(s, link)) {
-        *ret_dropped += s->event.seq - (*cursor + 1);
-        *cursor = s->event.seq;
-        if (kinds & UINT64_C(1) << s->event.kind)
-            return &s->event;
+    while (*cursor < bus->last) {
+        const struct event *e = NULL;
+        for (int i = 0; i < N_SHARES; i++) {
+            const struct event *of_share = find_after(bus, (enum share)i, *cursor);
+            if (of_share && (!e || of_share->seq < e->seq))
+                e = of_share;
+        }
+        uint64_t seq = e ? e->seq : bus->last + 1;
+        *ret_dropped += seq - (*cursor + 1);
+        *cursor = e ? seq : bus->last;
+        if (e && kinds & UINT64_C(1) << e->kind)
+            return e;
     }
-    *ret_dropped += bus->last - *cursor;
-    *cursor = bus->last;
     return NULL;
 }
 

@@ -34,6 +34,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/facts.c %D%/facts.h \
 	%D%/freezer.c %D%/freezer.h \
 	%D%/message_ids.h \
+	%D%/nudge.c %D%/nudge.h \
 	%D%/record.c %D%/record.h \
 	%D%/look_message.c %D%/look_message.h \
 	%D%/pause.c %D%/pause.h \

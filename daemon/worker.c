@@ -252,6 +252,12 @@ void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
     /* Not born yet: worker_spawned() finds the reason and kills what comes. */
 }
 
+void worker_nudge(struct worker *w)
+{
+    if (w->pidfd >= 0)
+        pidfd_send_signal(w->pidfd, SHM_NUDGE, NULL, 0);
+}
+
 /* ---- what the process does */
 
 static const char *on_fact(void *userdata, const struct worker_fact *fact)

@@ -331,6 +331,8 @@ uint64_t worker_dealt_with(const struct worker *w);
 
 /** Ends the VM by SIGKILL through its pidfd; the first reason stays. */
 void worker_kill(struct worker *w, enum exit_reason reason, const char *detail);
+/** See nudge.h. */
+void worker_nudge(struct worker *w);
 
 /** It has said how it ends: should it live on for long after its ack, it is killed. */
 void worker_farewell(struct worker *w);

@@ -12,6 +12,7 @@
 #include "base/urgent.h"
 #include "daemon/enforcer.h"
 #include "daemon/event_bus.h"
+#include "daemon/nudge.h"
 #include "daemon/record.h"
 #include "daemon/worker.h"
 #include "daemon/world_private.h"
@@ -263,6 +264,8 @@ static void await_stop(struct world *w, struct ticket *t)
     if (t)
         ticket_end_wait(t);
     if (begins) {
+        if (w->stop.n_missing > 0)
+            nudge_begin(w->nudge);
         struct timeval scan = {.tv_usec = SCAN_MS * 1000};
         w->timed = true;
         event_add(w->scan, &scan);
@@ -280,6 +283,7 @@ static void end_stop_timers(struct world *w)
     w->timed = false;
     event_del(w->scan);
     event_del(w->deadline);
+    nudge_end(w->nudge);
 }
 
 /* Returns whether it has come to that. */
@@ -409,9 +413,9 @@ static bool step_stopping(struct world *w)
     for (size_t i = 0; i < w->stop.n_gates; i++)
         assert(w->stop.slots[i].arrived ||
                world_worker_of(w->stop.gates[i])->freeze.state == WORKER_FROZEN);
-    end_stop_timers(w);
     set_mode(w, WORLD_STOPPED, w->late ? "the others are frozen" : "all arrived");
     w->stopped_ns = shm_now_ns();
+    end_stop_timers(w);
     announce_stop(w);
     if (!t) {
         /* A run-one has ended; its controller has the world again. */
@@ -729,6 +733,9 @@ static int init_world(struct world *w, struct worlds *all)
     w->enforcer = enforcer_new(all->base, &w->stop, &enforcement, w);
     if (!w->scan || !w->deadline || !w->expiry || !w->suspicion || !w->run_deadline || !w->enforcer)
         return -ENOMEM;
+    w->nudge = nudge_new(all->base, &w->stop);
+    if (!w->nudge)
+        return -errno;
     return all->kept ? stop_world_init_kept(&w->stop) : stop_world_init(&w->stop);
 }
 
@@ -764,6 +771,7 @@ void world_free(struct world *w)
         if (events[i])
             event_free(events[i]);
     enforcer_free(w->enforcer);
+    nudge_free(w->nudge);
     world_arrival_forget_dead(w);
     stop_world_done(&w->stop);
     free(w);

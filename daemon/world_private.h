@@ -17,6 +17,7 @@
 
 struct enforcer;
 struct event;
+struct nudge;
 
 struct world {
     UT_hash_handle hh;
@@ -27,6 +28,7 @@ struct world {
     enum world_mode mode;
     struct stop_world stop;
     struct enforcer *enforcer;
+    struct nudge *nudge;
 
     struct ticket_queue pending;
     struct ticket *control, *operation; /**< in service; NULL: none */

@@ -39,7 +39,8 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0037-who-ends-vms-when-the-service-ends.md \
 	%D%/decisions/0038-what-becomes-of-whom-when-the-daemon-has-no-memory.md \
 	%D%/decisions/0039-what-was-accepted-for-a-worker-that-does-not-read.md \
-	%D%/decisions/0040-a-crash-in-the-middle-of-a-fact.md
+	%D%/decisions/0040-a-crash-in-the-middle-of-a-fact.md \
+	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -291,8 +291,13 @@ static void on_value(void *userdata, struct ini_file *f, const char *section, co
     struct reading *r = userdata;
     int at = find_key(section, key);
     if (at < 0) {
-        ini_file_complain(f, "there is no '%s' in section [%s] (see stillpoint-vm.conf(5))", key,
-                          section);
+        const char *other = strcmp(section, "vm") == 0 ? "limits" : "vm";
+        if (find_key(other, key) >= 0)
+            ini_file_complain(f, "there is no '%s' in section [%s]: it belongs to [%s]", key,
+                              section, other);
+        else
+            ini_file_complain(f, "there is no '%s' in section [%s] (see stillpoint-vm.conf(5))",
+                              key, section);
         return;
     }
     bool is_limit = at >= (int)N_KEYS;

@@ -14,10 +14,16 @@ packages_build="
 # For the tests as well.
 packages_test="
     cppcheck dbus libcmocka-dev mandoc mmdebstrap procps protobuf-compiler python3-jsonschema python3-protobuf
-    shellcheck spin strace systemd systemd-container"
+    shellcheck spin strace systemd systemd-container zsh"
 
 # To build Debian packages, and to look at them. What they need to be built of is in packages_build.
-packages_deb="debhelper dh-apparmor dpkg-dev lintian"
+packages_deb="apparmor debhelper dh-apparmor dpkg-dev lintian"
+
+# To build those twice and compare (`make check-deb DEB_CHECK_FLAGS=--twice`).
+packages_deb_twice="diffoscope-minimal faketime"
+
+# To emulate a machine with a kernel of its own (`make check-booted BOOTED_TESTS=controllers`).
+packages_emulated="cpio qemu-system-x86"
 
 # For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
 packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"

@@ -299,6 +299,11 @@ void gate_wake_watcher(struct gate *g)
     }
 }
 
+bool gate_is_poked(const struct gate *g, uint32_t seen)
+{
+    return SHM_LOAD(&g->command->poke) != seen;
+}
+
 bool gate_is_running(const struct gate *g)
 {
     return shm_status_state(SHM_LOAD(&g->status->word)) == SHM_RUNNING;

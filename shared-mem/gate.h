@@ -112,6 +112,9 @@ bool gate_wait_poke(struct gate *g, uint32_t *seen, uint64_t timeout_ns);
  * it will: the word that it sleeps on is the daemon's, so a wake alone could come too early.
  */
 void gate_wake_watcher(struct gate *g);
+/** Whether the watcher has been poked since it saw this number; may be asked in a signal handler.
+ */
+bool gate_is_poked(const struct gate *g, uint32_t seen);
 /** [watcher] Whether the VM runs, as it says itself. */
 bool gate_is_running(const struct gate *g);
 /** [watcher] True while the VM is to be brought to a safe point: closed gate, and it still runs; or

@@ -26,6 +26,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +36,10 @@
 #define SHM_LAYOUT_VERSION 3u
 
 #define SHM_PAGE_BYTES 4096u
+
+/** The daemon's signal to a VM that still runs although its gate is closed: that it let the CPU go
+ * for a moment, if its watcher waits for one. By default it is ignored. */
+#define SHM_NUDGE SIGURG
 
 /* Every access to a shared word passes here, so that a test build can put a scheduling point before
  * each (SHM_YIELD) and after the value to store was found (SHM_VALUE); a product build compiles it

@@ -398,6 +398,11 @@ enum stop_how stop_how_now(struct stop_gate *g)
     return s->how;
 }
 
+bool stop_is_missing(const struct stop_gate *g)
+{
+    return slot_missing(stop_slot(g));
+}
+
 void stop_excuse(struct stop_gate *g, bool excused)
 {
     struct stop_slot *s = stop_slot(g);

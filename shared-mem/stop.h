@@ -169,6 +169,8 @@ void stop_release(struct stop_gate *g);
 /** Looks how this VM counts at this moment. One that was held is acked once it has parked. */
 enum stop_how stop_how_now(struct stop_gate *g);
 
+/** Its gate is closed, and it has not arrived, as far as that has been looked at. */
+bool stop_is_missing(const struct stop_gate *g);
 /** Whether a VM need not arrive, since it cannot run: then a stop does not wait for it. */
 void stop_excuse(struct stop_gate *g, bool excused);
 

@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	%D%/unit/test_frame \
 	%D%/unit/test_log \
 	%D%/unit/test_map \
+	%D%/unit/test_nudge \
 	%D%/unit/test_record_log \
 	%D%/unit/test_refused_call \
 	%D%/unit/test_service \
@@ -32,6 +33,7 @@ UNIT_TESTS = \
 	%D%/unit/test_worker_limits \
 	%D%/unit/test_worker_look \
 	%D%/unit/test_worker_one_line \
+	%D%/unit/test_worker_safepoint \
 	%D%/unit/test_worker_sandbox \
 	%D%/unit/test_worker_timers \
 	%D%/unit/test_worker_wasi
@@ -94,6 +96,12 @@ $(%C%_unit_test_worker_auditor_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_worker_condition_SOURCES = %D%/unit/test_worker_condition.c %D%/support/unit.h
 %C%_unit_test_worker_condition_LDADD = $(WORKER_TEST_LIBS)
+
+%C%_unit_test_worker_safepoint_SOURCES = %D%/unit/test_worker_safepoint.c %D%/support/unit.h
+%C%_unit_test_worker_safepoint_CFLAGS = $(AM_CFLAGS) -pthread
+%C%_unit_test_worker_safepoint_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sched_yield
+%C%_unit_test_worker_safepoint_LDADD = $(WORKER_TEST_LIBS)
+$(%C%_unit_test_worker_safepoint_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_worker_daemon_channel_SOURCES = %D%/unit/test_worker_daemon_channel.c %D%/support/unit.h
 %C%_unit_test_worker_daemon_channel_LDADD = $(WORKER_TEST_LIBS)
@@ -166,6 +174,9 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_limits_SOURCES = %D%/unit/test_worker_limits.c %D%/support/unit.h
 %C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_nudge_SOURCES = %D%/unit/test_nudge.c %D%/support/unit.h
+%C%_unit_test_nudge_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_refused_call_SOURCES = %D%/unit/test_refused_call.c %D%/support/unit.h
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
@@ -274,8 +285,9 @@ TEST_EXTENSIONS = .py
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE;
 
-EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/guide.py %D%/support/harness.py \
+EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_autopkgtest.py \
+	%D%/booted/test_controllers.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
+	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/debugging.py %D%/support/emulated.py %D%/support/guide.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/journal.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_completion.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \

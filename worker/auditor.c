@@ -963,6 +963,21 @@ int auditors_on_hit(struct auditors *a, const struct engine_hit *hit,
     return 0;
 }
 
+bool auditors_want_breakpoint(struct auditors *a, uint64_t script, uint64_t offset)
+{
+    /* A step may end there, a budget or a referent wait for the next hit. */
+    if (a->stepper.number != 0 || a->step_waits || a->due_ns != 0 || a->gone)
+        return true;
+    struct audit_key key = {ENGINE_SCRIPT, ENGINE_AUDIT_BREAKPOINT, script, offset};
+    const struct auditor *x = audit_table_find(&a->table, key);
+    if (!x || x->n_hooks == 0)
+        return true;
+    for (size_t i = 0; i < x->n_hooks; i++)
+        if (!hook_fails_comparison(x->hooks[i], a->ops, a->engine))
+            return true;
+    return false;
+}
+
 /* ---- referents that come and go */
 
 static void lost(void *userdata, struct hook *h)

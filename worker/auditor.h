@@ -66,6 +66,7 @@ void auditors_start(struct auditors *a);
 /** As in engine_debug_host_ops. */
 int auditors_on_hit(struct auditors *a, const struct engine_hit *hit,
                     struct engine_answer *ret_answer);
+bool auditors_want_breakpoint(struct auditors *a, uint64_t script, uint64_t offset);
 void auditors_on_gone(struct auditors *a, enum engine_referent referent, uint64_t id);
 void auditors_on_realm(struct auditors *a, uint64_t realm);
 

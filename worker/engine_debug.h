@@ -165,6 +165,13 @@ struct engine_debug_host_ops {
      * header did (evaluations that are not `audited`, conditions, getters).
      */
     int (*on_hit)(void *host, const struct engine_hit *hit, struct engine_answer *ret_answer);
+    /**
+     * Whether a breakpoint's hit can come to anything, asked before it is made out: for one that is
+     * passed a million times that costs more than to see that its condition fails. False: it is not
+     * told. Guest code stands there as in a hit, but of all ops only `variable` may be called. An
+     * engine need not ask.
+     */
+    bool (*wants_breakpoint)(void *host, uint64_t script, uint64_t offset);
     /** A realm or script that has been reported, or a frame that has an auditor, is no more. Its
      * auditors are off. Ops may be called, so never in the middle of a collection. */
     void (*on_gone)(void *host, enum engine_referent referent, uint64_t id);

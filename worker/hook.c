@@ -201,17 +201,32 @@ static void decide(void *userdata, const struct engine_value *value)
     d->verdict = condition_decide(d->condition, value);
 }
 
+/* In the innermost frame. */
+static enum condition_verdict compare(const struct hook *h, const struct engine_ops *ops,
+                                      struct engine *engine)
+{
+    struct deciding d = {&h->comparison, CONDITION_UNDECIDED};
+    int r = h->compares ? ops->debug->variable(engine, 0, h->comparison.name, false, decide, &d)
+                        : -EOPNOTSUPP;
+    return r == 0 ? d.verdict : CONDITION_UNDECIDED;
+}
+
+bool hook_fails_comparison(const struct hook *h, const struct engine_ops *ops,
+                           struct engine *engine)
+{
+    return compare(h, ops, engine) == CONDITION_FALSE;
+}
+
 bool hook_condition(const struct hook *h, const struct engine_ops *ops, struct engine *engine,
                     const struct engine_hit *hit, const char **ret_error)
 {
     *ret_error = NULL;
     if (!h->condition)
         return true;
-    struct deciding d = {&h->comparison, CONDITION_UNDECIDED};
-    if (h->compares && hit->frame != 0 &&
-        ops->debug->variable(engine, 0, h->comparison.name, false, decide, &d) == 0 &&
-        d.verdict != CONDITION_UNDECIDED)
-        return d.verdict == CONDITION_TRUE;
+    enum condition_verdict verdict =
+        hit->frame != 0 ? compare(h, ops, engine) : CONDITION_UNDECIDED;
+    if (verdict != CONDITION_UNDECIDED)
+        return verdict == CONDITION_TRUE;
     bool is_true = true;
     int r = ops->debug->condition(engine, h->condition, &is_true, ret_error);
     if (r < 0 && !*ret_error)

@@ -82,6 +82,10 @@ bool hook_matches(const struct hook *h, const struct engine_hit *hit);
 bool hook_condition(const struct hook *h, const struct engine_ops *ops, struct engine *engine,
                     const struct engine_hit *hit, const char **ret_error);
 
+/** That the condition is false can be seen by comparing a variable, which runs no guest code. */
+bool hook_fails_comparison(const struct hook *h, const struct engine_ops *ops,
+                           struct engine *engine);
+
 enum hook_admission { HOOK_REPORT, HOOK_SKIP, HOOK_DROP };
 /** A hit that passed all that: skip, count, budget. */
 enum hook_admission hook_admit(struct hook *h, uint64_t now_ns);

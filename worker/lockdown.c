@@ -71,6 +71,9 @@ int lockdown_init(struct lockdown *l)
     /* A trap that has no handler, or cannot reach it, kills the process; see refused_call.h for one
      * that has. Other architectures' calls (x32, int 0x80) die like unknown ones. */
     int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP);
+    /* A tree: the kernel asks the filter of each call there is when it is loaded, in each birth. */
+    if (r == 0)
+        r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (r < 0)
         return r;
     for (size_t i = 0; i < seccomp_table_rows; i++) {

@@ -1,6 +1,7 @@
 #include "worker/safepoint.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -97,6 +98,26 @@ static void match_tick(void)
     (void)slice_request(ticks * tick_ns - tick_ns / 32, getpriority(PRIO_PROCESS, 0));
 }
 
+static struct safepoint *nudged;
+
+/* The scheduler can put a VM that is behind with its share before the watcher that is to interrupt
+ * it, until the next tick. A thread that yields comes after its watcher. See docs/decisions, 0042.
+ */
+static void on_nudge(int number)
+{
+    (void)number;
+    if (gate_is_poked(&nudged->gate, atomic_load(&nudged->poke_seen)))
+        sched_yield();
+}
+
+static int expect_nudges(struct safepoint *s)
+{
+    nudged = s;
+    struct sigaction action = {.sa_handler = on_nudge, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    return sigaction(SHM_NUDGE, &action, NULL) < 0 ? -errno : 0;
+}
+
 static uint64_t until(uint64_t due_ns, uint64_t now_ns)
 {
     return due_ns == UINT64_MAX ? UINT64_MAX : due_ns > now_ns ? due_ns - now_ns : 0;
@@ -129,6 +150,7 @@ static void *watch(void *userdata)
             bool late = gate_is_late(&s->gate);
             if (late)
                 s->ops->interrupt(s->engine);
+            atomic_store(&s->poke_seen, seen);
             late_due_ns = late ? now_ns + again_ns : UINT64_MAX;
             again_ns *= 2;
         }
@@ -137,20 +159,37 @@ static void *watch(void *userdata)
     return NULL;
 }
 
+/* Nudges are for the VM's thread. */
+static int start_watcher(struct safepoint *s, const pthread_attr_t *attr)
+{
+    sigset_t nudges, before;
+    sigemptyset(&nudges);
+    sigaddset(&nudges, SHM_NUDGE);
+    int r = pthread_sigmask(SIG_BLOCK, &nudges, &before);
+    if (r != 0)
+        return r;
+    r = pthread_create(&s->watcher, attr, watch, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
 int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
 {
     s->ops = ops;
     s->engine = engine;
     match_tick();
+    int r = expect_nudges(s);
+    if (r < 0)
+        return r;
     if (sem_init(&s->watching, 0, 0) < 0)
         return -errno;
     pthread_attr_t attr;
-    int r = pthread_attr_init(&attr);
+    r = pthread_attr_init(&attr);
     if (r != 0)
         return -r;
     r = pthread_attr_setstacksize(&attr, WATCHER_STACK_BYTES);
     if (r == 0)
-        r = pthread_create(&s->watcher, &attr, watch, s);
+        r = start_watcher(s, &attr);
     pthread_attr_destroy(&attr);
     if (r != 0)
         return -r;

@@ -40,6 +40,7 @@ struct safepoint {
     bool no_waits;        /**< guest code runs that must not wait */
     bool no_waits_before; /**< the evaluation */
     pthread_t watcher;
+    _Atomic uint32_t poke_seen; /**< the poke that the watcher has turned into an interrupt */
     sem_t watching;
 };
 

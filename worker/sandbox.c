@@ -291,10 +291,10 @@ static int lock_caps(void)
     if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
         return -errno;
     /* Ends at the first capability that this kernel does not know. */
-    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-            return -errno;
-    return errno == EINVAL ? 0 : -errno;
+    unsigned long cap = 0;
+    while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+        cap++;
+    return errno == EINVAL && cap > 0 ? 0 : -errno;
 }
 
 /* Without a user namespace of its own a worker has nothing to lock with, nor to lose. */

@@ -6,7 +6,9 @@
 Each test_*.py beside this is a suite: a machine is booted for it, and its functions `test_<sentence>(m)` are
 run one after the other, with the Machine of tests/support/booted.py; a machine in which a test failed is
 powered off, and the next test has a new one. A suite may say TREE = "clean" (the distribution alone; else
-what `make install` installs is there) and have a function prepare(root), called before the boot.
+what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
+says ON_DEMAND = True takes long, and is run only if a word names it. MACHINE = "emulated" is one with a kernel of its
+own, of tests/support/emulated.py. What a test returns is a text, which is printed.
 
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
 DIR/booted. --tree only makes that. With words, only tests whose name has one of them are run. Prints TAP.
@@ -29,6 +31,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
 import booted  # noqa: E402  pylint: disable=wrong-import-position
+import emulated  # noqa: E402  pylint: disable=wrong-import-position
 from harness import Failed, Skip  # noqa: E402  pylint: disable=wrong-import-position
 
 # Set in the mount namespace of our own.
@@ -43,6 +46,8 @@ class Suite:
         spec.loader.exec_module(module)
         self.tree = getattr(module, "TREE", "installed")
         self.prepare = getattr(module, "prepare", None)
+        self.machine = emulated.Machine if getattr(module, "MACHINE", "") == "emulated" else booted.Machine
+        self.on_demand = getattr(module, "ON_DEMAND", False)
         self.tests = [(f"booted/{self.name}/{n[len('test_'):]}", f) for n, f in vars(module).items()
                       if n.startswith("test_") and callable(f)]
 
@@ -76,7 +81,7 @@ def run_test(function, machine):
     """Returns (outcome, text)."""
     outcome, text = "pass", ""
     try:
-        function(machine)
+        text = function(machine) or ""
     except Skip as e:
         outcome, text = "skip", str(e)
     except Failed as e:
@@ -108,7 +113,7 @@ def run_suite(suite, trees, report):
         start = time.monotonic()
         try:
             if machine is None:
-                machine = booted.Machine(trees, suite.tree, suite.prepare)
+                machine = suite.machine(trees, suite.tree, suite.prepare)
             outcome, text = run_test(function, machine)
         except Skip as e:
             outcome, text = "skip", str(e)
@@ -136,7 +141,9 @@ def all_suites(words):
     suites = [Suite(os.path.join(HERE, n)) for n in sorted(os.listdir(HERE))
               if n.startswith("test_") and n.endswith(".py")]
     for suite in suites:
-        suite.tests = [(n, f) for n, f in suite.tests if not words or any(w in n for w in words)]
+        wanted = [w for w in words if not suite.on_demand or suite.name in w]
+        suite.tests = [(n, f) for n, f in suite.tests
+                       if any(w in n for w in wanted) or not (words or suite.on_demand)]
     return [s for s in suites if s.tests]
 
 

@@ -155,12 +155,17 @@ def test_a_hung_loop_is_restarted_by_the_watchdog(m):
     m.systemctl("start", SERVICE)
     equal(m.ctl("list", "--no-legend").out, "")
     old = m.main_pid()
+    start = time.monotonic()
     hang()
     wait_until(lambda: m.main_pid() not in (0, old), "there is another daemon", HANG)
     m.wait_active()
+    took = time.monotonic() - start
     equal(m.show(SERVICE, "NRestarts"), "1")
     check("Watchdog timeout" in m.journal("-u", SERVICE), "the watchdog has ended it")
     equal(m.ctl("list", "--no-legend").out, "")
+    # Where others use the machine as well, this says something of them.
+    check(os.environ.get("STILLPOINT_STORM") != "full" or took < 3, f"it is served again after {took:.2f} s")
+    return f"served again {took:.2f} s after the loop hung"
 
 
 def test_neither_heavy_load_nor_a_stop_of_ten_seconds_is_a_hang(m):

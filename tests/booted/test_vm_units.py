@@ -72,3 +72,32 @@ def test_a_reload_reads_the_files_of_units_and_touches_no_vm(m):
         equal(json.loads(m.ctl("-o", "json", "status", "web").out)["pid"], pid)
     finally:
         remove_units(m)
+
+
+def test_what_is_wrong_with_a_first_unit_is_said_with_what_helps(m):
+    m.write("/home/alice/web.js", TICK)
+    m.write("/tmp/web.js", TICK)
+    m.write("/srv/vms/web.js", TICK, 0o600)
+    try:
+        m.systemctl("start", SERVICE)
+        for program, hint in (("/home/alice/web.js", "a service sees neither homes nor others' /tmp: try /srv"),
+                              ("/tmp/web.js", "a service sees neither homes nor others' /tmp: try /srv"),
+                              ("/srv/vms/web.js", "permission denied (the daemon reads it, as uid ")):
+            m.write(f"{FOLDER}/web.conf", f"[vm]\nprogram = {program}\n")
+            # Whoever checks it is root, and sees the file.
+            m.ctl("check", f"{FOLDER}/web.conf")
+            r = m.ctl("start", "web", code=1)
+            check(f"cannot start unit web: {program}: " in r.err and hint in r.err, r)
+            check(hint in units(m)["web"]["detail"], units(m)["web"])
+        os.chmod(m.path("/srv/vms/web.js"), 0o644)
+        # A limit among what a VM is, as one writes it at first.
+        m.write(f"{FOLDER}/web.conf", "[vm]\nprogram = /srv/vms/web.js\nmemory = 64M\n")
+        r = m.ctl("check", f"{FOLDER}/web.conf", code=1)
+        check("web.conf:3: there is no 'memory' in section [vm]: it belongs to [limits]" in r.err, r)
+        m.write(f"{FOLDER}/web.conf", "[vm]\nprogram = /srv/vms/web.js\n[limits]\nmemory = 64M\n")
+        m.ctl("start", "web")
+        equal(units(m)["web"]["state"], "running")
+    finally:
+        remove_units(m)
+        for path in ("/home/alice/web.js", "/tmp/web.js"):
+            os.unlink(m.path(path))

@@ -340,6 +340,27 @@ def test_a_place_that_is_hit_again_shows_what_its_names_mean_now():
                "f({});", "v"), ["1", "0", "1"])
 
 
+def test_a_hit_that_is_not_wanted_is_not_told():
+    r = Run("""function f(a) {
+  let c = a * 2;
+  return c;
+}
+function g(n) {
+  if (n > 0)
+    g(n - 1);
+  return n;
+}
+for (let i = 0; i < 5; i++)
+  f(i);
+g(3);
+f(3);
+""", "--break=a.js:3", "--break=a.js:8", "--wanted=c=6", "--variable=c", "--variable=a", "--variable=n")
+    # Where there is no such name all are wanted; what is seen is of the frame that is told.
+    seen = [tuple(h[n]["preview"] if isinstance(h[n], dict) else None for n in ("c", "a", "n")) for h in r.hits()]
+    equal(seen, [("6", "3", None), (None, None, "0"), (None, None, "1"), (None, None, "2"), (None, None, "3"),
+                 ("6", "3", None)])
+
+
 def test_a_condition_that_throws_is_true_and_says_why_and_nothing_of_it_is_reported():
     r = Run("""function f(x) { return x; }
 function check() { f(0); throw new TypeError("bad"); }

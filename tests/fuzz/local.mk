@@ -1,7 +1,7 @@
 # Fuzz targets. `make check` runs each over its corpus, with a plain main (replay_NAME); `make fuzz`
 # makes a build of its own with clang and libFuzzer, and runs them there (fuzz_NAME). README.md has more.
 
-FUZZ_TARGETS = frame check_api check_worker status daemon command client words condition text
+FUZZ_TARGETS = frame check_api check_worker status daemon command client words condition settings text
 FUZZ_REPLAYS = %D%/replay_frame \
 	%D%/replay_check_api \
 	%D%/replay_check_worker \
@@ -11,6 +11,7 @@ FUZZ_REPLAYS = %D%/replay_frame \
 	%D%/replay_client \
 	%D%/replay_words \
 	%D%/replay_condition \
+	%D%/replay_settings \
 	%D%/replay_text
 check_PROGRAMS += $(FUZZ_REPLAYS)
 TESTS += $(FUZZ_REPLAYS)
@@ -29,6 +30,7 @@ FUZZERS = %D%/fuzz_frame \
 	%D%/fuzz_client \
 	%D%/fuzz_words \
 	%D%/fuzz_condition \
+	%D%/fuzz_settings \
 	%D%/fuzz_text
 EXTRA_PROGRAMS += $(FUZZERS)
 fuzzers: $(FUZZERS)
@@ -153,6 +155,19 @@ $(%C%_replay_condition_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_fuzz_condition_LDFLAGS = $(FUZZ_LINK)
 %C%_fuzz_condition_LDADD = $(FUZZ_LIBS_condition)
 $(%C%_fuzz_condition_OBJECTS): | $(PROTO_GENERATED_H)
+
+FUZZ_LIBS_settings = %D%/libfuzz.a $(DAEMON_LIBS)
+%C%_replay_settings_SOURCES = %D%/fuzz_settings.c %D%/replay.c
+%C%_replay_settings_CPPFLAGS = $(FUZZ_CPPFLAGS)
+%C%_replay_settings_CFLAGS = $(FUZZ_CFLAGS)
+%C%_replay_settings_LDADD = $(FUZZ_LIBS_settings)
+$(%C%_replay_settings_OBJECTS): | $(PROTO_GENERATED_H)
+%C%_fuzz_settings_SOURCES = %D%/fuzz_settings.c
+%C%_fuzz_settings_CPPFLAGS = $(FUZZ_CPPFLAGS)
+%C%_fuzz_settings_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_settings_LDFLAGS = $(FUZZ_LINK)
+%C%_fuzz_settings_LDADD = $(FUZZ_LIBS_settings)
+$(%C%_fuzz_settings_OBJECTS): | $(PROTO_GENERATED_H)
 
 FUZZ_LIBS_text = %D%/libfuzz.a $(WORKER_LIBS)
 %C%_replay_text_SOURCES = %D%/fuzz_text.c %D%/replay.c

@@ -674,6 +674,50 @@ class Maker:
                 yield bytes([len(data)]) + data + values
 
     @staticmethod
+    def settings():
+        unit = b"[vm]\nprogram = /srv/a.js\n"
+        lines = ["program = a.js", "program = /srv/", "program = /b.wasm", "program = /c.mjs", "program=/a\x1b.js",
+                 "args = a 'b c' \"d\\\"e\" \\f", "args = 'open", "args = \"open\\", "args = a ; b", "args = a\nargs = b",
+                 "args =", "world = front", "world = 7", "world = \x1b[31m", "engine = fake", "engine = ..",
+                 "owner = alice", "owner =", "labels = a=1 b=", "labels = a=1 a=2", "labels = a", "labels = é=1",
+                 "labels = a=1\nlabels = b=2\nlabels = a=3", "enabled = no", "enabled = maybe", "exit-when-done = true",
+                 "debug = false", "restart = no", "restart = always", "restart = on-failure", "restart = never",
+                 "restart-delay = 5ms", "restart-delay = 2min", "restart-delay = 1us", "restart-delay-max = 2h",
+                 "restart-delay-max = 1ms", "restart-attempts = none", "restart-attempts = 3", "restart-attempts = 0",
+                 "restart-reset = 3d", "restart-reset = 999d", "program = /srv/b.js", "[vm]", "[limits]\nprogram = /x",
+                 "[other]\na = b", "[open\na = b", "no setting", "; comment", "# comment", "a: b", "key = x\n more of it",
+                 "x" * 198 + "=", "x" * 199, "world = " + "é" * 120, "\0", "\tworld = w \r", "owner = a;b",
+                 "args = " + "a " * 90, *["args = " + "w " * 95] * 3, "labels = " + " ".join(f"k{i}=" for i in range(40))]
+        lines += [f"[limits]\n{key} = {value}" for key in ("memory", "cpu", "cpu-time", "timeout", "tasks", "output-rate", "log-size", "x")
+                  for value in ("64M", "50%", "10s", "8", "none", "0", "-1", "99999999999999999999", "1d", "", "é")]
+        yield b"\0"
+        yield b"\0[vm]\n"
+        yield b"\0program = /a.js\n"
+        yield b"\0\xef\xbb\xbf" + unit
+        yield b"\0" + unit + ("args = w w w w w w w w w w w w\n" * 90).encode()
+        yield b"\0" + unit + ("args = " + "w" * 180 + "\n").encode() * 400
+        yield b"\0" + unit + b"\xff\n"
+        for text in ("web.conf", "/etc/vms/web.conf", ".conf", "7.conf", "a b.conf", "x" * 70 + ".conf"):
+            yield b"\0" + text.encode()
+        for line in lines:
+            yield b"\0" + unit + line.encode() + b"\n"
+            yield b"\0" + line.encode()
+        for section, keys in {"daemon": ("socket", "observe-socket", "user", "spawn", "worker-dir", "vms-dir", "state-dir",
+                                         "allow-degraded", "debug"),
+                              "access": ("observe-group", "run-group", "debug-group", "admin-group"),
+                              "quota": ("connections", "vms", "subscriptions", "queued-bytes", "debuggers", "worlds"),
+                              "total": ("connections", "vms"), "journal": ("output", "output-rate", "total-output-rate"),
+                              "vm": ("memory", "cpu", "cpu-time", "timeout", "tasks", "output-rate", "log-size"),
+                              "vm-max": ("memory", "cpu", "timeout"), "other": ("key",)}.items():
+            for key in (*keys, "no-such"):
+                for value in ("/run/a.sock", "/" + "a" * 120, "none", "alice", "zygote", "exec", "yes", "no", "a b", "0", "1",
+                              "64", "1M", "8M", "512M", "10s", "1d", "50%", "99999999999999999999", "", "é", "\x7f", "a ; b"):
+                    yield f"\1[{section}]\n{key} = {value}\n".encode()
+        yield b"\1[quota]\nvms = 1\nvms = 2\n[total]\nvms=3\n; end"
+        yield b"\1"
+        yield b"\3"
+
+    @staticmethod
     def text():
         for text in (b"", b"plain", "é日😀".encode(), b"a\nb\tc\x7f", b"\xc2\x85\xc2\x9f\xc2\xa0", b"\xff", b"\xc3(",
                      b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\x80", b"\xf8\x88\x80\x80\x80",
@@ -733,7 +777,7 @@ def main():
         api, worker = compile_proto("api", folder), compile_proto("worker", folder)
         maker = Maker(api, worker, record(os.path.abspath(options.build)))
         all_targets = ["frame", "check_api", "check_worker", "status", "daemon", "command", "client", "words",
-                       "condition", "text"]
+                       "condition", "settings", "text"]
         for target in options.targets or all_targets:
             candidates = [bytes(d) for d in getattr(maker, target)()]
             found = os.path.join(options.found or "", target)

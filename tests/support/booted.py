@@ -30,6 +30,9 @@ SOCKETS = ("stillpointd.socket", "stillpointd-observe.socket")
 # Beside what the programs are linked with: the system itself, and what the guide's commands use.
 PACKAGES = ("apt", "dbus", "procps", "systemd", "systemd-sysv")
 
+# And what debian/tests say that they need, with who runs them.
+TESTBED = ("autopkgtest", "dpkg-dev", "gcc", "libc6-dev", "libinih-dev", "libprotobuf-c-dev", "passwd", "pkg-config", "util-linux")
+
 # Who there is for tests: members of the group that packaging/stillpointd.conf gives roles, and another.
 USERS = """u alice 2001 - / /bin/sh
 u bob 2002 - / /bin/sh
@@ -125,10 +128,12 @@ def packages_of(programs):
 
 
 def build_tree(folder, programs, more=()):
-    """The folder of a tree with these packages, made now if it is not there yet."""
+    """The folder of a tree with these packages, made now if it is not there yet. Beside it, in FOLDER.debs, are the
+    packages with the libraries that the programs are linked with."""
     suite = codename()
-    packages = sorted({*PACKAGES, *more, *packages_of(programs)})
-    name = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:16]
+    libraries = packages_of(programs)
+    packages = sorted({*PACKAGES, *more, *libraries})
+    name = hashlib.sha256(" ".join(["with debs", suite, *packages]).encode()).hexdigest()[:16]
     os.makedirs(folder, exist_ok=True)
     tree = os.path.join(folder, f"tree-{name}")
     with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
@@ -143,12 +148,15 @@ def build_tree(folder, programs, more=()):
         # With the host's package lists, which are of the same sources; without, should they be too old.
         new = os.path.join(folder, "tree-new")
         lists = ["--skip=update", '--setup-hook=mkdir -p "$1/var/lib/apt" && cp -a /var/lib/apt/lists "$1/var/lib/apt/"']
+        keep = (f'--customize-hook=mkdir -p {shlex.quote(tree)}.debs && cd "$1/var/cache/apt/archives" &&'
+                f" for name in {' '.join(sorted(libraries))}; do"
+                f' for deb in "$name"_*.deb; do test ! -e "$deb" || cp "$deb" {shlex.quote(tree)}.debs/; done; done')
         ways = [lists, []] if glob.glob("/var/lib/apt/lists/*_Packages*") else [[]]
         with open(os.path.join(folder, "mmdebstrap.log"), "w", encoding="utf-8") as log:
             for way in ways:
                 shutil.rmtree(new, ignore_errors=True)
                 p = subprocess.run(
-                    ["mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", "--skip=check/signed-by", *way,
+                    ["mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", "--skip=check/signed-by", *way, keep,
                      f"--aptopt={options}", "--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}",
                      suite, new, *apt_sources(suite)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
@@ -177,12 +185,15 @@ def why_no_nspawn(tree):
 
 
 class Trees:
-    """What machines are made of: the tree, and the tree with Stillpoint installed by `make install`."""
+    """What machines are made of: the tree, and the tree with Stillpoint installed by `make install`. The libraries that
+    it is linked with are packages in `debs`."""
 
     def __init__(self, build, source, scratch):
         self.build, self.source, self.scratch = build, source, scratch
         programs = [os.path.join(build, n) for n in ("stillpointd", "stillctl", "stillpoint-worker-mozjs")]
+        self.programs, self.libraries = programs, packages_of(programs)
         self.clean = build_tree(os.path.join(build, "booted"), programs)
+        self.debs = self.clean + ".debs"
         self._installed = None
         self._made = 0
 
@@ -198,9 +209,11 @@ class Trees:
         return root, upper
 
     def layers(self, kind):
-        """kind: `clean`, or `installed`."""
+        """kind: `clean`, `testbed`, or `installed`."""
         if kind == "clean":
             return [self.clean]
+        if kind == "testbed":
+            return [build_tree(os.path.join(self.build, "booted", "testbed"), self.programs, TESTBED)]
         if self._installed is None:
             root, upper = self.overlay([self.clean])
             run("make", "-C", self.build, "install", f"DESTDIR={root}")
@@ -215,6 +228,28 @@ class Trees:
         shutil.copy(os.path.join(self.source, "packaging", "stillpointd.conf"),
                     os.path.join(etc, "stillpoint", "stillpointd.conf"))
         add_users(root)
+
+
+def set_apt(root, sources):
+    """A machine has no network: these are what its apt knows, and it asks nobody."""
+    for path in glob.glob(os.path.join(root, "etc/apt/sources.list.d/*")):
+        os.unlink(path)
+    with open(os.path.join(root, "etc/apt/sources.list"), "w", encoding="ascii") as f:
+        f.write(sources)
+    with open(os.path.join(root, "etc/apt/apt.conf.d/test"), "w", encoding="ascii") as f:
+        f.write('APT::Get::Assume-Yes "true";\n')
+
+
+def without_libraries(trees, root):
+    """Takes what only Stillpoint needs out of a tree, and gives its apt nothing but an archive with these packages."""
+    archive = os.path.join(root, "srv/archive")
+    shutil.copytree(trees.debs, archive)
+    with open(os.path.join(archive, "Packages"), "w", encoding="utf-8") as f:
+        f.write(run("dpkg-scanpackages", ".", cwd=archive))
+    set_apt(root, "deb [trusted=yes] file:/srv/archive ./\n")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    for command in (["apt-mark", "auto", *sorted(trees.libraries)], ["apt-get", "autoremove", "--purge"], ["apt-get", "update"]):
+        run("chroot", root, *command, env=environment)
 
 
 def add_users(root):
@@ -235,13 +270,47 @@ def own_cgroup():
     raise Skip("the kernel has no cgroup2")
 
 
-class Machine:
-    """A booted system. `prepare` is called with the root of its tree before."""
+class Commands:
+    """What is asked of a system by programs that it runs: of any that has run() and write()."""
+
+    def ctl(self, *args, **options):
+        """stillctl, as a user (root unless said)."""
+        return self.run("stillctl", *args, **options)
+
+    def systemctl(self, *args, **options):
+        return self.run("systemctl", *args, **options)
+
+    def show(self, unit, *properties):
+        """Properties of a unit: the value of one, or a dict."""
+        lines = self.systemctl("show", unit, *(f"--property={p}" for p in properties)).out.splitlines()
+        found = dict(line.split("=", 1) for line in lines if "=" in line)
+        return found[properties[0]] if len(properties) == 1 else found
+
+    def main_pid(self, unit=SERVICE):
+        """The number that the main process of a unit has in the machine; 0: none."""
+        return int(self.show(unit, "MainPID"))
+
+    def drop_in(self, text, unit=SERVICE):
+        """More settings for a unit, until the test ends."""
+        self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
+        self.systemctl("daemon-reload")
+
+    def journal(self, *args):
+        """Lines of the journal, with all that has been sent to it until now."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", "--no-pager", "-q", "-o", "short-monotonic", *args).out
+
+    def wait_active(self, unit=SERVICE, limit=HANG):
+        wait_until(lambda: self.show(unit, "ActiveState") == "active", f"{unit} is active", limit)
+
+
+class Machine(Commands):
+    """A booted system. `prepare` is called with the Trees and the root of its own before."""
 
     def __init__(self, trees, kind="installed", prepare=None, name="stillpoint"):
         self.root, _ = trees.overlay(trees.layers(kind))
         if prepare:
-            prepare(self.root)
+            prepare(trees, self.root)
         self.build = trees.build
         self.name = f"{name}-{os.getpid()}"
         self.enabled = []  # controllers, in control groups above ours
@@ -325,23 +394,6 @@ class Machine:
         return subprocess.Popen(self.argv(args, user), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
-    def ctl(self, *args, **options):
-        """stillctl, as a user (root unless said)."""
-        return self.run("stillctl", *args, **options)
-
-    def systemctl(self, *args, **options):
-        return self.run("systemctl", *args, **options)
-
-    def show(self, unit, *properties):
-        """Properties of a unit: the value of one, or a dict."""
-        lines = self.systemctl("show", unit, *(f"--property={p}" for p in properties)).out.splitlines()
-        found = dict(line.split("=", 1) for line in lines if "=" in line)
-        return found[properties[0]] if len(properties) == 1 else found
-
-    def main_pid(self, unit=SERVICE):
-        """The number that the main process of a unit has in the machine; 0: none."""
-        return int(self.show(unit, "MainPID"))
-
     def outside(self, pid):
         """The number that a process of the machine has out here."""
         with open(self.path(f"/proc/{pid}/status"), encoding="ascii", errors="replace"):
@@ -394,11 +446,6 @@ class Machine:
             if is_hosts:
                 self.enabled.append((control, name))
 
-    def drop_in(self, text, unit=SERVICE):
-        """More settings for a unit, until the test ends."""
-        self.write(f"/run/systemd/system/{unit}.d/test.conf", text)
-        self.systemctl("daemon-reload")
-
     def make_hang(self):
         """Settings for a drop-in, and a function that lets the loop of the daemon that has them hang at its next
         turn. The daemon that comes after it does not hang."""
@@ -406,14 +453,6 @@ class Machine:
         file = f"/run/stillpoint-hang-{os.urandom(4).hex()}"
         text = f"Environment=LD_PRELOAD=/usr/local/lib/stillpoint-hang.so STILLPOINT_HANG={file}\n"
         return text, lambda: self.write(file, f"{self.main_pid()}\n")
-
-    def journal(self, *args):
-        """Lines of the journal, with all that has been sent to it until now."""
-        self.run("journalctl", "--sync")
-        return self.run("journalctl", "--no-pager", "-q", "-o", "short-monotonic", *args).out
-
-    def wait_active(self, unit=SERVICE, limit=HANG):
-        wait_until(lambda: self.show(unit, "ActiveState") == "active", f"{unit} is active", limit)
 
     # ---- for the runner
 

@@ -86,6 +86,36 @@ static void what_guests_post_is_bounded_and_pushes_out_nothing_else(void **state
     event_bus_free(bus);
 }
 
+static void a_reader_may_begin_anywhere(void **state)
+{
+    (void)state;
+    enum { N = 3 * LIMIT_EVENTS_KEPT };
+    struct event_bus *bus = event_bus_new();
+    /* Which are kept is known by counting from the end: each share keeps its newest. */
+    static bool is_message[N + 1], is_kept[N + 1];
+    for (uint64_t seq = 1; seq <= N; seq++) {
+        is_message[seq] = seq % 7 == 0 || seq % 5 == 1;
+        publish(bus, is_message[seq] ? EVENT_VM_MESSAGE : EVENT_VM_BORN, NULL);
+    }
+    size_t life = 0, messages = 0;
+    for (uint64_t seq = N; seq > 0; seq--)
+        is_kept[seq] =
+            is_message[seq] ? messages++ < LIMIT_EVENT_MESSAGES_KEPT : life++ < LIMIT_EVENTS_KEPT;
+    for (uint64_t from = 0; from <= N; from++) {
+        uint64_t cursor = from, next = from + 1, dropped;
+        while (next <= N && !is_kept[next])
+            next++;
+        const struct event *e = event_bus_next(bus, &cursor, ALL, &dropped);
+        assert_int_equal(dropped, next - from - 1);
+        assert_int_equal(cursor, next <= N ? next : N);
+        if (next > N)
+            assert_null(e);
+        else
+            assert_int_equal(e->seq, next);
+    }
+    event_bus_free(bus);
+}
+
 static void count_news(void *userdata)
 {
     ++*(int *)userdata;
@@ -111,6 +141,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(kinds_that_nobody_asked_for_are_passed_over),
     cmocka_unit_test(a_reader_that_falls_behind_learns_exactly_how_much_it_missed),
     cmocka_unit_test(what_guests_post_is_bounded_and_pushes_out_nothing_else),
+    cmocka_unit_test(a_reader_may_begin_anywhere),
     cmocka_unit_test(listeners_are_told_until_they_leave),
 };
 

@@ -976,6 +976,48 @@ static void breakpoints_follow_scripts_and_hit_at_their_offsets(void **state)
            "cannot be inspected\n");
 }
 
+static void a_breakpoint_is_wanted_unless_all_that_waits_for_it_compares_and_fails(void **state)
+{
+    (void)state;
+    Stillpoint__Worker__Place at = STILLPOINT__WORKER__PLACE__INIT;
+    Stillpoint__Worker__Hook h[] = {a_hook(1, 10), a_hook(2, 10), a_hook(3, 10)};
+    at.url = (char *)(uintptr_t) "a.js";
+    at.has_line = true;
+    at.line = 3;
+    h[0].at = h[1].at = h[2].at = &at;
+    h[0].condition = (char *)(uintptr_t) "x === 3";
+    h[1].condition = (char *)(uintptr_t) "x > 6";
+    w.engine.n_positions = 1;
+    w.engine.n_scripts = 1;
+    w.engine.on_guest = abort;
+    set(h, 2);
+    assert_true(is_on(ENGINE_AUDIT_BREAKPOINT, 1));
+    w.engine.variable = "4";
+    assert_false(auditors_want_breakpoint(&w.auditors, 1, 30));
+    w.engine.variable = "3";
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 30));
+    w.engine.variable = "7";
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 30));
+    w.engine.variable = NULL; /* it takes an evaluation */
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 30));
+    w.engine.variable = "4";
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 31)); /* nobody's: it is not ours to say */
+    set(&h[2], 1);                                             /* one without a condition */
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 30));
+    remove_hook(3);
+    assert_false(auditors_want_breakpoint(&w.auditors, 1, 30));
+    /* A step may end where the breakpoint is. */
+    w.engine.depth = 1;
+    w.engine.stack[0] = 5;
+    step(7, STEP_OVER);
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 30));
+    step(7, STEP_FORGET);
+    assert_false(auditors_want_breakpoint(&w.auditors, 1, 30));
+    /* A budget that is whole again is seen to at the next hit. */
+    w.auditors.due_ns = 1;
+    assert_true(auditors_want_breakpoint(&w.auditors, 1, 30));
+}
+
 static void a_hit_is_never_larger_than_its_limit(void **state)
 {
     (void)state;
@@ -1061,6 +1103,7 @@ static const struct CMUnitTest tests[] = {
     AUDITOR_TEST(a_frame_that_is_said_to_have_ended_when_another_is_let_go_takes_nothing_along),
     AUDITOR_TEST(a_frame_that_ends_while_its_auditor_is_spent_ends_its_hooks),
     AUDITOR_TEST(breakpoints_follow_scripts_and_hit_at_their_offsets),
+    AUDITOR_TEST(a_breakpoint_is_wanted_unless_all_that_waits_for_it_compares_and_fails),
     AUDITOR_TEST(a_hit_is_never_larger_than_its_limit),
     AUDITOR_TEST(an_engine_that_cannot_be_debugged_says_so),
     AUDITOR_TEST(what_is_wrong_with_a_hook_is_said),

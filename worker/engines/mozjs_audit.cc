@@ -358,6 +358,26 @@ template <engine_audit_kind kind> bool on_frame(JSContext *cx, unsigned argc, JS
     return true;
 }
 
+/** Whether the host wants a breakpoint's hit. While another is told, or a debugger's code runs, it
+ * is not asked. */
+bool is_wanted(const Call &call, const Breakpoint *breakpoint, JS::HandleObject frame)
+{
+    engine *e = call.e;
+    HitState &state = e->debug->hit;
+    if (!e->ops->debug->wants_breakpoint || state.reporting || e->debug->evaluations > 0)
+        return true;
+    state.frame = frame;
+    state.realm = call.realm->id;
+    state.script = breakpoint->script->id;
+    state.offset = breakpoint->offset;
+    state.wasm = breakpoint->script->wasm;
+    bool wanted = e->ops->debug->wants_breakpoint(e->host, state.script, state.offset);
+    state.frame = nullptr;
+    state.realm = state.script = state.offset = 0;
+    state.wasm = false;
+    return wanted;
+}
+
 /** handler.hit(frame) */
 bool on_breakpoint(JSContext *cx, unsigned argc, JS::Value *vp)
 {
@@ -367,6 +387,8 @@ bool on_breakpoint(JSContext *cx, unsigned argc, JS::Value *vp)
     if (!call.begin(cx, args) || !args.get(0).isObject())
         return true;
     JS::RootedObject frame(cx, &args[0].toObject());
+    if (!is_wanted(call, breakpoint, frame))
+        return true;
     report_frame(call, ENGINE_AUDIT_BREAKPOINT, breakpoint, frame, JS::UndefinedHandleValue, false,
                  ENGINE_COMPLETION_NONE, args.rval());
     return true;
@@ -1482,8 +1504,8 @@ int audit_variable(engine *e, uint32_t frame, const char *name, bool with_previe
         return r;
     const HitState &hit = e->debug->hit;
     KnownVariable *known = object == hit.frame ? slot_of(e, hit.script, hit.offset, name) : nullptr;
-    bool is_known =
-        known && known->script == hit.script && known->offset == hit.offset && known->name == name;
+    bool is_known = known && known->script == hit.script && known->offset == hit.offset &&
+                    strcmp(known->name.c_str(), name) == 0;
     if (known && !is_known) {
         known->forget();
         known->script = hit.script;

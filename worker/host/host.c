@@ -203,6 +203,12 @@ static int op_on_hit(void *userdata, const struct engine_hit *hit, struct engine
     return h->auditors ? auditors_on_hit(h->auditors, hit, ret_answer) : 0;
 }
 
+static bool op_wants_breakpoint(void *userdata, uint64_t script, uint64_t offset)
+{
+    struct host *h = userdata;
+    return h->auditors && auditors_want_breakpoint(h->auditors, script, offset);
+}
+
 static void op_on_gone(void *userdata, enum engine_referent referent, uint64_t id)
 {
     struct host *h = userdata;
@@ -219,6 +225,7 @@ static void op_on_realm(void *userdata, uint64_t realm)
 
 static const struct engine_debug_host_ops debug_ops = {
     .on_hit = op_on_hit,
+    .wants_breakpoint = op_wants_breakpoint,
     .on_gone = op_on_gone,
     .on_realm = op_on_realm,
 };

@@ -54,6 +54,7 @@ struct Auditing {
     std::vector<Break> breaks;
     std::vector<Answer> answers;
     std::vector<std::string> conditions, variables;
+    std::string wanted_name, wanted_preview; /**< empty: each breakpoint's hit is wanted */
     bool arguments = false, stack = false, quiet = false, at_interrupt = false;
     bool steps = false;
     size_t off_after = SIZE_MAX, step_at_interrupt = 0;
@@ -277,6 +278,19 @@ std::string look(const engine_hit *hit)
     return list;
 }
 
+bool wants_breakpoint(void *, uint64_t, uint64_t)
+{
+    bool wanted = true;
+    if (!state.wanted_name.empty())
+        state.ops->debug->variable(
+            state.vm, 0, state.wanted_name.c_str(), true,
+            [](void *data, const engine_value *v) {
+                *static_cast<bool *>(data) = state.wanted_preview == v->preview;
+            },
+            &wanted);
+    return wanted;
+}
+
 int on_hit(void *, const engine_hit *hit, engine_answer *ret_answer)
 {
     if (state.over)
@@ -398,7 +412,7 @@ void add_answer(const std::string &text)
 
 } // namespace
 
-const engine_debug_host_ops AUDITING_HOST_OPS = {on_hit, on_gone, on_realm};
+const engine_debug_host_ops AUDITING_HOST_OPS = {on_hit, wants_breakpoint, on_gone, on_realm};
 
 bool auditing_option(const char *text)
 {
@@ -416,7 +430,11 @@ bool auditing_option(const char *text)
         state.conditions.push_back(condition);
     else if (const char *variable = value("--variable="))
         state.variables.push_back(variable);
-    else if (const char *hits = value("--off-after="))
+    else if (const char *wanted = value("--wanted=")) {
+        const char *equals = strchr(wanted, '=');
+        state.wanted_name.assign(wanted, equals ? equals : wanted);
+        state.wanted_preview = equals ? equals + 1 : "";
+    } else if (const char *hits = value("--off-after="))
         state.off_after = strtoull(hits, nullptr, 10);
     else if (const char *steps = value("--step-at-interrupt="))
         state.steps = (state.step_at_interrupt = strtoull(steps, nullptr, 10)) > 0;

@@ -30,6 +30,8 @@
  *   --break=URL:LINE[:COLUMN], --break=URL@OFFSET     in every script that is loaded
  *   --answer=KIND:FUNCTION:ACTION:EXPRESSION          to the first such hit: return, throw,
  *                                                     terminate; may be repeated
+ *   --wanted=NAME=PREVIEW      of breakpoints only hits at which the variable looks so, or is not
+ * there
  *   --condition=EXPRESSION, --variable=NAME, --arguments, --hit-stack     looked at in each hit
  *   --off-after=N               clears all after so many hits
  *   --audit-at-interrupt        sets them at the first safe point, not at the start

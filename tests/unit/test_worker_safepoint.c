@@ -1,0 +1,119 @@
+/* The watcher, and what a nudge does. The engine here only counts its interrupts, and can be made
+ * to wait inside one, as a watcher that does not come to it does. */
+#include "tests/support/unit.h"
+
+#include <semaphore.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "shared-mem/futex.h"
+#include "worker/safepoint.h"
+
+#define PATIENCE_MS 20000
+
+static struct world_page world;
+static struct command_page command;
+static struct status_page status;
+static struct safepoint safepoint;
+static _Atomic unsigned n_interrupts, n_yields;
+static _Atomic bool is_held;
+static sem_t inside, let_go;
+
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+
+int __wrap_sched_yield(void)
+{
+    atomic_fetch_add(&n_yields, 1);
+    return __real_sched_yield();
+}
+
+static void interrupt(struct engine *e)
+{
+    (void)e;
+    atomic_fetch_add(&n_interrupts, 1);
+    if (!atomic_load(&is_held))
+        return;
+    sem_post(&inside);
+    sem_wait(&let_go);
+}
+
+static const struct engine_ops ops = {.interrupt = interrupt};
+
+/* The gate is closed, and the VM runs: what a watcher is poked for. */
+static void poke(void)
+{
+    atomic_store(&status.word, shm_status_word(1, SHM_RUNNING));
+    atomic_fetch_add(&command.poke, 1);
+    futex_wake(&command.poke, 1);
+}
+
+static void wait_until_poke_is_served(void)
+{
+    const struct timespec ms = {.tv_nsec = 1000000};
+    for (int i = 0; i < PATIENCE_MS && gate_is_poked(&safepoint.gate, safepoint.poke_seen); i++)
+        nanosleep(&ms, NULL);
+    assert_false(gate_is_poked(&safepoint.gate, safepoint.poke_seen));
+}
+
+/* Handled before raise() returns. */
+static unsigned yields_of_a_nudge(void)
+{
+    unsigned before = atomic_load(&n_yields);
+    assert_int_equal(raise(SHM_NUDGE), 0);
+    return atomic_load(&n_yields) - before;
+}
+
+static void a_nudged_vm_yields_until_its_watcher_has_interrupted_it(void **state)
+{
+    (void)state;
+    unsigned before = atomic_load(&n_interrupts);
+    atomic_store(&is_held, true);
+    poke();
+    assert_int_equal(sem_wait(&inside), 0);
+    assert_int_equal(yields_of_a_nudge(), 1);
+    assert_int_equal(yields_of_a_nudge(), 1);
+    atomic_store(&is_held, false);
+    atomic_store(&status.word, shm_status_word(1, SHM_PARKED)); /* or it is asked again */
+    sem_post(&let_go);
+    wait_until_poke_is_served();
+    assert_int_equal(yields_of_a_nudge(), 0);
+    assert_int_equal(atomic_load(&n_interrupts) - before, 1);
+}
+
+static void a_poke_that_comes_too_late_for_an_interrupt_is_served_all_the_same(void **state)
+{
+    (void)state;
+    unsigned before = atomic_load(&n_interrupts);
+    atomic_store(&status.word, shm_status_word(1, SHM_PARKED));
+    atomic_fetch_add(&command.poke, 1);
+    futex_wake(&command.poke, 1);
+    wait_until_poke_is_served();
+    assert_int_equal(yields_of_a_nudge(), 0);
+    assert_int_equal(atomic_load(&n_interrupts), before);
+}
+
+static void a_vm_that_nobody_wants_to_stop_is_not_slowed_by_a_nudge(void **state)
+{
+    (void)state;
+    atomic_store(&status.word, shm_status_word(1, SHM_RUNNING));
+    assert_int_equal(yields_of_a_nudge(), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_vm_that_nobody_wants_to_stop_is_not_slowed_by_a_nudge),
+    cmocka_unit_test(a_nudged_vm_yields_until_its_watcher_has_interrupted_it),
+    cmocka_unit_test(a_poke_that_comes_too_late_for_an_interrupt_is_served_all_the_same),
+};
+
+static void prepare(void)
+{
+    if (sem_init(&inside, 0, 0) < 0 || sem_init(&let_go, 0, 0) < 0)
+        abort();
+    safepoint_init(&safepoint, &world, &command, &status, -1, NULL);
+    if (safepoint_watch(&safepoint, &ops, NULL) < 0)
+        abort();
+}
+
+UNIT_MAIN_PREPARED(tests, prepare)
