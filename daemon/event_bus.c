@@ -261,10 +261,9 @@ int event_bus_keep(struct event_bus *bus, unsigned generation)
 static void keep(struct event_bus *bus, const struct event *e)
 {
     size_t bytes = bus->rings[SHARE_LIFE].bytes + bus->rings[SHARE_MESSAGES].bytes;
-    int r = 0;
-    if (bus->log.bytes > REWRITE_BYTES && bus->log.bytes > 2 * bytes)
-        r = rewrite(bus);
-    else
+    bool is_due = bus->log.bytes > REWRITE_BYTES && bus->log.bytes > 2 * bytes;
+    int r = is_due ? rewrite(bus) : -EAGAIN;
+    if (r < 0)
         r = append_kept(&bus->log, e);
     if (r < 0)
         record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, NULL,

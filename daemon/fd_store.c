@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -16,6 +17,11 @@
 #define NAME_SIZE 128
 /* A manager that does not read for so long keeps nothing. */
 #define PATIENCE_MS 5000
+
+/* The manager hands the names over in one variable of the environment, for which the kernel has 128
+ * KiB: beyond that no daemon could be started any more. VMs leave a quarter to the rest. */
+#define NAMES_BYTES (120u * 1024)
+#define VM_NAMES_BYTES (90u * 1024)
 
 static const char *const prefixes[] = {"vm-", "world-", "state-", "hits-", "events-"};
 
@@ -32,6 +38,48 @@ struct fd_store {
 /* The service's, which lives as long as the daemon. */
 static int notify_fd = -1;
 
+/* Names that the manager has. */
+struct stored {
+    UT_hash_handle hh;
+    char name[];
+};
+static struct stored *stored;
+static size_t names_bytes;
+
+static int remember(const char *name)
+{
+    struct stored *known;
+    size_t len = strlen(name) + 1;
+    HASH_FIND_STR(stored, name, known);
+    if (known)
+        return 0;
+    size_t most = strncmp(name, "vm-", 3) == 0 ? VM_NAMES_BYTES : NAMES_BYTES;
+    if (names_bytes + len > most)
+        return -ENOSPC;
+    known = malloc(sizeof *known + len);
+    if (!known)
+        return -ENOMEM;
+    memcpy(known->name, name, len);
+    HASH_ADD_KEYPTR(hh, stored, known->name, len - 1, known);
+    if (!known->hh.tbl) {
+        free(known);
+        return -ENOMEM;
+    }
+    names_bytes += len;
+    return 0;
+}
+
+static void forget(const char *name)
+{
+    struct stored *known;
+    HASH_FIND_STR(stored, name, known);
+    if (!known)
+        return;
+    names_bytes -= strlen(name) + 1;
+    HASH_DEL(stored, known);
+    free(known);
+}
+
 static int add(struct fd_store *s, char *name, int fd)
 {
     struct kept *kept = reallocarray(s->kept, s->n + 1, sizeof *kept);
@@ -42,7 +90,8 @@ static int add(struct fd_store *s, char *name, int fd)
     }
     s->kept = kept;
     s->kept[s->n++] = (struct kept){name, fd};
-    return 0;
+    int r = remember(name);
+    return r == -ENOSPC ? 0 : r; /* it is there, whatever its place */
 }
 
 struct fd_store *fd_store_new(struct service *service)
@@ -76,6 +125,7 @@ static int send_message(const char *text, const int *fd)
 static void drop(const char *name)
 {
     char message[NAME_SIZE + 64];
+    forget(name);
     snprintf(message, sizeof message, "FDSTOREREMOVE=1\nFDNAME=%s", name);
     int r = send_message(message, NULL);
     if (r < 0)
@@ -114,8 +164,14 @@ int fd_store_put(int fd, const char *format, ...)
     va_start(args, format);
     make_name(name, format, args);
     va_end(args);
+    int r = remember(name);
+    if (r < 0)
+        return r;
     snprintf(message, sizeof message, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-    return send_message(message, &fd);
+    r = send_message(message, &fd);
+    if (r < 0)
+        forget(name);
+    return r;
 }
 
 void fd_store_drop(const char *format, ...)

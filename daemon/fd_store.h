@@ -21,7 +21,8 @@ struct fd_store *fd_store_new(struct service *service);
 /** Closes what was not taken, and has the manager drop it. Returns NULL. */
 struct fd_store *fd_store_free(struct fd_store *s);
 
-/** Has the manager keep it; the descriptor stays ours. 0 or negative errno. */
+/** Has the manager keep it; the descriptor stays ours. 0 or negative errno: -ENOSPC, there are as
+ * many as it could hand over. */
 int fd_store_put(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** Has the manager drop it. */
 void fd_store_drop(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -30,7 +30,10 @@ void record_log_close(struct record_log *log)
 static int grow(struct record_log *log, size_t need)
 {
     size_t room = (need + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES;
-    int r = posix_fallocate(log->fd, (off_t)log->room, (off_t)(room - log->room));
+    int r;
+    do
+        r = posix_fallocate(log->fd, (off_t)log->room, (off_t)(room - log->room));
+    while (r == EINTR);
     if (r != 0)
         return -r;
     void *map = log->map ? mremap(log->map, log->room, room, MREMAP_MAYMOVE)

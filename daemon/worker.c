@@ -697,10 +697,15 @@ void worker_keep(struct worker *w)
     /* What it has not read of its birth. */
     if (r == 0)
         r = worker_channel_each_queued(w->channel, on_queued, w);
-    if (r < 0 && w->outlives)
+    if (r < 0 && w->outlives) {
         record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, RECORD_VM(w),
                      "vm %llu (%s) cannot be kept for the next daemon: %s",
-                     (unsigned long long)w->id, w->name, strerror(-r));
+                     (unsigned long long)w->id, w->name,
+                     r == -ENOSPC ? "it could be handed no more than there are" : strerror(-r));
+        worker_channel_each_queued(w->channel, drop_beside, w);
+        worker_keep_no_more(w->id);
+        w->is_kept = false;
+    }
     if (r == 0) {
         /* Also the fact that it is kept for: nothing of that is put down yet, and all at once. */
         SHM_STORE_RELEASE(&w->gate.command->heard, w->hearing);
@@ -821,11 +826,27 @@ static int take_pages(struct worker *w, struct stop_world *world, struct inherit
     return 0;
 }
 
+/* What was sent and not taken still waits. How large each of these is nobody knows any more: all of
+ * their room is free again when the last has been taken. */
+static void resume_messages(struct worker *w)
+{
+    uint64_t taken = SHM_LOAD_RELAXED(&w->gate.status->messages_taken);
+    w->messages_sent = SHM_LOAD_RELAXED(&w->gate.command->messages_sent);
+    w->message_bytes = SHM_LOAD_RELAXED(&w->gate.command->message_bytes);
+    w->messages_taken = taken < w->messages_sent ? taken : w->messages_sent;
+    if (w->messages_sent - w->messages_taken > LIMIT_MESSAGES_QUEUED)
+        w->messages_taken = w->messages_sent - LIMIT_MESSAGES_QUEUED;
+    if (w->messages_taken == w->messages_sent)
+        w->message_bytes = 0;
+    else
+        w->message_sizes[(w->messages_sent - 1) % LIMIT_MESSAGES_QUEUED] =
+            (uint32_t)w->message_bytes;
+}
+
 static void resume_numbers(struct worker *w, const Stillpoint__State__Vm *m, uint64_t first_number)
 {
     w->first_number = w->last_inspect = w->last_evaluation = w->last_step = first_number;
-    w->messages_sent = w->messages_taken =
-        atomic_load_explicit(&w->gate.status->messages_taken, memory_order_relaxed);
+    resume_messages(w);
     if (m->step != 0)
         w->step = (struct worker_step){.number = m->step,
                                        .debugger = m->step_debugger,
@@ -1023,6 +1044,13 @@ static void count_taken(struct worker *w)
         w->message_bytes -= w->message_sizes[w->messages_taken % LIMIT_MESSAGES_QUEUED];
 }
 
+/* For the next daemon; before they are sent, so that it never takes fewer to wait than do. */
+static void note_messages(struct worker *w, unsigned more, size_t bytes)
+{
+    SHM_STORE_RELAXED(&w->gate.command->messages_sent, w->messages_sent + more);
+    SHM_STORE_RELAXED(&w->gate.command->message_bytes, w->message_bytes + bytes);
+}
+
 /* Whether one more message of this size may wait in the worker: what is accepted must not be lost.
  */
 static int reserve_message(struct worker *w, const char *text)
@@ -1034,12 +1062,17 @@ static int reserve_message(struct worker *w, const char *text)
     if (w->messages_sent - w->messages_taken >= LIMIT_MESSAGES_QUEUED ||
         w->message_bytes + len > LIMIT_MESSAGES_BYTES)
         return -ENOBUFS;
+    note_messages(w, 1, len);
     return 0;
 }
 
-static void message_sent(struct worker *w, const char *text)
+static void message_sent(struct worker *w, const char *text, int r)
 {
     size_t len = strlen(text);
+    if (r < 0) {
+        note_messages(w, 0, 0);
+        return;
+    }
     w->message_sizes[w->messages_sent++ % LIMIT_MESSAGES_QUEUED] = (uint32_t)len;
     w->message_bytes += len;
 }
@@ -1058,8 +1091,7 @@ int worker_send_call(struct worker *w, uint64_t call_id, const char *function,
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_CALL;
     command.call = &call;
     r = send_text(w, &command, args_json, &call.args_json, &call.has_in_memfd, &call.in_memfd);
-    if (r == 0)
-        message_sent(w, args_json);
+    message_sent(w, args_json, r);
     return r;
 }
 
@@ -1084,8 +1116,7 @@ int worker_send_message(struct worker *w, const char *json)
     command.body_case = STILLPOINT__WORKER__COMMAND__BODY_DELIVER;
     command.deliver = &deliver;
     r = send_text(w, &command, json, &deliver.json, &deliver.has_in_memfd, &deliver.in_memfd);
-    if (r == 0)
-        message_sent(w, json);
+    message_sent(w, json, r);
     return r;
 }
 

@@ -136,44 +136,59 @@ static struct worker_queued queued_of(const struct packet *p)
     return (struct worker_queued){.number = p->number, .data = p->data, .len = p->len, .fd = p->fd};
 }
 
-/* Takes the fd if it is 0. What is urgent goes before the others. */
-static int insert(struct worker_channel *c, const struct worker_queued *q, bool is_urgent)
+/* Of what will be queued; the fd stays the caller's until it is. NULL: no memory. */
+static struct packet *new_packet(struct worker_channel *c, const struct worker_queued *q)
 {
     struct packet *p = malloc(sizeof *p + q->len);
     if (!p || event_add(c->writable, NULL) < 0) {
         free(p);
-        return -ENOMEM;
+        return NULL;
     }
     *p = (struct packet){.fd = q->fd, .number = q->number, .len = q->len, .cost = cost_of(q)};
     memcpy(p->data, q->data, q->len);
+    return p;
+}
+
+/* What is urgent goes before the others. */
+static void insert(struct worker_channel *c, struct packet *p, bool is_urgent)
+{
     c->queued_fds += p->fd >= 0;
     c->queued_bytes += p->cost;
     if (is_urgent)
         STAILQ_INSERT_HEAD(&c->queue, p, link);
     else
         STAILQ_INSERT_TAIL(&c->queue, p, link);
-    return 0;
 }
 
 static int enqueue(struct worker_channel *c, const struct worker_queued *q)
 {
-    /* One packet always has room, however large the file beside it. */
-    if ((c->queued_bytes > 0 && c->queued_bytes + cost_of(q) > LIMIT_WORKER_QUEUE_BYTES) ||
-        (q->fd >= 0 && c->queued_fds >= LIMIT_WORKER_QUEUE_FDS))
+    /* One packet always has room, however large the file beside it; and one of the daemon's own. */
+    if (q->number != 0 &&
+        ((c->queued_bytes > 0 && c->queued_bytes + cost_of(q) > LIMIT_WORKER_QUEUE_BYTES) ||
+         (q->fd >= 0 && c->queued_fds >= LIMIT_WORKER_QUEUE_FDS)))
         return -ENOBUFS;
+    /* Before it is put down, after which nothing may fail: to put down that it is not there would
+     * say so of all before it. */
+    struct packet *p = new_packet(c, q);
+    if (!p)
+        return -ENOMEM;
     int r = q->number != 0 && c->events->on_queued ? c->events->on_queued(c->userdata, q) : 0;
-    if (r == 0 && (r = insert(c, q, q->number == 0)) < 0 && c->events->on_sent)
-        c->events->on_sent(c->userdata, q);
+    if (r < 0)
+        free(p);
+    else
+        insert(c, p, q->number == 0);
     return r;
 }
 
 int worker_channel_requeue(struct worker_channel *c, const struct worker_queued *queued)
 {
     _cleanup_close_ int owned = queued->fd;
-    int r = insert(c, queued, false);
-    if (r == 0)
-        owned = -1;
-    return r;
+    struct packet *p = new_packet(c, queued);
+    if (!p)
+        return -ENOMEM;
+    owned = -1;
+    insert(c, p, false);
+    return 0;
 }
 
 void worker_channel_number_from(struct worker_channel *c, uint64_t number)

@@ -111,6 +111,8 @@ struct command_page {
     _Atomic uint64_t evaluation;
     /** The daemon's own, for the next one: number of the last fact that has been dealt with. */
     _Atomic uint64_t heard;
+    /** The same: calls and messages that were sent, and the bytes of those that wait. */
+    _Atomic uint64_t messages_sent, message_bytes;
 };
 
 struct status_page {

@@ -14,6 +14,7 @@ UNIT_TESTS = \
 	%D%/unit/test_config \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
+	%D%/unit/test_fd_store \
 	%D%/unit/test_frame \
 	%D%/unit/test_log \
 	%D%/unit/test_map \
@@ -160,6 +161,9 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_vm_journal_SOURCES = %D%/unit/test_vm_journal.c %D%/support/played_journal.h %D%/support/unit.h
 %C%_unit_test_vm_journal_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_vm_journal_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_fd_store_SOURCES = %D%/unit/test_fd_store.c %D%/support/unit.h
+%C%_unit_test_fd_store_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/unit.h
 %C%_unit_test_service_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

@@ -12,6 +12,7 @@ one not be started before the next SIGUSR2. Orphans are reaped: the manager is t
 
 import array
 import ctypes
+import fcntl
 import json
 import os
 import select
@@ -75,7 +76,9 @@ class Manager:
         self.pid = os.fork()
         if self.pid:
             return
-        high = [os.dup2(fd, 1000 + i, inheritable=False) for i, (_, fd) in enumerate(self.kept)]
+        # Above all that is kept, and above where it is to be.
+        above = max([fd for _, fd in self.kept] + [FIRST_FD + len(self.kept)]) + 1
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for _, fd in self.kept]
         for i, fd in enumerate(high):
             os.dup2(fd, FIRST_FD + i, inheritable=True)
         environment = dict(self.environment)

@@ -249,6 +249,63 @@ def test_messages_that_were_accepted_and_had_no_room_come_once_and_in_order(t):
     client.close()
 
 
+def send_until_refused(client, vm, first, sizes):
+    """Numbers from `first` on, in messages of each of these sizes in turn; returns the next number."""
+    n = first
+    for size in sizes:
+        try:
+            while True:
+                client.request(send_message=client.api.SendMessage(vm=vm, json=json.dumps([n, "m" * size])))
+                n += 1
+        except ApiError:
+            pass
+    check(n > first or first > 0, "some were accepted")
+    return n
+
+
+def let_read(t, client, vm):
+    t.ctl("world", "stop")
+    client.evaluate(vm, "globalThis.done = true")
+    t.ctl("world", "resume")
+
+
+def test_no_more_messages_are_accepted_over_a_crash_than_can_wait(t):
+    d = managed.start(t)
+    t.spawn("deaf", DEAF, ready=False)
+    wait_until(lambda: t.vm("deaf")["state"] == "active", "it reads nothing")
+    client = debugging(t)
+    n = send_until_refused(client, "deaf", 0, [0])
+    client.close()
+    d.crash()
+    client = debugging(t)
+    n = send_until_refused(client, "deaf", n, [0])
+    let_read(t, client, "deaf")
+    wait_until(lambda: t.vm("deaf")["state"] == "idle", "it has read all")
+    equal(json.loads(t.ctl("call", "deaf", "numbers").out), list(range(n)))
+    # And all of the room is there again.
+    for n in range(n, n + 50):
+        client.request(send_message=client.api.SendMessage(vm="deaf", json=json.dumps([n, "m" * 100_000])))
+    wait_until(lambda: int(t.ctl("call", "deaf", "length").out) == n + 1, "these, too")
+    client.close()
+
+
+def test_a_vm_for_which_no_more_can_wait_is_taken_over(t):
+    d = managed.start(t)
+    t.spawn("deaf", DEAF, ready=False)
+    wait_until(lambda: t.vm("deaf")["state"] == "active", "it reads nothing")
+    before = pids(t)
+    client = debugging(t)
+    n = send_until_refused(client, "deaf", 0, [8000, 1000, 0])
+    client.close()
+    d.crash()
+    equal(pids(t), before, "the same process")
+    client = debugging(t)
+    let_read(t, client, "deaf")
+    wait_until(lambda: t.vm("deaf")["state"] == "idle", "it has read all")
+    equal(json.loads(t.ctl("call", "deaf", "numbers").out), list(range(n)))
+    client.close()
+
+
 STEPS = """
 let n = 0;
 function f() {
