@@ -295,7 +295,10 @@ void adoption_begin(struct adoption *a, const struct adoption_owners *o)
     a->store = fd_store_free(a->store);
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id)) {
+        bool asks = w->open_imports > 0;
         worker_adopted(w, o->lifeline_fd, kept_fact(o, w->id));
+        if (asks)
+            (void)state_put_vm(o->state, w);
         pauses_adopted(o->pauses, w);
         if (w->attach)
             worker_kill(w, EXIT_REASON_KILLED, "its client went away");

@@ -352,6 +352,38 @@ def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
     client.close()
 
 
+IMPORTS = """
+globalThis.said = "waits";
+globalThis.state = () => globalThis.said;
+import("./b.mjs").then(() => { globalThis.said = "has it"; }, () => { globalThis.said = "failed"; });
+"""
+
+
+def import_asked_for(client):
+    """The first that the connection has not been told of yet."""
+    while True:
+        for e in client.events:
+            if e.HasField("import_requested"):
+                client.events.remove(e)
+                return e.import_requested
+        client.events.append(client.receive())
+
+
+def test_an_import_that_was_open_fails_once_however_many_daemons_follow(t):
+    d = managed.start(t)
+    client = debugging(t)
+    client.run("a.mjs", IMPORTS, name="app")
+    import_asked_for(client)
+    d.crash()
+    client.close()
+    wait_until(lambda: json.loads(t.ctl("call", "app", "state").out) == "failed", "it is told so")
+    pid = t.vm("app")["pid"]
+    for _ in range(2):
+        d.crash()
+        equal(json.loads(t.ctl("call", "app", "state").out), "failed")
+        equal(t.vm("app")["pid"], pid)
+
+
 def test_a_units_vm_is_its_units_under_the_next_daemon_too(t):
     program = t.file("web.js", COUNTER)
     os.makedirs(os.path.join(t.work, "vms"), exist_ok=True)
