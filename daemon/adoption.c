@@ -62,10 +62,12 @@ static int read_state(struct adoption *a)
     uint64_t place = UINT64_MAX;
     int fd, r = 0;
     while ((fd = newest_log(a->store, "state-", place, &place)) >= 0) {
+        /* Also after one that cannot be read: its names are not to be ours. */
+        if (a->generation == 0)
+            a->generation = (unsigned)(place >> 32) + 1;
         r = state_read(fd, &a->image);
         if (r == 0) {
             a->has_image = true;
-            a->generation = a->image.generation + 1;
             return 0;
         }
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
@@ -244,20 +246,6 @@ int adoption_make(struct adoption *a, const struct adoption_owners *o)
     return r;
 }
 
-int adoption_keep(struct adoption *a, const struct adoption_owners *o)
-{
-    int r = 0;
-    for (struct world *w = worlds_after(o->worlds, NULL); w && r == 0;
-         w = worlds_after(o->worlds, world_name(w)))
-        r = world_keep(w);
-    if (r == 0)
-        r = event_bus_keep(o->bus, a->generation);
-    audit_keep(o->audit, a->generation);
-    return r < 0 ? r : state_keep(o->state, a->generation);
-}
-
-/* ---- going on */
-
 static bool is_known(void *userdata, uint64_t vm)
 {
     return registry_find(userdata, vm) != NULL;
@@ -273,7 +261,25 @@ static void end_unknown(struct adoption *a, const struct adoption_owners *o)
             pidfd_send_signal(fd_store_find(a->store, name), SIGKILL, NULL, 0);
     }
     freezer_end_unknown(o->freezer, is_known, o->registry);
+    a->store = fd_store_free(a->store);
 }
+
+int adoption_keep(struct adoption *a, const struct adoption_owners *o)
+{
+    int r = 0;
+    /* Worlds of ours have the names of theirs. */
+    if (!a->has_image)
+        end_unknown(a, o);
+    for (struct world *w = worlds_after(o->worlds, NULL); w && r == 0;
+         w = worlds_after(o->worlds, world_name(w)))
+        r = world_keep(w);
+    if (r == 0)
+        r = event_bus_keep(o->bus, a->generation);
+    audit_keep(o->audit, a->generation);
+    return r < 0 ? r : state_keep(o->state, a->generation);
+}
+
+/* ---- going on */
 
 static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
 {
@@ -291,8 +297,8 @@ static uint64_t kept_fact(const struct adoption_owners *o, uint64_t vm)
 
 void adoption_begin(struct adoption *a, const struct adoption_owners *o)
 {
-    end_unknown(a, o);
-    a->store = fd_store_free(a->store);
+    if (a->store)
+        end_unknown(a, o);
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id)) {
         bool asks = w->open_imports > 0;

@@ -209,6 +209,41 @@ def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
     equal(t.vm("app")["exit"]["reason"], "unknown")
 
 
+def spoil(d, log):
+    """What is kept of logs of this kind is none any more, until the next daemon writes them anew."""
+    folder, found = f"/proc/{d.process.pid}/fd", 0
+    for fd in os.listdir(folder):
+        path = os.path.join(folder, fd)
+        try:
+            if not os.readlink(path).startswith(f"/memfd:stillpoint-{log}"):
+                continue
+        except FileNotFoundError:
+            continue  # a file that it has closed meanwhile
+        with open(path, "r+b") as f:
+            f.write(b"\xff" * 4)  # the length of the first record
+        found += 1
+    check(found > 0, f"there is a log of {log}")
+
+
+def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_kept(t):
+    d = managed.start(t)
+    before = kinds(d)
+    t.spawn("old", COUNTER)
+    old = pids(t)["old"]
+    d.restart()
+    spoil(d, "state")
+    d.crash()
+    wait_until(lambda: is_zombie(old), "it has ended")
+    equal(t.list(), [])
+    wait_until(lambda: kinds(d) == before, f"{before} are kept and not {kinds(d)}")
+    t.spawn("new", COUNTER)
+    new = pids(t)
+    d.crash()
+    equal(pids(t), new, "it goes on")
+    n = count(t, "new")
+    wait_until(lambda: count(t, "new") > n, "it lives")
+
+
 DEAF = """
 globalThis.got = [];
 onmessage = (e) => { got.push(e.data); };
