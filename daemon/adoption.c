@@ -205,17 +205,27 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
     return 0;
 }
 
-static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o)
+/* Hits that cannot be read are lost, and nothing else is. */
+static int adopt_hits(const struct adoption *a, const struct adoption_owners *o,
+                      const Stillpoint__State__Debugger *m)
 {
     char prefix[64];
     uint64_t place;
+    snprintf(prefix, sizeof prefix, "hits-%llu-", (unsigned long long)m->id);
+    int fd = newest_log(a->store, prefix, UINT64_MAX, &place);
+    int r = fd >= 0 ? audit_adopt_hits(o->audit, m->id, fd) : 0;
+    if (r == 0 || r == -ENOMEM)
+        return r;
+    record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
+                 "hits of debugger %s that were kept cannot be read: %s", m->name, strerror(-r));
+    return 0;
+}
+
+static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o)
+{
     int r = 0;
-    for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++) {
-        uint64_t id = a->image.debuggers[i]->id;
-        snprintf(prefix, sizeof prefix, "hits-%llu-", (unsigned long long)id);
-        int fd = newest_log(a->store, prefix, UINT64_MAX, &place);
-        r = fd >= 0 ? audit_adopt_hits(o->audit, id, fd) : 0;
-    }
+    for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++)
+        r = adopt_hits(a, o, a->image.debuggers[i]);
     for (size_t i = 0; i < a->image.n_hooks && r == 0; i++)
         r = audit_adopt_hook(o->audit, a->image.hooks[i]);
     if (r == 0)

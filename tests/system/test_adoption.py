@@ -244,6 +244,27 @@ def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_
     wait_until(lambda: count(t, "new") > n, "it lives")
 
 
+def test_hits_that_cannot_be_read_are_lost_and_nothing_else_is(t):
+    d = managed.start(t)
+    t.spawn("app", "function f() {} globalThis.work = () => { f(); f(); };")
+    before = pids(t)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"))
+    t.ctl("call", "app", "work")
+    client.until("d", 2)
+    spoil(d, "hits")
+    d.crash()
+    client.close()
+    check("hits of debugger d that were kept cannot be read" in d.log_text(), d.log_text())
+    equal(pids(t), before, "the same processes")
+    client = debugging(t)
+    client.open("d")
+    t.ctl("call", "app", "work")
+    equal([h.hits for h in client.until("d", 2)], [1, 2])
+    client.close()
+
+
 DEAF = """
 globalThis.got = [];
 onmessage = (e) => { got.push(e.data); };
