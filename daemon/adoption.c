@@ -157,7 +157,8 @@ static int adopt_worlds(const struct adoption *a, const struct adoption_owners *
 }
 
 /* Whoever waits for it is told; it has no record any more once this has been put down. */
-static void publish_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m)
+static void publish_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m,
+                         const char *why)
 {
     const struct event e = {.kind = EVENT_VM_ENDED,
                             .vm = m->id,
@@ -165,7 +166,7 @@ static void publish_lost(const struct adoption_owners *o, const Stillpoint__Stat
                             .world = m->world,
                             .uid = m->uid,
                             .exit = lost,
-                            .detail = "its daemon ended while it started"};
+                            .detail = why};
     event_bus_publish(o->bus, &e);
 }
 
@@ -178,6 +179,18 @@ static int adopt_queued(const struct adoption *a, struct worker *w)
     return r;
 }
 
+static const char *why_lost(int r)
+{
+    switch (r) {
+    case -ENOENT:
+        return "its daemon ended while it started";
+    case -ENOMEDIUM:
+        return "its world's page was not kept";
+    default:
+        return "it cannot be taken over";
+    }
+}
+
 static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
 {
     size_t n = 0;
@@ -185,9 +198,11 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
         const Stillpoint__State__Vm *m = a->image.vms[i];
         struct world *world = worlds_get(o->worlds, m->world, false);
         struct worker *w;
-        int r = world ? registry_adopt(o->registry, world_stop_half(world), m, a->store,
-                                       adoption_first_number(a), &w)
-                      : -ENOENT;
+        /* A page that is not the one its worker has could not stop it. */
+        int r = world && world_is_kept(world)
+                    ? registry_adopt(o->registry, world_stop_half(world), m, a->store,
+                                     adoption_first_number(a), &w)
+                    : -ENOMEDIUM;
         if (r == -ENOMEM)
             return r;
         n += r == 0;
@@ -202,9 +217,11 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
             &(const struct record_about){
                 .vm = m->id, .vm_name = m->name, .world = m->world, .has_uid = true, .uid = m->uid},
             "vm %llu (%s) is not taken over: %s", (unsigned long long)m->id, m->name,
-            r == -ENOENT ? "it had not started yet" : strerror(-r));
+            r == -ENOENT      ? "it had not started yet"
+            : r == -ENOMEDIUM ? "its world's page was not kept"
+                              : strerror(-r));
         worker_keep_no_more(m->id);
-        publish_lost(o, m);
+        publish_lost(o, m, why_lost(r));
     }
     if (a->image.n_vms > 0)
         record_write(LOG_INFO, MESSAGE_TAKEN_OVER, NULL, "took over %zu of %zu VMs", n,

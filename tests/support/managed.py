@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -74,6 +75,12 @@ class Managed(harness.Daemon):
     def hold_back(self):
         """The next daemon is not started before this is called once more."""
         self.process.send_signal(signal.SIGUSR2)
+
+    def forget(self, name):
+        """Drops what is kept under this name, as if it had been lost."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(f"FDSTOREREMOVE=1\nFDNAME={name}".encode(), f"\0stillpoint-test/{self.process.pid}")
+        wait_until(lambda: name not in self.status()["kept"], f"{name} is kept no more")
 
     def stop(self):
         own = harness.cgroup_folder(harness.cgroup_of("self"))

@@ -245,6 +245,23 @@ def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_
     wait_until(lambda: count(t, "new") > n, "it lives")
 
 
+def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
+    """A page of its own would stop none of them."""
+    d = managed.start(t)
+    t.spawn("app", COUNTER)
+    t.spawn("other", COUNTER, options=("--world", "other"))
+    before = pids(t)
+    d.forget("world-default")
+    d.crash()
+    check("its world's page was not kept" in d.log_text(), d.log_text())
+    equal(pids(t), {"other": before["other"]})
+    wait_until(lambda: is_zombie(before["app"]), "it has ended")
+    t.spawn("new", COUNTER)
+    new = pids(t)
+    d.crash()
+    equal(pids(t), new, "the world's page is kept again")
+
+
 def test_a_daemon_that_finds_no_memory_leaves_vms_to_the_next_one(t):
     library = t.program("tests/support/alloc_fail.so")
     if not os.path.exists(library):
