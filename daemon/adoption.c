@@ -257,6 +257,13 @@ static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o
     return r;
 }
 
+/* What is kept elsewhere than with the state says by itself how far a worker was heard. */
+static uint64_t kept_fact(const struct adoption_owners *o, uint64_t vm)
+{
+    uint64_t hit = audit_kept_fact(o->audit, vm), event = event_bus_kept_fact(o->bus, vm);
+    return hit > event ? hit : event;
+}
+
 int adoption_make(struct adoption *a, const struct adoption_owners *o)
 {
     if (!a->has_image)
@@ -275,9 +282,14 @@ int adoption_make(struct adoption *a, const struct adoption_owners *o)
         if (w)
             world_adopted(w, a->image.worlds[i]);
     }
-    if (r == 0)
-        debuggers_adopted(o->debuggers, a->image.next_debugger);
-    return r;
+    if (r < 0)
+        return r;
+    debuggers_adopted(o->debuggers, a->image.next_debugger);
+    /* Before anything is written anew: that would not say it any more. */
+    for (struct worker *w = registry_after(o->registry, 0); w;
+         w = registry_after(o->registry, w->id))
+        worker_adopt_heard(w, kept_fact(o, w->id));
+    return 0;
 }
 
 static bool is_known(void *userdata, uint64_t vm)
@@ -322,13 +334,6 @@ static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
     debuggers_end_grace(a->debuggers);
 }
 
-/* What is kept elsewhere than with the state says by itself how far a worker was heard. */
-static uint64_t kept_fact(const struct adoption_owners *o, uint64_t vm)
-{
-    uint64_t hit = audit_kept_fact(o->audit, vm), event = event_bus_kept_fact(o->bus, vm);
-    return hit > event ? hit : event;
-}
-
 void adoption_begin(struct adoption *a, const struct adoption_owners *o)
 {
     if (a->store)
@@ -336,7 +341,7 @@ void adoption_begin(struct adoption *a, const struct adoption_owners *o)
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id)) {
         bool asks = w->open_imports > 0;
-        worker_adopted(w, o->lifeline_fd, kept_fact(o, w->id));
+        worker_adopted(w, o->lifeline_fd);
         if (asks)
             (void)state_put_vm(o->state, w);
         pauses_adopted(o->pauses, w);

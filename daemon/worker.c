@@ -882,11 +882,15 @@ int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
     return worker_channel_requeue(w->channel, &q);
 }
 
-void worker_adopted(struct worker *w, int lifeline, uint64_t heard)
+void worker_adopt_heard(struct worker *w, uint64_t heard)
 {
     if (w->hearing < heard)
         w->hearing = heard;
     SHM_STORE_RELEASE(&w->gate.command->heard, w->hearing);
+}
+
+void worker_adopted(struct worker *w, int lifeline)
+{
     watch_process(w);
     int r = send_lifeline(w, lifeline);
     fd_close(&w->life_fd);
