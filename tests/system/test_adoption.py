@@ -10,7 +10,7 @@ import threading
 import time
 
 import managed
-from api import ApiError
+from api import ApiError, memfd
 from debugging import debugging
 from harness import check, descendants, equal, is_zombie, process_name, wait_until
 
@@ -210,20 +210,25 @@ def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
     equal(t.vm("app")["exit"]["reason"], "unknown")
 
 
-def spoil(d, log):
-    """What is kept of logs of this kind is none any more, until the next daemon writes them anew."""
-    folder, found = f"/proc/{d.process.pid}/fd", 0
-    for fd in os.listdir(folder):
+def logs(d, kind):
+    """Those of this kind that are kept, as open files."""
+    wait_until(lambda: any(name.startswith(f"{kind}-") for name in d.status()["kept"]), f"a log of {kind} is kept")
+    folder, found = f"/proc/{d.process.pid}/fd", []
+    for fd in sorted(os.listdir(folder), key=int):
         path = os.path.join(folder, fd)
         try:
-            if not os.readlink(path).startswith(f"/memfd:stillpoint-{log}"):
-                continue
+            if os.readlink(path).startswith(f"/memfd:stillpoint-{kind}"):
+                found.append(open(path, "r+b"))  # pylint: disable=consider-using-with
         except FileNotFoundError:
-            continue  # a file that it has closed meanwhile
-        with open(path, "r+b") as f:
+            pass  # a file that it has closed meanwhile
+    return found
+
+
+def spoil(d, kind):
+    """What is kept of logs of this kind is none any more, until the next daemon writes them anew."""
+    for log in logs(d, kind):
+        with log as f:
             f.write(b"\xff" * 4)  # the length of the first record
-        found += 1
-    check(found > 0, f"there is a log of {log}")
 
 
 def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_kept(t):
@@ -488,6 +493,43 @@ def test_an_import_that_was_open_fails_once_however_many_daemons_follow(t):
         d.crash()
         equal(json.loads(t.ctl("call", "app", "state").out), "failed")
         equal(t.vm("app")["pid"], pid)
+
+
+def kinds_in_state(d):
+    """Of the records in the log of the state: the numbers that state.proto gives to what they have."""
+    with logs(d, "state")[-1] as f:
+        data = f.read()
+    found, at = [], 0
+    while at + 4 <= len(data) and (size := int.from_bytes(data[at:at + 4], "little")) > 0:
+        found.append(data[at + 4] >> 3)
+        at += 4 + size
+    return found
+
+
+def test_an_answer_to_an_import_is_kept_before_it_is_put_down_that_none_is_waited_for(t):
+    vm_record, queued_record = 2, 11
+    d = managed.start(t)
+    client = debugging(t)
+    vm = client.run("a.mjs", IMPORTS + "onmessage = () => {}; setTimeout(() => { while (!globalThis.done); }, 0);",
+                    name="app")
+    asked = import_asked_for(client)
+    wait_until(lambda: t.vm("app")["state"] == "active", "it reads nothing")
+    while queued_record not in kinds_in_state(d):
+        client.request(send_message=client.api.SendMessage(vm="app", json=json.dumps("m" * 5000)))
+    fd = memfd(b"export default 1;")
+    client.request(fd, answer_import=client.api.AnswerImport(vm=vm.id, import_id=asked.import_id))
+    os.close(fd)
+    last = kinds_in_state(d)[::-1]
+    check(last.index(vm_record) < last.index(queued_record), f"the answer is there first: {last[:8]}")
+    d.crash()
+    client.close()
+    client = debugging(t)
+    t.ctl("world", "stop")
+    client.evaluate("app", "globalThis.done = true")
+    t.ctl("world", "resume")
+    wait_until(lambda: json.loads(t.ctl("call", "app", "state").out) != "waits", "it is answered")
+    equal(json.loads(t.ctl("call", "app", "state").out), "has it")
+    client.close()
 
 
 def test_a_units_vm_is_its_units_under_the_next_daemon_too(t):
