@@ -62,12 +62,16 @@ static int read_state(struct adoption *a)
     uint64_t place = UINT64_MAX;
     int fd, r = 0;
     while ((fd = newest_log(a->store, "state-", place, &place)) >= 0) {
+        /* Also after one that cannot be read: its names are not to be ours. */
+        if (a->generation == 0)
+            a->generation = (unsigned)(place >> 32) + 1;
         r = state_read(fd, &a->image);
         if (r == 0) {
             a->has_image = true;
-            a->generation = a->image.generation + 1;
             return 0;
         }
+        if (r == -ENOMEM)
+            return r;
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
                      "a state that was kept cannot be read: %s", strerror(-r));
     }
@@ -81,11 +85,16 @@ struct adoption *adoption_new(struct service *service)
         return NULL;
     a->store = fd_store_new(service);
     int r = a->store ? read_state(a) : -ENOMEM;
+    if (r == -ENOMEM) {
+        /* Nothing is dropped: the next daemon may have the memory to read it. */
+        free(a);
+        return NULL;
+    }
     /* Of another version: its VMs end, and nothing of them is left. */
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0)
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
                      "VMs of the daemon before this one cannot be taken over, and are ended");
-    return a->store ? a : adoption_free(a);
+    return a;
 }
 
 struct adoption *adoption_free(struct adoption *a)
@@ -148,7 +157,8 @@ static int adopt_worlds(const struct adoption *a, const struct adoption_owners *
 }
 
 /* Whoever waits for it is told; it has no record any more once this has been put down. */
-static void publish_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m)
+static void publish_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m,
+                         const char *why)
 {
     const struct event e = {.kind = EVENT_VM_ENDED,
                             .vm = m->id,
@@ -156,7 +166,7 @@ static void publish_lost(const struct adoption_owners *o, const Stillpoint__Stat
                             .world = m->world,
                             .uid = m->uid,
                             .exit = lost,
-                            .detail = "its daemon ended while it started"};
+                            .detail = why};
     event_bus_publish(o->bus, &e);
 }
 
@@ -169,6 +179,18 @@ static int adopt_queued(const struct adoption *a, struct worker *w)
     return r;
 }
 
+static const char *why_lost(int r)
+{
+    switch (r) {
+    case -ENOENT:
+        return "its daemon ended while it started";
+    case -ENOMEDIUM:
+        return "its world's page was not kept";
+    default:
+        return "it cannot be taken over";
+    }
+}
+
 static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
 {
     size_t n = 0;
@@ -176,9 +198,11 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
         const Stillpoint__State__Vm *m = a->image.vms[i];
         struct world *world = worlds_get(o->worlds, m->world, false);
         struct worker *w;
-        int r = world ? registry_adopt(o->registry, world_stop_half(world), m, a->store,
-                                       adoption_first_number(a), &w)
-                      : -ENOENT;
+        /* A page that is not the one its worker has could not stop it. */
+        int r = world && world_is_kept(world)
+                    ? registry_adopt(o->registry, world_stop_half(world), m, a->store,
+                                     adoption_first_number(a), &w)
+                    : -ENOMEDIUM;
         if (r == -ENOMEM)
             return r;
         n += r == 0;
@@ -193,9 +217,11 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
             &(const struct record_about){
                 .vm = m->id, .vm_name = m->name, .world = m->world, .has_uid = true, .uid = m->uid},
             "vm %llu (%s) is not taken over: %s", (unsigned long long)m->id, m->name,
-            r == -ENOENT ? "it had not started yet" : strerror(-r));
+            r == -ENOENT      ? "it had not started yet"
+            : r == -ENOMEDIUM ? "its world's page was not kept"
+                              : strerror(-r));
         worker_keep_no_more(m->id);
-        publish_lost(o, m);
+        publish_lost(o, m, why_lost(r));
     }
     if (a->image.n_vms > 0)
         record_write(LOG_INFO, MESSAGE_TAKEN_OVER, NULL, "took over %zu of %zu VMs", n,
@@ -203,22 +229,39 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
     return 0;
 }
 
-static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o)
+/* Hits that cannot be read are lost, and nothing else is. */
+static int adopt_hits(const struct adoption *a, const struct adoption_owners *o,
+                      const Stillpoint__State__Debugger *m)
 {
     char prefix[64];
     uint64_t place;
+    snprintf(prefix, sizeof prefix, "hits-%llu-", (unsigned long long)m->id);
+    int fd = newest_log(a->store, prefix, UINT64_MAX, &place);
+    int r = fd >= 0 ? audit_adopt_hits(o->audit, m->id, fd) : 0;
+    if (r == 0 || r == -ENOMEM)
+        return r;
+    record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
+                 "hits of debugger %s that were kept cannot be read: %s", m->name, strerror(-r));
+    return 0;
+}
+
+static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o)
+{
     int r = 0;
-    for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++) {
-        uint64_t id = a->image.debuggers[i]->id;
-        snprintf(prefix, sizeof prefix, "hits-%llu-", (unsigned long long)id);
-        int fd = newest_log(a->store, prefix, UINT64_MAX, &place);
-        r = fd >= 0 ? audit_adopt_hits(o->audit, id, fd) : 0;
-    }
+    for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++)
+        r = adopt_hits(a, o, a->image.debuggers[i]);
     for (size_t i = 0; i < a->image.n_hooks && r == 0; i++)
         r = audit_adopt_hook(o->audit, a->image.hooks[i]);
     if (r == 0)
         audit_adopted(o->audit, a->image.next_hook);
     return r;
+}
+
+/* What is kept elsewhere than with the state says by itself how far a worker was heard. */
+static uint64_t kept_fact(const struct adoption_owners *o, uint64_t vm)
+{
+    uint64_t hit = audit_kept_fact(o->audit, vm), event = event_bus_kept_fact(o->bus, vm);
+    return hit > event ? hit : event;
 }
 
 int adoption_make(struct adoption *a, const struct adoption_owners *o)
@@ -239,24 +282,15 @@ int adoption_make(struct adoption *a, const struct adoption_owners *o)
         if (w)
             world_adopted(w, a->image.worlds[i]);
     }
-    if (r == 0)
-        debuggers_adopted(o->debuggers, a->image.next_debugger);
-    return r;
+    if (r < 0)
+        return r;
+    debuggers_adopted(o->debuggers, a->image.next_debugger);
+    /* Before anything is written anew: that would not say it any more. */
+    for (struct worker *w = registry_after(o->registry, 0); w;
+         w = registry_after(o->registry, w->id))
+        worker_adopt_heard(w, kept_fact(o, w->id));
+    return 0;
 }
-
-int adoption_keep(struct adoption *a, const struct adoption_owners *o)
-{
-    int r = 0;
-    for (struct world *w = worlds_after(o->worlds, NULL); w && r == 0;
-         w = worlds_after(o->worlds, world_name(w)))
-        r = world_keep(w);
-    if (r == 0)
-        r = event_bus_keep(o->bus, a->generation);
-    audit_keep(o->audit, a->generation);
-    return r < 0 ? r : state_keep(o->state, a->generation);
-}
-
-/* ---- going on */
 
 static bool is_known(void *userdata, uint64_t vm)
 {
@@ -273,7 +307,25 @@ static void end_unknown(struct adoption *a, const struct adoption_owners *o)
             pidfd_send_signal(fd_store_find(a->store, name), SIGKILL, NULL, 0);
     }
     freezer_end_unknown(o->freezer, is_known, o->registry);
+    a->store = fd_store_free(a->store);
 }
+
+int adoption_keep(struct adoption *a, const struct adoption_owners *o)
+{
+    int r = 0;
+    /* Worlds of ours have the names of theirs. */
+    if (!a->has_image)
+        end_unknown(a, o);
+    for (struct world *w = worlds_after(o->worlds, NULL); w && r == 0;
+         w = worlds_after(o->worlds, world_name(w)))
+        r = world_keep(w);
+    if (r == 0)
+        r = event_bus_keep(o->bus, a->generation);
+    audit_keep(o->audit, a->generation);
+    return r < 0 ? r : state_keep(o->state, a->generation);
+}
+
+/* ---- going on */
 
 static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
 {
@@ -282,20 +334,16 @@ static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
     debuggers_end_grace(a->debuggers);
 }
 
-/* What is kept elsewhere than with the state says by itself how far a worker was heard. */
-static uint64_t kept_fact(const struct adoption_owners *o, uint64_t vm)
-{
-    uint64_t hit = audit_kept_fact(o->audit, vm), event = event_bus_kept_fact(o->bus, vm);
-    return hit > event ? hit : event;
-}
-
 void adoption_begin(struct adoption *a, const struct adoption_owners *o)
 {
-    end_unknown(a, o);
-    a->store = fd_store_free(a->store);
+    if (a->store)
+        end_unknown(a, o);
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id)) {
-        worker_adopted(w, o->lifeline_fd, kept_fact(o, w->id));
+        bool asks = w->open_imports > 0;
+        worker_adopted(w, o->lifeline_fd);
+        if (asks)
+            (void)state_put_vm(o->state, w);
         pauses_adopted(o->pauses, w);
         if (w->attach)
             worker_kill(w, EXIT_REASON_KILLED, "its client went away");

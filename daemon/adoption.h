@@ -39,12 +39,12 @@ struct adoption_owners {
     uint32_t patience_ms; /**< how long clients have to come back */
 };
 
-/** NULL without memory, or if what was kept is of a version that we do not know. */
+/** NULL without memory: what was kept is kept on. */
 struct adoption *adoption_new(struct service *service);
 /** What is left over is closed and dropped; takes NULL. Returns NULL. */
 struct adoption *adoption_free(struct adoption *a);
 
-/** How many daemons were before this one, of those whose VMs it has. */
+/** How many daemons were before this one, of those of which something was kept. */
 unsigned adoption_generation(const struct adoption *a);
 /** What a daemon of this generation gives out for the first time is numbered from here on. */
 uint64_t adoption_first_number(const struct adoption *a);

@@ -577,6 +577,17 @@ void api_birth_on_import_wanted(struct api *api, struct worker *w, uint64_t impo
     api->clients->send(api->clients->userdata, w->client, &e, -1);
 }
 
+/* It waits no more only when its answer is on the way: a worker leaves out one that comes twice,
+ * and would wait for ever for one that does not come. */
+static int answer_import(struct api *api, struct worker *w, uint64_t import_id, const char *error,
+                         int fd)
+{
+    int r = worker_send_import(w, import_id, error, fd);
+    worker_forget_import(w, import_id);
+    put_down(api, w);
+    return r;
+}
+
 void api_birth_answer_import(struct api_call *call)
 {
     const struct api_request *r = call->request;
@@ -588,22 +599,14 @@ void api_birth_answer_import(struct api_call *call)
         api_fail(call, API_ERROR(NOT_FOUND), NULL, "VM '%s' asked for no such import", w->name);
         return;
     }
-    worker_forget_import(w, r->answer_import.import_id);
-    put_down(call->api, w);
-    if (r->answer_import.error) {
-        api_pending_free(p);
-        api_reply_sent(
-            call, w, worker_send_import(w, r->answer_import.import_id, r->answer_import.error, -1));
-        return;
-    }
-    if (!take_file(call, w)) {
-        worker_send_import(w, r->answer_import.import_id, "the file cannot be taken", -1);
-        api_pending_free(p);
-        return;
-    }
+    uint64_t import_id = r->answer_import.import_id;
     api_pending_free(p);
-    api_reply_sent(call, w,
-                   worker_send_import(w, r->answer_import.import_id, NULL, TAKE_FD(call->fd)));
+    if (r->answer_import.error)
+        api_reply_sent(call, w, answer_import(call->api, w, import_id, r->answer_import.error, -1));
+    else if (take_file(call, w))
+        api_reply_sent(call, w, answer_import(call->api, w, import_id, NULL, TAKE_FD(call->fd)));
+    else
+        (void)answer_import(call->api, w, import_id, "the file cannot be taken", -1);
 }
 
 void api_birth_on_stdin_wanted(struct api *api, struct worker *w, uint32_t max_bytes)

@@ -82,6 +82,7 @@ struct hit_record *hit_record_new(const Stillpoint__Api__Hit *m)
     struct hit_record *record = malloc(sizeof *record + head + len);
     if (!record)
         return NULL;
+    record->fact = 0;
     record->bytes = (uint32_t)(head + len);
     size_t left = len;
     for (size_t i = 0; i < head; i++, left >>= 7)
@@ -97,10 +98,9 @@ struct kept_head {
     uint64_t seq, fact;
 };
 
-static int append_kept(struct record_log *log, uint64_t seq, uint64_t fact,
-                       const struct hit_record *record)
+static int append_kept(struct record_log *log, uint64_t seq, const struct hit_record *record)
 {
-    const struct kept_head head = {.seq = seq, .fact = fact};
+    const struct kept_head head = {.seq = seq, .fact = record->fact};
     uint8_t *at;
     int r = record_log_reserve(log, sizeof head + record->bytes, &at);
     if (r < 0)
@@ -119,7 +119,7 @@ static int rewrite(struct hit_ring *r)
     int v = record_log_open(&log, "stillpoint-hits");
     for (uint64_t seq = r->first; v == 0 && seq < r->next; seq++)
         if (*slot_of(r, seq))
-            v = append_kept(&log, seq, 0, *slot_of(r, seq));
+            v = append_kept(&log, seq, *slot_of(r, seq));
     if (v == 0)
         v = fd_store_put(log.fd, "hits-%llu-%u-%u", id, r->generation, r->serial + 1);
     if (v < 0) {
@@ -139,7 +139,7 @@ static void keep(struct hit_ring *r, uint64_t seq, const struct hit_record *reco
 {
     int v = r->log.bytes > REWRITE_BYTES && r->log.bytes > 2 * r->bytes ? rewrite(r) : 0;
     if (v == 0)
-        v = append_kept(&r->log, seq, r->fact, record);
+        v = append_kept(&r->log, seq, record);
     if (v < 0)
         record_write(LOG_ERR, MESSAGE_STATE_NOT_KEPT, NULL,
                      "a hit cannot be kept for the next daemon: %s", strerror(-v));
@@ -190,7 +190,9 @@ static int take_kept(void *userdata, const uint8_t *data, size_t len)
         *slot_of(r, r->next++) = NULL;
         r->lost++;
     }
+    r->fact = head.fact;
     hit_ring_append(r, m);
+    r->fact = 0;
     reading->tell(reading->userdata, m, head.fact);
     stillpoint__api__hit__free_unpacked(m, NULL);
     return 0;
@@ -217,6 +219,8 @@ void hit_ring_append(struct hit_ring *r, Stillpoint__Api__Hit *m)
     m->has_seq = 1;
     m->seq = r->next;
     struct hit_record *record = hit_record_new(m);
+    if (record)
+        record->fact = r->fact;
     if (record && r->log.fd >= 0)
         keep(r, r->next, record);
     *slot_of(r, r->next++) = record;

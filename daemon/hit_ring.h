@@ -20,6 +20,7 @@
 
 /** The record of one hit as a field of a message: its length as a varint, then a packed Hit. */
 struct hit_record {
+    uint64_t fact; /**< that it came by; 0: it does not matter */
     uint32_t bytes;
     uint8_t data[];
 };

@@ -872,7 +872,7 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     if (r == 0)
         r = make_timers(w);
     if (r < 0) {
-        if (i.pidfd >= 0)
+        if (i.pidfd >= 0 && r != -ENOMEM)
             pidfd_send_signal(i.pidfd, SIGKILL, NULL, 0);
         worker_free(w);
         return r;
@@ -903,11 +903,15 @@ int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
     return worker_channel_requeue(w->channel, &q);
 }
 
-void worker_adopted(struct worker *w, int lifeline, uint64_t heard)
+void worker_adopt_heard(struct worker *w, uint64_t heard)
 {
     if (w->hearing < heard)
         w->hearing = heard;
     SHM_STORE_RELEASE(&w->gate.command->heard, w->hearing);
+}
+
+void worker_adopted(struct worker *w, int lifeline)
+{
     watch_process(w);
     int r = send_lifeline(w, lifeline);
     fd_close(&w->life_fd);

@@ -270,9 +270,10 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
  * taken out of the store. 0 or negative errno. */
 int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
                         struct fd_store *store);
-/** `lifeline` as for worker_spawn(); facts up to `heard`, if that is more than its page says, have
- * been dealt with. */
-void worker_adopted(struct worker *w, int lifeline, uint64_t heard);
+/** Facts up to `heard`, if that is more than its page says, have been dealt with. */
+void worker_adopt_heard(struct worker *w, uint64_t heard);
+/** `lifeline` as for worker_spawn(). */
+void worker_adopted(struct worker *w, int lifeline);
 
 /** Asks for the process. `lifeline` is the read end of a pipe that only the daemon holds. */
 int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,

@@ -168,6 +168,7 @@ void world_adopted(struct world *w, const Stillpoint__State__World *m);
 void world_begin(struct world *w);
 /** Has the service manager keep its page, if it does not yet. 0 or negative errno. */
 int world_keep(struct world *w);
+bool world_is_kept(const struct world *w);
 
 /* Facts. */
 void world_on_member_born(struct world *w, struct worker *worker);

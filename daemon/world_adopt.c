@@ -72,6 +72,11 @@ int world_keep(struct world *w)
     return r;
 }
 
+bool world_is_kept(const struct world *w)
+{
+    return w->is_kept;
+}
+
 static struct ticket *make_ticket(const Stillpoint__State__World *m)
 {
     struct ticket_request request = {

@@ -230,7 +230,8 @@ struct engine_ops {
     /**
      * The answer to an import_request: `text` stays mapped, or `error` says why there is none.
      * Static imports only compile and link [not guest]; an import() that was pending goes on in
-     * `run_jobs`.
+     * `run_jobs`. One that is not waited for is left out: a daemon that took over may answer once
+     * more.
      */
     int (*import_answer)(struct engine *e, uint64_t import_id, const char *error,
                          const uint8_t *text, size_t text_bytes);

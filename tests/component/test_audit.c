@@ -14,9 +14,11 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "daemon/api.h"
 #include "daemon/api_audit.h"
@@ -27,7 +29,9 @@
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
+#include "daemon/fd_store.h"
 #include "daemon/registry.h"
+#include "daemon/service.h"
 #include "daemon/state.h"
 #include "daemon/worker.h"
 #include "daemon/worlds.h"
@@ -1619,6 +1623,52 @@ static void a_ring_keeps_as_many_as_it_may_and_the_newest(void **test_state)
     hit_ring_done(&ring);
 }
 
+static void note_fact(void *userdata, const Stillpoint__Api__Hit *m, uint64_t fact)
+{
+    uint64_t *facts = userdata;
+    assert_in_range(m->seq, 1, 3);
+    facts[m->seq - 1] = fact;
+}
+
+/* A daemon writes all anew when it takes over, and the next one may read nothing but that. */
+static void a_hit_that_is_kept_says_its_fact_under_each_daemon(void **test_state)
+{
+    (void)test_state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int len = snprintf(address.sun_path + 1, sizeof address.sun_path - 1,
+                       "stillpoint-test/audit-%d", (int)getpid());
+    _cleanup_close_ int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    assert_int_equal(bind(manager, (struct sockaddr *)&address, bytes), 0);
+    char name[sizeof address.sun_path + 1];
+    snprintf(name, sizeof name, "@%s", address.sun_path + 1);
+    setenv("NOTIFY_SOCKET", name, 1);
+    struct service *service = service_new();
+    struct fd_store *store = fd_store_new(service);
+    assert_non_null(store);
+
+    struct hit_ring rings[3];
+    Stillpoint__Api__Hit m = STILLPOINT__API__HIT__INIT;
+    hit_ring_init(&rings[0]);
+    for (unsigned i = 0; i < 3; i++) {
+        rings[0].fact = 40 + i;
+        hit_ring_append(&rings[0], &m);
+    }
+    rings[0].fact = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t facts[3] = {0};
+        assert_int_equal(hit_ring_keep(&rings[i], 1, i), 0);
+        hit_ring_init(&rings[i + 1]);
+        assert_int_equal(hit_ring_read(&rings[i + 1], rings[i].log.fd, note_fact, facts), 0);
+        for (unsigned k = 0; k < 3; k++)
+            assert_int_equal(facts[k], 40 + k);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        hit_ring_done(&rings[i]);
+    fd_store_free(store);
+    service_free(service);
+}
+
 static void hits_that_want_a_pause_wait_for_what_becomes_of_it(void **test_state)
 {
     (void)test_state;
@@ -1695,6 +1745,7 @@ static const struct CMUnitTest tests[] = {
     TEST(who_waits_for_hits_is_answered_by_the_next),
     TEST(what_a_ring_has_lost_is_said_exactly),
     TEST(a_ring_keeps_as_many_as_it_may_and_the_newest),
+    TEST(a_hit_that_is_kept_says_its_fact_under_each_daemon),
     TEST(hits_that_want_a_pause_wait_for_what_becomes_of_it),
 };
 

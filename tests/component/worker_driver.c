@@ -1322,6 +1322,25 @@ static void case_imports(struct zygote *z, struct stop_world *w)
     CHECK(v.loaded && strcmp(v.last_detail, "there is none") == 0);
     vm_reap(&v);
 
+    /* One that is answered twice goes on waiting for the other. */
+    m.error = NULL;
+    vm_start(&v, z, w, false, "print main\nimport lib/a.txt\nimport lib/b.txt\n");
+    UNTIL(&v, v.imports_wanted == 3);
+    fd = fd_memfd_new("import", imported, strlen(imported));
+    vm_send(&v, &c, fd);
+    m.error = text_of("once more");
+    vm_send(&v, &c, -1);
+    m.error = NULL;
+    m.import_id = 3;
+    vm_send(&v, &c, fd);
+    close(fd);
+    UNTIL(&v, v.loaded);
+    CHECK(v.last_detail[0] == '\0');
+    stop_admit(&v.gate);
+    UNTIL(&v, v.exiting);
+    CHECK(strcmp(v.console, "main\n") == 0);
+    vm_reap(&v);
+
     /* From the bundle: nobody is asked. */
     vm_spawn(&v, z, w, false);
     Stillpoint__Worker__AddFile file = STILLPOINT__WORKER__ADD_FILE__INIT;

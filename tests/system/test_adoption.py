@@ -5,11 +5,12 @@ import os
 import random
 import re
 import signal
+import struct
 import threading
 import time
 
 import managed
-from api import ApiError
+from api import ApiError, memfd
 from debugging import debugging
 from harness import check, descendants, equal, is_zombie, process_name, wait_until
 
@@ -209,6 +210,116 @@ def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
     equal(t.vm("app")["exit"]["reason"], "unknown")
 
 
+def logs(d, kind):
+    """Those of this kind that are kept, as open files."""
+    wait_until(lambda: any(name.startswith(f"{kind}-") for name in d.status()["kept"]), f"a log of {kind} is kept")
+    folder, found = f"/proc/{d.process.pid}/fd", []
+    for fd in sorted(os.listdir(folder), key=int):
+        path = os.path.join(folder, fd)
+        try:
+            if os.readlink(path).startswith(f"/memfd:stillpoint-{kind}"):
+                found.append(open(path, "r+b"))  # pylint: disable=consider-using-with
+        except FileNotFoundError:
+            pass  # a file that it has closed meanwhile
+    return found
+
+
+def spoil(d, kind):
+    """What is kept of logs of this kind is none any more, until the next daemon writes them anew."""
+    for log in logs(d, kind):
+        with log as f:
+            f.write(b"\xff" * 4)  # the length of the first record
+
+
+def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_kept(t):
+    d = managed.start(t)
+    before = kinds(d)
+    t.spawn("old", COUNTER)
+    old = pids(t)["old"]
+    d.restart()
+    spoil(d, "state")
+    d.crash()
+    wait_until(lambda: is_zombie(old), "it has ended")
+    equal(t.list(), [])
+    wait_until(lambda: kinds(d) == before, f"{before} are kept and not {kinds(d)}")
+    t.spawn("new", COUNTER)
+    new = pids(t)
+    d.crash()
+    equal(pids(t), new, "it goes on")
+    n = count(t, "new")
+    wait_until(lambda: count(t, "new") > n, "it lives")
+
+
+def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
+    """A page of its own would stop none of them."""
+    d = managed.start(t)
+    t.spawn("app", COUNTER)
+    t.spawn("other", COUNTER, options=("--world", "other"))
+    before = pids(t)
+    d.forget("world-default")
+    d.crash()
+    check("its world's page was not kept" in d.log_text(), d.log_text())
+    equal(pids(t), {"other": before["other"]})
+    wait_until(lambda: is_zombie(before["app"]), "it has ended")
+    t.spawn("new", COUNTER)
+    new = pids(t)
+    d.crash()
+    equal(pids(t), new, "the world's page is kept again")
+
+
+def test_a_daemon_that_finds_no_memory_leaves_vms_to_the_next_one(t):
+    library = t.program("tests/support/alloc_fail.so")
+    if not os.path.exists(library):
+        t.skip("alloc_fail is not built with sanitizers")
+    path = os.path.join(t.folder, "allocations")
+    with open(path, "w+b", buffering=0) as f:
+        f.write(bytes(32))
+        d = managed.start(t, wrapper=("/usr/bin/env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"))
+        t.spawn("app", COUNTER)
+        before = pids(t)
+
+        def crash(first, failing):
+            """How those ended that found no memory, and how many allocations there were."""
+            os.pwrite(f.fileno(), struct.pack("=4q", 1, 0, first, failing), 0)
+            n = len(d.status()["ends"])
+            d.crash()
+            count_now = struct.unpack("=4q", os.pread(f.fileno(), 32, 0))[1]
+            os.pwrite(f.fileno(), struct.pack("=4q", 0, 0, 0, 0), 0)
+            equal(pids(t), before, f"the same processes after {first}")
+            return d.status()["ends"][n + 1:], count_now
+        # From the last on, until they have nothing to do with what is taken over.
+        first, unharmed, failed = crash(0, 0)[1], 0, 0
+        while first > 0 and (failed == 0 or unharmed < 10):
+            ends, _ = crash(first, 1)
+            failed += len(ends)
+            unharmed = 0 if ends else unharmed + 1
+            first -= 3
+    check(failed > 10, f"{failed} found no memory")
+    n = count(t, "app")
+    wait_until(lambda: count(t, "app") > n, "it lives")
+
+
+def test_hits_that_cannot_be_read_are_lost_and_nothing_else_is(t):
+    d = managed.start(t)
+    t.spawn("app", "function f() {} globalThis.work = () => { f(); f(); };")
+    before = pids(t)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"))
+    t.ctl("call", "app", "work")
+    client.until("d", 2)
+    spoil(d, "hits")
+    d.crash()
+    client.close()
+    check("hits of debugger d that were kept cannot be read" in d.log_text(), d.log_text())
+    equal(pids(t), before, "the same processes")
+    client = debugging(t)
+    client.open("d")
+    t.ctl("call", "app", "work")
+    equal([h.hits for h in client.until("d", 2)], [1, 2])
+    client.close()
+
+
 DEAF = """
 globalThis.got = [];
 onmessage = (e) => { got.push(e.data); };
@@ -406,6 +517,75 @@ def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
     wait_until(lambda: [h.hits for h in client.kept("d")] == [1, 2], "it has come there again")
     wait_until(lambda: t.vm("app")["holds"], "and is held again")
     equal(client.evaluate("app", "n", frame=0).value.preview, "1")
+    client.close()
+
+
+IMPORTS = """
+globalThis.said = "waits";
+globalThis.state = () => globalThis.said;
+import("./b.mjs").then(() => { globalThis.said = "has it"; }, () => { globalThis.said = "failed"; });
+"""
+
+
+def import_asked_for(client):
+    """The first that the connection has not been told of yet."""
+    while True:
+        for e in client.events:
+            if e.HasField("import_requested"):
+                client.events.remove(e)
+                return e.import_requested
+        client.events.append(client.receive())
+
+
+def test_an_import_that_was_open_fails_once_however_many_daemons_follow(t):
+    d = managed.start(t)
+    client = debugging(t)
+    client.run("a.mjs", IMPORTS, name="app")
+    import_asked_for(client)
+    d.crash()
+    client.close()
+    wait_until(lambda: json.loads(t.ctl("call", "app", "state").out) == "failed", "it is told so")
+    pid = t.vm("app")["pid"]
+    for _ in range(2):
+        d.crash()
+        equal(json.loads(t.ctl("call", "app", "state").out), "failed")
+        equal(t.vm("app")["pid"], pid)
+
+
+def kinds_in_state(d):
+    """Of the records in the log of the state: the numbers that state.proto gives to what they have."""
+    with logs(d, "state")[-1] as f:
+        data = f.read()
+    found, at = [], 0
+    while at + 4 <= len(data) and (size := int.from_bytes(data[at:at + 4], "little")) > 0:
+        found.append(data[at + 4] >> 3)
+        at += 4 + size
+    return found
+
+
+def test_an_answer_to_an_import_is_kept_before_it_is_put_down_that_none_is_waited_for(t):
+    vm_record, queued_record = 2, 11
+    d = managed.start(t)
+    client = debugging(t)
+    vm = client.run("a.mjs", IMPORTS + "onmessage = () => {}; setTimeout(() => { while (!globalThis.done); }, 0);",
+                    name="app")
+    asked = import_asked_for(client)
+    wait_until(lambda: t.vm("app")["state"] == "active", "it reads nothing")
+    while queued_record not in kinds_in_state(d):
+        client.request(send_message=client.api.SendMessage(vm="app", json=json.dumps("m" * 5000)))
+    fd = memfd(b"export default 1;")
+    client.request(fd, answer_import=client.api.AnswerImport(vm=vm.id, import_id=asked.import_id))
+    os.close(fd)
+    last = kinds_in_state(d)[::-1]
+    check(last.index(vm_record) < last.index(queued_record), f"the answer is there first: {last[:8]}")
+    d.crash()
+    client.close()
+    client = debugging(t)
+    t.ctl("world", "stop")
+    client.evaluate("app", "globalThis.done = true")
+    t.ctl("world", "resume")
+    wait_until(lambda: json.loads(t.ctl("call", "app", "state").out) != "waits", "it is answered")
+    equal(json.loads(t.ctl("call", "app", "state").out), "has it")
     client.close()
 
 

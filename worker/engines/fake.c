@@ -387,18 +387,16 @@ static bool check_text(struct engine *e, const char *path, const uint8_t *text, 
             e->config.host_ops->loaded(e->config.host, error);
             return false;
         }
-        if (v && v->run == do_import) {
-            e->imports++;
-            if (e->config.host_ops->import_request(e->config.host, number, rest) < 0)
-                e->imports--;
-        }
+        if (v && v->run == do_import && e->n_imports < FAKE_IMPORTS &&
+            e->config.host_ops->import_request(e->config.host, number, rest) == 0)
+            e->imports[e->n_imports++] = number;
     }
     return true;
 }
 
 static void loaded_if_complete(struct engine *e)
 {
-    if (!e->loading || e->imports > 0)
+    if (!e->loading || e->n_imports > 0)
         return;
     e->loading = false;
     fake_debug_loaded(e);
@@ -417,8 +415,12 @@ static int fake_load(struct engine *e, const struct engine_program *program)
 static int fake_import_answer(struct engine *e, uint64_t import_id, const char *error,
                               const uint8_t *text, size_t text_bytes)
 {
-    (void)import_id;
-    e->imports--;
+    size_t i = 0;
+    while (i < e->n_imports && e->imports[i] != import_id)
+        i++;
+    if (i == e->n_imports)
+        return 0;
+    e->imports[i] = e->imports[--e->n_imports];
     if (!e->loading)
         return 0;
     if (error) {
@@ -494,7 +496,7 @@ static int fake_call(struct engine *e, uint64_t call_id, const char *function,
 
 static bool fake_pending(struct engine *e)
 {
-    return e->idle || e->imports > 0;
+    return e->idle || e->n_imports > 0;
 }
 
 static bool fake_ready(struct engine *e)

@@ -15,6 +15,7 @@
 #define FAKE_MS 1000000ull
 #define FAKE_LINE_BYTES 4096
 #define FAKE_TIMERS 64
+#define FAKE_IMPORTS 64
 #define FAKE_CLASSES 16
 #define FAKE_FRAMES 256
 #define FAKE_VARIABLES 8
@@ -71,7 +72,8 @@ struct engine {
     atomic_bool interrupted;
     char timer_text[FAKE_TIMERS][FAKE_LINE_BYTES];
     uint64_t timers;
-    unsigned imports; /* under way */
+    uint64_t imports[FAKE_IMPORTS]; /* under way */
+    size_t n_imports;
     bool loading, idle, ready;
     const char *verb; /* that runs, or NULL */
     uint64_t garbage_bytes;

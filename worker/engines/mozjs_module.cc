@@ -403,7 +403,7 @@ int import_answer(engine *e, uint64_t import_id, const char *error, const uint8_
     JSContext *cx = e->cx;
     auto found = e->fetches.find(import_id);
     if (found == e->fetches.end())
-        return -ENOENT;
+        return 0;
     Module *module = found->second;
     e->fetches.erase(found);
 
