@@ -488,7 +488,9 @@ static void remove_cell(struct freezer_cell *cell)
     fd_close(&cell->dir_fd);
     fd_close(&cell->events_fd);
     vm_name(name, cell->vm);
-    if (cell->made && unlinkat(f->dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    bool is_left = cell->made && unlinkat(f->dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT;
+    /* Without room to remember it, a directory that another daemon had made is left to the next. */
+    if (is_left && cell->grave) {
         cell->grave->vm = cell->vm;
         LIST_INSERT_HEAD(&f->graves, cell->grave, link);
         cell->grave = NULL;
@@ -530,14 +532,17 @@ void freezer_cell_adopt(struct freezer *f, struct freezer_cell *cell, uint64_t v
     if (f && f->dir_fd >= 0)
         cell->dir_fd = openat(f->dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
     cell->made = cell->dir_fd >= 0;
-    if (cell->made)
+    if (cell->made) {
         cell->kind = FREEZER_CGROUP;
+        cell->grave = malloc(sizeof *cell->grave);
+    }
 }
 
 static void bury(struct freezer *f, uint64_t vm)
 {
     struct freezer_cell cell = {
         .freezer = f, .vm = vm, .made = true, .dir_fd = -1, .events_fd = -1};
+    cell.grave = malloc(sizeof *cell.grave);
     char file[NAME_SIZE + 16];
     snprintf(file, sizeof file, "vm-%llu/cgroup.kill", (unsigned long long)vm);
     (void)write_file_at(f->dir_fd, file, "1");
