@@ -736,10 +736,9 @@ struct reading {
 static int take_packed(void *userdata, const uint8_t *data, size_t len)
 {
     struct reading *reading = userdata;
-    errno = 0;
     Record *record = stillpoint__state__record__unpack(NULL, len, data);
     if (!record)
-        return errno == ENOMEM ? -ENOMEM : -EPROTO;
+        return -EPROTO;
     int r = -EPROTO;
     if (reading->begun || record->body_case == BODY(HEAD))
         r = take_record(&reading->image, record);

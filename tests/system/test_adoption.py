@@ -5,7 +5,6 @@ import os
 import random
 import re
 import signal
-import struct
 import threading
 import time
 
@@ -265,38 +264,6 @@ def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
     new = pids(t)
     d.crash()
     equal(pids(t), new, "the world's page is kept again")
-
-
-def test_a_daemon_that_finds_no_memory_leaves_vms_to_the_next_one(t):
-    library = t.program("tests/support/alloc_fail.so")
-    if not os.path.exists(library):
-        t.skip("alloc_fail is not built with sanitizers")
-    path = os.path.join(t.folder, "allocations")
-    with open(path, "w+b", buffering=0) as f:
-        f.write(bytes(32))
-        d = managed.start(t, wrapper=("/usr/bin/env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"))
-        t.spawn("app", COUNTER)
-        before = pids(t)
-
-        def crash(first, failing):
-            """How those ended that found no memory, and how many allocations there were."""
-            os.pwrite(f.fileno(), struct.pack("=4q", 1, 0, first, failing), 0)
-            n = len(d.status()["ends"])
-            d.crash()
-            count_now = struct.unpack("=4q", os.pread(f.fileno(), 32, 0))[1]
-            os.pwrite(f.fileno(), struct.pack("=4q", 0, 0, 0, 0), 0)
-            equal(pids(t), before, f"the same processes after {first}")
-            return d.status()["ends"][n + 1:], count_now
-        # From the last on, until they have nothing to do with what is taken over.
-        first, unharmed, failed = crash(0, 0)[1], 0, 0
-        while first > 0 and (failed == 0 or unharmed < 10):
-            ends, _ = crash(first, 1)
-            failed += len(ends)
-            unharmed = 0 if ends else unharmed + 1
-            first -= 3
-    check(failed > 10, f"{failed} found no memory")
-    n = count(t, "app")
-    wait_until(lambda: count(t, "app") > n, "it lives")
 
 
 def test_hits_that_cannot_be_read_are_lost_and_nothing_else_is(t):
