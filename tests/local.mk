@@ -162,10 +162,10 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_vm_journal_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_vm_journal_LDADD = $(DAEMON_TEST_LIBS)
 
-%C%_unit_test_fd_store_SOURCES = %D%/unit/test_fd_store.c %D%/support/unit.h
+%C%_unit_test_fd_store_SOURCES = %D%/unit/test_fd_store.c %D%/support/notified.h %D%/support/unit.h
 %C%_unit_test_fd_store_LDADD = $(DAEMON_TEST_LIBS)
 
-%C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/unit.h
+%C%_unit_test_service_SOURCES = %D%/unit/test_service.c %D%/support/notified.h %D%/support/unit.h
 %C%_unit_test_service_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_service_LDADD = $(DAEMON_TEST_LIBS)
 

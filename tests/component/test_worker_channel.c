@@ -118,17 +118,27 @@ static void say_exiting(void)
     assert_int_equal(send(worker, data, len, 0), len);
 }
 
-static uint64_t acked(void)
+struct received {
+    uint64_t ack, number; /* 0: none */
+};
+
+/* The next command, or all 0. */
+static struct received receive(int fd)
 {
-    uint8_t data[256];
-    ssize_t n = recv(worker, data, sizeof data, MSG_DONTWAIT);
+    static uint8_t data[LIMIT_PACKET_BYTES];
+    ssize_t n = recv(fd, data, sizeof data, MSG_DONTWAIT);
     if (n <= 0)
-        return 0;
+        return (struct received){0};
     Stillpoint__Worker__Command *c = stillpoint__worker__command__unpack(NULL, (size_t)n, data);
     assert_non_null(c);
-    uint64_t ack = c->ack;
+    struct received r = {.ack = c->ack, .number = c->number};
     stillpoint__worker__command__free_unpacked(c, NULL);
-    return ack;
+    return r;
+}
+
+static uint64_t acked(void)
+{
+    return receive(worker).ack;
 }
 
 static void a_farewell_is_acknowledged_when_the_loop_comes_to_it(void **state)
@@ -318,18 +328,9 @@ static void what_is_deferred_is_not_acknowledged_and_what_was_before_it_is(void 
     assert_int_equal(last, 5);
 }
 
-/* Reads one: its number; 0: there is none. */
 static uint64_t take_number(int fd)
 {
-    static uint8_t data[LIMIT_PACKET_BYTES];
-    ssize_t n = recv(fd, data, sizeof data, MSG_DONTWAIT);
-    if (n <= 0)
-        return 0;
-    Stillpoint__Worker__Command *c = stillpoint__worker__command__unpack(NULL, (size_t)n, data);
-    assert_non_null(c);
-    uint64_t number = c->number;
-    stillpoint__worker__command__free_unpacked(c, NULL);
-    return number;
+    return receive(fd).number;
 }
 
 static int take_over(void *userdata, const struct worker_queued *q)

@@ -193,6 +193,18 @@ def remove_cgroup(path):
     wait_until(gone, f"{path} is empty and can be removed")
 
 
+def end_process(process, seconds):
+    """By SIGTERM. Returns its exit status, None if it did not end in that time and was killed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
+
+
 class Daemon:
     def __init__(self, build, folder, env, args=(), wrapper=(), stderr=None):
         self.folder = folder
@@ -256,14 +268,8 @@ class Daemon:
 
     def stop(self):
         """Ends it as a service manager would. Returns its exit status, None if it had to be killed."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return None
+            return end_process(self.process, 20)
         finally:
             self.log.close()
 

@@ -85,13 +85,7 @@ class Managed(harness.Daemon):
     def stop(self):
         own = harness.cgroup_folder(harness.cgroup_of("self"))
         try:
-            if self.process.poll() is None:
-                self.process.send_signal(signal.SIGTERM)
-            return self.process.wait(40)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return None
+            return harness.end_process(self.process, 40)
         finally:
             self.log.close()
             kept = os.path.join(own or "/nonexistent", "stillpoint", "kept")

@@ -47,14 +47,19 @@ def count(t, name):
     return int(t.ctl("call", name, "count").out)
 
 
-def test_vms_that_run_and_that_are_idle_survive_a_crash(t):
+def survive(t, ends):
+    """One that is idle and one that runs are there after the daemon has ended in this way."""
     d = managed.start(t)
     t.spawn("idle", COUNTER)
     t.spawn("busy", BUSY, ready=False)
     before, n = pids(t), count(t, "idle")
-    d.crash()
+    ends(d)
     equal(pids(t), before, "the same processes")
     wait_until(lambda: count(t, "idle") > n, "its timer goes on")
+
+
+def test_vms_that_run_and_that_are_idle_survive_a_crash(t):
+    survive(t, lambda d: d.crash())
     t.ctl("world", "stop")
     states = {vm["name"]: vm["state"] for vm in t.list()}
     equal(states["busy"], "parked")
@@ -64,13 +69,7 @@ def test_vms_that_run_and_that_are_idle_survive_a_crash(t):
 
 
 def test_a_restart_in_order_keeps_all(t):
-    d = managed.start(t)
-    t.spawn("idle", COUNTER)
-    t.spawn("busy", BUSY, ready=False)
-    before, n = pids(t), count(t, "idle")
-    d.restart()
-    equal(pids(t), before, "the same processes")
-    wait_until(lambda: count(t, "idle") > n, "its timer goes on")
+    survive(t, lambda d: d.restart())
     equal(t.spawn("new", COUNTER), "new")
     check(int(t.vm("new")["id"]) > int(t.vm("busy")["id"]), "numbers go on")
 

@@ -1,37 +1,23 @@
 /* The service manager is played by a socket of this program, which reads and keeps nothing. */
-#include "tests/support/unit.h"
+#include "tests/support/notified.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "daemon/fd_store.h"
 #include "daemon/service.h"
 
 /* The kernel's bound of one string of an environment, and a margin for what is not ours. */
 #define ENVIRONMENT_BYTES (128u * 1024 - 4096)
 
-static char folder[256];
-static struct sockaddr_un address = {.sun_family = AF_UNIX};
-static int manager;
 static struct service *service;
 static struct fd_store *store;
 
 static int set_up(void **state)
 {
     (void)state;
-    if (!unit_make_folder(folder, sizeof folder))
+    if (!notified_begin())
         return -1;
-    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/notify", folder);
-    manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (bind(manager, (struct sockaddr *)&address, sizeof address) < 0)
-        return -1;
-    setenv("NOTIFY_SOCKET", address.sun_path, 1);
     service = service_new();
     store = service ? fd_store_new(service) : NULL;
     return store ? 0 : -1;
@@ -42,15 +28,12 @@ static int tear_down(void **state)
     (void)state;
     store = fd_store_free(store);
     service = service_free(service);
-    fd_close(&manager);
-    unlink(address.sun_path);
-    return rmdir(folder);
+    return notified_end();
 }
 
 static void read_all(void)
 {
-    char message[512];
-    while (recv(manager, message, sizeof message, MSG_DONTWAIT) > 0)
+    while (*notified_told())
         continue;
 }
 

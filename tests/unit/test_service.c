@@ -1,5 +1,5 @@
 /* The service manager is played by a socket of this program. */
-#include "tests/support/unit.h"
+#include "tests/support/notified.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -17,22 +17,14 @@
 #include "base/log.h"
 #include "daemon/service.h"
 
-static char folder[256];
-static struct sockaddr_un address = {.sun_family = AF_UNIX};
-static int manager;
 static struct event_base *base;
 static struct service *service;
 
 static int set_up(void **state)
 {
     (void)state;
-    if (!unit_make_folder(folder, sizeof folder))
+    if (!notified_begin())
         return -1;
-    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/notify", folder);
-    manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (bind(manager, (struct sockaddr *)&address, sizeof address) < 0)
-        return -1;
-    setenv("NOTIFY_SOCKET", address.sun_path, 1);
     base = event_base_new();
     return base ? 0 : -1;
 }
@@ -42,11 +34,9 @@ static int tear_down(void **state)
     (void)state;
     service = service_free(service);
     event_base_free(base);
-    fd_close(&manager);
-    unlink(address.sun_path);
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
-    return rmdir(folder);
+    return notified_end();
 }
 
 static void start(void)
@@ -56,31 +46,22 @@ static void start(void)
     assert_int_equal(service_attach(service, base), 0);
 }
 
-/* The next message, whole; "" if there is none. */
-static const char *told(void)
-{
-    static char text[2048];
-    ssize_t n = recv(manager, text, sizeof text - 1, MSG_DONTWAIT);
-    text[n > 0 ? n : 0] = '\0';
-    return text;
-}
-
 static void what_happens_is_told_at_once_and_what_is_known_is_not(void **state)
 {
     (void)state;
     start();
     assert_true(service_is_watched(service));
     assert_null(getenv("NOTIFY_SOCKET"));
-    assert_string_equal(told(), "");
+    assert_string_equal(notified_told(), "");
     service_status(service, "%d VMs", 0);
-    assert_string_equal(told(), "STATUS=0 VMs\n");
+    assert_string_equal(notified_told(), "STATUS=0 VMs\n");
     service_ready(service);
-    assert_string_equal(told(), "READY=1\n");
+    assert_string_equal(notified_told(), "READY=1\n");
     service_status(service, "%d VMs", 0);
     service_ready(service);
-    assert_string_equal(told(), "");
+    assert_string_equal(notified_told(), "");
     service_stopping(service);
-    assert_string_equal(told(), "STOPPING=1\n");
+    assert_string_equal(notified_told(), "STOPPING=1\n");
 }
 
 static void a_reload_has_a_time_and_an_end(void **state)
@@ -89,19 +70,19 @@ static void a_reload_has_a_time_and_an_end(void **state)
     unsigned long long us;
     start();
     service_reloading(service);
-    assert_string_equal(told(), ""); /* not before it is ready */
+    assert_string_equal(notified_told(), ""); /* not before it is ready */
     service_ready(service);
-    assert_string_equal(told(), "READY=1\n");
+    assert_string_equal(notified_told(), "READY=1\n");
     service_reloading(service);
-    assert_int_equal(sscanf(told(), "RELOADING=1\nMONOTONIC_USEC=%llu\n", &us), 1);
+    assert_int_equal(sscanf(notified_told(), "RELOADING=1\nMONOTONIC_USEC=%llu\n", &us), 1);
     assert_true(us > 0);
     service_ready(service);
-    assert_string_equal(told(), "READY=1\n");
+    assert_string_equal(notified_told(), "READY=1\n");
     service_stopping(service);
     service_reloading(service);
     service_ready(service);
-    assert_string_equal(told(), "STOPPING=1\n");
-    assert_string_equal(told(), "");
+    assert_string_equal(notified_told(), "STOPPING=1\n");
+    assert_string_equal(notified_told(), "");
 }
 
 static void the_watchdog_is_fed_by_the_loop_and_by_nothing_else(void **state)
@@ -114,12 +95,12 @@ static void the_watchdog_is_fed_by_the_loop_and_by_nothing_else(void **state)
     start();
     assert_null(getenv("WATCHDOG_USEC"));
     service_ready(service);
-    assert_string_equal(told(), "READY=1\n");
+    assert_string_equal(notified_told(), "READY=1\n");
     /* For more than its time, in which no loop runs. */
-    struct pollfd fed = {.fd = manager, .events = POLLIN};
+    struct pollfd fed = {.fd = notified.fd, .events = POLLIN};
     assert_int_equal(poll(&fed, 1, 60), 0);
     event_base_loop(base, EVLOOP_ONCE);
-    assert_string_equal(told(), "WATCHDOG=1\n");
+    assert_string_equal(notified_told(), "WATCHDOG=1\n");
 }
 
 static void a_manager_that_does_not_read_holds_nobody_up_and_learns_the_last_state(void **state)
@@ -127,7 +108,7 @@ static void a_manager_that_does_not_read_holds_nobody_up_and_learns_the_last_sta
     (void)state;
     start();
     unsigned n = 0;
-    const struct pollfd room = {.fd = manager, .events = POLLIN};
+    const struct pollfd room = {.fd = notified.fd, .events = POLLIN};
     /* Its queue has an end; from then on each of these has to come back at once. */
     for (n = 0; n < 10000; n++)
         service_status(service, "status %u", n);
@@ -135,7 +116,7 @@ static void a_manager_that_does_not_read_holds_nobody_up_and_learns_the_last_sta
     service_stopping(service);
     char last[2048] = "";
     for (;;) {
-        const char *text = told();
+        const char *text = notified_told();
         if (*text) {
             snprintf(last, sizeof last, "%s", text);
             continue;
@@ -152,7 +133,7 @@ static void a_manager_that_is_gone_costs_nothing(void **state)
 {
     (void)state;
     start();
-    fd_close(&manager);
+    fd_close(&notified.fd);
     service_ready(service);
     service_status(service, "one");
     service_stopping(service);
@@ -166,7 +147,7 @@ static void without_a_manager_nothing_is_told(void **state)
     assert_false(service_is_watched(service));
     service_ready(service);
     service_status(service, "one");
-    assert_string_equal(told(), "");
+    assert_string_equal(notified_told(), "");
     assert_int_equal(service_take_socket(service, "control"), -ENOENT);
 }
 

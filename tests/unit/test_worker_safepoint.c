@@ -10,7 +10,7 @@
 #include "shared-mem/futex.h"
 #include "worker/safepoint.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_NS 20000000000u
 
 static struct world_page world;
 static struct command_page command;
@@ -51,9 +51,10 @@ static void poke(void)
 
 static void wait_until_poke_is_served(void)
 {
-    const struct timespec ms = {.tv_nsec = 1000000};
-    for (int i = 0; i < PATIENCE_MS && gate_is_poked(&safepoint.gate, safepoint.poke_seen); i++)
-        nanosleep(&ms, NULL);
+    uint64_t start_ns = shm_now_ns();
+    while (gate_is_poked(&safepoint.gate, safepoint.poke_seen) &&
+           shm_now_ns() - start_ns < PATIENCE_NS)
+        (void)__real_sched_yield();
     assert_false(gate_is_poked(&safepoint.gate, safepoint.poke_seen));
 }
 
