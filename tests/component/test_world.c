@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -318,6 +319,42 @@ static void who_does_not_arrive_by_the_deadline_is_named_and_resume_works(void *
     assert_int_equal(o.served, 1);
     assert_int_equal(resume(&next), 0);
     assert_int_equal(world_mode(world), WORLD_RUN_ALL);
+}
+
+/* A process that ends when it is nudged. */
+static void ends_when_nudged(struct player *p)
+{
+    sigset_t nudges, before;
+    int number;
+    sigemptyset(&nudges);
+    sigaddset(&nudges, SHM_NUDGE);
+    sigprocmask(SIG_BLOCK, &nudges, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        sigwait(&nudges, &number);
+        _exit(0);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    p->worker.pidfd = pidfd_open(pid, 0);
+    p->pulse_fd = -1;
+    assert_true(p->worker.pidfd >= 0);
+}
+
+static void who_runs_on_in_a_stop_is_nudged(void **state)
+{
+    (void)state;
+    struct player *idle = born(0, SHM_IDLE), *running = born(1, SHM_RUNNING);
+    struct outcome o = {0};
+    ends_when_nudged(idle);
+    ends_when_nudged(running);
+    struct pollfd ended = {.fd = running->worker.pidfd, .events = POLLIN};
+    stop(&o, TICKET_ADMIN, 0);
+    for (int i = 0; i < 2000 && poll(&ended, 1, 0) == 0; i++) /* looks, 10 ms apart */
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(ended.revents & POLLIN, POLLIN);
+    ended.fd = idle->worker.pidfd;
+    assert_int_equal(poll(&ended, 1, 0), 0);
 }
 
 static void a_stop_can_be_cancelled_before_it_completes(void **state)
@@ -1428,6 +1465,7 @@ static const struct CMUnitTest tests[] = {
     TEST(the_death_of_the_last_straggler_completes_the_stop),
     TEST(a_birth_during_a_stop_counts_as_held_and_stays_closed),
     TEST(who_does_not_arrive_by_the_deadline_is_named_and_resume_works),
+    TEST(who_runs_on_in_a_stop_is_nudged),
     TEST(a_stop_can_be_cancelled_before_it_completes),
     TEST(a_second_stop_is_refused_or_waits_and_no_gate_moves_between_two),
     TEST(time_in_the_queue_runs_out),

@@ -437,6 +437,38 @@ def test_a_pause_outlives_the_daemon_and_so_does_a_step(t):
     client.close()
 
 
+LONG_STEP = """
+function long() { for (const end = Date.now() + 1500; Date.now() < end;); }
+let n = 0;
+function f() {
+    n++;
+    long();
+    return n;
+}
+globalThis.start = () => { setInterval(f, 0); };
+"""
+
+
+def test_a_step_that_is_under_way_ends_under_the_next_daemon(t):
+    d = managed.start(t)
+    t.spawn("app", LONG_STEP)
+    t.spawn("other", COUNTER)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.breakpoint("app", "app.js", 6, debugger="d", suspend="world")
+    t.ctl("call", "app", "start")
+    wait_until(lambda: world_of(t) == "stopped", "it has come there")
+    client.send(step_vm=client.api.StepVm(vm="app", how=client.api.STEP_OVER))
+    wait_until(lambda: world_of(t) == "run-one", "it is in the middle of its step")
+    d.crash()
+    client.close()
+    client = debugging(t)
+    client.open("d")
+    wait_until(lambda: world_of(t) == "stopped", "its step has ended")
+    stands_in(client, "app", 7)
+    client.close()
+
+
 def test_a_stop_for_a_pause_that_had_not_come_when_the_daemon_died_comes(t):
     d = managed.start(t)
     t.spawn("app", STEPS)
