@@ -211,7 +211,7 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
                 .vm = m->id, .vm_name = m->name, .world = m->world, .has_uid = true, .uid = m->uid},
             "vm %llu (%s) is not taken over: %s", (unsigned long long)m->id, m->name,
             r == -ENOENT      ? "it had not started yet"
-            : r == -ENOMEDIUM ? "its world's page was not kept"
+            : r == -ENOMEDIUM ? why_lost(r)
                               : strerror(-r));
         worker_keep_no_more(m->id);
         publish_lost(o, m, why_lost(r));
