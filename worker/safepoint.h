@@ -4,7 +4,8 @@
  *
  * Process and threads: worker. All functions are the VM thread's; the watcher waits for the
  * daemon's poke and turns each into one interrupt of the engine, which brings the VM thread to
- * safepoint_poll().
+ * safepoint_poll(). Most stops poke by a signal instead, whose handler does the same on the VM
+ * thread itself.
  *
  * Invariants
  *  - Guest code runs only while state is SHM_RUNNING, but for evaluations.
@@ -69,6 +70,9 @@ void safepoint_on_going_on(struct safepoint *s, void (*go_on)(void *userdata), v
  * nothing again 4, 16, 64, 64, … seconds later. 0: no longer.
  */
 void safepoint_interrupt_at(struct safepoint *s, uint64_t mono_ns);
+
+/** From now on only the watcher can interrupt this engine, whatever it does. */
+void safepoint_need_watcher(struct safepoint *s);
 
 /** The engine's bytes into the status page, as every change of the state does. */
 void safepoint_publish_heap(struct safepoint *s);
