@@ -804,8 +804,9 @@ void cast_check_at_rest(void)
         /* A ring that is delayed for long is taken for a lost one: then the count means nothing. */
         if (atomic_load(&vm->status->lost_wakes) > 0 && !s->has_delays)
             sim_violation_at_rest("vm %u counted a lost wake", i);
-        /* By its signal and, if the time for nudges came first, by its watcher. */
-        if (vm->interrupts > vm->closings * (s->loses_signals ? 2 : 1))
+        /* By its signal and, at a nudge or because it begins only then, by its watcher. */
+        bool twice = atomic_load(&vm->status->takes_signals) != 0;
+        if (vm->interrupts > vm->closings * (twice ? 2 : 1))
             sim_violation_at_rest("vm %u was interrupted %u times in %u closings", i,
                                   vm->interrupts, vm->closings);
         if (may_run != stop_is_open(&vm->worker.gate))
