@@ -20,6 +20,8 @@ struct fields {
 #define FIELDS_TID_ALL (-1)
 #define FIELDS_TID_ANY 0
 
+/** What a hexadecimal digit is worth; -1: it is none. */
+int fields_digit(char c);
 void fields_init(struct fields *f, const char *text, size_t n);
 bool fields_at_end(const struct fields *f);
 /** 0 at the end of the text, else -EBADMSG: a packet with more than it may have. */
@@ -43,7 +45,7 @@ int fields_le(struct fields *f, unsigned bytes, uint64_t *ret);
 int fields_tid(struct fields *f, int64_t *ret);
 /** All up to the separator, which is passed, or to the end of the text; may be empty. 1; 0: nothing
  *  is left. So a list is read by asking until it says 0; one that ends with its separator has an
- *  empty last member. */
+ *  empty last member, and a text that is empty is one empty member. */
 int fields_member(struct fields *f, char separator, struct fields *ret);
 /** All that is left is exactly this text. */
 bool fields_are(const struct fields *f, const char *text);

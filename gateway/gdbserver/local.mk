@@ -1,2 +1,24 @@
 # stillpoint-gdbserver. All but main is an archive, so that unit tests link the real objects.
-EXTRA_DIST += %D%/README.md %D%/fields.h %D%/packet.h %D%/wasm_module.h
+noinst_LIBRARIES += %D%/libgdbserver.a
+%C%_libgdbserver_a_SOURCES = \
+	%D%/fields.c %D%/fields.h \
+	%D%/packet.c %D%/packet.h \
+	%D%/wasm_module.c %D%/wasm_module.h
+GDBSERVER_LIBS = %D%/libgdbserver.a $(CLIENT_LIBS)
+
+EXTRA_DIST += %D%/README.md
+
+if HAVE_CMOCKA
+GDBSERVER_TESTS = tests/unit/test_gdb_fields tests/unit/test_gdb_packet tests/unit/test_wasm_module
+check_PROGRAMS += $(GDBSERVER_TESTS)
+TESTS += $(GDBSERVER_TESTS)
+endif
+
+tests_unit_test_gdb_fields_SOURCES = tests/unit/test_gdb_fields.c tests/support/unit.h
+tests_unit_test_gdb_fields_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
+
+tests_unit_test_gdb_packet_SOURCES = tests/unit/test_gdb_packet.c tests/support/unit.h
+tests_unit_test_gdb_packet_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
+
+tests_unit_test_wasm_module_SOURCES = tests/unit/test_wasm_module.c tests/support/unit.h
+tests_unit_test_wasm_module_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
