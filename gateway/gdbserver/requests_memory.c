@@ -2,7 +2,23 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "gateway/gdbserver/address.h"
 #include "gateway/gdbserver/requests.h"
+
+/* LLDB follows a pointer by its 32 bits alone. Then the thread says whose memory it is: that of its
+ * innermost instance. */
+static uint64_t with_instance(struct session *s, uint64_t address)
+{
+    const struct target_frame *frames;
+    size_t n;
+    if (!address_is(address, ADDRESS_MEMORY) || address_instance(address) != 0 ||
+        target_stack(s->target, session_thread(s), &frames, &n) < 0)
+        return address;
+    for (size_t i = 0; i < n; i++)
+        if (frames[i].instance != 0)
+            return address_make(ADDRESS_MEMORY, frames[i].instance, address_offset(address));
+    return address;
+}
 
 /* ADDRESS,LENGTH */
 static int take_range(struct fields *f, uint64_t *ret_address, uint64_t *ret_len)
@@ -21,7 +37,9 @@ static int read_bytes(struct session *s, struct fields *f, uint8_t *data, size_t
     *ret_n = 0;
     if (len > SESSION_READ_BYTES)
         len = SESSION_READ_BYTES;
-    return len == 0 ? 0 : target_read(s->target, address, data, (size_t)len, ret_n);
+    return len == 0
+               ? 0
+               : target_read(s->target, with_instance(s, address), data, (size_t)len, ret_n);
 }
 
 static int read_hex(struct session *s, struct fields *f)
@@ -58,7 +76,7 @@ static int write_hex(struct session *s, struct fields *f)
     if (take_range(f, &address, &len) < 0 || len > sizeof data || fields_char(f, ':') < 0 ||
         fields_bytes(f, data, (size_t)len) < 0 || fields_end(f) < 0)
         return -EBADMSG;
-    int r = len == 0 ? 0 : target_write(s->target, address, data, (size_t)len);
+    int r = len == 0 ? 0 : target_write(s->target, with_instance(s, address), data, (size_t)len);
     return r == 0 ? reply_text(s, "OK") : r;
 }
 
@@ -68,9 +86,11 @@ static int region(struct session *s, struct fields *f)
     struct target_region region;
     if (fields_hex(f, 16, &address) < 0 || fields_end(f) < 0)
         return -EBADMSG;
-    int r = target_region(s->target, address, &region);
+    uint64_t known = with_instance(s, address);
+    int r = target_region(s->target, known, &region);
     if (r < 0)
         return r;
+    region.start -= known - address;
     reply_begin(s);
     packet_format(&s->out, "start:%" PRIx64 ";size:%" PRIx64 ";", region.start, region.bytes);
     if (region.readable)
