@@ -37,9 +37,8 @@ static int read_bytes(struct session *s, struct fields *f, uint8_t *data, size_t
     *ret_n = 0;
     if (len > SESSION_READ_BYTES)
         len = SESSION_READ_BYTES;
-    return len == 0
-               ? 0
-               : target_read(s->target, with_instance(s, address), data, (size_t)len, ret_n);
+    return len == 0 ? 0
+                    : target_read(s->target, with_instance(s, address), data, (size_t)len, ret_n);
 }
 
 static int read_hex(struct session *s, struct fields *f)

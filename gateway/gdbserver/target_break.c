@@ -151,7 +151,8 @@ static int watch(struct target *t, enum stillpoint_hook_kind kind,
 
 int target_watch(struct target *t)
 {
-    const struct stillpoint_hook_filter loaded = {.url = "*asm*"}, traps = {.function = "wasm-f*"};
+    const struct stillpoint_hook_filter loaded = {.wasm = true},
+                                        traps = {.wasm = true, .thrown = true};
     int r = watch(t, STILLPOINT_HOOK_NEW_SCRIPT, &loaded, &t->hook_loaded);
     return r == 0 ? watch(t, STILLPOINT_HOOK_EXCEPTION_UNWIND, &traps, &t->hook_traps) : r;
 }
