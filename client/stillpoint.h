@@ -441,6 +441,7 @@ struct stillpoint_frame {
     uint32_t line, column; /**< from 1; 0: unknown */
     bool has_offset;       /**< WebAssembly */
     uint64_t offset;       /**< if has_offset: in the bytes of the module */
+    uint64_t source;       /**< its instance of the module, as a source has it; 0: not said */
 };
 
 /** What one VM answered. All of it is the word of a worker, which is not trusted. */

@@ -222,6 +222,28 @@ def test_frames_of_both_languages_have_the_indices_of_world_bt(t):
     done(c)
 
 
+def test_frames_say_whose_instance_they_are_of(t):
+    t.spawn("app", APP + """
+const other = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {back: (x) => instance.exports.add(x, 1)}});
+const same = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {back: other.exports.outer}});
+globalThis.both = (x) => same.exports.outer(x);
+""", options=["--debug"])
+    c = debugging(t)
+    call = paused_at(t, c, ADD, 0, "both", "5")
+    frames = c.frames("app")
+    equal([f.function for f in frames if f.kind == "wasm"], [code(ADD), code(OUTER), code(OUTER)])
+    sources = [f.source for f in frames if f.kind == "wasm"]
+    equal(len(set(sources)), 3)
+    page = c.request(list_sources=c.api.ListSources(vm="app")).source_list
+    equal(sorted(sources), sorted(s.source for s in page.sources if s.kind == "wasm"))
+    equal([f.source for f in frames if f.kind != "wasm"], [0] * 2)
+    page = c.request(list_frames=c.api.ListFrames(vm="app", first=1, max=2)).frame_page
+    equal([(f.frame, f.source) for f in page.frames], [(f.frame, f.source) for f in frames[1:3]])
+    c.resume()
+    call.communicate(timeout=30)
+    done(c)
+
+
 def test_locals_and_globals_have_their_values_and_cannot_be_set(t):
     c = spawn(t)
     call = paused_at(t, c, LEAF, -1, "work", "5")
