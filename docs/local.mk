@@ -40,7 +40,9 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0038-what-becomes-of-whom-when-the-daemon-has-no-memory.md \
 	%D%/decisions/0039-what-was-accepted-for-a-worker-that-does-not-read.md \
 	%D%/decisions/0040-a-crash-in-the-middle-of-a-fact.md \
-	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md
+	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md \
+	%D%/decisions/0043-lldb-s-thread-is-a-vm-and-its-process-a-world.md \
+	%D%/decisions/0044-hooks-that-see-webassembly-only.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

@@ -21,6 +21,7 @@ GDBSERVER_LIBS = %D%/libgdbserver.a $(CLIENT_LIBS)
 bin_PROGRAMS += stillpoint-gdbserver
 stillpoint_gdbserver_SOURCES = %D%/main.c
 stillpoint_gdbserver_LDADD = $(GDBSERVER_LIBS)
+dist_man_MANS += docs/man/stillpoint-gdbserver.1
 
 EXTRA_DIST += %D%/README.md
 

@@ -76,7 +76,7 @@ static void on_event(struct stillpoint *sp, const struct stillpoint_event *e, vo
     struct target *t = data;
     (void)sp;
     if (e->dropped != 0) {
-        t->news = true;
+        t->news = t->missed_events = true;
         return;
     }
     switch (e->kind) {
@@ -86,7 +86,8 @@ static void on_event(struct stillpoint *sp, const struct stillpoint_event *e, vo
     case STILLPOINT_EVENT_DEBUGGER_CLOSED:
         if (!e->name || strcmp(e->name, t->debugger) != 0)
             return;
-        t->dropped = true;
+        t->lost = true;
+        (void)target_fail(t, -ECONNRESET, "debugger %s was closed", t->debugger);
         break;
     case STILLPOINT_EVENT_WORLD_RESUMED:
     case STILLPOINT_EVENT_WORLD_RUN_ONE:
@@ -227,7 +228,7 @@ struct target *target_free(struct target *t)
 {
     if (!t)
         return NULL;
-    if (t->sp && t->debugger[0] && !t->lost && !t->dropped)
+    if (t->sp && t->debugger[0] && !t->lost)
         let_go(t);
     target_free_world(t);
     stillpoint_free(t->sp);

@@ -27,17 +27,17 @@ void target_end_breakpoints(struct target *t, const struct instance *in)
             drop(t, &t->breakpoints[i]);
             /* Of a VM that has ended it went with that. */
             if (target_thread(t, in->seen.thread) &&
-                stillpoint_hook_remove(t->sp, &hook, 1, t->debugger, &removed) == 0)
+                stillpoint_hook_remove(t->sp, &hook, 1, NULL, &removed) == 0)
                 stillpoint_hooks_free(&removed);
         }
 }
 
-bool target_has_hook(const struct target *t, uint64_t hook)
+uint32_t target_hook_instance(const struct target *t, uint64_t hook)
 {
     for (size_t i = 0; i < t->n_breakpoints; i++)
         if (t->breakpoints[i].hook == hook)
-            return true;
-    return false;
+            return address_instance(t->breakpoints[i].asked);
+    return 0;
 }
 
 uint64_t target_asked(const struct target *t, uint64_t pc)
@@ -63,6 +63,7 @@ static int add_hook(struct target *t, const struct thread *th, const struct inst
                                                  .kinds = kinds,
                                                  .n_kinds = 1,
                                                  .suspend = STILLPOINT_SUSPEND_WORLD,
+                                                 .deadline_us = TARGET_DEADLINE_US,
                                                  .budget = {.has_per_second = true},
                                                  .at = &at};
     struct stillpoint_hooks hooks;
@@ -114,7 +115,7 @@ int target_clear_breakpoint(struct target *t, uint64_t address)
     if (!b)
         return target_fail(t, -ENOENT, "there is no breakpoint at this address");
     uint64_t hook = b->hook;
-    int r = target_check(t, stillpoint_hook_remove(t->sp, &hook, 1, t->debugger, &removed),
+    int r = target_check(t, stillpoint_hook_remove(t->sp, &hook, 1, NULL, &removed),
                          "clear the breakpoint");
     if (r == 0)
         stillpoint_hooks_free(&removed);
@@ -136,7 +137,8 @@ static int watch(struct target *t, enum stillpoint_hook_kind kind,
                                                  .n_kinds = 1,
                                                  .filter = *filter,
                                                  .budget = {.has_per_second = true},
-                                                 .suspend = STILLPOINT_SUSPEND_WORLD};
+                                                 .suspend = STILLPOINT_SUSPEND_WORLD,
+                                                 .deadline_us = TARGET_DEADLINE_US};
     struct stillpoint_hooks hooks;
     if (*ret_hook != 0)
         return 0;

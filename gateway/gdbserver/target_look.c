@@ -45,7 +45,7 @@ static void take_frame(struct target *t, struct thread *th, const struct stillpo
     bool innermost = th->n_frames++ == 0;
     if (strcmp(f->kind, "wasm") != 0 || !f->has_offset || f->offset > UINT32_MAX)
         return;
-    struct instance *in = target_instance_of(t, th->seen.id, f->url, 0);
+    struct instance *in = target_instance_of(t, th->seen.id, f->url, f->source);
     if (!in)
         return;
     ret->instance = in->seen.id;

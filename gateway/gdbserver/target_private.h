@@ -13,6 +13,10 @@
 #define TARGET_MOST_FRAMES 100
 #define TARGET_ERROR_BYTES 256
 
+/** For VMs to arrive at a stop: longer than the daemon's own choice, since one that is frozen
+ * cannot be looked into. */
+#define TARGET_DEADLINE_US 5000000
+
 /** The thread there is where no VM has WebAssembly. Ids of VMs do not come near it. */
 #define TARGET_NO_VM 0x7fffffffffffffffull
 
@@ -76,12 +80,13 @@ struct target {
     size_t n_breakpoints, size_breakpoints;
     uint64_t hook_loaded, hook_traps; /**< 0: not yet */
 
-    bool news;    /**< something happened: the world has to be looked at */
-    bool missed;  /**< at our stop a VM did not arrive */
-    bool stands;  /**< and `stop` says why */
-    bool dropped; /**< the debugger was taken from us */
+    bool news;   /**< something happened: the world has to be looked at */
+    bool missed; /**< at our stop a VM did not arrive */
+    bool stands; /**< and `stop` says why */
     bool had_threads;
-    uint32_t exit_code; /**< of the VM that ended last */
+    uint32_t exit_code;               /**< of the VM that ended last */
+    bool missed_events;               /**< some have been lost: an end of a VM may be among them */
+    char refused[TARGET_ERROR_BYTES]; /**< why it does not go on as was asked; "": it does */
     struct target_stop stop;
     char text[TARGET_ERROR_BYTES]; /**< of the stop */
 
@@ -105,6 +110,8 @@ struct instance *target_instance_of(const struct target *t, uint64_t vm, const c
 int target_refresh(struct target *t);
 /** Some VM that lives is a thread. */
 bool target_has_threads(const struct target *t);
+/** Finds VMs that have ended without our having heard of it. */
+void target_check_threads(struct target *t);
 void target_free_world(struct target *t);
 /** Forgets what a stop has told. */
 void target_forget(struct target *t);
@@ -113,7 +120,8 @@ void target_forget_thread(struct thread *th);
 int target_image(struct target *t, struct instance *in);
 
 void target_end_breakpoints(struct target *t, const struct instance *in);
-bool target_has_hook(const struct target *t, uint64_t hook);
+/** In which instance a breakpoint with this hook is; 0: there is none. */
+uint32_t target_hook_instance(const struct target *t, uint64_t hook);
 /** What LLDB asked for, where a breakpoint of this thread's innermost frame slid; else the pc. */
 uint64_t target_asked(const struct target *t, uint64_t pc);
 int target_watch(struct target *t);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STOP_TRIES 100
+
 /* ---- why it stands */
 
 /* That a debugger wants to see first: one in WebAssembly. */
@@ -38,12 +40,20 @@ static bool is_trap(const struct stillpoint_pause *p)
     return !p->value || strcmp(p->value->class_name, "WebAssembly.Exception") != 0;
 }
 
-static bool has_own_hook(const struct target *t, const struct stillpoint_pause *p)
+/* 1: in the instance that the thread is in; 0: only in others of the same module; -1: it is none of
+ * ours. */
+static int is_breakpoint(struct target *t, uint64_t vm, const struct stillpoint_pause *p)
 {
-    for (size_t i = 0; i < p->n_hooks; i++)
-        if (target_has_hook(t, p->hooks[i]))
-            return true;
-    return false;
+    const struct target_frame *frames;
+    size_t n;
+    bool known = target_stack(t, vm, &frames, &n) == 0 && n > 0 && frames[0].instance != 0;
+    int found = -1;
+    for (size_t i = 0; i < p->n_hooks && found < 1; i++) {
+        uint32_t instance = target_hook_instance(t, p->hooks[i]);
+        if (instance != 0)
+            found = !known || frames[0].instance == instance;
+    }
+    return found;
 }
 
 static bool has_hook(const struct stillpoint_pause *p, uint64_t hook)
@@ -57,7 +67,10 @@ static bool has_hook(const struct stillpoint_pause *p, uint64_t hook)
 /* What a VM says of why it pauses. False: nothing that a debugger would want to see. */
 static bool take_pause(struct target *t, uint64_t vm, const struct stillpoint_pause *p)
 {
-    if (strcmp(p->reason, "breakpoint") == 0 && has_own_hook(t, p)) {
+    int at = strcmp(p->reason, "breakpoint") == 0 ? is_breakpoint(t, vm, p) : -1;
+    if (at == 0)
+        return false;
+    if (at > 0) {
         set_stop(t, TARGET_BREAKPOINT, vm, NULL);
     } else if (has_hook(p, t->hook_traps)) {
         if (!is_trap(p))
@@ -131,10 +144,16 @@ static bool over(struct target *t)
 static bool look(struct target *t, const struct stillpoint_world *w)
 {
     target_forget(t);
-    if (target_refresh(t) < 0)
+    (void)target_refresh(t); /* else it is as it was */
+    if (t->lost)
         return false;
     if (t->had_threads && !target_has_threads(t))
         return over(t);
+    if (t->refused[0]) {
+        t->stepping = 0;
+        set_stop(t, TARGET_FOREIGN, w->target, t->refused);
+        return true;
+    }
     return t->stepping != 0 ? take_step(t, w) : take_stop(t, w);
 }
 
@@ -143,6 +162,10 @@ bool target_settle(struct target *t)
     struct stillpoint_worlds worlds;
     while (t->news && !t->lost && !t->stands && (t->stepping == 0 || t->step_done)) {
         t->news = false;
+        if (t->missed_events) {
+            t->missed_events = false;
+            target_check_threads(t);
+        }
         if (t->had_threads && !target_has_threads(t))
             return over(t);
         int r =
@@ -153,10 +176,12 @@ bool target_settle(struct target *t)
         bool stopped = w->mode == STILLPOINT_MODE_STOPPED ||
                        (w->mode == STILLPOINT_MODE_STOPPING && t->missed);
         if (!stopped && t->step_done) {
-            /* Somebody else has let the world go on. */
+            /* Somebody else has let the world go on, and then it is that which is waited for. */
             t->step_done = false;
             t->stepping = 0;
         }
+        if (!stopped)
+            t->refused[0] = '\0';
         bool told = stopped && look(t, w);
         stillpoint_worlds_free(&worlds);
         if (told)
@@ -174,13 +199,35 @@ const struct target_stop *target_stop(const struct target *t)
 
 /* ---- what is asked for */
 
+/* Whether the world runs, after all. */
+static bool runs(struct target *t)
+{
+    struct stillpoint_worlds worlds;
+    if (target_check(t, stillpoint_world_get(t->sp, t->world, &worlds), "ask for the world") < 0)
+        return false;
+    bool all = worlds.items[0].mode == STILLPOINT_MODE_RUN_ALL;
+    stillpoint_worlds_free(&worlds);
+    return all;
+}
+
+/* What stopped it may let go of it between the refusal and our looking. */
+static int stop_world(struct target *t, struct stillpoint_stop_report *ret)
+{
+    const struct stillpoint_stop stop = {
+        .world = t->world, .debugger = t->debugger, .deadline_us = TARGET_DEADLINE_US};
+    int r, tries = 0;
+    do
+        r = target_check(t, stillpoint_world_stop(t->sp, &stop, ret), "stop the world");
+    while (r == -EBUSY && ++tries < STOP_TRIES && runs(t));
+    return r;
+}
+
 int target_interrupt(struct target *t)
 {
-    const struct stillpoint_stop stop = {.world = t->world, .debugger = t->debugger};
     struct stillpoint_stop_report report;
     if (t->stands)
         return 0;
-    int r = target_check(t, stillpoint_world_stop(t->sp, &stop, &report), "stop the world");
+    int r = stop_world(t, &report);
     t->news = true;
     if (r == -EBUSY)
         return 0; /* it stands, or is about to, and we will hear of that */
@@ -198,7 +245,16 @@ static void go(struct target *t)
     target_forget(t);
     t->stands = false;
     t->missed = false;
+    t->refused[0] = '\0';
     t->news = true;
+}
+
+/* Why it stands yet is told as a stop is; where it runs already there is nothing to tell. */
+static int refuse(struct target *t, int r)
+{
+    if (r < 0 && !t->lost)
+        snprintf(t->refused, sizeof t->refused, "%s", t->error);
+    return t->lost ? r : 0;
 }
 
 int target_resume(struct target *t)
@@ -209,7 +265,7 @@ int target_resume(struct target *t)
                          "let the world go on");
     if (r == 0)
         stillpoint_resumption_free(&resumption);
-    return r;
+    return refuse(t, r);
 }
 
 int target_resume_one(struct target *t, uint64_t thread)
@@ -224,7 +280,7 @@ int target_resume_one(struct target *t, uint64_t thread)
         target_check(t, stillpoint_vm_continue(t->sp, &what, &continuation), "let the VM go on");
     if (r == 0)
         stillpoint_continuation_free(&continuation);
-    return r;
+    return refuse(t, r);
 }
 
 /* ---- steps */
@@ -306,7 +362,7 @@ int target_step(struct target *t, uint64_t thread, bool others_run)
     int r = begin_step(t, STILLPOINT_STEP_IN);
     if (r < 0)
         t->stepping = 0;
-    return r;
+    return refuse(t, r);
 }
 
 int target_kill(struct target *t)

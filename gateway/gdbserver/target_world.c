@@ -326,6 +326,26 @@ int target_refresh(struct target *t)
     return 0;
 }
 
+static void check_thread(struct target *t, struct thread *th)
+{
+    struct stillpoint_vms vms;
+    int r = target_check(t, stillpoint_vm_get(t->sp, th->vm, &vms), "ask for the VM");
+    if (r == 0 && !vms.items[0].has_exit) {
+        stillpoint_vms_free(&vms);
+        return;
+    }
+    th->ended = true;
+    t->exit_code = r == 0 ? vms.items[0].exit.code : 0;
+    if (r == 0)
+        stillpoint_vms_free(&vms);
+}
+
+void target_check_threads(struct target *t)
+{
+    for (size_t i = 0; i < t->n_threads && !t->lost; i++)
+        check_thread(t, t->threads[i]);
+}
+
 void target_free_world(struct target *t)
 {
     for (size_t i = 0; i < t->n_instances; i++)
