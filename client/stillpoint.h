@@ -502,6 +502,8 @@ struct stillpoint_hook_filter {
     const char *condition;       /**< an expression, evaluated in the frame; NULL: none */
     uint64_t skip;               /**< so many hits that pass the above are not reported */
     uint64_t count;              /**< after so many reports the hook falls silent; 0: never */
+    bool wasm;                   /**< only where WebAssembly is: modules, and their functions */
+    bool thrown; /**< of exception-unwind: only the first frame that an exception crosses */
 };
 
 /** Hits beyond it are dropped, and counted. 0: no bound. */

@@ -201,6 +201,12 @@ int packet_out_sign(struct packet_out *o, char sign)
     return out_add(o, &sign, 1);
 }
 
+int packet_out_again(struct packet_out *o, const void *packet, size_t n)
+{
+    assert(!o->writing);
+    return out_add(o, packet, n);
+}
+
 /* Of the packet that is being written; the first failure is kept. */
 static void add(struct packet_out *o, const void *bytes, size_t n)
 {

@@ -70,6 +70,9 @@ void packet_out_consume(struct packet_out *o, size_t n);
 /** `+` or `-`, outside of a packet. -ENOBUFS, -ENOMEM. */
 int packet_out_sign(struct packet_out *o, char sign);
 
+/** A packet that was there before, as it was. -ENOBUFS, -ENOMEM. */
+int packet_out_again(struct packet_out *o, const void *packet, size_t n);
+
 /** Begins a packet behind those that are there. What follows fails in packet_end() only. */
 void packet_begin(struct packet_out *o);
 /** A text; what has a meaning on the wire (`$`, `#`, `}`, `*`) is escaped in it. */

@@ -415,6 +415,44 @@ def test_a_trap_stops_where_it_happens(t):
     done(c)
 
 
+def test_a_trap_is_told_of_once_where_only_that_is_asked_for(t):
+    module = wasm.Module([
+        Function("trap", [I32], [I32], [wasm.const(7), wasm.get(0), wasm.DIV]),
+        Function("deep", [I32], [I32], [wasm.get(0), wasm.call(1)]),
+        Function("throws", [I32], [I32], [wasm.get(0), wasm.call(0)]),
+    ], imports=[("back", [I32], [I32])])
+    t.spawn("app", f"""const bytes = new Uint8Array({list(module.bytes)});
+function back(x) {{ throw new Error("mine"); }}
+const {{deep, throws}} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {{env: {{back}}}}).exports;
+globalThis.work = (f) => {{ try {{ return f(0); }} catch (e) {{ return e.message; }} }};
+globalThis.trap = () => work(deep);
+globalThis.mine = () => work(throws);
+globalThis.js = () => work(() => {{ throw new Error("js"); }});
+globalThis.onmessage = () => {{}};
+""", options=["--debug"])
+    c = debugging(t)
+    c.open("d")
+    every, = c.add("exception-unwind", "app", "d", suspend="none", filter=c.api.HookFilter(wasm=True))
+    first, = c.add("exception-unwind", "app", "d", suspend="none", filter=c.api.HookFilter(wasm=True, thrown=True))
+    listed = c.hooks(debugger="d")
+    equal([(listed[h].filter.wasm, listed[h].filter.thrown) for h in (every, first)], [(True, False), (True, True)])
+    for _ in range(2):
+        returns(t.start("call", "app", "trap"), '"integer divide by zero"')
+        returns(t.start("call", "app", "mine"), '"mine"')
+        returns(t.start("call", "app", "js"), '"js"')
+    hits = c.kept("d")
+    check(all(h.wasm for h in hits), hits)
+    equal([h.location.offset for h in hits if h.hook == first], [module.at[1][2]] * 2)
+    equal([h.location.offset for h in hits if h.hook == every],
+          [module.at[1][2], module.at[2][1], module.at[3][1]] * 2)
+    said = refused(c, "INVALID_ARGUMENT", c.add, "pop", "app", "d", filter=c.api.HookFilter(thrown=True))
+    check("thrown" in said, said)
+    said = refused(c, "INVALID_ARGUMENT", c.add, "new-global", "app", "d", filter=c.api.HookFilter(wasm=True))
+    check("wasm" in said, said)
+    c.remove(debugger="d")
+    done(c)
+
+
 def test_a_pause_is_answered_as_far_as_the_engine_can(t):
     c = spawn(t)
     for answer, expression, result in (("throw", "new Error('no')", '"no"'), ("continue", None, "1")):

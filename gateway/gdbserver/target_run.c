@@ -1,0 +1,322 @@
+/* Stopping, going on, stepping; and why the world stands. */
+#include "gateway/gdbserver/target_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- why it stands */
+
+/* That a debugger wants to see first: one in WebAssembly. */
+static uint64_t best_thread(struct target *t)
+{
+    const struct target_frame *frames;
+    size_t n;
+    for (size_t i = 0; i < t->n_threads; i++)
+        if (t->threads[i]->wasm && target_stack(t, t->threads[i]->seen.id, &frames, &n) == 0 &&
+            n > 0 && frames[0].instance != 0)
+            return t->threads[i]->seen.id;
+    return target_thread_at(t, 0)->id;
+}
+
+static void set_stop(struct target *t, enum target_reason reason, uint64_t thread, const char *text)
+{
+    if (text != t->text)
+        snprintf(t->text, sizeof t->text, "%s", text ? text : "");
+    if (!target_find_thread(t, thread))
+        thread = best_thread(t);
+    t->stop = (struct target_stop){
+        .reason = reason, .thread = thread, .text = t->text[0] ? t->text : NULL};
+    t->stands = true;
+}
+
+/* Not of a program's own exceptions, which it means to catch. */
+static bool is_trap(const struct stillpoint_pause *p)
+{
+    return !p->value || strcmp(p->value->class_name, "WebAssembly.Exception") != 0;
+}
+
+static bool has_own_hook(const struct target *t, const struct stillpoint_pause *p)
+{
+    for (size_t i = 0; i < p->n_hooks; i++)
+        if (target_has_hook(t, p->hooks[i]))
+            return true;
+    return false;
+}
+
+static bool has_hook(const struct stillpoint_pause *p, uint64_t hook)
+{
+    for (size_t i = 0; i < p->n_hooks; i++)
+        if (p->hooks[i] == hook)
+            return true;
+    return false;
+}
+
+/* What a VM says of why it pauses. False: nothing that a debugger would want to see. */
+static bool take_pause(struct target *t, uint64_t vm, const struct stillpoint_pause *p)
+{
+    if (strcmp(p->reason, "breakpoint") == 0 && has_own_hook(t, p)) {
+        set_stop(t, TARGET_BREAKPOINT, vm, NULL);
+    } else if (has_hook(p, t->hook_traps)) {
+        if (!is_trap(p))
+            return false;
+        set_stop(t, TARGET_TRAPPED, vm, p->value ? p->value->preview : "trap");
+    } else if (has_hook(p, t->hook_loaded)) {
+        if (!t->changed)
+            return false;
+        set_stop(t, TARGET_LOADED, vm, NULL);
+    } else {
+        snprintf(t->text, sizeof t->text, "%s of another debugger", p->reason);
+        set_stop(t, TARGET_FOREIGN, vm, t->text);
+    }
+    return true;
+}
+
+static bool is_ours(const struct target *t, const struct stillpoint_world *w)
+{
+    return w->ticket && strcmp(w->ticket->debugger, t->debugger) == 0;
+}
+
+/* The world stands and no step was made. */
+static bool take_stop(struct target *t, const struct stillpoint_world *w)
+{
+    struct stillpoint_pause pause;
+    char vm[24];
+    bool shown = true;
+    if (w->target != 0) {
+        snprintf(vm, sizeof vm, "%" PRIu64, w->target);
+        if (target_check(t, stillpoint_vm_pause(t->sp, vm, &pause), "ask for the pause") == 0) {
+            bool pauses = pause.reason[0] != '\0';
+            if (pauses)
+                shown = take_pause(t, w->target, &pause);
+            stillpoint_pause_free(&pause);
+            if (pauses)
+                return shown;
+        }
+    }
+    if (is_ours(t, w)) {
+        set_stop(t, TARGET_INTERRUPTED, 0, NULL);
+        return true;
+    }
+    snprintf(t->text, sizeof t->text, "stopped by debugger %s",
+             w->ticket ? w->ticket->debugger : "(unknown)");
+    set_stop(t, TARGET_FOREIGN, w->target, t->text);
+    return true;
+}
+
+static bool take_step(struct target *t, const struct stillpoint_world *w)
+{
+    enum target_reason reason = t->step_reason;
+    uint64_t thread = t->stepping;
+    t->stepping = 0;
+    t->step_done = false;
+    /* These say more in their pause. */
+    if (reason == TARGET_BREAKPOINT || reason == TARGET_TRAPPED || reason == TARGET_LOADED ||
+        reason == TARGET_INTERRUPTED)
+        return take_stop(t, w);
+    set_stop(t, reason, thread, t->text);
+    return true;
+}
+
+static bool over(struct target *t)
+{
+    t->stop = (struct target_stop){.reason = TARGET_OVER, .exit_code = t->exit_code};
+    t->stands = true;
+    return true;
+}
+
+/* It stands: is that to be told? */
+static bool look(struct target *t, const struct stillpoint_world *w)
+{
+    target_forget(t);
+    if (target_refresh(t) < 0)
+        return false;
+    if (t->had_threads && !target_has_threads(t))
+        return over(t);
+    return t->stepping != 0 ? take_step(t, w) : take_stop(t, w);
+}
+
+bool target_settle(struct target *t)
+{
+    struct stillpoint_worlds worlds;
+    while (t->news && !t->lost && !t->stands && (t->stepping == 0 || t->step_done)) {
+        t->news = false;
+        if (t->had_threads && !target_has_threads(t))
+            return over(t);
+        int r =
+            target_check(t, stillpoint_world_get(t->sp, t->world, &worlds), "ask for the world");
+        if (r < 0)
+            return false;
+        struct stillpoint_world *w = &worlds.items[0];
+        bool stopped = w->mode == STILLPOINT_MODE_STOPPED ||
+                       (w->mode == STILLPOINT_MODE_STOPPING && t->missed);
+        if (!stopped && t->step_done) {
+            /* Somebody else has let the world go on. */
+            t->step_done = false;
+            t->stepping = 0;
+        }
+        bool told = stopped && look(t, w);
+        stillpoint_worlds_free(&worlds);
+        if (told)
+            return true;
+        if (stopped && !t->lost)
+            (void)target_resume(t);
+    }
+    return false;
+}
+
+const struct target_stop *target_stop(const struct target *t)
+{
+    return t->stands ? &t->stop : NULL;
+}
+
+/* ---- what is asked for */
+
+int target_interrupt(struct target *t)
+{
+    const struct stillpoint_stop stop = {.world = t->world, .debugger = t->debugger};
+    struct stillpoint_stop_report report;
+    if (t->stands)
+        return 0;
+    int r = target_check(t, stillpoint_world_stop(t->sp, &stop, &report), "stop the world");
+    t->news = true;
+    if (r == -EBUSY)
+        return 0; /* it stands, or is about to, and we will hear of that */
+    if (r < 0)
+        return r;
+    t->missed = report.mode == STILLPOINT_MODE_STOPPING;
+    stillpoint_stop_report_free(&report);
+    /* Here it stands, and that is cheap. */
+    return target_watch(t);
+}
+
+/* From here on nothing of the stop is known any more. */
+static void go(struct target *t)
+{
+    target_forget(t);
+    t->stands = false;
+    t->missed = false;
+    t->news = true;
+}
+
+int target_resume(struct target *t)
+{
+    struct stillpoint_resumption resumption;
+    go(t);
+    int r = target_check(t, stillpoint_world_resume(t->sp, t->world, &resumption),
+                         "let the world go on");
+    if (r == 0)
+        stillpoint_resumption_free(&resumption);
+    return r;
+}
+
+int target_resume_one(struct target *t, uint64_t thread)
+{
+    struct thread *th = target_thread(t, thread);
+    struct stillpoint_continuation continuation;
+    if (!th)
+        return target_fail(t, -ENOENT, "there is no such thread");
+    const struct stillpoint_continue what = {.vm = th->vm, .only = true};
+    go(t);
+    int r =
+        target_check(t, stillpoint_vm_continue(t->sp, &what, &continuation), "let the VM go on");
+    if (r == 0)
+        stillpoint_continuation_free(&continuation);
+    return r;
+}
+
+/* ---- steps */
+
+static const struct {
+    const char *word;
+    enum target_reason reason;
+} step_ends[] = {
+    {"step", TARGET_STEPPED},        {"breakpoint", TARGET_BREAKPOINT},
+    {"exception", TARGET_TRAPPED},   {"hook", TARGET_LOADED},
+    {"ended", TARGET_ENDED},         {"stopped", TARGET_INTERRUPTED},
+    {"resumed", TARGET_INTERRUPTED}, {"debugger-statement", TARGET_INTERRUPTED},
+};
+
+static int begin_step(struct target *t, enum stillpoint_step_how how);
+
+/* What is no WebAssembly is left, as long as that leads back to some. */
+static bool leaves_script(struct target *t, const struct stillpoint_stepped *s)
+{
+    const struct target_frame *frames;
+    size_t n;
+    if (strcmp(s->reason, "step") != 0 || !s->frame || strcmp(s->frame->kind, "wasm") == 0)
+        return false;
+    target_forget(t);
+    if (target_stack(t, t->stepping, &frames, &n) < 0)
+        return false;
+    for (size_t i = 1; i < n; i++)
+        if (frames[i].instance != 0)
+            return begin_step(t, STILLPOINT_STEP_OUT) == 0;
+    return false;
+}
+
+static void on_stepped(struct stillpoint *sp, int r, const struct stillpoint_stepped *s, void *data)
+{
+    struct target *t = data;
+    (void)sp;
+    t->news = true;
+    t->step_done = true;
+    t->text[0] = '\0';
+    if (r != 0) {
+        (void)target_check(t, r, "step");
+        snprintf(t->text, sizeof t->text, "%s", t->error);
+        t->step_reason = TARGET_FOREIGN;
+        return;
+    }
+    if (leaves_script(t, s)) {
+        t->step_done = false;
+        return;
+    }
+    t->step_reason = TARGET_STEPPED; /* idle, blocked, deadline */
+    for (size_t i = 0; i < sizeof step_ends / sizeof *step_ends; i++)
+        if (strcmp(s->reason, step_ends[i].word) == 0)
+            t->step_reason = step_ends[i].reason;
+    if (t->step_reason == TARGET_STEPPED && strcmp(s->reason, "step") != 0)
+        snprintf(t->text, sizeof t->text, "step ended: %s", s->reason);
+}
+
+static int begin_step(struct target *t, enum stillpoint_step_how how)
+{
+    struct thread *th = target_thread(t, t->stepping);
+    if (!th)
+        return target_fail(t, -ENOENT, "there is no such thread");
+    const struct stillpoint_step step = {.vm = th->vm,
+                                         .how = how,
+                                         .granularity = STILLPOINT_GRANULARITY_OPERATION,
+                                         .others = t->step_others ? STILLPOINT_STEP_OTHERS_RUN
+                                                                  : STILLPOINT_STEP_OTHERS_HOLD};
+    return target_check(t, stillpoint_vm_step_async(t->sp, &step, on_stepped, t), "step");
+}
+
+int target_step(struct target *t, uint64_t thread, bool others_run)
+{
+    if (!target_thread(t, thread))
+        return target_fail(t, -ENOENT, "there is no such thread");
+    go(t);
+    t->stepping = thread;
+    t->step_others = others_run;
+    t->step_done = false;
+    int r = begin_step(t, STILLPOINT_STEP_IN);
+    if (r < 0)
+        t->stepping = 0;
+    return r;
+}
+
+int target_kill(struct target *t)
+{
+    int r = 0;
+    for (size_t i = 0; i < t->n_threads; i++)
+        if (t->threads[i]->wasm) {
+            int k = target_check(t, stillpoint_vm_kill(t->sp, t->threads[i]->vm), "end the VM");
+            if (k < 0 && k != -ENOENT && k != -EBUSY && r == 0)
+                r = k;
+        }
+    return r;
+}
