@@ -249,9 +249,6 @@ static int vcont(struct session *s, struct fields *f)
         return no_stop(s);
     if (a.all_step && a.step == 0)
         a.step = session_thread(s);
-    if ((a.step != 0 && !target_find_thread(s->target, a.step)) ||
-        (a.run != 0 && !target_find_thread(s->target, a.run)))
-        return reply_error(s, -ENOENT, "there is no such thread");
     if (a.step != 0)
         return session_runs(s, target_step(s->target, a.step, a.all_run || a.named_runs > 0));
     if (a.all_run || a.named_runs > 1)
