@@ -366,6 +366,13 @@ int target_step(struct target *t, uint64_t thread, bool others_run)
     return refuse(t, r);
 }
 
+int target_refuse(struct target *t, const char *why)
+{
+    if (t->stands)
+        set_stop(t, TARGET_FOREIGN, t->stop.thread, why);
+    return target_fail(t, -EINVAL, "%s", why);
+}
+
 int target_kill(struct target *t)
 {
     int r = 0;
