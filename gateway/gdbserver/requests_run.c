@@ -249,16 +249,13 @@ static int vcont(struct session *s, struct fields *f)
         return no_stop(s);
     if (a.all_step && a.step == 0)
         a.step = session_thread(s);
-    if ((a.step != 0 && !target_find_thread(s->target, a.step)) ||
-        (a.run != 0 && !target_find_thread(s->target, a.run)))
-        return reply_error(s, -ENOENT, "there is no such thread");
     if (a.step != 0)
         return session_runs(s, target_step(s->target, a.step, a.all_run || a.named_runs > 0));
-    if (a.all_run || a.named_runs > 1)
+    if (a.all_run || a.named_runs >= target_count_threads(s->target))
         return resume(s);
-    if (a.run != 0)
+    if (a.named_runs == 1)
         return session_runs(s, target_resume_one(s->target, a.run));
-    return reply_error(s, -EINVAL, "no thread is to run");
+    return session_runs(s, target_refuse(s->target, "one thread can go on, or all of them"));
 }
 
 /* ---- the end */

@@ -173,14 +173,32 @@ static int take_options(struct target *t, const struct target_options *o)
     return r;
 }
 
+static const char note[] = "stillpoint-gdbserver";
+
+/* What gateways have left that were killed: their hooks pause nobody any more, and yet are there.
+ */
+static void close_left_over(struct target *t)
+{
+    struct stillpoint_debuggers list;
+    if (target_check(t, stillpoint_debugger_list(t->sp, &list), "list the debuggers") < 0)
+        return;
+    for (size_t i = 0; i < list.n && !t->lost; i++) {
+        const struct stillpoint_debugger *d = &list.items[i];
+        if (!d->open && d->n_worlds == 0 && strcmp(d->note, note) == 0 &&
+            d->owner_uid == stillpoint_peer(t->sp)->uid)
+            (void)target_check(t, stillpoint_debugger_close(t->sp, d->name),
+                               "close what was left over");
+    }
+    stillpoint_debuggers_free(&list);
+}
+
 static int open_debugger(struct target *t)
 {
     static unsigned opened;
     struct stillpoint_debuggers list;
     snprintf(t->debugger, sizeof t->debugger, "lldb-%d-%u", (int)getpid(), ++opened);
-    int r = target_check(
-        t, stillpoint_debugger_open(t->sp, t->debugger, "stillpoint-gdbserver", t->policy, &list),
-        "open a debugger");
+    int r = target_check(t, stillpoint_debugger_open(t->sp, t->debugger, note, t->policy, &list),
+                         "open a debugger");
     if (r == 0)
         stillpoint_debuggers_free(&list);
     return r;
@@ -194,7 +212,10 @@ static int start(struct target *t, const struct target_options *o)
     r = take_options(t, o);
     if (r == 0)
         r = subscribe(t);
-    return r == 0 ? open_debugger(t) : r;
+    if (r < 0)
+        return r;
+    close_left_over(t);
+    return t->lost ? -ECONNRESET : open_debugger(t);
 }
 
 int target_new(const struct target_options *options, struct target **ret, char *error, size_t size)

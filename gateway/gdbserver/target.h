@@ -95,6 +95,8 @@ int target_resume(struct target *t);
 int target_resume_one(struct target *t, uint64_t thread);
 /** One instruction of a thread; calls of what is no WebAssembly are run through. */
 int target_step(struct target *t, uint64_t thread, bool others_run);
+/** Nothing goes on, and the stop says why. */
+int target_refuse(struct target *t, const char *why);
 /** Ends every VM that is a thread. */
 int target_kill(struct target *t);
 

@@ -144,7 +144,9 @@ static bool over(struct target *t)
 static bool look(struct target *t, const struct stillpoint_world *w)
 {
     target_forget(t);
-    (void)target_refresh(t); /* else it is as it was */
+    /* Whosever stop it is; else things are as they were. */
+    (void)target_watch(t);
+    (void)target_refresh(t);
     if (t->lost)
         return false;
     if (t->had_threads && !target_has_threads(t))
@@ -235,8 +237,7 @@ int target_interrupt(struct target *t)
         return r;
     t->missed = report.mode == STILLPOINT_MODE_STOPPING;
     stillpoint_stop_report_free(&report);
-    /* Here it stands, and that is cheap. */
-    return target_watch(t);
+    return 0;
 }
 
 /* From here on nothing of the stop is known any more. */
@@ -363,6 +364,13 @@ int target_step(struct target *t, uint64_t thread, bool others_run)
     if (r < 0)
         t->stepping = 0;
     return refuse(t, r);
+}
+
+int target_refuse(struct target *t, const char *why)
+{
+    if (t->stands)
+        set_stop(t, TARGET_FOREIGN, t->stop.thread, why);
+    return target_fail(t, -EINVAL, "%s", why);
 }
 
 int target_kill(struct target *t)
