@@ -19,6 +19,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/inspect.c \
 	%D%/json.c %D%/json.h \
 	%D%/json_debug.c \
+	%D%/lldb.c \
 	%D%/logs.c \
 	%D%/look.c %D%/look.h \
 	%D%/memory.c \
@@ -40,6 +41,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/vm.c \
 	%D%/world.c %D%/world.h
 %C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTILLPOINTD_PATH='"$(sbindir)/stillpointd"' \
+	-DSTILLPOINT_GDBSERVER_PATH='"$(bindir)/stillpoint-gdbserver"' \
 	$(JANSSON_CFLAGS) $(LIBEDIT_CFLAGS) $(SMARTCOLS_CFLAGS)
 CLI_LIBS = %D%/libcli.a $(CLIENT_LIBS) $(JANSSON_LIBS) $(LIBEDIT_LIBS) $(SMARTCOLS_LIBS)
 

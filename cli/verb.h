@@ -28,7 +28,7 @@ extern const struct verb verb_run, verb_list, verb_status, verb_logs, verb_kill,
     verb_inspect, verb_eval, verb_set, verb_source, verb_memory_read, verb_memory_write, verb_debug,
     verb_audit_add, verb_audit_list, verb_audit_show, verb_audit_tail, verb_audit_rm, verb_top,
     verb_units, verb_start, verb_stop, verb_restart, verb_enable, verb_disable, verb_check,
-    verb_doctor, verb_version, verb_help;
+    verb_doctor, verb_version, verb_help, verb_lldb;
 
 /** All verbs in the order of the help; ends with NULL. */
 extern const struct verb *const verbs[];

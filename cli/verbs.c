@@ -23,6 +23,7 @@ const struct verb *const verbs[] = {
     &verb_disable,
     &verb_check,
     &verb_debug,
+    &verb_lldb,
     &verb_break_add,
     &verb_break_list,
     &verb_break_rm,

@@ -11,6 +11,10 @@ static void fill_filter(Stillpoint__Api__HookFilter *m, const struct stillpoint_
     m->function = conn_text(f->function);
     m->condition = conn_text(f->condition);
     CONN_SET(*m, line_from, f->line_from);
+    if (f->wasm)
+        CONN_SET(*m, wasm, 1);
+    if (f->thrown)
+        CONN_SET(*m, thrown, 1);
     CONN_SET(*m, line_to, f->line_to);
     CONN_SET(*m, skip, f->skip);
     CONN_SET(*m, count, f->count);

@@ -263,6 +263,7 @@ static void decode_frame(struct stillpoint_memory *m, const Stillpoint__Api__Fra
         .column = f->column,
         .has_offset = f->has_offset,
         .offset = f->offset,
+        .source = f->source,
     };
 }
 

@@ -112,6 +112,8 @@ static void decode_filter(struct stillpoint_memory *m, const Stillpoint__Api__Ho
         .function = some_text(m, f->function),
         .line_from = f->line_from,
         .line_to = f->line_to,
+        .wasm = f->wasm,
+        .thrown = f->thrown,
         .condition = some_text(m, f->condition),
         .skip = f->skip,
         .count = f->count,

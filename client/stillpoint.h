@@ -441,6 +441,7 @@ struct stillpoint_frame {
     uint32_t line, column; /**< from 1; 0: unknown */
     bool has_offset;       /**< WebAssembly */
     uint64_t offset;       /**< if has_offset: in the bytes of the module */
+    uint64_t source;       /**< its instance of the module, as a source has it; 0: not said */
 };
 
 /** What one VM answered. All of it is the word of a worker, which is not trusted. */
@@ -502,6 +503,8 @@ struct stillpoint_hook_filter {
     const char *condition;       /**< an expression, evaluated in the frame; NULL: none */
     uint64_t skip;               /**< so many hits that pass the above are not reported */
     uint64_t count;              /**< after so many reports the hook falls silent; 0: never */
+    bool wasm;                   /**< only where WebAssembly is: modules, and their functions */
+    bool thrown; /**< of exception-unwind: only the first frame that an exception crosses */
 };
 
 /** Hits beyond it are dropped, and counted. 0: no bound. */

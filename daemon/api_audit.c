@@ -611,6 +611,10 @@ static void fill_wire(Stillpoint__Worker__Hook *to, const struct api_hook *h, un
     to->condition = API_TEXT(h->condition);
     API_SET(to, line_from, h->line_from);
     API_SET(to, line_to, h->line_to);
+    if (h->wasm)
+        API_SET(to, wasm, 1);
+    if (h->thrown)
+        API_SET(to, thrown, 1);
     API_SET(to, skip, h->skip);
     API_SET(to, count, h->count);
     API_SET(to, per_second, h->per_second);

@@ -45,6 +45,10 @@ static void fill_filter(struct hook_message *m, const Stillpoint__Worker__Hook *
     f->condition = wire->condition;
     API_SET(f, line_from, wire->line_from);
     API_SET(f, line_to, wire->line_to);
+    if (wire->wasm)
+        API_SET(f, wasm, 1);
+    if (wire->thrown)
+        API_SET(f, thrown, 1);
     API_SET(f, skip, wire->skip);
     API_SET(f, count, wire->count);
     m->m.filter = f;

@@ -56,6 +56,8 @@ void look_message_frame(Stillpoint__Api__Frame *to, const Stillpoint__Worker__Fr
     API_SET(to, column, from->column);
     if (from->kind == WORKER_FRAME_WASM)
         API_SET(to, offset, from->offset);
+    if (from->kind == WORKER_FRAME_WASM && from->source != 0)
+        API_SET(to, source, from->source);
 }
 
 void look_message_scope(Stillpoint__Api__Scope *to, const Stillpoint__Worker__Scope *from)

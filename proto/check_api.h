@@ -94,6 +94,7 @@ struct api_hook {
     size_t n_kinds;
     const char *url, *function, *condition;
     uint32_t line_from, line_to;
+    bool wasm, thrown;
     uint64_t skip, count;
     uint32_t per_second;
     uint64_t total, capture_us, capture_bytes;

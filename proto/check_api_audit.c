@@ -101,6 +101,14 @@ static int take_filter(const Stillpoint__Api__HookFilter *m, struct api_hook *h,
         return v;
     if (h->function && (v = only_for(h, IN_A_FRAME, "a function", "it is hit in none", e)) < 0)
         return v;
+    if (m->thrown &&
+        (v = only_for(h, BIT(EXCEPTION_UNWIND), "thrown", "it is about no exception", e)) < 0)
+        return v;
+    if (m->wasm &&
+        (v = only_for(h, IN_A_FRAME | BIT(NEW_SCRIPT), "wasm", "it has no source", e)) < 0)
+        return v;
+    h->wasm = m->wasm;
+    h->thrown = m->thrown;
     h->line_from = m->line_from;
     h->line_to = m->line_to;
     h->skip = m->skip;

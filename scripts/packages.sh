@@ -25,8 +25,8 @@ packages_deb_twice="diffoscope-minimal faketime"
 # To emulate a machine with a kernel of its own (`make check-booted BOOTED_TESTS=controllers`).
 packages_emulated="cpio qemu-system-x86"
 
-# For single tests, which are skipped where the distribution does not have them: C to WebAssembly.
-packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 wasi-libc"
+# For single tests, which are skipped where the distribution does not have them: C to WebAssembly, and its debugger.
+packages_test_optional="clang-22 libclang-rt-22-dev-wasm32 lld-22 lldb-22 python3-lldb-22 wasi-libc"
 
 # For `make fuzz`, and strace for new corpora (tests/fuzz/README.md).
 packages_fuzz="clang-14 libclang-rt-14-dev strace"

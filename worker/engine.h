@@ -176,6 +176,7 @@ struct engine_frame {
     uint32_t line;        /**< from 1; 0 where there are none (wasm, host) */
     uint32_t column;      /**< from 1, in the engine's units; 0 likewise */
     uint64_t offset;      /**< wasm: of the instruction, in the bytes of the module */
+    uint64_t source;      /**< wasm, where engine_debug_ops tell of it: whose; 0: not known */
 };
 
 /** One row of a census. `name` is NUL-terminated, and unique in the census. */

@@ -131,6 +131,8 @@ struct engine_hit {
     const char *function;      /**< of the frame; may be empty */
     bool statement_start;      /**< a step: a statement begins here */
     bool wasm;
+    bool
+        thrown; /**< unwind: the value is an object that no unwind was told of last, or no object */
     enum engine_completion completion;
     bool has_value; /**< pop, unwind: what engine_debug_ops.hit_value gives */
     const char *source_map;

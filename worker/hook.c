@@ -119,6 +119,8 @@ int hook_new(const Stillpoint__Worker__Hook *m, struct hook **ret, const char **
     h->frame_index = m->frame;
     h->line_from = m->line_from;
     h->line_to = m->line_to;
+    h->wasm = m->wasm;
+    h->thrown = m->thrown;
     h->skip = m->skip;
     h->count = m->count;
     h->per_second = m->per_second;
@@ -171,6 +173,8 @@ bool hook_matches(const struct hook *h, const struct engine_hit *hit)
 {
     uint32_t line = hit->place.line;
     if (h->kind == ENGINE_AUDIT_STEP && !h->operation && !hit->statement_start)
+        return false;
+    if ((h->wasm && !hit->wasm) || (h->thrown && !hit->thrown))
         return false;
     if (h->line_from != 0 && line < h->line_from)
         return false;

@@ -41,6 +41,7 @@ struct hook {
 
     char *url, *function;        /**< globs, or NULL */
     uint32_t line_from, line_to; /**< 0: no bound */
+    bool wasm, thrown;           /**< only those */
     char *condition;             /**< or NULL */
     bool compares;               /**< `comparison` is that condition */
     struct condition comparison;
@@ -72,7 +73,7 @@ int hook_new(const Stillpoint__Worker__Hook *m, struct hook **ret, const char **
 /** Takes NULL; returns NULL. */
 struct hook *hook_free(struct hook *h);
 
-/** The cheap part of the filter: granularity, url, function, lines. */
+/** The cheap part of the filter: granularity, language, first frame, url, function, lines. */
 bool hook_matches(const struct hook *h, const struct engine_hit *hit);
 
 /**

@@ -108,6 +108,8 @@ Stillpoint__Worker__Frame *shown_frame(struct shown *s, const struct engine_fram
     SET(m, line, frame->line);
     SET(m, column, frame->column);
     SET(m, offset, frame->offset);
+    if (frame->source != 0)
+        SET(m, source, frame->source);
     return charge(s, stillpoint__worker__frame__get_packed_size(m)) ? m : NULL;
 }
 

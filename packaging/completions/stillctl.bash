@@ -87,6 +87,7 @@ __stillctl_options() {
         echo "$global --only --until-still --on-exit --deadline --return --throw --terminate --debugger"
         ;;
     debug) echo "$global --debugger" ;;
+    lldb) echo "$global --world --policy" ;;
     'break add') echo "$global --if --stop --log --skip --count --note --world --debugger --wait --deadline" ;;
     'break list' | 'audit show') echo "$global --debugger" ;;
     'break rm' | 'audit rm') echo "$global --all --debugger" ;;
@@ -164,7 +165,7 @@ __stillctl_sources() {
     fi
 }
 
-__stillctl_verbs='run list status logs kill call send wait hold release units start stop restart enable disable check debug break step next finish until continue bt locals
+__stillctl_verbs='run list status logs kill call send wait hold release units start stop restart enable disable check debug lldb break step next finish until continue bt locals
     inspect eval set source memory audit world debugger events top doctor version'
 
 __stillctl_argument() {
@@ -180,7 +181,7 @@ __stillctl_argument() {
     kill | hold | release) __stillctl_reply_lines < <(__stillctl_names list) ;;
     status | wait) __stillctl_reply_lines < <(__stillctl_names list -a) ;;
     logs) ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names list -a) ;;
-    debug | step | next | finish | bt | locals | inspect | eval | set | 'memory read' | 'memory write' | 'break list' | \
+    debug | lldb | step | next | finish | bt | locals | inspect | eval | set | 'memory read' | 'memory write' | 'break list' | \
         'audit add' | 'audit list')
         ((__stillctl_args == 0)) && __stillctl_reply_lines < <(__stillctl_names list)
         ;;

@@ -78,7 +78,7 @@ _stillctl() {
     case $verb in
     '')
         _arguments $global '1:verb:(run list status logs kill call send wait hold release units start stop restart
-            enable disable check debug break step next finish until
+            enable disable check debug lldb break step next finish until
             continue bt locals inspect eval set source memory audit world debugger events top doctor version help)'
         ;;
     world) _arguments $global '1:verb:(list status stop resume gc census bt target take handover)' ;;
@@ -111,6 +111,7 @@ _stillctl() {
             '(--return --throw)--terminate'
         ;;
     debug | 'world target') _arguments $global $vm $debugger ;;
+    lldb) _arguments $global '(-w --world)'{-w,--world}':world:__stillctl_worlds' '--policy:what:(resume hold)' $vm ;;
     'break add')
         _arguments $global $debugger '--if[only where it holds]:expression:' '--stop:what:(world vm none)' '--log:text:' \
             '--skip:hits:' '--count:hits:' '--note:text:' '--world:world:__stillctl_worlds' '--wait:duration:' \

@@ -1,7 +1,7 @@
 # Fuzz targets. `make check` runs each over its corpus, with a plain main (replay_NAME); `make fuzz`
 # makes a build of its own with clang and libFuzzer, and runs them there (fuzz_NAME). README.md has more.
 
-FUZZ_TARGETS = frame check_api check_worker status daemon command client words condition settings text
+FUZZ_TARGETS = frame check_api check_worker status daemon command client words condition settings text gdb wasm_module
 FUZZ_REPLAYS = %D%/replay_frame \
 	%D%/replay_check_api \
 	%D%/replay_check_worker \
@@ -12,7 +12,9 @@ FUZZ_REPLAYS = %D%/replay_frame \
 	%D%/replay_words \
 	%D%/replay_condition \
 	%D%/replay_settings \
-	%D%/replay_text
+	%D%/replay_text \
+	%D%/replay_gdb \
+	%D%/replay_wasm_module
 check_PROGRAMS += $(FUZZ_REPLAYS)
 TESTS += $(FUZZ_REPLAYS)
 
@@ -31,7 +33,9 @@ FUZZERS = %D%/fuzz_frame \
 	%D%/fuzz_words \
 	%D%/fuzz_condition \
 	%D%/fuzz_settings \
-	%D%/fuzz_text
+	%D%/fuzz_text \
+	%D%/fuzz_gdb \
+	%D%/fuzz_wasm_module
 EXTRA_PROGRAMS += $(FUZZERS)
 fuzzers: $(FUZZERS)
 
@@ -181,6 +185,32 @@ $(%C%_replay_text_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_fuzz_text_LDFLAGS = $(FUZZ_LINK)
 %C%_fuzz_text_LDADD = $(FUZZ_LIBS_text)
 $(%C%_fuzz_text_OBJECTS): | $(PROTO_GENERATED_H)
+
+FUZZ_LIBS_gdb = %D%/libfuzz.a $(GDBSERVER_LIBS) $(BASE_LIBS) $(PROTOBUF_C_LIBS)
+%C%_replay_gdb_SOURCES = %D%/fuzz_gdb.c %D%/replay.c
+%C%_replay_gdb_CPPFLAGS = $(FUZZ_CPPFLAGS)
+%C%_replay_gdb_CFLAGS = $(FUZZ_CFLAGS)
+%C%_replay_gdb_LDADD = $(FUZZ_LIBS_gdb)
+$(%C%_replay_gdb_OBJECTS): | $(PROTO_GENERATED_H)
+%C%_fuzz_gdb_SOURCES = %D%/fuzz_gdb.c
+%C%_fuzz_gdb_CPPFLAGS = $(FUZZ_CPPFLAGS)
+%C%_fuzz_gdb_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_gdb_LDFLAGS = $(FUZZ_LINK)
+%C%_fuzz_gdb_LDADD = $(FUZZ_LIBS_gdb)
+$(%C%_fuzz_gdb_OBJECTS): | $(PROTO_GENERATED_H)
+
+FUZZ_LIBS_wasm_module = %D%/libfuzz.a $(GDBSERVER_LIBS) $(BASE_LIBS) $(PROTOBUF_C_LIBS)
+%C%_replay_wasm_module_SOURCES = %D%/fuzz_wasm_module.c %D%/replay.c
+%C%_replay_wasm_module_CPPFLAGS = $(FUZZ_CPPFLAGS)
+%C%_replay_wasm_module_CFLAGS = $(FUZZ_CFLAGS)
+%C%_replay_wasm_module_LDADD = $(FUZZ_LIBS_wasm_module)
+$(%C%_replay_wasm_module_OBJECTS): | $(PROTO_GENERATED_H)
+%C%_fuzz_wasm_module_SOURCES = %D%/fuzz_wasm_module.c
+%C%_fuzz_wasm_module_CPPFLAGS = $(FUZZ_CPPFLAGS)
+%C%_fuzz_wasm_module_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_wasm_module_LDFLAGS = $(FUZZ_LINK)
+%C%_fuzz_wasm_module_LDADD = $(FUZZ_LIBS_wasm_module)
+$(%C%_fuzz_wasm_module_OBJECTS): | $(PROTO_GENERATED_H)
 
 # Each target for FUZZ_SECONDS; FUZZ='frame text' picks some.
 FUZZ = $(FUZZ_TARGETS)

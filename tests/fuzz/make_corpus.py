@@ -743,6 +743,57 @@ class Maker:
             for text in texts:
                 yield bytes([which]) + text.encode()
 
+    @staticmethod
+    def gdb():
+        def packet(text, wrong=0):
+            return b"$" + text + b"#%02x" % (sum(text) + wrong & 255)
+        texts = [b"", b"QStartNoAckMode", b"qSupported:xmlRegisters=i386;multiprocess+", b"qThreadStopInfo1f", b"Hg-1",
+                 b"qXfer:libraries:read::0,fff", b"qWasmCallStack:2", b"qWasmLocal:0;3", b"qWasmGlobal:1;instance:2;",
+                 b"m4000000100000020,200", b"M100,2:00ff", b"X100,2:}\x03}\x5d", b"Z0,4000000000000102,1", b"vCont;s:1;c",
+                 b"vCont;c:-1", b"vAttach;1", b"k", b"D", b"?", b"x0,0", b"a\x03b", b"n" * 1024, b"n" * 1025]
+        streams = [packet(t) for t in texts] + [packet(t, 1) for t in texts[:3]]
+        streams += [b"+" + packet(b"?") + b"-+\x03" + packet(b"c") + b"\x03", b"x", b"%a#00", b"$a$", b"$}#", b"$c#6z", b"#"]
+        for stream in streams:
+            for how in (0, 1, 4):
+                yield bytes([0, how]) + stream
+                yield bytes([0, how]) + stream + packet(b"s")
+        fields = [b"4000000000000010,200", b"ffffffffffffffff", b"12345678901234567890", b"0", b"-1;0;1f", b"-2", b"00fF10",
+                  b"0102030405060708", b"a;;b;", b"vCont;c:1;s", b"", b";", b"1;2", b"18446744073709551615", b"255x", b"8000000000000000"]
+        for which in range(8):
+            for how in (0, 1, 2, 4, 7, 15, 44, 59, 58, 64, 120):
+                for text in fields:
+                    yield bytes([1, 3, which, how, 6, 44, which, how]) + text
+
+    @staticmethod
+    def wasm_module():
+        sys.path.insert(0, os.path.join(TOP, "tests"))
+        from support import wasm  # pylint: disable=import-outside-toplevel
+        sys.path.pop(0)
+        inner = wasm.Function("inner", [wasm.I32, wasm.I64], [wasm.I32], [wasm.get(0), wasm.const(3), wasm.ADD],
+                              [wasm.F64, 0x7D, 0x7B, 0x70, 0x6F])
+        outer = wasm.Function("outer", [], [], [wasm.const(1), wasm.const64(2), wasm.call(1), wasm.DROP])
+        variables = [(wasm.I32, 1, wasm.const(5)), (wasm.I64, 0, wasm.const64(-7)), (wasm.F64, 1, wasm.const_f64(1.5)),
+                     (0x7D, 0, b"\x43abcd"), (0x7B, 1, b"\xfd\x0c" + bytes(16)), (0x70, 1, b"\xd0\x70"), (0x70, 0, b"\xd2\x01")]
+        whole = wasm.Module([inner, outer], [("f", [], [])], variables, b"data").bytes
+        names = wasm.section(0, wasm.name("name") + b"\0\2\1m" + wasm.section(
+            1, wasm.vector([wasm.uleb(i) + wasm.name(f"f{i}") for i in range(4)])))
+        header = b"\0asm\1\0\0\0"
+        imports = [b"\0\0", b"\1\x70\0\1", b"\1\x6f\1\1\2", b"\2\0\1", b"\2\3\1\2", b"\2\5\x80\x80\x80\x80\x10\7",
+                   b"\3\x7f\0", b"\3\x63\x70\1", b"\3\x7f\2", b"\4\0\0", b"\5\0"]
+        yield from (header, whole, whole + names, whole + wasm.section(0, wasm.name(".debug_info")), b"", header + names)
+        for kind in imports:
+            yield header + wasm.section(1, b"\1\x60\0\0") + wasm.section(2, wasm.vector([wasm.name("a") + wasm.name("b") + kind]))
+        for contents in (b"\0", b"\1\x5f\0", b"\1\x60\1\x7f\1\x7e", b"\2\x60\0\0", b"\xff\xff\xff\xff\x0f", b"\x80\x80\x80\x80\x80\0"):
+            yield header + wasm.section(1, contents)
+        head = header + wasm.section(1, b"\1\x60\1\x7f\0") + wasm.section(3, b"\1\0")
+        for body in (b"\0\x0b", b"\1\3\x7c\x0b", b"\2\xff\xff\xff\xff\7\x7f\xff\xff\xff\xff\7\x7f\x0b",
+                     b"\1\xff\xff\xff\xff\x0f\x7f\x0b", b"\1\1\x40\x0b", b"\0\1", b"\0", b"\1"):
+            yield head + wasm.section(10, b"\1" + wasm.uleb(len(body)) + body)
+        for cut in range(0, len(whole), 3):
+            yield whole[:cut]
+        for body in (b"\x23\0\x0b", b"\x41\1\x41\2\x6a\x0b", b"\x42\1\x42\2\x7d\x0b", b"\xfd\x0d\x0b", b"\1\x0b", b"\x41\x80\x80\x80\x80\x80\0\x0b"):
+            yield header + wasm.section(6, b"\1\x7f\1" + body)
+
 
 def minimize(fuzz_build, target, candidates, folder):
     """The committed corpus: what libFuzzer keeps of all that."""
@@ -777,7 +828,7 @@ def main():
         api, worker = compile_proto("api", folder), compile_proto("worker", folder)
         maker = Maker(api, worker, record(os.path.abspath(options.build)))
         all_targets = ["frame", "check_api", "check_worker", "status", "daemon", "command", "client", "words",
-                       "condition", "settings", "text"]
+                       "condition", "settings", "text", "gdb", "wasm_module"]
         for target in options.targets or all_targets:
             candidates = [bytes(d) for d in getattr(maker, target)()]
             found = os.path.join(options.found or "", target)

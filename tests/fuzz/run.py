@@ -22,7 +22,7 @@ FEWEST = {"daemon": 15, "client": 50, "command": 50, "status": 50, "frame": 50, 
 FEWEST_ELSE = 500
 MAX_BYTES = {"check_api": 8192, "check_worker": 8192, "client": 8192, "command": 8192,
              "daemon": 16384, "frame": 8192, "status": 2048, "text": 512, "words": 256,
-             "condition": 512, "settings": 2048}
+             "condition": 512, "settings": 2048, "gdb": 2048, "wasm_module": 2048}
 LIMITS = ["-timeout=25", "-rss_limit_mb=2048", "-print_final_stats=1", "-reload=0"]
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1",
                "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}

@@ -222,6 +222,28 @@ def test_frames_of_both_languages_have_the_indices_of_world_bt(t):
     done(c)
 
 
+def test_frames_say_whose_instance_they_are_of(t):
+    t.spawn("app", APP + """
+const other = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {back: (x) => instance.exports.add(x, 1)}});
+const same = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {back: other.exports.outer}});
+globalThis.both = (x) => same.exports.outer(x);
+""", options=["--debug"])
+    c = debugging(t)
+    call = paused_at(t, c, ADD, 0, "both", "5")
+    frames = c.frames("app")
+    equal([f.function for f in frames if f.kind == "wasm"], [code(ADD), code(OUTER), code(OUTER)])
+    sources = [f.source for f in frames if f.kind == "wasm"]
+    equal(len(set(sources)), 3)
+    page = c.request(list_sources=c.api.ListSources(vm="app")).source_list
+    equal(sorted(sources), sorted(s.source for s in page.sources if s.kind == "wasm"))
+    equal([f.source for f in frames if f.kind != "wasm"], [0] * 2)
+    page = c.request(list_frames=c.api.ListFrames(vm="app", first=1, max=2)).frame_page
+    equal([(f.frame, f.source) for f in page.frames], [(f.frame, f.source) for f in frames[1:3]])
+    c.resume()
+    call.communicate(timeout=30)
+    done(c)
+
+
 def test_locals_and_globals_have_their_values_and_cannot_be_set(t):
     c = spawn(t)
     call = paused_at(t, c, LEAF, -1, "work", "5")
@@ -412,6 +434,44 @@ def test_a_trap_stops_where_it_happens(t):
     c.resume()
     returns(call, '"integer divide by zero"')
     returns(t.start("call", "app", "fail", "7"), "1")
+    done(c)
+
+
+def test_a_trap_is_told_of_once_where_only_that_is_asked_for(t):
+    module = wasm.Module([
+        Function("trap", [I32], [I32], [wasm.const(7), wasm.get(0), wasm.DIV]),
+        Function("deep", [I32], [I32], [wasm.get(0), wasm.call(1)]),
+        Function("throws", [I32], [I32], [wasm.get(0), wasm.call(0)]),
+    ], imports=[("back", [I32], [I32])])
+    t.spawn("app", f"""const bytes = new Uint8Array({list(module.bytes)});
+function back(x) {{ throw new Error("mine"); }}
+const {{deep, throws}} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {{env: {{back}}}}).exports;
+globalThis.work = (f) => {{ try {{ return f(0); }} catch (e) {{ return e.message; }} }};
+globalThis.trap = () => work(deep);
+globalThis.mine = () => work(throws);
+globalThis.js = () => work(() => {{ throw new Error("js"); }});
+globalThis.onmessage = () => {{}};
+""", options=["--debug"])
+    c = debugging(t)
+    c.open("d")
+    every, = c.add("exception-unwind", "app", "d", suspend="none", filter=c.api.HookFilter(wasm=True))
+    first, = c.add("exception-unwind", "app", "d", suspend="none", filter=c.api.HookFilter(wasm=True, thrown=True))
+    listed = c.hooks(debugger="d")
+    equal([(listed[h].filter.wasm, listed[h].filter.thrown) for h in (every, first)], [(True, False), (True, True)])
+    for _ in range(2):
+        returns(t.start("call", "app", "trap"), '"integer divide by zero"')
+        returns(t.start("call", "app", "mine"), '"mine"')
+        returns(t.start("call", "app", "js"), '"js"')
+    hits = c.kept("d")
+    check(all(h.wasm for h in hits), hits)
+    equal([h.location.offset for h in hits if h.hook == first], [module.at[1][2]] * 2)
+    equal([h.location.offset for h in hits if h.hook == every],
+          [module.at[1][2], module.at[2][1], module.at[3][1]] * 2)
+    said = refused(c, "INVALID_ARGUMENT", c.add, "pop", "app", "d", filter=c.api.HookFilter(thrown=True))
+    check("thrown" in said, said)
+    said = refused(c, "INVALID_ARGUMENT", c.add, "new-global", "app", "d", filter=c.api.HookFilter(wasm=True))
+    check("wasm" in said, said)
+    c.remove(debugger="d")
     done(c)
 
 

@@ -191,6 +191,7 @@ static int happens(struct engine *e, enum engine_audit_kind kind, enum engine_co
                .kind = kind,
                .completion = completion,
                .has_value = has_value,
+               .thrown = kind == ENGINE_AUDIT_EXCEPTION_UNWIND,
                .promise = kind == ENGINE_AUDIT_NEW_PROMISE || kind == ENGINE_AUDIT_PROMISE_SETTLED
                               ? e->debug.promises
                               : 0,

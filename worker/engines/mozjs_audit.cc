@@ -331,6 +331,11 @@ void report_frame(const Call &call, engine_audit_kind kind, const Breakpoint *br
                     &wasm_function);
     else if (!describe(e, call.realm, frame, &hit, &wasm_function))
         return;
+    if (kind == ENGINE_AUDIT_EXCEPTION_UNWIND) {
+        JSObject *thrown = value.isObject() ? &value.toObject() : nullptr;
+        hit.thrown = !thrown || e->debug->last_thrown != thrown;
+        e->debug->last_thrown = thrown;
+    }
     /* The engine does not let a function of WebAssembly return something else, wherever it is. */
     JS::RootedValue resumption(e->cx);
     report(e, call.realm, hit, frame, value, true, &resumption);
@@ -1211,6 +1216,7 @@ void audit_update_weak(Debug *debug, JSTracer *trc)
             JS_UpdateWeakPointerAfterGC(trc, pointer);
     };
     update(&debug->last_seen);
+    update(&debug->last_thrown);
     for (KnownVariable &known : debug->known) {
         update(&known.frame);
         update(&known.holder);

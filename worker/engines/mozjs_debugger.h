@@ -195,6 +195,7 @@ struct Debug {
     HitState hit;
     JS::Heap<JSObject *> last_seen; /**< weak: the Debugger.Frame whose id was asked for last */
     uint64_t last_seen_id = 0;
+    JS::Heap<JSObject *> last_thrown; /**< weak: the Debugger.Object that an unwind told of last */
     std::array<KnownVariable, 64> known;    /**< by a hash */
     JS::PersistentRootedValue get_variable; /**< the method of environments; undefined until needed
                                              */

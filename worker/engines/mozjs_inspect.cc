@@ -389,7 +389,8 @@ class FrameSink
             return false;
         room--;
         const engine_frame row = {frame.kind, frame.function.c_str(), frame.url.c_str(),
-                                  frame.line, frame.column,           frame.offset};
+                                  frame.line, frame.column,           frame.offset,
+                                  0};
         each(userdata, &row);
         return true;
     }

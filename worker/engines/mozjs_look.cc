@@ -499,26 +499,59 @@ int find_memory(engine *e, uint32_t index, uint32_t memory, JS::MutableHandleObj
     return ret_memory ? 0 : -ENOENT;
 }
 
+struct FrameCopy {
+    explicit FrameCopy(const engine_frame &of) : frame(of), function(of.function), url(of.url) {}
+
+    engine_frame frame;
+    std::string function, url;
+};
+
+/** Of which source frames of WebAssembly are: their urls do not tell instances apart. */
+bool name_sources(engine *e, uint32_t first, std::vector<FrameCopy> *frames)
+{
+    JSContext *cx = e->cx;
+    Debugging debugging(e);
+    if (!debugging.ok())
+        return false;
+    bool ok = true;
+    int r = debugger_walk(e, first + frames->size(), [&](uint32_t at, JS::HandleObject frame) {
+        JS::RootedObject script(cx), source(cx);
+        if (frame && at >= first && at - first < frames->size() &&
+            (*frames)[at - first].frame.kind == ENGINE_FRAME_WASM) {
+            ok = debugger_get_object(cx, frame, "script", &script) &&
+                 (!script || debugger_get_object(cx, script, "source", &source));
+            if (ok && source)
+                (*frames)[at - first].frame.source = debugger_source_id(e, source);
+        }
+        return ok && at + 1 < first + frames->size();
+    });
+    return ok && r == 0;
+}
+
 } // namespace
 
 int look_frames(engine *e, uint32_t first, uint32_t max, void (*each)(void *, const engine_frame *),
                 void *userdata, uint32_t *ret_next)
 {
-    struct Given {
-        void (*each)(void *, const engine_frame *);
-        void *userdata;
-        uint32_t count;
-    } given = {each, userdata, 0};
-    auto count = [](void *data, const engine_frame *frame) {
-        Given *it = static_cast<Given *>(data);
-        it->count++;
-        it->each(it->userdata, frame);
+    std::vector<FrameCopy> frames;
+    auto copy = [](void *data, const engine_frame *frame) {
+        static_cast<std::vector<FrameCopy> *>(data)->emplace_back(*frame);
     };
-    bool more = false;
-    int r = first > MOST_FRAMES ? 0 : stack_from(e, first, max, count, &given, &more);
-    if (r == 0)
-        *ret_next = more && given.count > 0 ? first + given.count : 0;
-    return r;
+    bool more = false, wasm = false;
+    int r = first > MOST_FRAMES ? 0 : stack_from(e, first, max, copy, &frames, &more);
+    if (r < 0)
+        return r;
+    for (const FrameCopy &frame : frames)
+        wasm = wasm || frame.frame.kind == ENGINE_FRAME_WASM;
+    if (wasm && e->debug->observe_wasm && !name_sources(e, first, &frames))
+        return -ENOMEM;
+    for (FrameCopy &copied : frames) {
+        copied.frame.function = copied.function.c_str();
+        copied.frame.url = copied.url.c_str();
+        each(userdata, &copied.frame);
+    }
+    *ret_next = more && !frames.empty() ? first + static_cast<uint32_t>(frames.size()) : 0;
+    return 0;
 }
 
 int look_scopes(engine *e, uint32_t index, void (*each)(void *, const engine_scope *),

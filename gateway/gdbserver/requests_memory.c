@@ -1,0 +1,137 @@
+/* Memory, and breakpoints in it. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "gateway/gdbserver/address.h"
+#include "gateway/gdbserver/requests.h"
+
+/* LLDB follows a pointer by its 32 bits alone. Then the thread says whose memory it is: that of its
+ * innermost instance. */
+static uint64_t with_instance(struct session *s, uint64_t address)
+{
+    const struct target_frame *frames;
+    size_t n;
+    if (!address_is(address, ADDRESS_MEMORY) || address_instance(address) != 0 ||
+        target_stack(s->target, session_thread(s), &frames, &n) < 0)
+        return address;
+    for (size_t i = 0; i < n; i++)
+        if (frames[i].instance != 0)
+            return address_make(ADDRESS_MEMORY, frames[i].instance, address_offset(address));
+    return address;
+}
+
+/* ADDRESS,LENGTH */
+static int take_range(struct fields *f, uint64_t *ret_address, uint64_t *ret_len)
+{
+    return fields_hex(f, 16, ret_address) < 0 || fields_char(f, ',') < 0 ||
+                   fields_hex(f, 8, ret_len) < 0
+               ? -EBADMSG
+               : 0;
+}
+
+static int read_bytes(struct session *s, struct fields *f, uint8_t *data, size_t *ret_n)
+{
+    uint64_t address, len;
+    if (take_range(f, &address, &len) < 0 || fields_end(f) < 0)
+        return -EBADMSG;
+    *ret_n = 0;
+    if (len > SESSION_READ_BYTES)
+        len = SESSION_READ_BYTES;
+    return len == 0 ? 0
+                    : target_read(s->target, with_instance(s, address), data, (size_t)len, ret_n);
+}
+
+static int read_hex(struct session *s, struct fields *f)
+{
+    uint8_t data[SESSION_READ_BYTES];
+    size_t n;
+    int r = read_bytes(s, f, data, &n);
+    if (r < 0)
+        return r;
+    reply_begin(s);
+    packet_hex(&s->out, data, n);
+    return reply_end(s);
+}
+
+/* One of nothing asks whether this can be done. */
+static int read_binary(struct session *s, struct fields *f)
+{
+    uint8_t data[SESSION_READ_BYTES];
+    size_t n;
+    int r = read_bytes(s, f, data, &n);
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return reply_text(s, "OK");
+    reply_begin(s);
+    packet_binary(&s->out, data, n);
+    return reply_end(s);
+}
+
+static int write_hex(struct session *s, struct fields *f)
+{
+    uint8_t data[SESSION_PACKET_BYTES / 2];
+    uint64_t address, len;
+    if (take_range(f, &address, &len) < 0 || len > sizeof data || fields_char(f, ':') < 0 ||
+        fields_bytes(f, data, (size_t)len) < 0 || fields_end(f) < 0)
+        return -EBADMSG;
+    int r = len == 0 ? 0 : target_write(s->target, with_instance(s, address), data, (size_t)len);
+    return r == 0 ? reply_text(s, "OK") : r;
+}
+
+static int region(struct session *s, struct fields *f)
+{
+    uint64_t address;
+    struct target_region region;
+    if (fields_hex(f, 16, &address) < 0 || fields_end(f) < 0)
+        return -EBADMSG;
+    uint64_t known = with_instance(s, address);
+    int r = target_region(s->target, known, &region);
+    if (r < 0)
+        return r;
+    region.start -= known - address;
+    reply_begin(s);
+    packet_format(&s->out, "start:%" PRIx64 ";size:%" PRIx64 ";", region.start, region.bytes);
+    if (region.readable)
+        packet_format(&s->out, "permissions:r%s%s;", region.writable ? "w" : "",
+                      region.executable ? "x" : "");
+    return reply_end(s);
+}
+
+/* The kind is the size of an instruction of breakpoint, which there is none of. */
+static int take_breakpoint(struct fields *f, uint64_t *ret_address)
+{
+    uint64_t kind;
+    return fields_hex(f, 16, ret_address) < 0 || fields_char(f, ',') < 0 ||
+                   fields_hex(f, 8, &kind) < 0 || fields_end(f) < 0
+               ? -EBADMSG
+               : 0;
+}
+
+static int set_breakpoint(struct session *s, struct fields *f)
+{
+    uint64_t address;
+    int r = take_breakpoint(f, &address);
+    if (r == 0)
+        r = target_set_breakpoint(s->target, address);
+    return r == 0 ? reply_text(s, "OK") : r;
+}
+
+static int clear_breakpoint(struct session *s, struct fields *f)
+{
+    uint64_t address;
+    int r = take_breakpoint(f, &address);
+    if (r == 0)
+        r = target_clear_breakpoint(s->target, address);
+    return r == 0 ? reply_text(s, "OK") : r;
+}
+
+const struct request requests_memory[] = {
+    {"m", read_hex},
+    {"x", read_binary},
+    {"M", write_hex},
+    {"qMemoryRegionInfo:", region},
+    {"Z0,", set_breakpoint},
+    {"z0,", clear_breakpoint},
+    {NULL, NULL},
+};

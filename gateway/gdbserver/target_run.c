@@ -1,0 +1,386 @@
+/* Stopping, going on, stepping; and why the world stands. */
+#include "gateway/gdbserver/target_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STOP_TRIES 100
+
+/* ---- why it stands */
+
+/* That a debugger wants to see first: one in WebAssembly. */
+static uint64_t best_thread(struct target *t)
+{
+    const struct target_frame *frames;
+    size_t n;
+    for (size_t i = 0; i < t->n_threads; i++)
+        if (t->threads[i]->wasm && target_stack(t, t->threads[i]->seen.id, &frames, &n) == 0 &&
+            n > 0 && frames[0].instance != 0)
+            return t->threads[i]->seen.id;
+    return target_thread_at(t, 0)->id;
+}
+
+static void set_stop(struct target *t, enum target_reason reason, uint64_t thread, const char *text)
+{
+    if (text != t->text)
+        snprintf(t->text, sizeof t->text, "%s", text ? text : "");
+    if (!target_find_thread(t, thread))
+        thread = best_thread(t);
+    t->stop = (struct target_stop){
+        .reason = reason, .thread = thread, .text = t->text[0] ? t->text : NULL};
+    t->stands = true;
+}
+
+/* Not of a program's own exceptions, which it means to catch. */
+static bool is_trap(const struct stillpoint_pause *p)
+{
+    return !p->value || strcmp(p->value->class_name, "WebAssembly.Exception") != 0;
+}
+
+/* 1: in the instance that the thread is in; 0: only in others of the same module; -1: it is none of
+ * ours. */
+static int is_breakpoint(struct target *t, uint64_t vm, const struct stillpoint_pause *p)
+{
+    const struct target_frame *frames;
+    size_t n;
+    bool known = target_stack(t, vm, &frames, &n) == 0 && n > 0 && frames[0].instance != 0;
+    int found = -1;
+    for (size_t i = 0; i < p->n_hooks && found < 1; i++) {
+        uint32_t instance = target_hook_instance(t, p->hooks[i]);
+        if (instance != 0)
+            found = !known || frames[0].instance == instance;
+    }
+    return found;
+}
+
+static bool has_hook(const struct stillpoint_pause *p, uint64_t hook)
+{
+    for (size_t i = 0; i < p->n_hooks; i++)
+        if (p->hooks[i] == hook)
+            return true;
+    return false;
+}
+
+/* What a VM says of why it pauses. False: nothing that a debugger would want to see. */
+static bool take_pause(struct target *t, uint64_t vm, const struct stillpoint_pause *p)
+{
+    int at = strcmp(p->reason, "breakpoint") == 0 ? is_breakpoint(t, vm, p) : -1;
+    if (at == 0)
+        return false;
+    if (at > 0) {
+        set_stop(t, TARGET_BREAKPOINT, vm, NULL);
+    } else if (has_hook(p, t->hook_traps)) {
+        if (!is_trap(p))
+            return false;
+        set_stop(t, TARGET_TRAPPED, vm, p->value ? p->value->preview : "trap");
+    } else if (has_hook(p, t->hook_loaded)) {
+        if (!t->changed)
+            return false;
+        set_stop(t, TARGET_LOADED, vm, NULL);
+    } else {
+        snprintf(t->text, sizeof t->text, "%s of another debugger", p->reason);
+        set_stop(t, TARGET_FOREIGN, vm, t->text);
+    }
+    return true;
+}
+
+static bool is_ours(const struct target *t, const struct stillpoint_world *w)
+{
+    return w->ticket && strcmp(w->ticket->debugger, t->debugger) == 0;
+}
+
+/* The world stands and no step was made. */
+static bool take_stop(struct target *t, const struct stillpoint_world *w)
+{
+    struct stillpoint_pause pause;
+    char vm[24];
+    bool shown = true;
+    if (w->target != 0) {
+        snprintf(vm, sizeof vm, "%" PRIu64, w->target);
+        if (target_check(t, stillpoint_vm_pause(t->sp, vm, &pause), "ask for the pause") == 0) {
+            bool pauses = pause.reason[0] != '\0';
+            if (pauses)
+                shown = take_pause(t, w->target, &pause);
+            stillpoint_pause_free(&pause);
+            if (pauses)
+                return shown;
+        }
+    }
+    if (is_ours(t, w)) {
+        set_stop(t, TARGET_INTERRUPTED, 0, NULL);
+        return true;
+    }
+    snprintf(t->text, sizeof t->text, "stopped by debugger %s",
+             w->ticket ? w->ticket->debugger : "(unknown)");
+    set_stop(t, TARGET_FOREIGN, w->target, t->text);
+    return true;
+}
+
+static bool take_step(struct target *t, const struct stillpoint_world *w)
+{
+    enum target_reason reason = t->step_reason;
+    uint64_t thread = t->stepping;
+    t->stepping = 0;
+    t->step_done = false;
+    /* These say more in their pause. */
+    if (reason == TARGET_BREAKPOINT || reason == TARGET_TRAPPED || reason == TARGET_LOADED ||
+        reason == TARGET_INTERRUPTED)
+        return take_stop(t, w);
+    set_stop(t, reason, thread, t->text);
+    return true;
+}
+
+static bool over(struct target *t)
+{
+    t->stop = (struct target_stop){.reason = TARGET_OVER, .exit_code = t->exit_code};
+    t->stands = true;
+    return true;
+}
+
+/* It stands: is that to be told? */
+static bool look(struct target *t, const struct stillpoint_world *w)
+{
+    target_forget(t);
+    /* Whosever stop it is; else things are as they were. */
+    (void)target_watch(t);
+    (void)target_refresh(t);
+    if (t->lost)
+        return false;
+    if (t->had_threads && !target_has_threads(t))
+        return over(t);
+    if (t->refused[0]) {
+        t->stepping = 0;
+        set_stop(t, TARGET_FOREIGN, w->target, t->refused);
+        return true;
+    }
+    return t->stepping != 0 ? take_step(t, w) : take_stop(t, w);
+}
+
+bool target_settle(struct target *t)
+{
+    struct stillpoint_worlds worlds;
+    while (t->news && !t->lost && !t->stands && (t->stepping == 0 || t->step_done)) {
+        t->news = false;
+        if (t->missed_events) {
+            t->missed_events = false;
+            target_check_threads(t);
+        }
+        if (t->had_threads && !target_has_threads(t))
+            return over(t);
+        int r =
+            target_check(t, stillpoint_world_get(t->sp, t->world, &worlds), "ask for the world");
+        if (r < 0)
+            return false;
+        struct stillpoint_world *w = &worlds.items[0];
+        bool stopped = w->mode == STILLPOINT_MODE_STOPPED ||
+                       (w->mode == STILLPOINT_MODE_STOPPING && t->missed);
+        if (!stopped && t->step_done) {
+            /* Somebody else has let the world go on, and then it is that which is waited for. */
+            t->step_done = false;
+            t->stepping = 0;
+        }
+        if (!stopped)
+            t->refused[0] = '\0';
+        bool told = stopped && look(t, w);
+        stillpoint_worlds_free(&worlds);
+        if (told)
+            return true;
+        if (stopped && !t->lost)
+            (void)target_resume(t);
+    }
+    return false;
+}
+
+const struct target_stop *target_stop(const struct target *t)
+{
+    return t->stands ? &t->stop : NULL;
+}
+
+/* ---- what is asked for */
+
+/* Whether the world runs, after all. */
+static bool runs(struct target *t)
+{
+    struct stillpoint_worlds worlds;
+    if (target_check(t, stillpoint_world_get(t->sp, t->world, &worlds), "ask for the world") < 0)
+        return false;
+    bool all = worlds.items[0].mode == STILLPOINT_MODE_RUN_ALL;
+    stillpoint_worlds_free(&worlds);
+    return all;
+}
+
+/* What stopped it may let go of it between the refusal and our looking. */
+static int stop_world(struct target *t, struct stillpoint_stop_report *ret)
+{
+    const struct stillpoint_stop stop = {
+        .world = t->world, .debugger = t->debugger, .deadline_us = TARGET_DEADLINE_US};
+    int r, tries = 0;
+    do
+        r = target_check(t, stillpoint_world_stop(t->sp, &stop, ret), "stop the world");
+    while (r == -EBUSY && ++tries < STOP_TRIES && runs(t));
+    return r;
+}
+
+int target_interrupt(struct target *t)
+{
+    struct stillpoint_stop_report report;
+    if (t->stands)
+        return 0;
+    int r = stop_world(t, &report);
+    t->news = true;
+    if (r == -EBUSY)
+        return 0; /* it stands, or is about to, and we will hear of that */
+    if (r < 0)
+        return r;
+    t->missed = report.mode == STILLPOINT_MODE_STOPPING;
+    stillpoint_stop_report_free(&report);
+    return 0;
+}
+
+/* From here on nothing of the stop is known any more. */
+static void go(struct target *t)
+{
+    target_forget(t);
+    t->stands = false;
+    t->missed = false;
+    t->refused[0] = '\0';
+    t->news = true;
+}
+
+/* Why it stands yet is told as a stop is; where it runs already there is nothing to tell. */
+static int refuse(struct target *t, int r)
+{
+    if (r < 0 && !t->lost)
+        snprintf(t->refused, sizeof t->refused, "%s", t->error);
+    return t->lost ? r : 0;
+}
+
+int target_resume(struct target *t)
+{
+    struct stillpoint_resumption resumption;
+    go(t);
+    int r = target_check(t, stillpoint_world_resume(t->sp, t->world, &resumption),
+                         "let the world go on");
+    if (r == 0)
+        stillpoint_resumption_free(&resumption);
+    return refuse(t, r);
+}
+
+int target_resume_one(struct target *t, uint64_t thread)
+{
+    struct thread *th = target_thread(t, thread);
+    struct stillpoint_continuation continuation;
+    if (!th)
+        return target_fail(t, -ENOENT, "there is no such thread");
+    const struct stillpoint_continue what = {.vm = th->vm, .only = true};
+    go(t);
+    int r =
+        target_check(t, stillpoint_vm_continue(t->sp, &what, &continuation), "let the VM go on");
+    if (r == 0)
+        stillpoint_continuation_free(&continuation);
+    return refuse(t, r);
+}
+
+/* ---- steps */
+
+static const struct {
+    const char *word;
+    enum target_reason reason;
+} step_ends[] = {
+    {"step", TARGET_STEPPED},        {"breakpoint", TARGET_BREAKPOINT},
+    {"exception", TARGET_TRAPPED},   {"hook", TARGET_LOADED},
+    {"ended", TARGET_ENDED},         {"stopped", TARGET_INTERRUPTED},
+    {"resumed", TARGET_INTERRUPTED}, {"debugger-statement", TARGET_INTERRUPTED},
+};
+
+static int begin_step(struct target *t, enum stillpoint_step_how how);
+
+/* What is no WebAssembly is left, as long as that leads back to some. */
+static bool leaves_script(struct target *t, const struct stillpoint_stepped *s)
+{
+    const struct target_frame *frames;
+    size_t n;
+    if (strcmp(s->reason, "step") != 0 || !s->frame || strcmp(s->frame->kind, "wasm") == 0)
+        return false;
+    target_forget(t);
+    if (target_stack(t, t->stepping, &frames, &n) < 0)
+        return false;
+    for (size_t i = 1; i < n; i++)
+        if (frames[i].instance != 0)
+            return begin_step(t, STILLPOINT_STEP_OUT) == 0;
+    return false;
+}
+
+static void on_stepped(struct stillpoint *sp, int r, const struct stillpoint_stepped *s, void *data)
+{
+    struct target *t = data;
+    (void)sp;
+    t->news = true;
+    t->step_done = true;
+    t->text[0] = '\0';
+    if (r != 0) {
+        (void)target_check(t, r, "step");
+        snprintf(t->text, sizeof t->text, "%s", t->error);
+        t->step_reason = TARGET_FOREIGN;
+        return;
+    }
+    if (leaves_script(t, s)) {
+        t->step_done = false;
+        return;
+    }
+    t->step_reason = TARGET_STEPPED; /* idle, blocked, deadline */
+    for (size_t i = 0; i < sizeof step_ends / sizeof *step_ends; i++)
+        if (strcmp(s->reason, step_ends[i].word) == 0)
+            t->step_reason = step_ends[i].reason;
+    if (t->step_reason == TARGET_STEPPED && strcmp(s->reason, "step") != 0)
+        snprintf(t->text, sizeof t->text, "step ended: %s", s->reason);
+}
+
+static int begin_step(struct target *t, enum stillpoint_step_how how)
+{
+    struct thread *th = target_thread(t, t->stepping);
+    if (!th)
+        return target_fail(t, -ENOENT, "there is no such thread");
+    const struct stillpoint_step step = {.vm = th->vm,
+                                         .how = how,
+                                         .granularity = STILLPOINT_GRANULARITY_OPERATION,
+                                         .others = t->step_others ? STILLPOINT_STEP_OTHERS_RUN
+                                                                  : STILLPOINT_STEP_OTHERS_HOLD};
+    return target_check(t, stillpoint_vm_step_async(t->sp, &step, on_stepped, t), "step");
+}
+
+int target_step(struct target *t, uint64_t thread, bool others_run)
+{
+    if (!target_thread(t, thread))
+        return target_fail(t, -ENOENT, "there is no such thread");
+    go(t);
+    t->stepping = thread;
+    t->step_others = others_run;
+    t->step_done = false;
+    int r = begin_step(t, STILLPOINT_STEP_IN);
+    if (r < 0)
+        t->stepping = 0;
+    return refuse(t, r);
+}
+
+int target_refuse(struct target *t, const char *why)
+{
+    if (t->stands)
+        set_stop(t, TARGET_FOREIGN, t->stop.thread, why);
+    return target_fail(t, -EINVAL, "%s", why);
+}
+
+int target_kill(struct target *t)
+{
+    int r = 0;
+    for (size_t i = 0; i < t->n_threads; i++)
+        if (t->threads[i]->wasm) {
+            int k = target_check(t, stillpoint_vm_kill(t->sp, t->threads[i]->vm), "end the VM");
+            if (k < 0 && k != -ENOENT && k != -EBUSY && r == 0)
+                r = k;
+        }
+    return r;
+}
