@@ -70,6 +70,8 @@ static int read_state(struct adoption *a)
             a->has_image = true;
             return 0;
         }
+        if (r == -ENOMEM)
+            return r;
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
                      "a state that was kept cannot be read: %s", strerror(-r));
     }
@@ -83,11 +85,16 @@ struct adoption *adoption_new(struct service *service)
         return NULL;
     a->store = fd_store_new(service);
     int r = a->store ? read_state(a) : -ENOMEM;
+    if (r == -ENOMEM) {
+        /* Nothing is dropped: the next daemon may have the memory to read it. */
+        free(a);
+        return NULL;
+    }
     /* Of another version: its VMs end, and nothing of them is left. */
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0)
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
                      "VMs of the daemon before this one cannot be taken over, and are ended");
-    return a->store ? a : adoption_free(a);
+    return a;
 }
 
 struct adoption *adoption_free(struct adoption *a)

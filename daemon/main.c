@@ -1011,7 +1011,7 @@ int main(int argc, char **argv)
     int r = config_load(&d.config, argc, argv);
     if (r != 0) {
         config_done(&d.config);
-        return r > 0 ? EXIT_SUCCESS : EXIT_USAGE;
+        return r > 0 ? EXIT_SUCCESS : r == -ENOMEM ? EXIT_FAILURE : EXIT_USAGE;
     }
     log_init("stillpointd", d.config.debug);
     d.argc = argc;

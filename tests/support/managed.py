@@ -14,7 +14,7 @@ from harness import Failed, check, wait_until
 class Managed(harness.Daemon):
     """In the place of harness.Daemon; `pid` is that of the daemon that runs now."""
 
-    def __init__(self, t, *args):  # pylint: disable=super-init-not-called
+    def __init__(self, t, *args, wrapper=()):  # pylint: disable=super-init-not-called
         self.folder = t.run_dir
         self.socket = os.path.join(self.folder, "control.sock")
         self.log_path = os.path.join(self.folder, "daemon.log")
@@ -23,7 +23,7 @@ class Managed(harness.Daemon):
         here = os.path.dirname(os.path.abspath(__file__))
         self.process = subprocess.Popen(
             [sys.executable, "-B", os.path.join(here, "fake_manager.py"), self.status_path,
-             t.program("stillpointd"), "--socket", self.socket, "--keep-vms", *args],
+             *wrapper, t.program("stillpointd"), "--socket", self.socket, "--keep-vms", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=t.env, cwd="/")
         self.fds_at_start = None
         try:
@@ -93,8 +93,8 @@ class Managed(harness.Daemon):
                 harness.remove_cgroup(kept)
 
 
-def start(t, *args):
-    """The test's daemon from now on."""
+def start(t, *args, wrapper=()):
+    """The test's daemon from now on; `wrapper` is a program with its path that becomes it."""
     check(t._daemon is None, "one at a time")  # pylint: disable=protected-access
-    t._daemon = Managed(t, *args)  # pylint: disable=protected-access
+    t._daemon = Managed(t, *args, wrapper=wrapper)  # pylint: disable=protected-access
     return t._daemon

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import struct
 import threading
 import time
 
@@ -246,6 +247,33 @@ def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_
     equal(pids(t), new, "it goes on")
     n = count(t, "new")
     wait_until(lambda: count(t, "new") > n, "it lives")
+
+
+def test_a_daemon_that_finds_no_memory_leaves_vms_to_the_next_one(t):
+    library = t.program("tests/support/alloc_fail.so")
+    if not os.path.exists(library):
+        t.skip("alloc_fail is not built with sanitizers")
+    path = os.path.join(t.folder, "allocations")
+    with open(path, "w+b", buffering=0) as f:
+        f.write(bytes(40))
+        d = managed.start(t, wrapper=("/usr/bin/env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"))
+        t.spawn("app", COUNTER)
+        t.ctl("world", "stop")
+        t.ctl("world", "resume")
+        before = pids(t)
+
+        def crash(first, failing):
+            """How many allocations there were until all was taken over, and those daemons that found no memory."""
+            os.pwrite(f.fileno(), struct.pack("=5q", 1, 0, first, failing, 1), 0)
+            n = len(d.status()["ends"])
+            d.crash()
+            equal(pids(t), before, f"the same processes after {first}")
+            return struct.unpack("=5q", os.pread(f.fileno(), 40, 0))[1], d.status()["ends"][n + 1:]
+        total, _ = crash(0, 0)
+        failed = sum(len(crash(first, 1)[1]) for first in range(0, total, max(total // 60, 1)))
+    check(failed > 20, f"{failed} of {total} found no memory")
+    n = count(t, "app")
+    wait_until(lambda: count(t, "app") > n, "it lives")
 
 
 def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
