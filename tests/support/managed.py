@@ -82,6 +82,17 @@ class Managed(harness.Daemon):
             s.sendto(f"FDSTOREREMOVE=1\nFDNAME={name}".encode(), f"\0stillpoint-test/{self.process.pid}")
         wait_until(lambda: name not in self.status()["kept"], f"{name} is kept no more")
 
+    def replace(self, name, data):
+        """What is kept under this name has this in it."""
+        self.forget(name)
+        fd = os.memfd_create("test")
+        os.write(fd, data)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.connect(f"\0stillpoint-test/{self.process.pid}")
+            socket.send_fds(s, [f"FDSTORE=1\nFDNAME={name}".encode()], [fd])
+        os.close(fd)
+        wait_until(lambda: name in self.status()["kept"], f"{name} is kept")
+
     def stop(self):
         own = harness.cgroup_folder(harness.cgroup_of("self"))
         try:

@@ -293,6 +293,56 @@ def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
     equal(pids(t), new, "the world's page is kept again")
 
 
+def test_a_world_whose_page_is_none_costs_its_vms_and_no_start(t):
+    d = managed.start(t)
+    t.spawn("app", COUNTER)
+    t.spawn("other", COUNTER, options=("--world", "other"))
+    before = pids(t)
+    d.replace("world-other", b"no page")
+    d.crash()
+    check("the page of world other that was kept is none" in d.log_text(), d.log_text())
+    equal(pids(t), {"app": before["app"]})
+    wait_until(lambda: is_zombie(before["other"]), "it has ended")
+    t.spawn("new", COUNTER, options=("--world", "other"))
+    new = pids(t)
+    equal(d.status()["kept"].count("world-other"), 1)
+    d.crash()
+    equal(pids(t), new, "the world's page is kept again")
+    equal(len(d.status()["ends"]), 2, "no start has failed")
+
+
+def append(d, record):
+    """One more record in the state of the daemon, after its last."""
+    for log in logs(d, "state"):
+        with log as f:
+            data, at = f.read(), 0
+            while size := int.from_bytes(data[at:at + 4], "little"):
+                at += 4 + size
+            f.seek(at)
+            f.write(len(record).to_bytes(4, "little") + record)
+
+
+def test_a_hook_that_cannot_be_read_is_lost_and_nothing_else_is(t):
+    d = managed.start(t)
+    t.spawn("app", "function f() {} globalThis.work = () => { f(); };")
+    before = pids(t)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"))
+    # Record { hook { id: 77, debugger: 1, target: a world, wire: not of any message } }
+    append(d, bytes([0x4a, 10, 0x08, 77, 0x10, 1, 0x18, 3, 0x5a, 2, 0xff, 0xff]))
+    d.crash()
+    client.close()
+    check("hook 77 that was kept cannot be read" in d.log_text(), d.log_text())
+    equal(pids(t), before, "the same processes")
+    client = debugging(t)
+    client.open("d")
+    t.ctl("call", "app", "work")
+    client.until("d", 1)
+    client.close()
+    equal(len(d.status()["ends"]), 1, "no start has failed")
+
+
 def test_hits_that_cannot_be_read_are_lost_and_nothing_else_is(t):
     d = managed.start(t)
     t.spawn("app", "function f() {} globalThis.work = () => { f(); f(); };")
