@@ -336,7 +336,8 @@ static int prepare(struct daemon *d)
     r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
     if (r < 0)
         return r;
-    d->freezer = d->adoption ? freezer_new_kept(uid, gid) : freezer_new(uid, gid);
+    d->freezer = d->adoption ? freezer_new_kept(uid, gid, d->handed ? NULL : d->config.socket_path)
+                             : freezer_new(uid, gid);
     if (!d->freezer)
         return -ENOMEM;
     if (geteuid() == 0)

@@ -99,7 +99,7 @@ class Managed(harness.Daemon):
             return harness.end_process(self.process, 40)
         finally:
             self.log.close()
-            kept = os.path.join(own or "/nonexistent", "stillpoint", "kept")
+            kept = os.path.join(own or "/nonexistent", "stillpoint", "kept" + self.socket.replace("/", "-"))
             if os.path.isdir(kept):
                 harness.remove_cgroup(kept)
 

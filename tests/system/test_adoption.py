@@ -184,6 +184,41 @@ def test_without_another_daemon_workers_end_by_themselves(t):
     equal(t.list(), [])
 
 
+class Other:
+    """What a second daemon has of the test."""
+
+    def __init__(self, t, folder):
+        self.run_dir = self.folder = folder
+        self.env, self.program = t.env, t.program
+
+
+def test_two_daemons_whose_vms_outlive_them_have_a_cgroup_each(t):
+    d = managed.start(t)
+    if "workers get no cgroups of their own" in d.log_text():
+        t.skip("workers get no cgroups here")
+    folder = os.path.join(t.folder, "other")
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o755)
+    other = managed.Managed(Other(t, folder))
+    try:
+        t.spawn("app", COUNTER)
+        there = ["-s", other.socket]
+        program = t.file("other.js", COUNTER)
+        t.run([t.program("stillctl"), *there, "run", "-d", "--name", "app", program])
+        before, n = pids(t), count(t, "app")
+        for restarts in (1, 2):
+            other.crash()
+            d.crash()
+            for daemon in (d, other):
+                check("workers get no cgroups of their own" not in daemon.log_text(), daemon.log_text())
+            equal(pids(t), before, f"the same process after {restarts}")
+            check(int(t.run([t.program("stillctl"), *there, "call", "app", "count"]).out) >= 0, "the other's lives")
+        wait_until(lambda: count(t, "app") > n, "it goes on")
+    finally:
+        other.stop()
+    equal(pids(t), before, "the other's end is not its end")
+
+
 def test_what_is_gone_is_not_kept(t):
     d = managed.start(t)
     before = kinds(d)
