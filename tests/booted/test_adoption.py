@@ -356,6 +356,32 @@ def test_a_stop_ends_what_is_frozen_or_stubborn(m):
     check(took < int(m.show(SERVICE, "TimeoutStopUSec").rstrip("s")), f"it took {took} s")
 
 
+def test_a_stop_between_a_crash_and_the_next_start_ends_what_is_frozen_or_stubborn(m):
+    s = Service(m, "[Service]\nRestartSec=1h\n")
+    s.run("frozen", BUSY)
+    s.run("stubborn", BUSY, world="stubborn")
+    m.ctl("world", "stop", "--enforce")
+    os.kill(m.outside(s.pids()["stubborn"]), 19)
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+    m.systemctl("stop", *SOCKETS, SERVICE)
+    wait_until(lambda: not m.processes_of_ours(), "none is left", HANG)
+    wait_until(lambda: not os.path.exists(s.folder), f"{s.folder} is gone", HANG)
+    equal(s.stored(), 0)
+    # Who is started at once waits until what there was is gone.
+    m.systemctl("start", SERVICE)
+    s.again()
+    vm = s.run("new", TICK)
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+    m.systemctl("stop", SERVICE)
+    m.systemctl("start", SERVICE)
+    s.again()
+    equal(s.pids(), {})
+    s.run("newer", TICK)
+    check(s.pids()["newer"] != vm.pid, "it is another")
+
+
 def test_where_no_other_daemon_comes_vms_end(m):
     s = Service(m, "[Service]\nRestart=no\n")
     s.run("frozen", BUSY)
