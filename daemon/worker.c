@@ -874,7 +874,7 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     if (r == 0)
         r = make_timers(w);
     if (r < 0) {
-        if (i.pidfd >= 0)
+        if (i.pidfd >= 0 && r != -ENOMEM)
             pidfd_send_signal(i.pidfd, SIGKILL, NULL, 0);
         worker_free(w);
         return r;
