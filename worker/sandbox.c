@@ -218,6 +218,30 @@ static bool check_uts(const struct sandbox_options *o)
 
 /* The namespace alone limits nothing: that worker shares its cgroup. One that has its own makes the
  * namespace here, since one made by the birth would have the zygote's cgroup as its root. */
+/* /proc as it is found here, with all that hides parts of it. */
+static int move_into(int proc, const char *root, const char *dir)
+{
+    if (mount("none", root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=4k,nr_inodes=3,mode=0555") < 0)
+        return -errno;
+    if (mkdir(dir, 0555) < 0 || move_mount(proc, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+        chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
+        int r = -errno;
+        (void)umount2(root, MNT_DETACH);
+        return r;
+    }
+    return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -errno : 0;
+}
+
+int sandbox_shed_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return -errno;
+    _cleanup_close_ int proc =
+        open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    return proc < 0 ? -errno : move_into(proc, "/proc", "/proc/proc");
+}
+
 static int step_cgroup(const struct sandbox_options *o)
 {
     if (o->own_cgroup)

@@ -92,3 +92,10 @@ int sandbox_enter(const struct sandbox_options *o, struct sandbox_posture *postu
 
 /** Maps one id of the new user namespace of the calling process to one of its parent's. */
 int sandbox_map_ids(unsigned inside_uid, unsigned host_uid, unsigned inside_gid, unsigned host_gid);
+/**
+ * For the zygote, which has a user namespace of its own: puts the calling process into a mount
+ * namespace that has an empty root and /proc, which each worker's is then a copy of. 0 or negative
+ * errno; without it workers copy what the host has mounted, and everything is where it was.
+ */
+int sandbox_shed_mounts(void);
+

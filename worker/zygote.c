@@ -50,6 +50,15 @@ static int enter_empty_net(struct zygote *z)
     return sandbox_map_ids(z->uid, z->uid, z->gid, z->gid);
 }
 
+/* Last, since the engine reads files of the host. That a worker has left the host's mounts is then
+ * told by its being in other ones than we are. */
+static void shed_mounts(struct zygote *z)
+{
+    struct sandbox_outside now;
+    if (z->has_empty_net && sandbox_shed_mounts() == 0 && sandbox_look_outside(&now) == 0)
+        z->outside.namespaces[SANDBOX_MOUNT] = now.namespaces[SANDBOX_MOUNT];
+}
+
 /* ---- births */
 
 /* The kernel copies this thread alone, as fork() does. No CLONE_CLEAR_SIGHAND: the engine's
@@ -226,8 +235,10 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
     r = ops->init();
     if (r < 0)
         return failed("engine", r);
-    if (!once)
+    if (!once) {
         (void)huge_code_move();
+        shed_mounts(&z);
+    }
 
     do
         r = serve_one(&z);
