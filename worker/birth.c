@@ -112,7 +112,8 @@ void birth_run(const struct birth *b)
     int spare = fcntl(b->fds[BIRTH_CHANNEL], F_DUPFD_CLOEXEC, SPARE_FD);
     if (spare >= 0)
         w.channel.fd = spare;
-    r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd);
+    r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd,
+                    b->sandbox.in_nest ? &b->nest : NULL);
     if (r < 0)
         stillborn(&w, "fds", r);
     w.channel.fd = SANDBOX_FD_CHANNEL;
