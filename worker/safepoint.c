@@ -187,10 +187,8 @@ static int start_watcher(struct safepoint *s, const pthread_attr_t *attr)
     return r;
 }
 
-int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
+int safepoint_start(struct safepoint *s)
 {
-    s->ops = ops;
-    s->engine = engine;
     match_tick();
     int r = expect_signals(s);
     if (r < 0)
@@ -205,11 +203,16 @@ int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct en
     if (r == 0)
         r = start_watcher(s, &attr);
     pthread_attr_destroy(&attr);
-    if (r != 0)
-        return -r;
+    return -r;
+}
+
+/* The watcher reads both only of a VM that runs, and so after the store of that state. */
+void safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
+{
+    s->ops = ops;
+    s->engine = engine;
     while (sem_wait(&s->watching) < 0 && errno == EINTR)
         ;
-    return 0;
 }
 
 /* Relaxed: the seq_cst store of the state that follows in gate.c carries both along. */

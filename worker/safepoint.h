@@ -49,9 +49,10 @@ void safepoint_init(struct safepoint *s, const struct world_page *world,
                     const struct command_page *command, struct status_page *status, int kick_fd,
                     struct daemon_channel *channel);
 
-/** Starts the watcher for this engine; returns when it needs no system call but futex any more.
- *  0 or negative errno. */
-int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine);
+/** Starts the watcher, beside which the engine can be made. 0 or negative errno. */
+int safepoint_start(struct safepoint *s);
+/** Gives it this engine; returns when it needs no system call but futex any more. */
+void safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine);
 
 /** What does what was asked for: called on the VM thread, with status parked; sends facts, waits
  * for nothing. */

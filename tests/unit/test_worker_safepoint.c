@@ -190,8 +190,9 @@ static void prepare(void)
     if (sem_init(&inside, 0, 0) < 0 || sem_init(&let_go, 0, 0) < 0)
         abort();
     safepoint_init(&safepoint, &world, &command, &status, -1, NULL);
-    if (safepoint_watch(&safepoint, &ops, NULL) < 0)
+    if (safepoint_start(&safepoint) < 0)
         abort();
+    safepoint_watch(&safepoint, &ops, NULL);
 }
 
 UNIT_MAIN_PREPARED(tests, prepare)
