@@ -379,6 +379,9 @@ static void command_store(struct stop_gate *g, bool released)
         if (!stop_slot(g)->arrived)
             gate_poke(g, false);
         record_write(g, now);
+    } else if (!opens && !stop_slot(g)->arrived) {
+        /* Its stop may end before anybody follows up the signal: this may be what holds it then. */
+        stop_wake_watcher(g);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "shared-mem/layout.h"
+#include "worker/safepoint.h"
 
 #define KEEPER_STACK_BYTES (64u * 1024)
 #define ORPHAN_EXIT 125
@@ -89,7 +90,7 @@ int keeper_start(int lifeline, uint32_t adoption_ms)
         return -r;
     r = pthread_attr_setstacksize(&attr, KEEPER_STACK_BYTES);
     if (r == 0)
-        r = pthread_create(&keeper.thread, &attr, keep, NULL);
+        r = safepoint_create_thread(&keeper.thread, &attr, keep, NULL);
     pthread_attr_destroy(&attr);
     if (r != 0)
         return -r;

@@ -121,10 +121,7 @@ static int expect_signals(struct safepoint *s)
     signalled = s;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    if (sigaction(SHM_SIGNAL, &action, NULL) < 0)
-        return -errno;
-    gate_takes_signals(&s->gate, s->ops->interrupt_here != NULL);
-    return 0;
+    return sigaction(SHM_SIGNAL, &action, NULL) < 0 ? -errno : 0;
 }
 
 void safepoint_need_watcher(struct safepoint *s)
@@ -173,8 +170,8 @@ static void *watch(void *userdata)
     return NULL;
 }
 
-/* Signals are for the VM's thread. */
-static int start_watcher(struct safepoint *s, const pthread_attr_t *attr)
+int safepoint_create_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                            void *userdata)
 {
     sigset_t signals, before;
     sigemptyset(&signals);
@@ -182,7 +179,7 @@ static int start_watcher(struct safepoint *s, const pthread_attr_t *attr)
     int r = pthread_sigmask(SIG_BLOCK, &signals, &before);
     if (r != 0)
         return r;
-    r = pthread_create(&s->watcher, attr, watch, s);
+    r = pthread_create(thread, attr, run, userdata);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return r;
 }
@@ -201,16 +198,18 @@ int safepoint_start(struct safepoint *s)
         return -r;
     r = pthread_attr_setstacksize(&attr, WATCHER_STACK_BYTES);
     if (r == 0)
-        r = start_watcher(s, &attr);
+        r = safepoint_create_thread(&s->watcher, &attr, watch, s);
     pthread_attr_destroy(&attr);
     return -r;
 }
 
-/* The watcher reads both only of a VM that runs, and so after the store of that state. */
+/* The watcher and the handler of the signal read both only of a VM that runs, and so after the
+ * store of that state. */
 void safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
 {
     s->ops = ops;
     s->engine = engine;
+    gate_takes_signals(&s->gate, ops->interrupt_here != NULL);
     while (sem_wait(&s->watching) < 0 && errno == EINTR)
         ;
 }

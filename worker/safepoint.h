@@ -72,6 +72,11 @@ void safepoint_on_going_on(struct safepoint *s, void (*go_on)(void *userdata), v
  */
 void safepoint_interrupt_at(struct safepoint *s, uint64_t mono_ns);
 
+/** As pthread_create(), for a thread beside the VM's, which alone is to get the daemon's signals.
+ */
+int safepoint_create_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                            void *userdata);
+
 /** From now on only the watcher can interrupt this engine, whatever it does. */
 void safepoint_need_watcher(struct safepoint *s);
 

@@ -100,7 +100,6 @@ static void observe(unsigned actor)
         sim_violation("%u VMs may run in a closed world", permits);
 }
 
-/* One instruction of guest code. */
 #define PIDFD_BASE 1000
 
 int process_signal(int pidfd, int number)
@@ -135,6 +134,7 @@ void cast_nudge(const struct stop_world *w)
             stop_wake_watcher(w->gates[i]);
 }
 
+/* One instruction of guest code. */
 static void guest_step(struct cast_vm *vm)
 {
     shm_yield("guest step");

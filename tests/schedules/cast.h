@@ -103,10 +103,10 @@ struct cast_vm {
     uint64_t rung_epoch; /* of the world, when its bell last rang */
 };
 
-/* What decides when a world is stopped: `conductor_small`, or the daemon's world.c. */
 /** [daemon] Some time into a stop: the watchers of those that are missing are woken. */
 void cast_nudge(const struct stop_world *w);
 
+/* What decides when a world is stopped: `conductor_small`, or the daemon's world.c. */
 struct conductor {
     const char *name;
     int (*init)(void);

@@ -137,6 +137,8 @@ MUTANTS = {
         STOP, "signal-of-a-hold-is-lost", "            gate_poke(g, false);\n        record_write", "            gate_poke(g, true);\n        record_write"),
     "a signal that is lost is lost": (
         STOP, "signal-is-lost world", "    stop_slot(g)->signalled = false;\n    futex_wake(&g->command->poke, 1);", "    stop_slot(g)->signalled = false;"),
+    "a hold leaves it to a stop that is cancelled": (
+        STOP, "hold-in-a-cancelled-stop world", "        stop_wake_watcher(g);\n    }\n}", "    }\n}"),
     "each poke is taken once for all": (
         GATE, "signalled", "    if (poke == g->signalled || !gate_is_late(g))", "    if (g->signalled != 0 || !gate_is_late(g))"),
     "pokes again with each kick": (

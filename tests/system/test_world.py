@@ -1,6 +1,7 @@
 """world stop and resume: the report, that nothing runs, and whose clock stands still."""
 
 import json
+import os
 import time
 
 import wasm
@@ -71,6 +72,53 @@ def test_what_a_signal_does_not_reach_is_stopped_all_the_same(t):
         t.ctl("world", "resume")
     for name in ("backtracks", "later"):
         t.wait_for(name, "active")
+
+
+def takes_signals(t, name):
+    """What its status page says: its second word."""
+    pid = t.vm(name)["pid"]
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        start = next(int(line.split("-")[0], 16) for line in maps if "stillpoint-status" in line)
+        memory.seek(start + 8)
+        return int.from_bytes(memory.read(4), "little")
+
+
+def test_a_vm_says_that_it_needs_its_watcher_once_it_has_webassembly(t):
+    if os.geteuid() != 0:
+        t.skip("only root may look into a worker: it is not dumpable")
+    bytes_ = list(wasm.Module([wasm.Function("f", [], [], [])]).bytes)
+    new = f"WebAssembly.Module(new Uint8Array({bytes_}))"
+    t.spawn("plain", "eval('1'); new Function('2')(); onmessage = () => {}")
+    t.spawn("module", f"new {new}; onmessage = () => {{}}")
+    t.spawn("compile", f"WebAssembly.compile(new Uint8Array({bytes_})); onmessage = () => {{}}")
+    t.spawn("instantiate", f"WebAssembly.instantiate(new Uint8Array({bytes_})); onmessage = () => {{}}")
+    t.ctl("run", "-d", "--name", "program", t.file("program.wasm", wasm.command(wasm.FOREVER)))
+    t.wait_for("program", "active")
+    equal({name: takes_signals(t, name) for name in ("plain", "module", "compile", "instantiate", "program")},
+          {"plain": 1, "module": 0, "compile": 0, "instantiate": 0, "program": 0})
+
+
+def test_a_stop_of_javascript_wakes_no_watcher(t):
+    """Whoever is late has its watcher woken all the same, so not each of many tries shows it."""
+    if os.geteuid() != 0:
+        t.skip("only root may look into a worker: it is not dumpable")
+    t.spawn("spins", SPIN, ready=False)
+    t.wait_for("spins", "active")
+    pid = t.vm("spins")["pid"]
+
+    def switches():
+        threads = [f"/proc/{pid}/task/{tid}/status" for tid in os.listdir(f"/proc/{pid}/task") if int(tid) != pid]
+        return sum(int(line.split()[1]) for path in threads for line in open(path, encoding="utf-8")
+                   if line.startswith("voluntary"))
+    for _ in range(100):
+        before = switches()
+        stop(t)
+        woken = switches() - before
+        t.ctl("world", "resume")
+        t.wait_for("spins", "active")
+        if woken == 0:
+            return
+    raise AssertionError("each of 100 stops has woken a thread beside the VM's")
 
 
 def test_nothing_runs_in_a_stopped_world(t):

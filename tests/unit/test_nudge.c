@@ -139,6 +139,14 @@ static void a_stop_signals_whom_that_brings_to_its_gate(void **state)
         assert_int_equal(atomic_load(&cast.workers[i].gate.command->poke), i < 2);
 }
 
+static void join(pthread_t thread)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_S;
+    assert_int_equal(pthread_timedjoin_np(thread, NULL, &end), 0);
+}
+
 /* A watcher: sleeps until the word that it sleeps on has changed, and it was woken. */
 static void *watch(void *userdata)
 {
@@ -167,7 +175,7 @@ static void a_hold_and_one_that_cannot_be_signalled_wake_the_watcher(void **stat
     w->gate.pidfd = w->pidfd;
     pthread_t watcher = watcher_of(0);
     stop_hold(&w->gate);
-    assert_int_equal(pthread_join(watcher, NULL), 0);
+    join(watcher);
     assert_false(is_nudged(0));
 
     w = &cast.workers[1];
@@ -175,7 +183,7 @@ static void a_hold_and_one_that_cannot_be_signalled_wake_the_watcher(void **stat
     w->gate.pidfd = cast.world.page_fd; /* no process */
     watcher = watcher_of(1);
     stop_close(&cast.world);
-    assert_int_equal(pthread_join(watcher, NULL), 0);
+    join(watcher);
     stop_release(&cast.workers[0].gate);
 }
 
@@ -193,7 +201,7 @@ static void whom_a_signal_has_not_brought_its_watcher_is_woken_for(void **state)
     while (!atomic_load(&cast.n_woken) && !event_base_got_break(cast.base))
         event_base_loop(cast.base, EVLOOP_ONCE);
     assert_int_equal(atomic_load(&cast.n_woken), 1);
-    assert_int_equal(pthread_join(watcher, NULL), 0);
+    join(watcher);
 }
 
 static void who_runs_on_is_nudged_and_nobody_else(void **state)

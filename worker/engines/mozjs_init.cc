@@ -237,6 +237,9 @@ int init()
         return -ENOMEM;
     JS_SetNativeStackQuota(cx, stack_quota());
     compat::set_jit_options(cx);
+    /* It would run as WebAssembly, which nobody is told of: see interrupt_here. As plain JavaScript
+     * it computes the same. */
+    JS::ContextOptionsRef(cx).setAsmJS(false);
     /* As the shell has it; the default is to collect everything in one go. */
     JS_SetGCParameter(cx, JSGC_INCREMENTAL_GC_ENABLED, 1);
     JS_SetGCParameter(cx, JSGC_SLICE_TIME_BUDGET_MS, 5);
