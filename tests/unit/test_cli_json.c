@@ -186,8 +186,8 @@ static void a_census_lists_classes(void **state)
 static void a_stack_has_nulls_for_what_a_frame_lacks(void **state)
 {
     const struct stillpoint_frame frames[] = {
-        {0, "js", "f", "app.js", 3, 5, false, 0},
-        {1, "wasm", "", "m.wasm", 0, 0, true, 0},
+        {0, "js", "f", "app.js", 3, 5, false, 0, 0},
+        {1, "wasm", "", "m.wasm", 0, 0, true, 0, 0},
     };
     const struct stillpoint_vm_inspection vms[] = {
         {.vm = 1, .name = "app", .frames = frames, .n_frames = 2},
