@@ -17,6 +17,10 @@
 
 extern char **environ;
 
+/* LLDB keeps memory by address, and an address that DWARF has names no VM: so that what it shows is
+ * of the thread that is selected, it has to ask again. */
+static const char no_cache[] = "settings set target.process.disable-memory-cache true";
+
 /* The first is the oldest that can do it, by the name that Debian gives it. */
 static const char *const lldb_names[] = {"lldb-22", "lldb-23", "lldb-24", "lldb"};
 
@@ -225,13 +229,15 @@ static int await_lldb(pid_t pid, const sigset_t *wanted)
 static int run_lldb(struct call *call, const sigset_t *wanted)
 {
     char connect[sizeof call->line + 64];
-    char **argv = calloc((size_t)call->n_lldb_args + 4, sizeof *argv), **next = argv;
+    char **argv = calloc((size_t)call->n_lldb_args + 6, sizeof *argv), **next = argv;
     pid_t pid;
     if (!argv)
         return cli_fail(call->cli, CLI_FAILED, "start LLDB: %s", strerror(ENOMEM));
     snprintf(connect, sizeof connect, "process connect --plugin wasm %s",
              call->line + strlen(LISTENING));
     *next++ = call->lldb;
+    *next++ = (char *)"-o";
+    *next++ = (char *)no_cache;
     *next++ = (char *)"-o";
     *next++ = connect;
     for (int i = 0; i < call->n_lldb_args; i++)

@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
+EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D%/LLDB.md %D%/PROTOCOL.md %D%/README.md %D%/STOP-THE-WORLD.md %D%/THREATS.md \
 	%D%/decisions/README.md \
 	%D%/decisions/0001-static-archives-instead-of-libtool.md \
 	%D%/decisions/0002-uthash-smartcols-jansson.md \
@@ -42,7 +42,8 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0040-a-crash-in-the-middle-of-a-fact.md \
 	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md \
 	%D%/decisions/0043-lldb-s-thread-is-a-vm-and-its-process-a-world.md \
-	%D%/decisions/0044-hooks-that-see-webassembly-only.md
+	%D%/decisions/0044-hooks-that-see-webassembly-only.md \
+	%D%/decisions/0046-a-module-is-read-by-ourselves.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 check_PROGRAMS += %D%/examples/audit

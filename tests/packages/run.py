@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
 from harness import Failed, Result, Skip, check, equal  # noqa: E402  pylint: disable=wrong-import-position
 
-PACKAGES = ("libstillpoint-dev", "libstillpoint1", "stillctl", "stillpoint")
+PACKAGES = ("libstillpoint-dev", "libstillpoint1", "stillctl", "stillpoint", "stillpoint-gateways")
 FIRST = "the_packages_build"
 NOTHING_ELSE = re.compile(r"^[EW]: ", re.M)
 

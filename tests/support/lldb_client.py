@@ -34,7 +34,7 @@ def compiled(t, name, text, optimize="-O0", wasi=True, flags=()):
     source, out = t.file(f"{name}.c", text), os.path.join(t.work, f"{name}.wasm")
     kind = ["--target=wasm32-wasi", "--sysroot=/usr"] if wasi else \
         ["--target=wasm32-unknown-unknown", "-nostdlib", "-Wl,--no-entry"]
-    r = subprocess.run([compiler(t, wasi), *kind, "-g", optimize, "-fuse-ld=wasm-ld-22", *flags, "-o", out, source],
+    r = subprocess.run([compiler(t, wasi), *kind, "-g", optimize, *flags, "-o", out, source],
                        capture_output=True, text=True, check=False)
     check(r.returncode == 0, r.stderr)
     return out
@@ -83,6 +83,7 @@ class Lldb:
         self.process = subprocess.Popen(
             [LLDB_PYTHON, "-B", os.path.join(HERE, "lldb_driver.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={**t.env, "HOME": t.work}, cwd=t.work, text=True)
+        self.t = t
         t.running.append(self.process)
         if gateway:
             self.connect(gateway.url)
@@ -110,14 +111,18 @@ class Lldb:
             return self.end(limit)
         return call
 
+    def close(self):
+        self.process.wait(HANG)
+        self.t.running.remove(self.process)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
     def die(self):
         """As by kill -9."""
         self.process.kill()
-        self.process.wait(HANG)
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.stderr.close()
+        self.close()
 
     def quit(self):
+        """Its input ends, and so does it, without a word to the gateway."""
         self.process.stdin.close()
-        self.process.wait(HANG)
+        self.close()

@@ -10,8 +10,10 @@ import sys
 
 import lldb
 
+RUNNING = {lldb.eStateRunning: "running"}
 STOPPED = {lldb.eStateStopped: "stopped", lldb.eStateCrashed: "crashed", lldb.eStateExited: "exited",
            lldb.eStateDetached: "detached"}
+NO_REASON = (lldb.eStopReasonNone, lldb.eStopReasonInvalid)
 REASONS = {lldb.eStopReasonNone: "none", lldb.eStopReasonBreakpoint: "breakpoint", lldb.eStopReasonSignal: "signal",
            lldb.eStopReasonException: "exception", lldb.eStopReasonPlanComplete: "plan", lldb.eStopReasonTrace: "trace",
            lldb.eStopReasonWatchpoint: "watchpoint"}
@@ -49,6 +51,8 @@ class Driver:
     def __init__(self):
         self.debugger = lldb.SBDebugger.Create(False)
         self.debugger.SetAsync(True)
+        # As `stillctl lldb` has it.
+        self.command("settings set target.process.disable-memory-cache true")
         self.target = self.debugger.CreateTarget("")
         self.listener = lldb.SBListener("test")
         self.process = None
@@ -62,20 +66,32 @@ class Driver:
         done(error)
         return self.wait()
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=60, states=STOPPED):
         """The next state in which something is to be seen."""
         event = lldb.SBEvent()
         while self.listener.WaitForEvent(seconds, event):
             if not lldb.SBProcess.EventIsProcessEvent(event) or lldb.SBProcess.GetRestartedFromEvent(event):
                 continue
             state = lldb.SBProcess.GetStateFromEvent(event)
-            if state in STOPPED and event.GetType() & lldb.SBProcess.eBroadcastBitStateChanged:
-                return STOPPED[state]
+            if state in states and event.GetType() & lldb.SBProcess.eBroadcastBitStateChanged:
+                if state == lldb.eStateStopped:
+                    self.choose()
+                return states[state]
         raise Wrong(f"nothing happened for {seconds} s; the process is "
                     f"{lldb.SBDebugger.StateAsCString(self.process.GetState())}")
 
+    def choose(self):
+        """As LLDB's prompt does: the thread that has stopped becomes the selected one."""
+        if self.process.GetSelectedThread().GetStopReason() in NO_REASON:
+            for thread in self.process:
+                if thread.GetStopReason() not in NO_REASON:
+                    self.process.SetSelectedThread(thread)
+                    return
+
     def resume(self):
+        """Returns when it runs: LLDB forgets an interrupt that comes before."""
         done(self.process.Continue())
+        self.wait(states=RUNNING)
 
     def interrupt(self):
         done(self.process.Stop())
@@ -204,6 +220,17 @@ class Driver:
     def variables(self, frame=0, tid=0):
         found = self.frame(tid, frame).GetVariables(True, True, False, True)
         return {v.GetName(): value_of(v) for v in found}
+
+    def values(self, function, path):
+        """{thread: value} of all threads, in the innermost frame of this function; None where there is none."""
+        found = {}
+        for thread in self.process:
+            # LLDB names no thread when it asks for a local.
+            self.command(f"process plugin packet send Hg{thread.GetThreadID():x}")
+            frames = [f for f in thread if f.GetFunctionName() == function]
+            value = frames[0].GetValueForVariablePath(path) if frames else None
+            found[thread.GetThreadID()] = value.GetValueAsUnsigned() if value and value.IsValid() else None
+        return list(found.items())
 
     def globals(self, name):
         found = self.target.FindGlobalVariables(name, 10)

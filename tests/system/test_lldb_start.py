@@ -52,7 +52,8 @@ def test_lldb_is_connected_to_a_gateway_of_its_own_that_ends_with_it(t):
     socket = gateway[-2]
     equal(gateway, ["--socket", t.daemon.socket, "--world", "shop", "--policy", "hold", "--once", "--listen", socket,
                     "ended"])
-    equal(lldb, ["-o", f"process connect --plugin wasm unix-connect://{socket}", "-b", "-o", "thread list", "--"])
+    equal(lldb, ["-o", "settings set target.process.disable-memory-cache true", "-o",
+                 f"process connect --plugin wasm unix-connect://{socket}", "-b", "-o", "thread list", "--"])
     check(not os.path.exists(os.path.dirname(socket)), "the folder of the socket is gone")
 
 

@@ -1,0 +1,251 @@
+"""The LLDB gateway, asked by hand: packets that are wrong, at moments that are wrong, by clients that vanish."""
+
+import re
+
+import wasm
+from harness import HANG, check, equal, thread_cpu_ns, wait_until
+from lldb_client import Gateway
+from rsp import Client, packet
+from wasm import I32, Function
+
+SPIN, ADD = 0, 1
+MODULE = wasm.Module([
+    Function("spin", [], [], [wasm.LOOP, wasm.get(0), wasm.const(1), wasm.call(ADD), wasm.put(0), wasm.const(1),
+                              wasm.branch_if(0), wasm.END], [I32]),
+    Function("add", [I32, I32], [I32], [wasm.get(0), wasm.get(1), wasm.ADD]),
+])
+APP = f"""const bytes = new Uint8Array({list(MODULE.bytes)});
+const {{spin}} = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+globalThis.spin = () => spin();
+globalThis.up = () => 'yes';
+globalThis.onmessage = () => {{}};
+"""
+CODE = 1 << 62
+
+
+def busy(t, *args):
+    """A VM that runs WebAssembly for ever, and a gateway; the VM's pid."""
+    t.spawn("app", APP, options=["--debug"])
+    t.start("call", "app", "spin")
+    t.wait_for("app", "active")
+    return Gateway(t, *args), t.vm("app")["pid"]
+
+
+def goes_on(t, pid):
+    """It is on a CPU again, and nobody has stopped its world."""
+    before = thread_cpu_ns(pid)
+    wait_until(lambda: thread_cpu_ns(pid) > before + 1000000, "the VM runs")
+    equal(t.json("world", "status", "default")["mode"], "run-all")
+
+
+def stopped(client):
+    reply = client.reply()
+    check(re.match(r"T[0-9a-f]{2}", reply), reply)
+    return reply
+
+
+def nothing_more(client):
+    """What comes next is the answer to what is asked next: nothing was answered twice."""
+    check(client.ask("qC").startswith("QC"), "qC is answered")
+    check(client.silent(), client.bytes)
+
+
+def add_entry(client):
+    """The address of the first instruction of add, in the instance that is there."""
+    found = re.search(r'<section address="(0x[0-9a-f]+)"', client.ask("qXfer:libraries:read::0,4000"))
+    return int(found.group(1), 16) + MODULE.at[ADD][0]
+
+
+def test_each_request_is_answered_once_and_those_that_nobody_knows_with_nothing(t):
+    gateway, _ = busy(t)
+    client = Client(t, gateway)
+    stopped_at = client.ask("?")
+    check(stopped_at.startswith("T"), stopped_at)
+    for text, pattern in (("qSupported:multiprocess+", r"PacketSize=[0-9a-f]+;.*libraries"), ("vCont?", "vCont;c;C;s;S"),
+                          ("qHostInfo", "triple:"), ("qProcessInfo", "pid:"), ("qfThreadInfo", r"m[0-9a-f]+$"),
+                          ("qsThreadInfo", "l$"), ("qRegisterInfo0", "name:pc;.*bitsize:64;"), ("qRegisterInfo1", "E"),
+                          ("qNoSuchThing", "$"), ("vNoSuch;1", "$"), ("!", "$"), ("", "$"), ("G00", "$")):
+        reply = client.ask(text)
+        check(re.match(pattern, reply), f"{text}: {reply}")
+    nothing_more(client)
+
+
+def test_a_field_that_is_not_as_it_has_to_be_is_an_error_and_nothing_else(t):
+    gateway, _ = busy(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    tid = client.ask("qfThreadInfo")[1:]
+    for text in ("m", "m1", "m1,", "mx,1", "m1,g", "m10000000000000000,1", "m0,1,", "M0,2:00", "M0,1:0", "M0,1:0g", "M0,1",
+                 "x,1", "Z0,", "Z0,zz,1", "z0,", "Z0,1", "Hg", "Hgx", "Hc-2", "Hg-1-1", "T", "Tx", "T-5", "qThreadStopInfo",
+                 "qThreadStopInfozz", "qWasmCallStack:", "qWasmCallStack:-1x", "qWasmLocal:0", "qWasmLocal:x;1",
+                 "qWasmLocal:0;99999", "qWasmLocal:0;1;2", "qWasmGlobal:0", "qWasmGlobal:;1", "qWasmStackValue:0",
+                 "qXfer:libraries:read::", "qXfer:libraries:read::0", "qXfer:libraries:read::g,1", "qMemoryRegionInfo:",
+                 "qMemoryRegionInfo:x", "qRegisterInfo", "qRegisterInfozz", "p", "pz", "vCont;", "vCont;q", "vCont;s:",
+                 "vCont;s:zz", "vCont;c:1:2", "vCont;;", f"m{CODE:x},200", f"qWasmCallStack:{2**63:x}", "vAttach;zz"):
+        reply = client.ask(text)
+        check(re.match(r"E[0-9a-f]{2}", reply), f"{text}: {reply!r}")
+    # It is where it was.
+    check(client.ask(f"qThreadStopInfo{tid}").startswith("T"), "it is still stopped")
+    nothing_more(client)
+
+
+def test_a_wrong_checksum_is_sent_again_where_that_is_agreed_and_ends_all_else(t):
+    gateway, pid = busy(t)
+    client = Client(t, gateway, acks=True)
+    client.send(packet("qHostInfo", wrong=1))
+    equal(client.sign(), "-")
+    check(client.ask("qHostInfo").startswith("triple:"), "it is taken when it is right")
+    client.send(packet("qC"))
+    equal(client.sign(), "+")
+    client.acks = False
+    first = client.reply()
+    client.send(b"-")
+    equal(client.reply(), first, "what was not acknowledged comes again")
+    client.send(b"+")
+    client.close()
+    goes_on(t, pid)
+    client = Client(t, gateway)
+    client.ask("?")
+    client.send(packet("qHostInfo", wrong=1))
+    client.hung_up()
+    goes_on(t, pid)
+
+
+def test_what_is_no_packet_ends_that_client_only(t):
+    gateway, pid = busy(t)
+    for raw in (b"hello", b"$q$q#00", b"$c#zz", b"%x#78", b"}", b"\0", b"$" + b"a" * (1 << 20)):
+        client = Client(t, gateway)
+        client.ask("?")
+        try:
+            client.send(raw)
+        except ConnectionError:
+            pass  # it did not read on
+        client.hung_up()
+        goes_on(t, pid)
+
+
+def test_an_interrupt_is_seen_between_packets_and_in_the_middle_of_one(t):
+    gateway, pid = busy(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    for raw, also in ((b"\x03", 0), (b"$q\x03C#b4", 1), (b"$qC#b\x034", 1), (b"\x03$qC#b4", 1)):
+        client.send(packet("vCont;c"))
+        goes_on(t, pid)
+        client.send(raw)
+        replies = [client.reply() for _ in range(1 + also)]
+        equal(sum(r.startswith("T") for r in replies), 1, replies)
+        equal(sum(not r.startswith("T") for r in replies), also, replies)
+        nothing_more(client)
+
+
+def test_an_interrupt_while_stopped_says_nothing_and_a_continue_while_running_is_refused(t):
+    gateway, pid = busy(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    client.send(b"\x03")
+    nothing_more(client)
+    client.send(packet("c"))
+    goes_on(t, pid)
+    for text in ("c", "vCont;c", "vCont;s:1", "s"):
+        check(client.ask(text).startswith("E"), f"{text} while it runs is refused")
+    goes_on(t, pid)
+    check(client.silent(), client.bytes)
+    client.send(b"\x03\x03")
+    stopped(client)
+    nothing_more(client)
+
+
+def test_a_breakpoint_is_hit_passed_and_cleared(t):
+    gateway, pid = busy(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    at = add_entry(client)
+    equal(client.ask(f"Z0,{at:x},1"), "OK")
+    for _ in range(5):
+        reply = client.ask("c")
+        check("reason:breakpoint" in reply, reply)
+        equal(client.ask("p0"), at.to_bytes(8, "little").hex())
+    equal(client.ask(f"z0,{at:x},1"), "OK")
+    client.send(packet("c"))
+    goes_on(t, pid)
+    check(client.silent(), client.bytes)
+    client.send(b"\x03")
+    stopped(client)
+    nothing_more(client)
+
+
+def test_a_client_may_vanish_in_every_state(t):
+    gateway, pid = busy(t)
+
+    def nothing(_):
+        pass
+
+    def asked(client):
+        client.ask("?")
+
+    def half(client):
+        client.ask("?")
+        client.send(b"$qC#")
+
+    def runs(client):
+        client.ask("?")
+        client.send(packet("c"))
+
+    def interrupts(client):
+        runs(client)
+        client.send(b"\x03")
+
+    def steps(client):
+        tid = client.ask("qfThreadInfo")[1:]
+        client.send(packet(f"vCont;s:{tid}"))
+
+    def breaks(client):
+        client.ask("?")
+        equal(client.ask(f"Z0,{add_entry(client):x},1"), "OK")
+        client.send(packet("c"))
+
+    for state in (nothing, asked, half, runs, interrupts, steps, breaks):
+        for acks in (True, False):
+            client = Client(t, gateway, acks=acks)
+            if not acks:
+                state(client)
+            client.close()
+            wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-all", "the world goes on")
+            goes_on(t, pid)
+    client = Client(t, gateway)
+    client.ask("?")
+    nothing_more(client)
+    equal(t.json("break", "list", "app"), [])
+
+
+def test_a_client_may_detach_after_every_kind_of_stop(t):
+    gateway, pid = busy(t)
+    for before in ("", "breakpoint", "step"):
+        client = Client(t, gateway)
+        client.ask("?")
+        at = add_entry(client)
+        equal(client.ask(f"Z0,{at:x},1"), "OK")
+        equal(client.ask(f"z0,{at:x},1"), "OK")
+        if before == "breakpoint":
+            equal(client.ask(f"Z0,{at:x},1"), "OK")
+            check("breakpoint" in client.ask("c"), "it is hit")
+        elif before == "step":
+            tid = client.ask("qfThreadInfo")[1:]
+            check(client.ask(f"vCont;s:{tid}").startswith("T"), "it has stepped")
+        equal(client.ask("D"), "OK")
+        client.hung_up()
+        goes_on(t, pid)
+
+
+def test_the_gateway_ends_with_its_listening_place_and_the_world_goes_on(t):
+    gateway, pid = busy(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    equal(gateway.stop(), 0)
+    goes_on(t, pid)
+    again = Gateway(t, "--once")
+    client = Client(t, again)
+    client.ask("?")
+    client.close()
+    equal(again.process.wait(HANG), 0)
+    goes_on(t, pid)
