@@ -70,6 +70,8 @@ static int read_state(struct adoption *a)
             a->has_image = true;
             return 0;
         }
+        if (r == -ENOMEM)
+            return r;
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
                      "a state that was kept cannot be read: %s", strerror(-r));
     }
@@ -83,11 +85,16 @@ struct adoption *adoption_new(struct service *service)
         return NULL;
     a->store = fd_store_new(service);
     int r = a->store ? read_state(a) : -ENOMEM;
+    if (r == -ENOMEM) {
+        /* Nothing is dropped: the next daemon may have the memory to read it. */
+        free(a);
+        return NULL;
+    }
     /* Of another version: its VMs end, and nothing of them is left. */
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0)
         record_write(LOG_ERR, MESSAGE_STATE_UNREADABLE, NULL,
                      "VMs of the daemon before this one cannot be taken over, and are ended");
-    return a->store ? a : adoption_free(a);
+    return a;
 }
 
 struct adoption *adoption_free(struct adoption *a)
@@ -140,11 +147,19 @@ static int adopt_worlds(const struct adoption *a, const struct adoption_owners *
     for (size_t i = 0; i < a->image.n_worlds && r == 0; i++) {
         const Stillpoint__State__World *m = a->image.worlds[i];
         int fd = fd_store_take(a->store, "world-%s", m->name);
-        if (fd < 0)
+        if (fd < 0) {
             record_write(LOG_ERR, MESSAGE_NOT_TAKEN_OVER, RECORD_WORLD(m->name),
                          "world %s was not kept", m->name);
-        else
-            r = worlds_adopt(o->worlds, m, fd);
+            continue;
+        }
+        r = worlds_adopt(o->worlds, m, fd);
+        if (r < 0 && r != -ENOMEM) {
+            record_write(LOG_ERR, MESSAGE_PART_LOST, RECORD_WORLD(m->name),
+                         "the page of world %s that was kept is none: %s", m->name, strerror(-r));
+            /* The one that it gets now is kept under the same name. */
+            fd_store_drop("world-%s", m->name);
+            r = 0;
+        }
     }
     return r;
 }
@@ -238,13 +253,25 @@ static int adopt_hits(const struct adoption *a, const struct adoption_owners *o,
     return 0;
 }
 
+/* One that cannot be read is lost, and no other is. It may be left in VMs, whose hits of it are
+ * those of a hook that was removed. */
+static int adopt_hook(const struct adoption_owners *o, const Stillpoint__State__Hook *m)
+{
+    int r = audit_adopt_hook(o->audit, m);
+    if (r == 0 || r == -ENOMEM)
+        return r;
+    record_write(LOG_ERR, MESSAGE_PART_LOST, NULL, "hook %llu that was kept cannot be read: %s",
+                 (unsigned long long)m->id, strerror(-r));
+    return 0;
+}
+
 static int adopt_hooks(const struct adoption *a, const struct adoption_owners *o)
 {
     int r = 0;
     for (size_t i = 0; i < a->image.n_debuggers && r == 0; i++)
         r = adopt_hits(a, o, a->image.debuggers[i]);
     for (size_t i = 0; i < a->image.n_hooks && r == 0; i++)
-        r = audit_adopt_hook(o->audit, a->image.hooks[i]);
+        r = adopt_hook(o, a->image.hooks[i]);
     if (r == 0)
         audit_adopted(o->audit, a->image.next_hook);
     return r;

@@ -39,7 +39,7 @@ struct adoption_owners {
     uint32_t patience_ms; /**< how long clients have to come back */
 };
 
-/** NULL without memory, or if what was kept is of a version that we do not know. */
+/** NULL without memory: what was kept is kept on. */
 struct adoption *adoption_new(struct service *service);
 /** What is left over is closed and dropped; takes NULL. Returns NULL. */
 struct adoption *adoption_free(struct adoption *a);

@@ -347,9 +347,10 @@ static int adopt_hook(struct audit *a, const Stillpoint__State__Hook *m, const W
 
 int audit_adopt_hook(struct audit *a, const Stillpoint__State__Hook *m)
 {
+    errno = 0;
     WireHook *wire = stillpoint__worker__hook__unpack(NULL, m->wire.len, m->wire.data);
     if (!wire)
-        return -EPROTO;
+        return errno == ENOMEM ? -ENOMEM : -EPROTO;
     int r = adopt_hook(a, m, wire);
     stillpoint__worker__hook__free_unpacked(wire, NULL);
     return r;

@@ -625,7 +625,7 @@ int config_load(struct config *c, int argc, char **argv)
         r = settle_units(c);
     if (r == -ENOMEM)
         record_write(LOG_ERR, MESSAGE_NO_MEMORY, NULL, "out of memory");
-    return r == 1 ? 1 : r < 0 ? -EINVAL : 0;
+    return r == 1 ? 1 : r == -ENOMEM ? r : r < 0 ? -EINVAL : 0;
 }
 
 /* ---- once more, while we run */

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/cgroup_limits.h"
 #include "daemon/record.h"
 
@@ -26,6 +27,7 @@
 #define KEPT "kept"
 #define LEVELS 3 /* dir_fd, base_fd, own_fd */
 #define NAME_SIZE 32
+#define OWN_NAME_SIZE 160
 #define MAX_NAMES 16 /* names that are tried for the daemon's directory */
 /* How long the end of the daemon waits for processes that were killed and are still dying. */
 #define DYING_TRIES 400
@@ -39,8 +41,8 @@ struct grave {
 
 struct freezer {
     char why[320]; /* "": cgroups can be had */
-    char path[PATH_MAX];
-    char name[NAME_SIZE]; /* of our directory in base_fd */
+    char path[PATH_MAX + OWN_NAME_SIZE];
+    char name[OWN_NAME_SIZE]; /* of our directory in base_fd */
     int own_fd, base_fd, dir_fd;
     bool moved;   /* we are in LEAF ourselves */
     bool refused; /* a birth was refused, which was logged */
@@ -243,9 +245,8 @@ static int make_directory(struct freezer *f)
 {
     int r = -EEXIST;
     for (unsigned i = 0; i < MAX_NAMES && r == -EEXIST; i++) {
-        snprintf(f->name, sizeof f->name, i == 0 ? "%d" : "%d-%u", (int)getpid(), i);
-        if (f->kept)
-            strcpy(f->name, KEPT);
+        if (!f->kept)
+            snprintf(f->name, sizeof f->name, i == 0 ? "%d" : "%d-%u", (int)getpid(), i);
         /* Nobody else can open it, and so nobody else can hold its lock. */
         r = mkdirat(f->base_fd, f->name, 0700) < 0 ? -errno : 0;
         if (r == -EEXIST && f->kept)
@@ -397,7 +398,7 @@ static void set_up(struct freezer *f, uid_t uid, gid_t gid)
     }
     r = make_directories(f);
     if (r < 0) {
-        give_up(f, "cannot make %.200s/" BASE "/%s: %s", base, f->name, strerror(-r));
+        give_up(f, "cannot make %.150s/" BASE "/%.100s: %s", base, f->name, strerror(-r));
         return;
     }
     snprintf(f->path, sizeof f->path, "%s/" BASE "/%s", base, f->name);
@@ -408,7 +409,7 @@ static void set_up(struct freezer *f, uid_t uid, gid_t gid)
     if (r < 0) {
         remove_directories(f);
         f->path[0] = '\0';
-        give_up(f, "cannot move to %.200s/" BASE "/%s: %s", base, f->name, strerror(-r));
+        give_up(f, "cannot move to %.150s/" BASE "/%.100s: %s", base, f->name, strerror(-r));
     }
 }
 
@@ -425,12 +426,18 @@ struct freezer *freezer_new_signals(const char *why)
     return f;
 }
 
-static struct freezer *make_freezer(uid_t uid, gid_t gid, bool kept)
+/* `kept_of`: NULL if its directory is for this process alone. */
+static struct freezer *make_freezer(uid_t uid, gid_t gid, const char *kept_of)
 {
     struct freezer *f = freezer_new_signals("");
     if (!f)
         return NULL;
-    f->kept = kept;
+    f->kept = kept_of != NULL;
+    if (f->kept)
+        snprintf(f->name, sizeof f->name, KEPT "%s", kept_of);
+    for (char *c = f->name; *c; c++)
+        if (!text_is_name((char[]){'a', *c, '\0'}, 2))
+            *c = '-';
     set_up(f, uid, gid);
     if (f->why[0]) {
         log_debug("VMs get no cgroups of their own: %s", f->why);
@@ -441,12 +448,12 @@ static struct freezer *make_freezer(uid_t uid, gid_t gid, bool kept)
 
 struct freezer *freezer_new(uid_t uid, gid_t gid)
 {
-    return make_freezer(uid, gid, false);
+    return make_freezer(uid, gid, NULL);
 }
 
-struct freezer *freezer_new_kept(uid_t uid, gid_t gid)
+struct freezer *freezer_new_kept(uid_t uid, gid_t gid, const char *socket_path)
 {
-    return make_freezer(uid, gid, true);
+    return make_freezer(uid, gid, socket_path ? socket_path : "");
 }
 
 struct freezer *freezer_free(struct freezer *f)

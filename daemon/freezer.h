@@ -7,10 +7,13 @@
  * Process and thread: the daemon's only thread; nothing here waits, but freezer_new() and
  * freezer_free() of a daemon that was started as root, which move the daemon (about 10 ms each).
  *
- *     <own>/stillpoint/<pid>/           or <own>/stillpoint/kept/; locked (flock) for as long as
- * the daemon lives <own>/stillpoint/<pid>/daemon/    the daemon and its zygotes, if it was started
- * as root, or there are controllers: they need directories without processes above those that they
- * limit <own>/stillpoint/<pid>/vm-<id>/   one worker
+ *     <own>/stillpoint/<pid>/           locked (flock) for as long as the daemon lives; that of one
+ *                                       whose workers may outlive it is kept/, or with its socket's
+ *                                       path kept-run-…/
+ *     <own>/stillpoint/<pid>/daemon/    the daemon and its zygotes, if it was started as root, or
+ *                                       there are controllers: they need directories without
+ *                                       processes above those that they limit
+ *     <own>/stillpoint/<pid>/vm-<id>/   one worker
  *
  * where <own> is the cgroup that the daemon was started in.
  *
@@ -53,9 +56,10 @@ struct freezer_cell {
  * ones, if it has none to give up). Removes what dead daemons left. NULL only without memory.
  */
 struct freezer *freezer_new(uid_t uid, gid_t gid);
-/** The same for a daemon whose workers may outlive it: the directory is named `kept`, and the next
- * one takes it over with all that is in it. */
-struct freezer *freezer_new_kept(uid_t uid, gid_t gid);
+/** The same for a daemon whose workers may outlive it: the next one that serves the same socket
+ * takes the directory over, with all that is in it. NULL: the sockets are the service manager's,
+ * and so is the cgroup that it is in. */
+struct freezer *freezer_new_kept(uid_t uid, gid_t gid, const char *socket_path);
 /** The same without any cgroup, for tests of the other way. */
 struct freezer *freezer_new_signals(const char *why);
 /**

@@ -336,7 +336,8 @@ static int prepare(struct daemon *d)
     r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
     if (r < 0)
         return r;
-    d->freezer = d->adoption ? freezer_new_kept(uid, gid) : freezer_new(uid, gid);
+    d->freezer = d->adoption ? freezer_new_kept(uid, gid, d->handed ? NULL : d->config.socket_path)
+                             : freezer_new(uid, gid);
     if (!d->freezer)
         return -ENOMEM;
     if (geteuid() == 0)
@@ -1011,7 +1012,7 @@ int main(int argc, char **argv)
     int r = config_load(&d.config, argc, argv);
     if (r != 0) {
         config_done(&d.config);
-        return r > 0 ? EXIT_SUCCESS : EXIT_USAGE;
+        return r > 0 ? EXIT_SUCCESS : r == -ENOMEM ? EXIT_FAILURE : EXIT_USAGE;
     }
     log_init("stillpointd", d.config.debug);
     d.argc = argc;

@@ -20,6 +20,7 @@
 #define MESSAGE_TAKEN_OVER "63c79b0358164f55a064dd6b6f4f9b1a"
 #define MESSAGE_NOT_TAKEN_OVER "d7b9d0caebe34c359e4e155f66297e5f"
 #define MESSAGE_STATE_UNREADABLE "c36f7da7a64e418c9c6f77074d75a097"
+#define MESSAGE_PART_LOST "004d78d6b2a74bcd894a78c26f989cd8"
 #define MESSAGE_NOT_REAPED "aaf45c736e3e49768c548281381fa072"
 
 /* Clients: what they did and what they were refused, by act_log. */

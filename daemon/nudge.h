@@ -1,8 +1,9 @@
 /*
- * nudge.h: tells VMs that keep a CPU from their own watcher to give it up. While a stop lasts
- * longer than stops do, each VM of one world that is still running gets a signal (SHM_NUDGE), a few
- * times. It decides nothing: who is stopped is known by the words in shared memory alone, and a
- * worker that ignores the signal only comes later. Why: docs/decisions, 0042.
+ * nudge.h: hurries VMs that are late. While a stop lasts longer than stops do, each VM of one world
+ * that is still running has its watcher woken, if it was poked by a signal, which may not have
+ * sufficed; and it gets a signal (SHM_SIGNAL), a few times, to give up a CPU that it keeps from its
+ * watcher. It decides nothing: who is stopped is known by the words in shared memory alone, and a
+ * worker that ignores the signal only comes later. Why: docs/decisions, 0042 and 0055.
  *
  * Process and thread: the daemon's only thread; never waits.
  */

@@ -736,9 +736,10 @@ struct reading {
 static int take_packed(void *userdata, const uint8_t *data, size_t len)
 {
     struct reading *reading = userdata;
+    errno = 0;
     Record *record = stillpoint__state__record__unpack(NULL, len, data);
     if (!record)
-        return -EPROTO;
+        return errno == ENOMEM ? -ENOMEM : -EPROTO;
     int r = -EPROTO;
     if (reading->begun || record->body_case == BODY(HEAD))
         r = take_record(&reading->image, record);

@@ -177,6 +177,7 @@ static void drop_process(struct worker *w)
     if (w->channel && w->is_kept)
         worker_channel_each_queued(w->channel, drop_beside, w);
     w->channel = worker_channel_free(w->channel);
+    w->gate.pidfd = -1;
     fd_close(&w->pidfd);
     fd_close(&w->program_fd);
     fd_close(&w->life_fd);
@@ -254,8 +255,9 @@ void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
 
 void worker_nudge(struct worker *w)
 {
+    stop_wake_watcher(&w->gate);
     if (w->pidfd >= 0)
-        pidfd_send_signal(w->pidfd, SHM_NUDGE, NULL, 0);
+        pidfd_send_signal(w->pidfd, SHM_SIGNAL, NULL, 0);
 }
 
 /* ---- what the process does */
@@ -658,7 +660,7 @@ void worker_spawned(struct worker *w, const struct zygote_birth *birth)
         return;
     }
     w->pid = birth->pid;
-    w->pidfd = birth->pidfd;
+    w->pidfd = w->gate.pidfd = birth->pidfd;
     freezer_cell_born(&w->cell, birth->cgroup_error);
     worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));
     if (w->limits.cpu_percent > 0 && !(freezer_cell_limited(&w->cell) & CGROUP_CPU))
@@ -872,13 +874,13 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     if (r == 0)
         r = make_timers(w);
     if (r < 0) {
-        if (i.pidfd >= 0)
+        if (i.pidfd >= 0 && r != -ENOMEM)
             pidfd_send_signal(i.pidfd, SIGKILL, NULL, 0);
         worker_free(w);
         return r;
     }
     freezer_cell_born(&w->cell, 0);
-    w->pidfd = TAKE_FD(i.pidfd);
+    w->pidfd = w->gate.pidfd = TAKE_FD(i.pidfd);
     w->life_fd = TAKE_FD(i.life);
     w->timed.admitted_ns = m->admitted_ns;
     w->hearing = SHM_LOAD_RELAXED(&w->gate.command->heard);

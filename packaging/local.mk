@@ -2,7 +2,8 @@
 # journald looks in the lib/ of both prefixes.
 catalogdir = $(prefix)/lib/systemd/catalog
 dist_catalog_DATA = %D%/stillpoint.catalog
-EXTRA_DIST += %D%/README.md %D%/apparmor/stillpoint %D%/systemd/stillpointd.service.in %D%/systemd/stillpoint.sysusers \
+EXTRA_DIST += %D%/README.md %D%/apparmor/stillpoint %D%/systemd/stillpointd.service.in \
+	%D%/systemd/stillpointd-ended.service.in %D%/systemd/stillpoint.sysusers \
 	%D%/systemd/stillpoint.tmpfiles %D%/systemd/stillpointd-stopped.in
 
 # An example where `make install` leaves it: the system's own place for it is a package's.
@@ -10,17 +11,16 @@ dist_doc_DATA += %D%/stillpointd.conf
 
 # ---- systemd
 
-systemdsystemunit_DATA = %D%/systemd/stillpointd.service
+systemdsystemunit_DATA = %D%/systemd/stillpointd.service %D%/systemd/stillpointd-ended.service
 dist_systemdsystemunit_DATA = %D%/systemd/stillpointd.socket %D%/systemd/stillpointd-observe.socket \
 	%D%/systemd/stillpoint.slice
 pkglibexec_SCRIPTS = %D%/systemd/stillpointd-stopped
 CLEANFILES += $(systemdsystemunit_DATA) $(pkglibexec_SCRIPTS)
 
 # Makefile: it has what configure was told.
-%D%/systemd/stillpointd.service: %D%/systemd/stillpointd.service.in Makefile
+$(systemdsystemunit_DATA): %: %.in Makefile
 	@$(MKDIR_P) $(@D)
-	$(AM_V_GEN)$(SED) -e 's,[@]sbindir[@],$(sbindir),g' \
-		-e 's,[@]pkglibexecdir[@],$(pkglibexecdir),g' $(srcdir)/%D%/systemd/stillpointd.service.in >$@.new && \
+	$(AM_V_GEN)$(SED) -e 's,[@]sbindir[@],$(sbindir),g' -e 's,[@]pkglibexecdir[@],$(pkglibexecdir),g' $< >$@.new && \
 		mv $@.new $@
 
 %D%/systemd/stillpointd-stopped: %D%/systemd/stillpointd-stopped.in Makefile

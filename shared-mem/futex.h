@@ -1,13 +1,16 @@
 /*
- * futex.h: the three futex calls that stop-the-world uses, on words that processes share (so never
- * FUTEX_PRIVATE_FLAG). Waiting works on a read-only mapping. See futex(2).
+ * futex.h: what stop-the-world asks of the kernel. The futex calls are on words that processes
+ * share (so never FUTEX_PRIVATE_FLAG); waiting, and waking, work on a read-only mapping. See
+ * futex(2).
  */
 #pragma once
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +19,7 @@
 /* The kernel is played by tests/schedules. */
 int futex_wait(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
 int futex_wake(_Atomic uint32_t *word, int count);
+int process_signal(int pidfd, int number);
 #else
 /**
  * Waits while *word == value, for at most timeout_ns (UINT64_MAX: for ever) of CLOCK_MONOTONIC.
@@ -35,5 +39,11 @@ static inline int futex_wake(_Atomic uint32_t *word, int count)
 {
     long r = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
     return r < 0 ? -errno : (int)r;
+}
+
+/** 0, or negative errno. Never blocks. */
+static inline int process_signal(int pidfd, int number)
+{
+    return pidfd_send_signal(pidfd, number, NULL, 0) < 0 ? -errno : 0;
 }
 #endif

@@ -304,6 +304,27 @@ bool gate_is_poked(const struct gate *g, uint32_t seen)
     return SHM_LOAD(&g->command->poke) != seen;
 }
 
+bool gate_take_signal(struct gate *g)
+{
+    /* Partner: stop.c, gate_poke(), which bumps before it signals. A signal that comes while the VM
+     * does not run is none of ours: to run again it has to pass gate_enter(). */
+    uint32_t poke = SHM_LOAD(&g->command->poke);
+    if (poke == g->signalled || !gate_is_late(g))
+        return false;
+    g->signalled = poke;
+    return true;
+}
+
+void gate_takes_signals(struct gate *g, bool takes)
+{
+    SHM_STORE_RELAXED(&g->status->takes_signals, takes);
+}
+
+bool gate_has_signals(const struct gate *g)
+{
+    return SHM_LOAD_RELAXED(&g->status->takes_signals) != 0;
+}
+
 bool gate_is_running(const struct gate *g)
 {
     return shm_status_state(SHM_LOAD(&g->status->word)) == SHM_RUNNING;

@@ -50,6 +50,7 @@ struct gate {
     _Atomic uint32_t wakes;      /**< of the watcher, by gate_wake_watcher() */
     _Atomic uint32_t wakes_seen; /**< by the watcher */
     _Atomic uint64_t evaluating; /**< the evaluation that runs, 0: none; the watcher reads it */
+    uint32_t signalled;          /**< the poke that gate_take_signal() has seen last */
 };
 
 /** Binds the gate to its pages. Status starts as `starting`. */
@@ -115,8 +116,17 @@ void gate_wake_watcher(struct gate *g);
 /** Whether the watcher has been poked since it saw this number; may be asked in a signal handler.
  */
 bool gate_is_poked(const struct gate *g, uint32_t seen);
+/**
+ * In the handler of SHM_SIGNAL, on the VM's thread: whether the VM is to be brought to a safe
+ * point, and this is the first that is heard of it. Says so once for each poke.
+ */
+bool gate_take_signal(struct gate *g);
+/** The SHM_SIGNAL alone brings the VM to a safe point, or does not any more. */
+void gate_takes_signals(struct gate *g, bool takes);
+/** Whether that was said last; may be asked in a signal handler. */
+bool gate_has_signals(const struct gate *g);
 /** [watcher] Whether the VM runs, as it says itself. */
 bool gate_is_running(const struct gate *g);
-/** [watcher] True while the VM is to be brought to a safe point: closed gate, and it still runs; or
- * it evaluates what the daemon has withdrawn. */
+/** [watcher, signal handler] True while the VM is to be brought to a safe point: closed gate, and
+ * it still runs; or it evaluates what the daemon has withdrawn. */
 bool gate_is_late(const struct gate *g);

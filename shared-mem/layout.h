@@ -33,13 +33,14 @@
 #include <time.h>
 
 /** Raised with every change of the pages; a worker and a daemon that differ refuse each other. */
-#define SHM_LAYOUT_VERSION 3u
+#define SHM_LAYOUT_VERSION 4u
 
 #define SHM_PAGE_BYTES 4096u
 
-/** The daemon's signal to a VM that still runs although its gate is closed: that it let the CPU go
- * for a moment, if its watcher waits for one. By default it is ignored. */
-#define SHM_NUDGE SIGURG
+/** The daemon's signal to the thread of a VM that runs although its gate is closed: a poke that
+ * needs no watcher, and later, from a VM that has not come yet, that it let the CPU go for a
+ * moment, if its watcher waits for one. By default it is ignored. */
+#define SHM_SIGNAL SIGURG
 
 /* Every access to a shared word passes here, so that a test build can put a scheduling point before
  * each (SHM_YIELD) and after the value to store was found (SHM_VALUE); a product build compiles it
@@ -92,7 +93,8 @@ struct command_page {
     _Atomic uint64_t word;
     /** The VM's thread waits on it while parked or blocked. Bumped, then woken, by stop_ring. */
     _Atomic uint32_t bell;
-    /** The watcher thread waits on it. Bumped at most once for each closing of this gate. */
+    /** The watcher thread waits on it. Bumped at most once for each closing of this gate, and
+     * before SHM_SIGNAL is sent. */
     _Atomic uint32_t poke;
     /** Kick number: "write your eventfd at your next arrival". */
     _Atomic uint32_t kick;
@@ -119,6 +121,9 @@ struct status_page {
     /** epoch << 8 | enum shm_state. The epoch is that of the world word when the state was entered.
      */
     _Atomic uint64_t word;
+    /** 1: SHM_SIGNAL alone brings the VM to a safe point. A hint: what it does not bring, the
+     * watcher does, later. */
+    _Atomic uint32_t takes_signals;
     /** CLOCK_MONOTONIC of the last arrival at a park. A hint: checked against the daemon's own
      * times. */
     _Atomic uint64_t parked_ns;

@@ -176,9 +176,23 @@ static void slot_closed(struct stop_world *w, struct stop_slot *s, uint64_t now)
 /* Once for each closing. A VM that runs polls no shared word by itself: its watcher has to
  * interrupt the engine. One that was seen in another state stays there, or finds the closed gate in
  * gate_enter(). */
-static void gate_poke(struct stop_gate *g)
+static void gate_poke(struct stop_gate *g, bool may_signal)
 {
     SHM_ADD(&g->command->poke, 1);
+    /* A signal needs nobody but the VM's own thread to be scheduled, and no lock in the engine.
+     * Partner: gate_take_signal(). */
+    stop_slot(g)->signalled = may_signal && g->pidfd >= 0 &&
+                              SHM_LOAD_RELAXED(&g->status->takes_signals) != 0 &&
+                              process_signal(g->pidfd, SHM_SIGNAL) == 0;
+    if (!stop_slot(g)->signalled)
+        futex_wake(&g->command->poke, 1);
+}
+
+void stop_wake_watcher(struct stop_gate *g)
+{
+    if (!stop_slot(g)->signalled)
+        return;
+    stop_slot(g)->signalled = false;
     futex_wake(&g->command->poke, 1);
 }
 
@@ -204,7 +218,8 @@ static void gate_opened(struct stop_gate *g)
 
 int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
 {
-    *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1, .userdata = userdata};
+    *g = (struct stop_gate){
+        .command_fd = -1, .status_fd = -1, .kick_fd = -1, .pidfd = -1, .userdata = userdata};
     int r = map_create("stillpoint-command", w->kept ? MAP_WRITER_KEPT : MAP_WRITER_SELF,
                        &g->command_fd, (void **)&g->command);
     if (r >= 0)
@@ -253,7 +268,7 @@ void stop_gate_done(struct stop_gate *g)
     }
     map_done(g->command);
     map_done((void *)(uintptr_t)g->status);
-    *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1};
+    *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1, .pidfd = -1};
 }
 
 static uint64_t world_store(struct stop_world *w, bool open)
@@ -279,7 +294,7 @@ void stop_close(struct stop_world *w)
      * has had its poke. */
     for (size_t i = 0; i < w->n_gates && w->n_missing > 0; i++)
         if (w->slots[i].closed_epoch == w->epoch && !w->slots[i].arrived)
-            gate_poke(w->gates[i]);
+            gate_poke(w->gates[i], true);
 }
 
 void stop_settle(struct stop_world *w)
@@ -362,7 +377,7 @@ static void command_store(struct stop_gate *g, bool released)
     } else if (!opens && was_open) {
         slot_closed(g->world, stop_slot(g), now);
         if (!stop_slot(g)->arrived)
-            gate_poke(g);
+            gate_poke(g, false);
         record_write(g, now);
     }
 }
@@ -443,7 +458,7 @@ bool stop_withdraw(struct stop_gate *g)
     SHM_STORE(&g->command->evaluation, UINT64_C(0));
     if (stop_state(g) != SHM_EVALUATING)
         return false;
-    gate_poke(g);
+    gate_poke(g, false);
     return true;
 }
 
@@ -507,12 +522,13 @@ int stop_gate_adopt(struct stop_gate *g, struct stop_world *w, const struct stop
                             .command_fd = pages->command_fd,
                             .status_fd = pages->status_fd,
                             .kick_fd = pages->kick_fd,
+                            .pidfd = -1,
                             .userdata = userdata,
                             .released = (word & 1) != 0,
                             .birth_done = admitted};
     int r = world_add(w, g);
     if (r < 0) {
-        *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1};
+        *g = (struct stop_gate){.command_fd = -1, .status_fd = -1, .kick_fd = -1, .pidfd = -1};
         return r;
     }
     /* A record whose writer died has no end that anybody would wait for. */
@@ -550,7 +566,7 @@ void stop_world_adopted(struct stop_world *w, uint64_t epoch, bool open)
     /* Between a store and its wake, or its poke, the daemon may have died. */
     for (size_t i = 0; i < w->n_gates; i++) {
         if (!w->slots[i].open && !w->slots[i].arrived)
-            gate_poke(w->gates[i]);
+            gate_poke(w->gates[i], false);
         stop_ring(w->gates[i]);
     }
 }

@@ -43,6 +43,7 @@ struct stop_slot {
     bool open;
     bool arrived;
     bool excused;    /**< the kernel keeps it from running: nobody waits for it to arrive */
+    bool signalled;  /**< it was poked by a signal, and its watcher sleeps */
     bool record_due; /**< the record of this closing has not been written */
     bool attended;   /**< the owner's: it may have something to see to before this gate opens */
     uint8_t how;     /**< enum stop_how */
@@ -55,7 +56,8 @@ struct stop_gate {
     const struct status_page *status;
     int command_fd, status_fd; /**< memfds for the worker; -1 once handed over and closed */
     int kick_fd;               /**< eventfd that the worker writes; the owner polls it */
-    void *userdata;            /**< the owner's */
+    int pidfd;      /**< the owner's, of the worker, once it is known; -1: it gets no signals */
+    void *userdata; /**< the owner's */
 
     struct stop_world *world;
     size_t index; /**< place in world->gates and world->slots */
@@ -133,8 +135,9 @@ int stop_gate_adopt(struct stop_gate *g, struct stop_world *w, const struct stop
 /** Closes our copies of the memfds once the worker has its own. */
 void stop_gate_handed_over(struct stop_gate *g);
 
-/** Closes every gate of the world with one store, and pokes those whose VM runs. stop_settle() has
- *  to follow. */
+/** Closes every gate of the world with one store, and pokes those whose VM runs: by a signal where
+ * that suffices. stop_settle() has to follow, and stop_wake_watcher() for whoever is missing after
+ * a while. */
 void stop_close(struct stop_world *w);
 /** Stops the clocks of those that stop_close() closed: writes their records. Not urgent: a worker's
  *  clock never goes back, so it just stands still from when it was last read. */
@@ -165,6 +168,10 @@ void stop_admit(struct stop_gate *g);
 void stop_hold(struct stop_gate *g);
 /** One less; the last opens it, unless the world is closed and it is not its runner. */
 void stop_release(struct stop_gate *g);
+
+/** If it was poked by a signal, which has not brought it to its gate, its watcher is woken, once.
+ */
+void stop_wake_watcher(struct stop_gate *g);
 
 /** Looks how this VM counts at this moment. One that was held is acked once it has parked. */
 enum stop_how stop_how_now(struct stop_gate *g);

@@ -69,7 +69,10 @@ static _Noreturn void stillborn(struct worker *w, const char *step, int r)
 
 static void make_engine(struct worker *w, const struct birth *b)
 {
-    int r = host_init(&w->host, &w->channel, &w->safepoint);
+    int r = safepoint_start(&w->safepoint);
+    if (r < 0)
+        stillborn(w, "watcher", r);
+    r = host_init(&w->host, &w->channel, &w->safepoint);
     if (r < 0)
         stillborn(w, "host", r);
     const struct engine_config config = {
@@ -84,9 +87,7 @@ static void make_engine(struct worker *w, const struct birth *b)
     r = b->ops->vm_new(&config, &engine);
     if (r < 0)
         stillborn(w, "engine", r);
-    r = safepoint_watch(&w->safepoint, b->ops, engine);
-    if (r < 0)
-        stillborn(w, "watcher", r);
+    safepoint_watch(&w->safepoint, b->ops, engine);
     w->dispatch = (struct dispatch){
         .ops = b->ops,
         .engine = engine,
@@ -111,7 +112,8 @@ void birth_run(const struct birth *b)
     int spare = fcntl(b->fds[BIRTH_CHANNEL], F_DUPFD_CLOEXEC, SPARE_FD);
     if (spare >= 0)
         w.channel.fd = spare;
-    r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd);
+    r = sandbox_fds(b->fds[BIRTH_CHANNEL], b->fds[BIRTH_KICK], b->fds[BIRTH_LIFELINE], b->null_fd,
+                    b->sandbox.in_nest ? &b->nest : NULL);
     if (r < 0)
         stillborn(&w, "fds", r);
     w.channel.fd = SANDBOX_FD_CHANNEL;

@@ -30,6 +30,7 @@ struct birth {
     int fds[BIRTH_FDS];
     int null_fd;
     struct sandbox_options sandbox;
+    struct sandbox_nest nest;
     const struct lockdown *lockdown;
     const struct engine_ops *ops;
     uint64_t heap_bytes;

@@ -85,6 +85,9 @@ struct engine_host_ops {
      */
     int (*safe_point)(void *host);
 
+    /** The guest begins something, for good, that `interrupt_here` does not reach. */
+    void (*needs_watcher)(void *host);
+
     /**
      * Writes `len` bytes of text to the program's stdout or stderr. A newline is added unless level
      * is RAW. May hold the VM (as `blocked`) while the reader is slow. Returns 0, ENGINE_TERMINATED
@@ -267,6 +270,12 @@ struct engine_ops {
 
     /** Any thread: makes a running guest reach a safe point soon. Never from a signal handler. */
     void (*interrupt)(struct engine *e);
+    /**
+     * The same from a signal handler on the VM thread, wherever that is: takes no lock. Where it
+     * cannot reach all that the guest does, the host is told by `needs_watcher`, and what it misses
+     * all the same is interrupted later. NULL: this engine has no such thing.
+     */
+    void (*interrupt_here)(struct engine *e);
 
     /*
      * What a parked VM can be asked. May be called wherever the VM thread is in a host callback

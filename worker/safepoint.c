@@ -98,24 +98,38 @@ static void match_tick(void)
     (void)slice_request(ticks * tick_ns - tick_ns / 32, getpriority(PRIO_PROCESS, 0));
 }
 
-static struct safepoint *nudged;
+static struct safepoint *signalled;
 
-/* The scheduler can put a VM that is behind with its share before the watcher that is to interrupt
- * it, until the next tick. A thread that yields comes after its watcher. See docs/decisions, 0042.
- */
-static void on_nudge(int number)
+/* The first of a stop is a poke, where the engine needs no watcher for it: see docs/decisions,
+ * 0055. Any other is a nudge: the scheduler can put a VM that is behind with its share before the
+ * watcher that is to interrupt it, until the next tick. A thread that yields comes after its
+ * watcher. See docs/decisions, 0042. */
+static void on_signal(int number)
 {
     (void)number;
-    if (gate_is_poked(&nudged->gate, atomic_load(&nudged->poke_seen)))
+    struct safepoint *s = signalled;
+    int error = errno;
+    if (gate_has_signals(&s->gate) && gate_take_signal(&s->gate))
+        s->ops->interrupt_here(s->engine);
+    else if (gate_is_late(&s->gate) && gate_is_poked(&s->gate, atomic_load(&s->poke_seen)))
         sched_yield();
+    errno = error;
 }
 
-static int expect_nudges(struct safepoint *s)
+static int expect_signals(struct safepoint *s)
 {
-    nudged = s;
-    struct sigaction action = {.sa_handler = on_nudge, .sa_flags = SA_RESTART};
+    signalled = s;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    return sigaction(SHM_NUDGE, &action, NULL) < 0 ? -errno : 0;
+    if (sigaction(SHM_SIGNAL, &action, NULL) < 0)
+        return -errno;
+    gate_takes_signals(&s->gate, s->ops->interrupt_here != NULL);
+    return 0;
+}
+
+void safepoint_need_watcher(struct safepoint *s)
+{
+    gate_takes_signals(&s->gate, false);
 }
 
 static uint64_t until(uint64_t due_ns, uint64_t now_ns)
@@ -159,13 +173,13 @@ static void *watch(void *userdata)
     return NULL;
 }
 
-/* Nudges are for the VM's thread. */
+/* Signals are for the VM's thread. */
 static int start_watcher(struct safepoint *s, const pthread_attr_t *attr)
 {
-    sigset_t nudges, before;
-    sigemptyset(&nudges);
-    sigaddset(&nudges, SHM_NUDGE);
-    int r = pthread_sigmask(SIG_BLOCK, &nudges, &before);
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    sigaddset(&signals, SHM_SIGNAL);
+    int r = pthread_sigmask(SIG_BLOCK, &signals, &before);
     if (r != 0)
         return r;
     r = pthread_create(&s->watcher, attr, watch, s);
@@ -173,12 +187,10 @@ static int start_watcher(struct safepoint *s, const pthread_attr_t *attr)
     return r;
 }
 
-int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
+int safepoint_start(struct safepoint *s)
 {
-    s->ops = ops;
-    s->engine = engine;
     match_tick();
-    int r = expect_nudges(s);
+    int r = expect_signals(s);
     if (r < 0)
         return r;
     if (sem_init(&s->watching, 0, 0) < 0)
@@ -191,11 +203,16 @@ int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct en
     if (r == 0)
         r = start_watcher(s, &attr);
     pthread_attr_destroy(&attr);
-    if (r != 0)
-        return -r;
+    return -r;
+}
+
+/* The watcher reads both only of a VM that runs, and so after the store of that state. */
+void safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine)
+{
+    s->ops = ops;
+    s->engine = engine;
     while (sem_wait(&s->watching) < 0 && errno == EINTR)
         ;
-    return 0;
 }
 
 /* Relaxed: the seq_cst store of the state that follows in gate.c carries both along. */

@@ -4,7 +4,8 @@
  *
  * Process and threads: worker. All functions are the VM thread's; the watcher waits for the
  * daemon's poke and turns each into one interrupt of the engine, which brings the VM thread to
- * safepoint_poll().
+ * safepoint_poll(). Most stops poke by a signal instead, whose handler does the same on the VM
+ * thread itself.
  *
  * Invariants
  *  - Guest code runs only while state is SHM_RUNNING, but for evaluations.
@@ -48,9 +49,10 @@ void safepoint_init(struct safepoint *s, const struct world_page *world,
                     const struct command_page *command, struct status_page *status, int kick_fd,
                     struct daemon_channel *channel);
 
-/** Starts the watcher for this engine; returns when it needs no system call but futex any more.
- *  0 or negative errno. */
-int safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine);
+/** Starts the watcher, beside which the engine can be made. 0 or negative errno. */
+int safepoint_start(struct safepoint *s);
+/** Gives it this engine; returns when it needs no system call but futex any more. */
+void safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct engine *engine);
 
 /** What does what was asked for: called on the VM thread, with status parked; sends facts, waits
  * for nothing. */
@@ -69,6 +71,9 @@ void safepoint_on_going_on(struct safepoint *s, void (*go_on)(void *userdata), v
  * nothing again 4, 16, 64, 64, … seconds later. 0: no longer.
  */
 void safepoint_interrupt_at(struct safepoint *s, uint64_t mono_ns);
+
+/** From now on only the watcher can interrupt this engine, whatever it does. */
+void safepoint_need_watcher(struct safepoint *s);
 
 /** The engine's bytes into the status page, as every change of the state does. */
 void safepoint_publish_heap(struct safepoint *s);

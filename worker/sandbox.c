@@ -21,6 +21,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -35,6 +36,8 @@
 #define STACK_BYTES (8u * 1024 * 1024)
 #define DEGRADED 1 /* outcome of a step that gave up only a part */
 #define PARK_FD 16 /* above every number of enum sandbox_fd */
+#define NESTED 4   /* namespaces of a nest */
+#define NEST_STACK_BYTES (64u * 1024)
 
 static const char *const layer_names[SANDBOX_LAYERS] = {
     [SANDBOX_USER] = "user",         [SANDBOX_PID] = "pid",         [SANDBOX_MOUNT] = "mount",
@@ -49,28 +52,35 @@ const char *sandbox_layer_name(enum sandbox_layer layer)
     return layer_names[layer];
 }
 
-int sandbox_fds(int channel, int kick, int lifeline, int null_fd)
+int sandbox_fds(int channel, int kick, int lifeline, int null_fd, const struct sandbox_nest *nest)
 {
     const struct {
         int from, to;
     } moves[] = {
-        {channel, SANDBOX_FD_CHANNEL}, {kick, SANDBOX_FD_KICK},  {lifeline, SANDBOX_FD_LIFELINE},
-        {null_fd, STDIN_FILENO},       {null_fd, STDOUT_FILENO}, {null_fd, STDERR_FILENO},
+        {channel, SANDBOX_FD_CHANNEL},
+        {kick, SANDBOX_FD_KICK},
+        {lifeline, SANDBOX_FD_LIFELINE},
+        {null_fd, STDIN_FILENO},
+        {null_fd, STDOUT_FILENO},
+        {null_fd, STDERR_FILENO},
+        {nest ? nest->fds[0] : -1, SANDBOX_FD_NEST},
+        {nest ? nest->fds[1] : -1, SANDBOX_FD_NEST + 1},
+        {nest ? nest->fds[2] : -1, SANDBOX_FD_NEST + 2},
+        {nest ? nest->fds[3] : -1, SANDBOX_FD_NEST + 3},
     };
-    enum { MOVES = sizeof moves / sizeof *moves };
-    int parked[MOVES];
+    const size_t n = sizeof moves / sizeof *moves - (nest ? 0 : NESTED);
+    int parked[sizeof moves / sizeof *moves];
     /* First all out of the way: a number that one is to get may be held by another. */
-    for (size_t i = 0; i < MOVES; i++) {
+    for (size_t i = 0; i < n; i++) {
         parked[i] = fcntl(moves[i].from, F_DUPFD_CLOEXEC, PARK_FD);
         if (parked[i] < 0)
             return -errno;
     }
-    for (size_t i = 0; i < MOVES; i++)
+    for (size_t i = 0; i < n; i++)
         if (dup3(parked[i], moves[i].to, O_CLOEXEC) < 0)
             return -errno;
-    if (syscall(SYS_close_range, SANDBOX_FD_LIFELINE + 1, ~0u, 0) < 0)
-        return -errno;
-    return 0;
+    unsigned first = SANDBOX_FD_NEST + (nest ? NESTED : 0);
+    return syscall(SYS_close_range, first, ~0u, 0) < 0 ? -errno : 0;
 }
 
 /* ---- what the kernel says */
@@ -151,6 +161,8 @@ int sandbox_map_ids(unsigned inside_uid, unsigned host_uid, unsigned inside_gid,
 
 static int step_user(const struct sandbox_options *o)
 {
+    if (o->in_nest)
+        return 0;
     return sandbox_map_ids(INSIDE_ID, o->host_uid, INSIDE_ID, o->host_gid);
 }
 
@@ -169,7 +181,8 @@ static bool check_user(const struct sandbox_options *o)
 
 static int step_mount(const struct sandbox_options *o)
 {
-    (void)o;
+    if (o->in_nest)
+        return 0;
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
 }
 
@@ -182,7 +195,8 @@ static bool check_mount(const struct sandbox_options *o)
  * with the same directory twice stacks the old root upon the new one, where it can be detached. */
 static int step_root(const struct sandbox_options *o)
 {
-    (void)o;
+    if (o->in_nest)
+        return 0;
     const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
     if (mount("none", "/proc", "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555") < 0 ||
         chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
@@ -204,9 +218,34 @@ static bool check_root(const struct sandbox_options *o)
            errno == EROFS;
 }
 
+/* /proc as it is found here, with all that hides parts of it. */
+static int move_into(int proc, const char *root, const char *dir)
+{
+    if (mount("none", root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=4k,nr_inodes=3,mode=0555") < 0)
+        return -errno;
+    if (mkdir(dir, 0555) < 0 || move_mount(proc, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+        chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
+        int r = -errno;
+        (void)umount2(root, MNT_DETACH);
+        return r;
+    }
+    return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -errno : 0;
+}
+
+int sandbox_shed_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return -errno;
+    _cleanup_close_ int proc =
+        open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    return proc < 0 ? -errno : move_into(proc, "/proc", "/proc/proc");
+}
+
 static int step_uts(const struct sandbox_options *o)
 {
-    (void)o;
+    if (o->in_nest)
+        return 0;
     return sethostname("vm", 2) < 0 ? -errno : 0;
 }
 
@@ -228,6 +267,76 @@ static int step_cgroup(const struct sandbox_options *o)
 static bool check_cgroup(const struct sandbox_options *o)
 {
     return is_inside(o, SANDBOX_CGROUP) && (!o->own_cgroup || file_says("cgroup", "0::/\n"));
+}
+
+/* ---- nests */
+
+/* The user namespace first: what follows needs capabilities over it. */
+static const struct {
+    const char *file;
+    int type;
+} nested[NESTED] = {
+    {"/proc/self/ns/user", CLONE_NEWUSER},
+    {"/proc/self/ns/ipc", CLONE_NEWIPC},
+    {"/proc/self/ns/uts", CLONE_NEWUTS},
+    {"/proc/self/ns/mnt", CLONE_NEWNS},
+};
+
+struct nest_making {
+    struct sandbox_nest *nest;
+    struct sandbox_options options;
+    int error;
+};
+
+/* In a process that has our memory and descriptors while we wait for it, and the new namespaces. */
+static int furnish(void *userdata)
+{
+    struct nest_making *m = userdata;
+    int (*const done[])(const struct sandbox_options *) = {step_user, step_mount, step_root,
+                                                           step_uts};
+    for (size_t i = 0; i < NESTED && m->error == 0; i++) {
+        m->nest->fds[i] = open(nested[i].file, O_RDONLY | O_CLOEXEC);
+        m->error = m->nest->fds[i] < 0 ? -errno : 0;
+    }
+    for (size_t i = 0; i < sizeof done / sizeof *done && m->error == 0; i++)
+        m->error = done[i](&m->options);
+    return 0;
+}
+
+void sandbox_nest_done(struct sandbox_nest *nest)
+{
+    for (size_t i = 0; i < NESTED; i++)
+        fd_close(&nest->fds[i]);
+}
+
+int sandbox_nest_make(struct sandbox_nest *nest, unsigned host_uid, unsigned host_gid)
+{
+    struct nest_making m = {.nest = nest, .options = {.host_uid = host_uid, .host_gid = host_gid}};
+    int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES;
+    char *stack = malloc(NEST_STACK_BYTES);
+    if (!stack)
+        return -ENOMEM;
+    for (size_t i = 0; i < NESTED; i++)
+        flags |= nested[i].type;
+    pid_t pid = clone(furnish, stack + NEST_STACK_BYTES, flags, &m);
+    int status, r = pid < 0 || waitpid(pid, &status, __WALL) < 0 ? -errno : m.error;
+    if (r == 0 && status != 0)
+        r = -ECHILD; /* it was killed */
+    free(stack);
+    if (r < 0)
+        sandbox_nest_done(nest);
+    return r;
+}
+
+static int enter_nest(void)
+{
+    int r = 0;
+    for (int i = 0; i < NESTED; i++) {
+        if (r == 0 && setns(SANDBOX_FD_NEST + i, nested[i].type) < 0)
+            r = -errno;
+        close(SANDBOX_FD_NEST + i);
+    }
+    return r;
 }
 
 /* Soft and hard limit alike. RLIMIT_NPROC is lockdown's: the engine still has to start threads. */
@@ -507,6 +616,10 @@ int sandbox_enter(const struct sandbox_options *o, struct sandbox_posture *postu
     *ret_step = "/proc";
     proc_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int r = proc_fd < 0 && !o->allow_degraded ? -errno : 0;
+    if (r == 0 && o->in_nest) {
+        *ret_step = "nest";
+        r = enter_nest();
+    }
     for (size_t i = 0; i < sizeof steps / sizeof *steps && r == 0; i++) {
         *ret_step = layer_names[steps[i].layer];
         r = run_step(&steps[i], o, &posture->state[steps[i].layer]);

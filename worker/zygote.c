@@ -22,7 +22,11 @@
 #include "worker/huge_code.h"
 #include "worker/lockdown.h"
 
-#define NEEDED_NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+#define NEST_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+#define NEEDED_NAMESPACES (NEST_NAMESPACES | CLONE_NEWPID)
+/* How long there is no birth before the next one is prepared: while many are born one after the
+ * other each makes its own namespaces, on whichever CPU is free. */
+#define REST_MS 3
 
 struct zygote {
     int channel, null_fd;
@@ -31,7 +35,9 @@ struct zygote {
     unsigned uid, gid;
     bool has_empty_net;
     struct sandbox_outside outside;
-    int *tid_address; /* where libc keeps this thread's id, or NULL */
+    bool makes_nests, nest_failed;
+    struct sandbox_nest nest; /* for the next birth */
+    int *tid_address;         /* where libc keeps this thread's id, or NULL */
 };
 
 static int failed(const char *what, int r)
@@ -50,6 +56,27 @@ static int enter_empty_net(struct zygote *z)
     return sandbox_map_ids(z->uid, z->uid, z->gid, z->gid);
 }
 
+/* Last, since the engine reads files of the host. That a worker has left the host's mounts is then
+ * told by its being in other ones than we are. */
+static void shed_mounts(struct zygote *z)
+{
+    struct sandbox_outside now;
+    if (!z->has_empty_net || sandbox_shed_mounts() < 0 || sandbox_look_outside(&now) < 0)
+        return;
+    z->outside.namespaces[SANDBOX_MOUNT] = now.namespaces[SANDBOX_MOUNT];
+    z->makes_nests = true;
+}
+
+static bool has_nest(const struct zygote *z)
+{
+    return z->nest.fds[0] >= 0;
+}
+
+static bool wants_nest(const struct zygote *z)
+{
+    return z->makes_nests && !has_nest(z) && !z->nest_failed;
+}
+
 /* ---- births */
 
 /* The kernel copies this thread alone, as fork() does. No CLONE_CLEAR_SIGHAND: the engine's
@@ -61,8 +88,9 @@ static pid_t clone_worker(const struct zygote *z, const struct birth *b, int cgr
      * thread in the new pid namespace, and a recursive mutex would let that one in. */
     uint64_t tid = z->tid_address ? CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID : 0;
     uint64_t into = b->sandbox.own_cgroup ? CLONE_INTO_CGROUP : 0;
+    uint64_t nested = b->sandbox.in_nest ? NEST_NAMESPACES : 0;
     struct clone_args args = {
-        .flags = b->sandbox.clone_flags | CLONE_PARENT | CLONE_PIDFD | tid | into,
+        .flags = (b->sandbox.clone_flags & ~nested) | CLONE_PARENT | CLONE_PIDFD | tid | into,
         .pidfd = (uintptr_t)ret_pidfd,
         .child_tid = (uintptr_t)z->tid_address,
         .cgroup = into ? (unsigned)cgroup : 0,
@@ -92,6 +120,7 @@ static pid_t clone_best(const struct zygote *z, struct birth *b, int cgroup, int
             continue;
         b->sandbox.clone_flags = ways[i].namespaces;
         b->sandbox.own_cgroup = ways[i].own_cgroup;
+        b->sandbox.in_nest = ways[i].namespaces != 0 && has_nest(z);
         pid = clone_worker(z, b, cgroup, ret_pidfd);
         if (ways[i].own_cgroup)
             *ret_cgroup_error = pid < 0 ? pid : 0;
@@ -104,6 +133,7 @@ static struct birth birth_of(const struct zygote *z, const Stillpoint__Worker__S
 {
     struct birth b = {
         .null_fd = z->null_fd,
+        .nest = z->nest,
         .sandbox =
             {
                 .net_is_zygotes = z->has_empty_net,
@@ -155,8 +185,7 @@ static int answer(const struct zygote *z, uint64_t spawn_id, pid_t pid, int pidf
     }
 }
 
-static int spawn(const struct zygote *z, const Stillpoint__Worker__Spawn *m, const int *fds,
-                 size_t n_fds)
+static int spawn(struct zygote *z, const Stillpoint__Worker__Spawn *m, const int *fds, size_t n_fds)
 {
     if (n_fds != BIRTH_FDS && n_fds != BIRTH_MAX_FDS)
         return answer(z, m->spawn_id, -EBADF, -1, 0, "descriptors");
@@ -167,6 +196,9 @@ static int spawn(const struct zygote *z, const Stillpoint__Worker__Spawn *m, con
     if (pid == 0)
         birth_run(&b);
     int r = answer(z, m->spawn_id, pid, pidfd, cgroup_error, "clone3");
+    if (b.sandbox.in_nest)
+        sandbox_nest_done(&z->nest);
+    z->nest_failed = false;
     /* A worker that nobody was told of must not live; the daemon, its parent, reaps it. */
     if (r < 0 && pid > 0)
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
@@ -174,10 +206,16 @@ static int spawn(const struct zygote *z, const Stillpoint__Worker__Spawn *m, con
 }
 
 /* Returns 0 after a Spawn, -EPIPE at the end of the channel, or negative errno. */
-static int serve_one(const struct zygote *z)
+static int serve_one(struct zygote *z)
 {
     struct pollfd p = {.fd = z->channel, .events = POLLIN};
-    if (poll(&p, 1, -1) < 0 && errno != EINTR)
+    int n_ready = poll(&p, 1, wants_nest(z) ? REST_MS : -1);
+    /* Without one the next birth takes longer; after it the next is tried. */
+    if (n_ready == 0)
+        z->nest_failed = sandbox_nest_make(&z->nest, z->uid, z->gid) < 0;
+    if (n_ready == 0 || (n_ready < 0 && errno == EINTR))
+        return -EAGAIN;
+    if (n_ready < 0)
         return -errno;
     uint8_t packet[4096];
     int fds[FD_MAX_PASSED];
@@ -196,7 +234,11 @@ static int serve_one(const struct zygote *z)
 
 int zygote_run(int channel, const struct engine_ops *ops, bool once)
 {
-    struct zygote z = {.channel = channel, .ops = ops, .uid = geteuid(), .gid = getegid()};
+    struct zygote z = {.channel = channel,
+                       .ops = ops,
+                       .uid = geteuid(),
+                       .gid = getegid(),
+                       .nest = {{-1, -1, -1, -1}}};
     if (z.uid == 0)
         return failed("refuses to run as root", -EPERM);
     /* The daemon blocks signals for its loop; that is not for us or the workers. */
@@ -226,13 +268,16 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
     r = ops->init();
     if (r < 0)
         return failed("engine", r);
-    if (!once)
+    if (!once) {
         (void)huge_code_move();
+        shed_mounts(&z);
+    }
 
     do
         r = serve_one(&z);
     while (r == -EAGAIN || (r == 0 && !once));
     lockdown_done(&z.lockdown);
+    sandbox_nest_done(&z.nest);
     close(z.null_fd);
     if (r == 0 || r == -EPIPE || r == -ECONNRESET)
         return EXIT_SUCCESS;

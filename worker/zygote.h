@@ -10,6 +10,10 @@
  *  - It never has host uid 0, and so no worker has.
  *  - It lives in an empty network namespace of its own, which its workers inherit: making one for
  *    each of them would be half of the time of a birth.
+ *  - Once its engine is ready it sees no file of the host but /proc: each birth copies what is
+ * mounted where it is.
+ *  - While nobody is born it has at most one nest (sandbox.h), which one birth takes. What makes
+ * one is a process that shares its memory, while it waits for that.
  *  - A Spawn is answered by Spawned, once; with an error nothing of it is left.
  */
 #pragma once

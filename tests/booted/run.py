@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """Runs the tests in a booted systemd.
 
-    run.py [--build DIR] [--results FILE] [--list] [--tree] [WORD...]
+    run.py [--build DIR] [--results FILE] [--jobs N] [--list] [--tree] [WORD...]
 
 Each test_*.py beside this is a suite: a machine is booted for it, and its functions `test_<sentence>(m)` are
 run one after the other, with the Machine of tests/support/booted.py; a machine in which a test failed is
-powered off, and the next test has a new one. A suite may say TREE = "clean" (the distribution alone; else
+powered off, and the next test has a new one. Suites are run side by side, as many as there are processors (--jobs). A
+suite may say TREE = "clean" (the distribution alone; else
 what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
-says ON_DEMAND = True takes long, and is run only if a word names it. MACHINE = "emulated" is one with a kernel of its
+says ON_DEMAND = True takes long, and is run only if a word names it; one that says LONG = True is begun first. NICE is that
+of all processes in its machine. MACHINE = "emulated" is one with a kernel of its
 own, of tests/support/emulated.py. What a test returns is a text, which is printed.
 
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
@@ -18,6 +20,8 @@ failed.
 
 import argparse
 import importlib.util
+import multiprocessing
+import multiprocessing.connection
 import os
 import subprocess
 import sys
@@ -28,7 +32,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "support"))
+sys.path[:0] = [os.path.join(TOP, "tests", "support"), HERE]
 
 import booted  # noqa: E402  pylint: disable=wrong-import-position
 import emulated  # noqa: E402  pylint: disable=wrong-import-position
@@ -47,6 +51,7 @@ class Suite:
         self.tree = getattr(module, "TREE", "installed")
         self.prepare = getattr(module, "prepare", None)
         self.machine = emulated.Machine if getattr(module, "MACHINE", "") == "emulated" else booted.Machine
+        self.nice, self.long = getattr(module, "NICE", booted.NICE), getattr(module, "LONG", False)
         self.on_demand = getattr(module, "ON_DEMAND", False)
         self.tests = [(f"booted/{self.name}/{n[len('test_'):]}", f) for n, f in vars(module).items()
                       if n.startswith("test_") and callable(f)]
@@ -107,13 +112,13 @@ def run_test(function, machine):
     return outcome, text
 
 
-def run_suite(suite, trees, report):
+def run_suite(suite, trees, add):
     machine = None
     for name, function in suite.tests:
         start = time.monotonic()
         try:
             if machine is None:
-                machine = suite.machine(trees, suite.tree, suite.prepare)
+                machine = suite.machine(trees, suite.tree, suite.prepare, suite.nice)
             outcome, text = run_test(function, machine)
         except Skip as e:
             outcome, text = "skip", str(e)
@@ -124,13 +129,53 @@ def run_suite(suite, trees, report):
             machine = None
             if wrong:
                 outcome, text = "fail", "\n".join([text, *wrong]).strip()
-        report.add(name, outcome, text, time.monotonic() - start)
+        add(name, outcome, text, time.monotonic() - start)
+
+
+def run_lane(suites, trees, turn, results):
+    """One suite after the other, of those that no other lane has taken."""
+    while True:
+        with turn.get_lock():
+            number, turn.value = turn.value, turn.value + 1
+        if number >= len(suites):
+            return
+        run_suite(suites[number], trees, lambda *result: results.send(result))
+
+
+def start_lane(*args):
+    """Returns where its results come from, which ends with it, and its process."""
+    fork = multiprocessing.get_context("fork")
+    results, to = fork.Pipe(duplex=False)
+    lane = fork.Process(target=run_lane, args=(*args, to))
+    lane.start()
+    to.close()
+    return results, lane
+
+
+def run_side_by_side(suites, trees, report, jobs):
+    """The longest first, so that none of them is left for the end: those that say so, and those with the most tests."""
+    suites = sorted(suites, key=lambda s: (not s.long, -len(s.tests)))
+    turn = multiprocessing.get_context("fork").Value("i", 0)
+    lanes = dict(start_lane(suites, trees.of_lane(n), turn) for n in range(min(jobs, len(suites))))
+    left = [n for s in suites for n, _ in s.tests]
+    while lanes:
+        for results in multiprocessing.connection.wait(lanes):
+            try:
+                result = results.recv()
+            except EOFError:
+                lanes.pop(results).join()
+                continue
+            left.remove(result[0])
+            report.add(*result)
+    for name in left:
+        report.add(name, "fail", "whoever ran it has ended")
 
 
 def arguments():
     p = argparse.ArgumentParser(description="Runs the tests in a booted systemd.")
     p.add_argument("--build", default=os.path.join(TOP, "build"))
     p.add_argument("--results")
+    p.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many suites at once")
     p.add_argument("--list", action="store_true")
     p.add_argument("--tree", action="store_true", help="only make the tree of the distribution")
     p.add_argument("words", nargs="*")
@@ -170,13 +215,13 @@ def main():
                 missing = booted.why_no_nspawn(trees.clean)
             except Skip as e:
                 missing = str(e)
-        for suite in suites if not options.tree else []:
-            if missing:
-                for name, _ in suite.tests:
-                    report.add(name, "skip", missing)
-            else:
-                run_suite(suite, trees, report)
+        if missing and not options.tree:
+            for name in (n for s in suites for n, _ in s.tests):
+                report.add(name, "skip", missing)
+        elif not options.tree:
+            run_side_by_side(suites, trees, report, options.jobs)
         if trees:
+            trees.end()
             subprocess.run(["umount", scratch], check=False)
     if options.tree:
         print(f"# {missing or trees.clean}")

@@ -117,14 +117,15 @@ class Service:
         return sorted(path for path in found if path != "." and not path.startswith(".control"))
 
     def state(self):
-        """All of which there must not be more when all VMs have ended: store, control groups, processes, descriptors."""
+        """All of which there must not be more when all VMs have ended: store, control groups, processes, descriptors. A
+        zygote has its own name when it has begun."""
+        wait_until(lambda: [process_name(p) for p in self.m.processes()].count("stillpointd") == 1, "it is begun", HANG)
         names = sorted(process_name(p) for p in self.m.processes() if process_name(p).startswith("stillpoint"))
         return {"stored": self.stored(), "groups": self.groups(), "processes": names,
                 "descriptors": len(os.listdir(f"/proc/{self.main()}/fd"))}
 
     def none_is_left(self):
-        left = [p for p in self.m.processes() if process_name(p).startswith("stillpoint")]
-        equal(left, [])
+        wait_until(lambda: not self.m.processes_of_ours(), "none of what was killed is left", HANG)
         check(not os.path.exists(self.folder), f"{self.folder} is left")
         equal(self.stored(), 0)
 
@@ -285,8 +286,7 @@ def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m
     s.resume("still")
     end_vms(s)
     s.crash()
-    wait_until(lambda: s.state()["groups"] == empty["groups"], "control groups of the dead are removed", HANG)
-    equal(s.state(), empty)
+    wait_until(lambda: s.state() == empty, f"nothing is left of them: {s.state()}, and not {empty}", HANG)
 
 
 def give_controllers(s):
@@ -354,6 +354,32 @@ def test_a_stop_ends_what_is_frozen_or_stubborn(m):
     took = time.monotonic() - start
     s.none_is_left()
     check(took < int(m.show(SERVICE, "TimeoutStopUSec").rstrip("s")), f"it took {took} s")
+
+
+def test_a_stop_between_a_crash_and_the_next_start_ends_what_is_frozen_or_stubborn(m):
+    s = Service(m, "[Service]\nRestartSec=1h\n")
+    s.run("frozen", BUSY)
+    s.run("stubborn", BUSY, world="stubborn")
+    m.ctl("world", "stop", "--enforce")
+    os.kill(m.outside(s.pids()["stubborn"]), 19)
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+    m.systemctl("stop", *SOCKETS, SERVICE)
+    wait_until(lambda: not m.processes_of_ours(), "none is left", HANG)
+    wait_until(lambda: not os.path.exists(s.folder), f"{s.folder} is gone", HANG)
+    equal(s.stored(), 0)
+    # Who is started at once waits until what there was is gone.
+    m.systemctl("start", SERVICE)
+    s.again()
+    vm = s.run("new", TICK)
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+    m.systemctl("stop", SERVICE)
+    m.systemctl("start", SERVICE)
+    s.again()
+    equal(s.pids(), {})
+    s.run("newer", TICK)
+    check(s.pids()["newer"] != vm.pid, "it is another")
 
 
 def test_where_no_other_daemon_comes_vms_end(m):

@@ -123,7 +123,7 @@ def test_apt_installs_what_it_needs_and_a_purge_takes_all_of_it_away(m):
     equal(sorted(before - files(m)), [])
     check(not os.path.lexists(m.path("/run/stillpoint")), "/run/stillpoint is left")
     equal([p for p in m.processes() if "stillpoint" in command_of(p)], [])
-    equal(cgroups(m), [])
+    wait_until(lambda: not cgroups(m), "systemd removes their control groups", HANG)
     equal(m.systemctl("list-unit-files", "--no-legend", "stillpoint*", code=None).out, "")
 
 

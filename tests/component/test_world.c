@@ -327,7 +327,7 @@ static void ends_when_nudged(struct player *p)
     sigset_t nudges, before;
     int number;
     sigemptyset(&nudges);
-    sigaddset(&nudges, SHM_NUDGE);
+    sigaddset(&nudges, SHM_SIGNAL);
     sigprocmask(SIG_BLOCK, &nudges, &before);
     pid_t pid = fork();
     if (pid == 0) {

@@ -101,6 +101,40 @@ static void observe(unsigned actor)
 }
 
 /* One instruction of guest code. */
+#define PIDFD_BASE 1000
+
+int process_signal(int pidfd, int number)
+{
+    (void)number;
+    shm_yield("signal");
+    struct cast_vm *vm = &cast.vms[pidfd - PIDFD_BASE];
+    if (!vm->is_alive)
+        return -ESRCH;
+    vm->is_signalled = true;
+    if (vm->waits_for_interrupt)
+        sim_wake(ACTOR_VM + vm->index);
+    return 0;
+}
+
+/* As worker/safepoint.c, on_signal(). */
+static void handle_signal(struct cast_vm *vm)
+{
+    vm->is_signalled = false;
+    if (!gate_has_signals(&vm->gate) || !gate_take_signal(&vm->gate))
+        return;
+    if (vm->loses_signals)
+        return;
+    vm->is_interrupted = true;
+    vm->interrupts++;
+}
+
+void cast_nudge(const struct stop_world *w)
+{
+    for (size_t i = 0; i < w->n_gates; i++)
+        if (stop_is_missing(w->gates[i]) && stop_state(w->gates[i]) == SHM_RUNNING)
+            stop_wake_watcher(w->gates[i]);
+}
+
 static void guest_step(struct cast_vm *vm)
 {
     shm_yield("guest step");
@@ -171,6 +205,8 @@ static void vm_leave(struct cast_vm *vm, enum shm_state state)
 
 static void safe_point(struct cast_vm *vm)
 {
+    if (vm->is_signalled)
+        handle_signal(vm);
     if (!vm->is_interrupted)
         return;
     vm->is_interrupted = false;
@@ -234,6 +270,11 @@ static void vm_main(void *userdata)
             guest_step(vm);
             safe_point(vm);
             break;
+        case '&':
+        case '!':
+            vm->loses_signals = *p == '!';
+            gate_takes_signals(&vm->gate, true);
+            break;
         case 'p':
             vm_enter(vm);
             (void)gate_poll(&vm->gate);
@@ -262,6 +303,10 @@ static void vm_main(void *userdata)
             for (;;) {
                 guest_step(vm);
                 while (!vm->is_interrupted) {
+                    if (vm->is_signalled) {
+                        handle_signal(vm);
+                        continue;
+                    }
                     vm->waits_for_interrupt = true;
                     sim_block("runs until it is interrupted");
                     vm->waits_for_interrupt = false;
@@ -344,6 +389,7 @@ static void vm_born(struct cast_vm *vm)
     snprintf(vm->worker.name, sizeof vm->worker.name, "vm-%u", i);
     if (stop_gate_init(g, cast.conductor->stop(), &vm->worker) < 0)
         sim_violation("no memory");
+    g->pidfd = PIDFD_BASE + (int)vm->index;
     vm->world = sim_page_of(cast.conductor->stop()->page_fd);
     vm->command = sim_page_of(g->command_fd);
     vm->status = sim_page_of(g->status_fd);
@@ -758,7 +804,9 @@ void cast_check_at_rest(void)
         /* A ring that is delayed for long is taken for a lost one: then the count means nothing. */
         if (atomic_load(&vm->status->lost_wakes) > 0 && !s->has_delays)
             sim_violation_at_rest("vm %u counted a lost wake", i);
-        if (vm->interrupts > vm->closings)
+        /* By its signal and, at a nudge or because it begins only then, by its watcher. */
+        bool twice = atomic_load(&vm->status->takes_signals) != 0;
+        if (vm->interrupts > vm->closings * (twice ? 2 : 1))
             sim_violation_at_rest("vm %u was interrupted %u times in %u closings", i,
                                   vm->interrupts, vm->closings);
         if (may_run != stop_is_open(&vm->worker.gate))

@@ -11,6 +11,7 @@
  *   b  blocked for a time of its clock, then a step   B  blocked until a message comes, then a step
  *   w  blocked for ever; takes messages meanwhile     D  blocked for ever, and takes nothing
  *   S  runs for ever; comes to a safe point only by interrupts, and makes a step after each
+ *   &  from here on signals bring it to its gate · !  its engine loses what they ask for
  *   x  the process ends itself
  *   L  from here on it lies: shows parked and runs    N  never comes to a safe point again
  * After the last letter it is idle for ever.
@@ -59,8 +60,9 @@ struct scenario {
     bool has_loop_timers;              /* the daemon's scan, deadlines and leases */
     bool is_made_up; /* VMs and clients are made up from the seed of the run: cast_seed */
     bool freezes_fail;
-    bool needs_world; /* only with the daemon's world.c */
-    bool has_liar;    /* a VM that lies or hangs: the rest has to be right all the same */
+    bool loses_signals; /* a VM of it has `!` */
+    bool needs_world;   /* only with the daemon's world.c */
+    bool has_liar;      /* a VM that lies or hangs: the rest has to be right all the same */
     unsigned preemptions, detours; /* for systematic runs; preemptions 0: only random ones */
     unsigned cap;                  /* at most so many systematic runs; 0: all */
 };
@@ -88,6 +90,7 @@ struct cast_vm {
     bool is_known, is_alive, is_done; /* to the daemon · the process · removed after death */
     bool death_seen_due;
     bool is_entered, is_interrupted, waits_for_interrupt, waits_for_channel, lies;
+    bool is_signalled, loses_signals;
     unsigned sent, taken;     /* messages */
     unsigned asked, answered; /* requests to be served at its gate */
     unsigned steps, interrupts;
@@ -101,6 +104,9 @@ struct cast_vm {
 };
 
 /* What decides when a world is stopped: `conductor_small`, or the daemon's world.c. */
+/** [daemon] Some time into a stop: the watchers of those that are missing are woken. */
+void cast_nudge(const struct stop_world *w);
+
 struct conductor {
     const char *name;
     int (*init)(void);

@@ -81,12 +81,19 @@ void worker_kill(struct worker *w, enum exit_reason reason, const char *detail)
     sim_wake(EVENT_KILL + vm_of(w)->index);
 }
 
-/* A nudge changes no word, and whose turn it is to run is the scheduler's here. */
+/* Whose turn it is to run is the scheduler's here. What a nudge does for a signal that was lost is
+ * done in one, whose time may come at any time. */
+struct nudge {
+    const struct stop_world *world;
+    bool is_due;
+};
+static struct nudge the_nudge;
+
 struct nudge *nudge_new(struct event_base *base, const struct stop_world *world)
 {
-    (void)base, (void)world;
-    static char none;
-    return (struct nudge *)&none;
+    (void)base;
+    the_nudge = (struct nudge){.world = world};
+    return &the_nudge;
 }
 
 struct nudge *nudge_free(struct nudge *n)
@@ -97,12 +104,12 @@ struct nudge *nudge_free(struct nudge *n)
 
 void nudge_begin(struct nudge *n)
 {
-    (void)n;
+    n->is_due = cast.scenario->loses_signals;
 }
 
 void nudge_end(struct nudge *n)
 {
-    (void)n;
+    n->is_due = false;
 }
 
 /* What a VM here says on its channel is heard with the turn of the loop. */
@@ -417,13 +424,18 @@ static void request(struct client *c, struct op op)
 
 static bool is_due(void)
 {
-    return C.operation_due != 0 || loop_is_due();
+    return C.operation_due != 0 || the_nudge.is_due || loop_is_due();
 }
 
 static void run_due(void)
 {
     if (loop_is_due()) {
         loop_run_due();
+        return;
+    }
+    if (the_nudge.is_due) {
+        the_nudge.is_due = false;
+        cast_nudge(the_nudge.world);
         return;
     }
     uint64_t id = C.operation_due;

@@ -124,16 +124,28 @@ MUTANTS = {
     "kicks nobody": (
         STOP, "busy-stop-resume", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        slot_look(w, s);\n"),
     "does not poke": (
-        STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n    futex_wake(&g->command->poke, 1);", "    (void)g;"),
+        STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n", "    return;\n"),
     "pokes without a bump": (
         STOP, "busy-stop-resume", "    SHM_ADD(&g->command->poke, 1);\n", ""),
+    "signals without a bump": (
+        STOP, "signalled", "    SHM_ADD(&g->command->poke, 1);\n", ""),
+    "signals before the bump": (
+        STOP, "signalled",
+        "    SHM_ADD(&g->command->poke, 1);\n    /* A signal", "    /* A signal",
+        "    if (!stop_slot(g)->signalled)\n        futex_wake(", "    SHM_ADD(&g->command->poke, 1);\n    if (!stop_slot(g)->signalled)\n        futex_wake("),
+    "signals a hold, which nobody follows up": (
+        STOP, "signal-of-a-hold-is-lost", "            gate_poke(g, false);\n        record_write", "            gate_poke(g, true);\n        record_write"),
+    "a signal that is lost is lost": (
+        STOP, "signal-is-lost world", "    stop_slot(g)->signalled = false;\n    futex_wake(&g->command->poke, 1);", "    stop_slot(g)->signalled = false;"),
+    "each poke is taken once for all": (
+        GATE, "signalled", "    if (poke == g->signalled || !gate_is_late(g))", "    if (g->signalled != 0 || !gate_is_late(g))"),
     "pokes again with each kick": (
-        STOP, "busy-stop-resume", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n        gate_poke(w->gates[i]);\n"),
+        STOP, "busy-stop-resume", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n", "        stop_kick_one(w->gates[i]);\n        slot_look(w, s);\n        gate_poke(w->gates[i], true);\n"),
     "counts before it closes": (
         STOP, "enters-while-stopped,busy-stop-resume,idle-with-timer",
         "    uint64_t now = world_store(w, false);\n", "    uint64_t now = shm_now_ns();\n    w->epoch++;\n",
-        "            gate_poke(w->gates[i]);\n}\n\nvoid stop_settle",
-        "            gate_poke(w->gates[i]);\n    w->epoch--;\n    world_store(w, false);\n}\n\nvoid stop_settle"),
+        "            gate_poke(w->gates[i], true);\n}\n\nvoid stop_settle",
+        "            gate_poke(w->gates[i], true);\n    w->epoch--;\n    world_store(w, false);\n}\n\nvoid stop_settle"),
     "counts a hold before it closes the gate": (
         STOP, "hold-and-release,three-holds-and-stops,hold-crosses-an-entry",
         "    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {\n        slot_closed(g->world, stop_slot(g), now);",

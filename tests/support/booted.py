@@ -7,6 +7,7 @@ nothing in there. All of it happens in a mount namespace of the runner's own (ru
 cgroup2 is mounted at /sys/fs/cgroup. Standard library only.
 """
 
+import copy
 import fcntl
 import glob
 import hashlib
@@ -22,6 +23,8 @@ import time
 
 from harness import Failed, Result, Skip, check, children, wait_until
 
+# VMs of a machine that compute on all processors keep none of the kernel's own threads waiting.
+NICE = 10
 HANG = 120.0  # seconds; whatever takes this long hangs
 CGROUPS = "/sys/fs/cgroup"
 SERVICE = "stillpointd.service"
@@ -194,13 +197,46 @@ class Trees:
         self.programs, self.libraries = programs, packages_of(programs)
         self.clean = build_tree(os.path.join(build, "booted"), programs)
         self.debs = self.clean + ".debs"
-        self._installed = None
-        self._made = 0
+        self.enabled = os.path.join(scratch, "enabled")  # controllers, in control groups that are the host's
+        self._lane, self._made = "", 0
+
+    def of_lane(self, number):
+        """The same, for a process that runs beside others."""
+        trees = copy.copy(self)
+        trees._lane = f"{number}-"
+        return trees
+
+    def new_name(self):
+        """Not used yet by anybody who shares these trees."""
+        self._made += 1
+        return f"{self._lane}{self._made}"
+
+    def enable_controller(self, control, name):
+        """In a control group of the host's, for as long as there are tests: others may use it meanwhile."""
+        with open(self.enabled, "a+", encoding="utf-8") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            if has_controller(control, name):
+                return
+            with open(control, "w", encoding="ascii") as to:
+                to.write(f"+{name}")
+            f.write(f"{control} {name}\n")
+
+    def end(self):
+        try:
+            with open(self.enabled, encoding="utf-8") as f:
+                enabled = [line.split() for line in f]
+        except FileNotFoundError:
+            return
+        for control, name in reversed(enabled):
+            try:
+                with open(control, "w", encoding="ascii") as f:
+                    f.write(f"-{name}")
+            except OSError:
+                pass  # somebody else has come to use it
 
     def overlay(self, layers):
         """Mounts a tree of these layers, the first on top, that can be written to. Returns it and its upper layer."""
-        self._made += 1
-        at = os.path.join(self.scratch, f"tree-{self._made}")
+        at = os.path.join(self.scratch, f"tree-{self.new_name()}")
         upper, work, root = (os.path.join(at, n) for n in ("upper", "work", "root"))
         for folder in (upper, work, root):
             os.makedirs(folder)
@@ -214,13 +250,16 @@ class Trees:
             return [self.clean]
         if kind == "testbed":
             return [build_tree(os.path.join(self.build, "booted", "testbed"), self.programs, TESTBED)]
-        if self._installed is None:
-            root, upper = self.overlay([self.clean])
-            run("make", "-C", self.build, "install", f"DESTDIR={root}")
-            self._install_settings(root)
-            run("umount", root)
-            self._installed = upper
-        return [self._installed, self.clean]
+        installed = os.path.join(self.scratch, "installed")
+        with open(installed + ".lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.isdir(installed):
+                root, upper = self.overlay([self.clean])
+                run("make", "-C", self.build, "install", f"DESTDIR={root}")
+                self._install_settings(root)
+                run("umount", root)
+                os.rename(upper, installed)
+        return [installed, self.clean]
 
     def _install_settings(self, root):
         etc = os.path.join(root, "etc")
@@ -270,6 +309,11 @@ def own_cgroup():
     raise Skip("the kernel has no cgroup2")
 
 
+def has_controller(control, name):
+    with open(control, encoding="ascii") as f:
+        return name in f.read().split()
+
+
 class Commands:
     """What is asked of a system by programs that it runs: of any that has run() and write()."""
 
@@ -307,19 +351,18 @@ class Commands:
 class Machine(Commands):
     """A booted system. `prepare` is called with the Trees and the root of its own before."""
 
-    def __init__(self, trees, kind="installed", prepare=None, name="stillpoint"):
+    def __init__(self, trees, kind="installed", prepare=None, nice=NICE):
         self.root, _ = trees.overlay(trees.layers(kind))
         if prepare:
             prepare(trees, self.root)
-        self.build = trees.build
-        self.name = f"{name}-{os.getpid()}"
-        self.enabled = []  # controllers, in control groups above ours
+        self.trees, self.build = trees, trees.build
+        self.name = f"stillpoint-{os.getpid()}-{trees.new_name()}"
         self.cgroup = os.path.join(own_cgroup(), self.name)
         os.mkdir(self.cgroup)
         self.console = open(os.path.join(os.path.dirname(self.root), "console"), "wb")
         enter = f'echo $$ >{shlex.quote(self.cgroup)}/cgroup.procs && exec "$@"'
         self.nspawn = subprocess.Popen(
-            ["sh", "-c", enter, "sh", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
+            ["sh", "-c", enter, "sh", "nice", "-n", str(nice), "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
              "--private-network", f"--machine={self.name}", "--kill-signal=SIGRTMIN+3", "-D", self.root,
              "--boot", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console,
@@ -415,6 +458,9 @@ class Machine(Commands):
                 pass
         return found
 
+    def processes_of_ours(self):
+        return [p for p in self.processes() if name_of(p).startswith("stillpoint")]
+
     def unit_cgroup(self, unit=SERVICE):
         """The folder of a unit's control group, out here; it need not be there."""
         inside = self.show(unit, "ControlGroup")
@@ -433,18 +479,15 @@ class Machine(Commands):
                 way.append(os.path.join(way[-1], part))
         for folder in way:
             control = f"{folder}/cgroup.subtree_control"
-            with open(control, encoding="ascii") as f:
-                has = name in f.read().split()
-            if has:
-                continue
             is_hosts = not folder.startswith(self.cgroup)
             try:
-                with open(control, "w", encoding="ascii") as f:
-                    f.write(f"+{name}")
+                if is_hosts:
+                    self.trees.enable_controller(control, name)
+                elif not has_controller(control, name):
+                    with open(control, "w", encoding="ascii") as f:
+                        f.write(f"+{name}")
             except OSError as e:
                 raise (Skip if is_hosts else Failed)(f"{name} cannot be enabled in {folder}: {e}") from None
-            if is_hosts:
-                self.enabled.append((control, name))
 
     def make_hang(self):
         """Settings for a drop-in, and a function that lets the loop of the daemon that has them hang at its next
@@ -460,9 +503,10 @@ class Machine(Commands):
         """As it was after the boot, but for what a test has written elsewhere than in /run."""
         wrong = []
         self.systemctl("stop", SERVICE, *SOCKETS, code=None)
-        left = [p for p in self.processes() if name_of(p).startswith("stillpoint")]
-        if left:
-            wrong.append(f"left processes: {' '.join(name_of(p) for p in left)}")
+        try:
+            wait_until(lambda: not self.processes_of_ours(), "what was killed is gone", HANG)
+        except Failed as e:
+            wrong.append(f"{e}; left: {' '.join(name_of(p) for p in self.processes_of_ours())}")
         settings = glob.glob(self.path("/run/systemd/system/stillpoint*.d"))
         enabled = glob.glob(self.path("/etc/systemd/system/*.wants/stillpoint*"))
         for folder in settings:
@@ -489,12 +533,6 @@ class Machine(Commands):
         self.nspawn.wait()
         self.console.close()
         wait_until(self._is_removed, f"{self.cgroup} can be removed")
-        for control, name in reversed(self.enabled):
-            try:
-                with open(control, "w", encoding="ascii") as f:
-                    f.write(f"-{name}")
-            except OSError:
-                pass  # others use it meanwhile
         run("umount", self.root)
         shutil.rmtree(os.path.dirname(self.root), ignore_errors=True)
         return wrong

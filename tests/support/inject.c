@@ -13,9 +13,9 @@
  * call noted, in their order, "hit NAME" if one was made to fail, and "."; nothing is noted any
  * more
  *
- * CLASS is self (PID), child (new processes, by their first thread), or thread (what threads those
- * make). Each command is answered with "ok" once it is in force. What is attached goes on unharmed
- * when inject ends.
+ * CLASS is self (PID), child (its new processes, by their first thread), birth (those that it makes
+ * for its parent), or thread (what threads those make). Each command is answered with "ok" once it
+ * is in force. What is attached goes on unharmed when inject ends.
  */
 #include <elf.h>
 #include <errno.h>
@@ -38,8 +38,8 @@
 #define MAX_TASKS 4096
 #define MAX_CALLS 65536
 
-enum class { SELF, CHILD, THREAD, N_CLASSES };
-static const char *const class_names[N_CLASSES] = {"self", "child", "thread"};
+enum class { SELF, CHILD, BIRTH, THREAD, N_CLASSES };
+static const char *const class_names[N_CLASSES] = {"self", "child", "birth", "thread"};
 
 struct task {
     pid_t tid;
@@ -106,18 +106,17 @@ static int replace_result(pid_t tid, long result)
 
 /* ---- tasks */
 
-static bool is_thread(pid_t tid)
-{
-    char path[64], line[256];
-    int tgid = tid;
+static enum class look_at(pid_t tid) {
+    char path[64], line[256]; int tgid = tid, parent = 0;
     snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
     FILE *f = fopen(path, "re");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "Tgid: %d", &tgid) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return tgid != tid;
+    while (f && fgets(line, sizeof line, f)) if (sscanf(line, "Tgid: %d", &tgid) != 1 &&
+                                                 sscanf(line, "PPid: %d", &parent) == 1) break;
+    if (f) fclose(f);
+    return tid == target      ? SELF
+           : tgid != tid      ? THREAD
+           : parent == target ? CHILD
+                              : BIRTH;
 }
 
 static struct task *task_of(pid_t tid)
@@ -129,10 +128,7 @@ static struct task *task_of(pid_t tid)
         errno = ENOMEM;
         die("tasks");
     }
-    tasks[n_tasks] = (struct task){.tid = tid,
-                                   .class = tid == target    ? SELF
-                                            : is_thread(tid) ? THREAD
-                                                             : CHILD};
+    tasks[n_tasks] = (struct task){.tid = tid, .class = look_at(tid)};
     return &tasks[n_tasks++];
 }
 

@@ -14,7 +14,7 @@ from harness import Failed, check, wait_until
 class Managed(harness.Daemon):
     """In the place of harness.Daemon; `pid` is that of the daemon that runs now."""
 
-    def __init__(self, t, *args):  # pylint: disable=super-init-not-called
+    def __init__(self, t, *args, wrapper=()):  # pylint: disable=super-init-not-called
         self.folder = t.run_dir
         self.socket = os.path.join(self.folder, "control.sock")
         self.log_path = os.path.join(self.folder, "daemon.log")
@@ -23,7 +23,7 @@ class Managed(harness.Daemon):
         here = os.path.dirname(os.path.abspath(__file__))
         self.process = subprocess.Popen(
             [sys.executable, "-B", os.path.join(here, "fake_manager.py"), self.status_path,
-             t.program("stillpointd"), "--socket", self.socket, "--keep-vms", *args],
+             *wrapper, t.program("stillpointd"), "--socket", self.socket, "--keep-vms", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=t.env, cwd="/")
         self.fds_at_start = None
         try:
@@ -82,19 +82,30 @@ class Managed(harness.Daemon):
             s.sendto(f"FDSTOREREMOVE=1\nFDNAME={name}".encode(), f"\0stillpoint-test/{self.process.pid}")
         wait_until(lambda: name not in self.status()["kept"], f"{name} is kept no more")
 
+    def replace(self, name, data):
+        """What is kept under this name has this in it."""
+        self.forget(name)
+        fd = os.memfd_create("test")
+        os.write(fd, data)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.connect(f"\0stillpoint-test/{self.process.pid}")
+            socket.send_fds(s, [f"FDSTORE=1\nFDNAME={name}".encode()], [fd])
+        os.close(fd)
+        wait_until(lambda: name in self.status()["kept"], f"{name} is kept")
+
     def stop(self):
         own = harness.cgroup_folder(harness.cgroup_of("self"))
         try:
             return harness.end_process(self.process, 40)
         finally:
             self.log.close()
-            kept = os.path.join(own or "/nonexistent", "stillpoint", "kept")
+            kept = os.path.join(own or "/nonexistent", "stillpoint", "kept" + self.socket.replace("/", "-"))
             if os.path.isdir(kept):
                 harness.remove_cgroup(kept)
 
 
-def start(t, *args):
-    """The test's daemon from now on."""
+def start(t, *args, wrapper=()):
+    """The test's daemon from now on; `wrapper` is a program with its path that becomes it."""
     check(t._daemon is None, "one at a time")  # pylint: disable=protected-access
-    t._daemon = Managed(t, *args)  # pylint: disable=protected-access
+    t._daemon = Managed(t, *args, wrapper=wrapper)  # pylint: disable=protected-access
     return t._daemon

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import struct
 import threading
 import time
 
@@ -183,6 +184,41 @@ def test_without_another_daemon_workers_end_by_themselves(t):
     equal(t.list(), [])
 
 
+class Other:
+    """What a second daemon has of the test."""
+
+    def __init__(self, t, folder):
+        self.run_dir = self.folder = folder
+        self.env, self.program = t.env, t.program
+
+
+def test_two_daemons_whose_vms_outlive_them_have_a_cgroup_each(t):
+    d = managed.start(t)
+    if "workers get no cgroups of their own" in d.log_text():
+        t.skip("workers get no cgroups here")
+    folder = os.path.join(t.folder, "other")
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o755)
+    other = managed.Managed(Other(t, folder))
+    try:
+        t.spawn("app", COUNTER)
+        there = ["-s", other.socket]
+        program = t.file("other.js", COUNTER)
+        t.run([t.program("stillctl"), *there, "run", "-d", "--name", "app", program])
+        before, n = pids(t), count(t, "app")
+        for restarts in (1, 2):
+            other.crash()
+            d.crash()
+            for daemon in (d, other):
+                check("workers get no cgroups of their own" not in daemon.log_text(), daemon.log_text())
+            equal(pids(t), before, f"the same process after {restarts}")
+            check(int(t.run([t.program("stillctl"), *there, "call", "app", "count"]).out) >= 0, "the other's lives")
+        wait_until(lambda: count(t, "app") > n, "it goes on")
+    finally:
+        other.stop()
+    equal(pids(t), before, "the other's end is not its end")
+
+
 def test_what_is_gone_is_not_kept(t):
     d = managed.start(t)
     before = kinds(d)
@@ -248,6 +284,33 @@ def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_
     wait_until(lambda: count(t, "new") > n, "it lives")
 
 
+def test_a_daemon_that_finds_no_memory_leaves_vms_to_the_next_one(t):
+    library = t.program("tests/support/alloc_fail.so")
+    if not os.path.exists(library):
+        t.skip("alloc_fail is not built with sanitizers")
+    path = os.path.join(t.folder, "allocations")
+    with open(path, "w+b", buffering=0) as f:
+        f.write(bytes(40))
+        d = managed.start(t, wrapper=("/usr/bin/env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"))
+        t.spawn("app", COUNTER)
+        t.ctl("world", "stop")
+        t.ctl("world", "resume")
+        before = pids(t)
+
+        def crash(first, failing):
+            """How many allocations there were until all was taken over, and those daemons that found no memory."""
+            os.pwrite(f.fileno(), struct.pack("=5q", 1, 0, first, failing, 1), 0)
+            n = len(d.status()["ends"])
+            d.crash()
+            equal(pids(t), before, f"the same processes after {first}")
+            return struct.unpack("=5q", os.pread(f.fileno(), 40, 0))[1], d.status()["ends"][n + 1:]
+        total, _ = crash(0, 0)
+        failed = sum(len(crash(first, 1)[1]) for first in range(0, total, max(total // 60, 1)))
+    check(failed > 20, f"{failed} of {total} found no memory")
+    n = count(t, "app")
+    wait_until(lambda: count(t, "app") > n, "it lives")
+
+
 def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
     """A page of its own would stop none of them."""
     d = managed.start(t)
@@ -263,6 +326,56 @@ def test_vms_of_a_world_whose_page_is_not_kept_are_ended(t):
     new = pids(t)
     d.crash()
     equal(pids(t), new, "the world's page is kept again")
+
+
+def test_a_world_whose_page_is_none_costs_its_vms_and_no_start(t):
+    d = managed.start(t)
+    t.spawn("app", COUNTER)
+    t.spawn("other", COUNTER, options=("--world", "other"))
+    before = pids(t)
+    d.replace("world-other", b"no page")
+    d.crash()
+    check("the page of world other that was kept is none" in d.log_text(), d.log_text())
+    equal(pids(t), {"app": before["app"]})
+    wait_until(lambda: is_zombie(before["other"]), "it has ended")
+    t.spawn("new", COUNTER, options=("--world", "other"))
+    new = pids(t)
+    equal(d.status()["kept"].count("world-other"), 1)
+    d.crash()
+    equal(pids(t), new, "the world's page is kept again")
+    equal(len(d.status()["ends"]), 2, "no start has failed")
+
+
+def append(d, record):
+    """One more record in the state of the daemon, after its last."""
+    for log in logs(d, "state"):
+        with log as f:
+            data, at = f.read(), 0
+            while size := int.from_bytes(data[at:at + 4], "little"):
+                at += 4 + size
+            f.seek(at)
+            f.write(len(record).to_bytes(4, "little") + record)
+
+
+def test_a_hook_that_cannot_be_read_is_lost_and_nothing_else_is(t):
+    d = managed.start(t)
+    t.spawn("app", "function f() {} globalThis.work = () => { f(); };")
+    before = pids(t)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"))
+    # Record { hook { id: 77, debugger: 1, target: a world, wire: not of any message } }
+    append(d, bytes([0x4a, 10, 0x08, 77, 0x10, 1, 0x18, 3, 0x5a, 2, 0xff, 0xff]))
+    d.crash()
+    client.close()
+    check("hook 77 that was kept cannot be read" in d.log_text(), d.log_text())
+    equal(pids(t), before, "the same processes")
+    client = debugging(t)
+    client.open("d")
+    t.ctl("call", "app", "work")
+    client.until("d", 1)
+    client.close()
+    equal(len(d.status()["ends"]), 1, "no start has failed")
 
 
 def test_hits_that_cannot_be_read_are_lost_and_nothing_else_is(t):

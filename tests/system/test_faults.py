@@ -96,6 +96,17 @@ def zygote_of(t, engine):
     return t.skip("the zygotes cannot be told apart here")
 
 
+def wait_for_nest(t, engine):
+    """Until the zygote has prepared the namespaces of the next birth."""
+    def is_there():
+        fds = f"/proc/{zygote_of(t, engine)}/fd"
+        try:
+            return any(os.readlink(f"{fds}/{fd}").startswith("user:") for fd in os.listdir(fds))
+        except FileNotFoundError:
+            return False  # it has just closed one
+    wait_until(is_there, "namespaces are prepared", harness.HANG)
+
+
 # ---- what has to hold after each fault
 
 def fields_of(pid):
@@ -245,11 +256,11 @@ def each_call_fails(t, engine, pid_of, who, most=None):
 
 
 def test_every_call_of_a_workers_birth_fails_once(t):
-    each_call_fails(t, "fake", lambda: zygote_of(t, "fake"), "child")
+    each_call_fails(t, "fake", lambda: zygote_of(t, "fake"), "birth")
 
 
 def test_every_call_of_a_birth_with_a_real_engine_fails_once(t):
-    each_call_fails(t, "mozjs", lambda: zygote_of(t, "mozjs"), "child", None if FULL else 20)
+    each_call_fails(t, "mozjs", lambda: zygote_of(t, "mozjs"), "birth", None if FULL else 20)
 
 
 def test_every_call_of_the_zygote_fails_once(t):
@@ -309,17 +320,46 @@ def spawn_while(t, injector, fault):
 
 def test_a_needed_layer_that_is_missing_refuses_and_is_named(t):
     injector = Injector(t, zygote_of(t, "fake"))
-    for call, layer in (("mount", "mount"), ("pivot_root", "root"), ("sethostname", "uts"), ("prlimit64", "rlimits"),
-                        ("capset", "caps"), ("close_range", "fds"), ("seccomp", "seccomp")):
+    for call, layer in (("setns", "nest"), ("prlimit64", "rlimits"), ("capset", "caps"), ("close_range", "fds"),
+                        ("seccomp", "seccomp")):
+        wait_for_nest(t, "fake")
+        r = spawn_while(t, injector, f"birth 0 {call} {errno.EPERM}")
+        check(r.code == 1 and f"{layer}: " in r.err, f"{layer} is missing: {r}")
+    injector.close()
+    equal(t.list(), [])
+
+
+def test_what_a_worker_that_starts_afresh_lacks_refuses_and_is_named(t):
+    """It prepares at its birth what others find prepared."""
+    t.start_daemon("--spawn=exec")
+    injector = Injector(t, t.daemon.pid)
+    for call, layer in (("mount", "mount"), ("pivot_root", "root"), ("sethostname", "uts")):
         r = spawn_while(t, injector, f"child 0 {call} {errno.EPERM}")
         check(r.code == 1 and f"{layer}: " in r.err, f"{layer} is missing: {r}")
     injector.close()
     equal(t.list(), [])
 
 
+def test_namespaces_that_cannot_be_prepared_are_made_at_the_birth(t):
+    path = t.file("app.fake", "")
+    injector = Injector(t, zygote_of(t, "fake"))
+    for call in ("openat", "write", "mount", "pivot_root", "sethostname"):
+        def next_is_not_prepared():
+            wait_for_nest(t, "fake")
+            injector.arm(f"fail child 0 {call} {errno.EPERM}")
+            equal(spawn(t, "fake", path).code, 0, "it takes what was prepared")
+            t.ctl("kill", "vm")
+            return injector.end()[1] == call
+        wait_until(next_is_not_prepared, f"{call} fails while nobody is born", harness.HANG)
+        equal(spawn(t, "fake", path).code, 0, f"a birth after {call} has failed")
+        check_sandbox(t.vm("vm"))
+        t.ctl("kill", "vm")
+    injector.close()
+
+
 def test_a_degradable_layer_that_is_missing_is_shown(t):
     injector = Injector(t, zygote_of(t, "fake"))
-    r = spawn_while(t, injector, f"child 0 landlock_create_ruleset {errno.EOPNOTSUPP}")
+    r = spawn_while(t, injector, f"birth 0 landlock_create_ruleset {errno.EOPNOTSUPP}")
     equal(r.code, 0, r)
     equal(t.vm("vm")["posture"]["landlock"], "off")
     check_sandbox(t.vm("vm"))
@@ -334,16 +374,27 @@ def test_a_degradable_layer_that_is_missing_is_shown(t):
     injector.close()
 
 
+def goes_on_without(t, injector, who, call, layer):
+    r = spawn_while(t, injector, f"{who} 0 {call} {errno.EPERM}")
+    equal(r.code, 0, f"{layer}: {r}")
+    vm = t.vm("vm")
+    check(vm["posture"][layer] != "on", f"{layer} is said to be on: {vm['posture']}")
+    equal([x for x in NEEDED if vm["posture"][x] != "on" and x != layer], [], "all others stand")
+    t.ctl("kill", "vm")
+
+
 def test_allow_degraded_goes_on_without_a_layer_and_says_so(t):
     t.start_daemon("--allow-degraded")
     injector = Injector(t, zygote_of(t, "fake"))
-    for call, layer in (("seccomp", "seccomp"), ("pivot_root", "root"), ("sethostname", "uts")):
-        r = spawn_while(t, injector, f"child 0 {call} {errno.EPERM}")
-        equal(r.code, 0, f"{layer}: {r}")
-        vm = t.vm("vm")
-        check(vm["posture"][layer] != "on", f"{layer} is said to be on: {vm['posture']}")
-        equal([x for x in NEEDED if vm["posture"][x] != "on" and x != layer], [], "all others stand")
-        t.ctl("kill", "vm")
+    goes_on_without(t, injector, "birth", "seccomp", "seccomp")
+    injector.close()
+
+
+def test_allow_degraded_holds_for_a_worker_that_starts_afresh(t):
+    t.start_daemon("--allow-degraded", "--spawn=exec")
+    injector = Injector(t, t.daemon.pid)
+    goes_on_without(t, injector, "child", "pivot_root", "root")
+    goes_on_without(t, injector, "child", "sethostname", "uts")
     injector.close()
 
 

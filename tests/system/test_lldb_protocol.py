@@ -217,9 +217,9 @@ def test_a_client_may_vanish_in_every_state(t):
     equal(t.json("break", "list", "app"), [])
 
 
-def test_a_client_may_detach_after_every_kind_of_stop(t):
+def test_a_client_may_detach_after_every_kind_of_stop_and_while_all_runs(t):
     gateway, pid = busy(t)
-    for before in ("", "breakpoint", "step"):
+    for before in ("", "breakpoint", "step", "continue"):
         client = Client(t, gateway)
         client.ask("?")
         at = add_entry(client)
@@ -231,6 +231,8 @@ def test_a_client_may_detach_after_every_kind_of_stop(t):
         elif before == "step":
             tid = client.ask("qfThreadInfo")[1:]
             check(client.ask(f"vCont;s:{tid}").startswith("T"), "it has stepped")
+        elif before == "continue":
+            client.send(packet("c"))
         equal(client.ask("D"), "OK")
         client.hung_up()
         goes_on(t, pid)

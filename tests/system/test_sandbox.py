@@ -53,6 +53,25 @@ def test_every_namespace_is_its_own(t):
         t.skip("only root may look into a worker: it is not dumpable")
 
 
+def test_no_two_vms_share_a_namespace_but_the_empty_network(t):
+    """Neither those that find theirs prepared, nor those that are born at once after one."""
+    path = t.file("app.js", "globalThis.onmessage = () => {};")
+    pids = []
+    for name in "abcd":
+        if name != "c":
+            time.sleep(0.02)  # the zygote prepares while nobody is born; whether it does, this holds
+        t.ctl("run", "-d", "--name", name, path)
+        pids.append(t.vm(name)["pid"])
+    try:
+        for name in set(NAMESPACES) - {"net"}:
+            found = {os.readlink(f"/proc/{pid}/ns/{name}") for pid in pids}
+            equal(len(found), len(pids), f"{name} namespaces of as many VMs")
+        mounts = {os.stat(f"/proc/{pid}/root/").st_dev for pid in pids}
+        equal(len(mounts), len(pids), "roots of as many VMs")
+    except PermissionError:
+        t.skip("only root may look into a worker: it is not dumpable")
+
+
 def test_a_worker_has_only_the_descriptors_it_needs(t):
     pid = worker(t)["pid"]
     try:

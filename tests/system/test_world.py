@@ -51,6 +51,28 @@ def test_a_stop_reports_every_vm(t):
     t.ctl("world", "resume")
 
 
+def test_what_a_signal_does_not_reach_is_stopped_all_the_same(t):
+    """A regular expression that backtracks, and WebAssembly in a VM that had none when it was first stopped."""
+    t.spawn("backtracks", "for (;;) /^(a+)+$/.test('a'.repeat(40) + '!')", ready=False)
+    bytes_ = list(wasm.Module([wasm.Function("f", [], [], [wasm.FOREVER])]).bytes)
+    t.spawn("later", f"""onmessage = () => {{
+  new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array({bytes_}))).exports.f();
+}}; {{ for (const end = performance.now() + 100; performance.now() < end;); }}""", ready=False)
+    for turn in range(4):  # one match bears no more: docs/LIMITATIONS.md
+        if turn == 2:
+            t.wait_for("later", "idle")
+            t.ctl("send", "later", "1")
+        for name in ("backtracks", "later") if turn >= 2 else ("backtracks",):
+            t.wait_for(name, "active")
+        report = stop(t)
+        names = {vm["id"]: vm["name"] for vm in t.list()}
+        acked = {names[a["vm"]] for a in report["arrivals"] if (a["was"], a["how"]) == ("active", "acked")}
+        equal((report["missing"], sorted(acked | {"later"} if turn < 2 else acked)), ([], ["backtracks", "later"]))
+        t.ctl("world", "resume")
+    for name in ("backtracks", "later"):
+        t.wait_for(name, "active")
+
+
 def test_nothing_runs_in_a_stopped_world(t):
     cast(t)
     report = stop(t)

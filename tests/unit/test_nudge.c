@@ -2,16 +2,21 @@
 #include "tests/support/unit.h"
 
 #include <event2/event.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/nudge.h"
 #include "daemon/worker.h"
+#include "shared-mem/futex.h"
 
 #define VMS 3
 #define PATIENCE_S 20
@@ -24,6 +29,7 @@ static struct {
     struct nudge *nudge;
     struct worker workers[VMS];
     struct status_page *status[VMS]; /* as its worker maps it */
+    _Atomic unsigned n_woken;
 } cast;
 
 static pid_t child(void)
@@ -47,7 +53,7 @@ static int set_up(void **state)
     (void)state;
     sigset_t nudges;
     sigemptyset(&nudges);
-    sigaddset(&nudges, SHM_NUDGE);
+    sigaddset(&nudges, SHM_SIGNAL);
     sigprocmask(SIG_BLOCK, &nudges, NULL);
     memset(&cast, 0, sizeof cast);
     cast.base = event_base_new();
@@ -100,7 +106,7 @@ static bool is_nudged(size_t vm)
         if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
             break;
     fclose(f);
-    return pending & 1ull << (SHM_NUDGE - 1);
+    return pending & 1ull << (SHM_SIGNAL - 1);
 }
 
 static void on_over(evutil_socket_t fd, short what, void *userdata)
@@ -115,6 +121,79 @@ static void let_loop_run(unsigned ms)
     cast.over = event_new(cast.base, -1, 0, on_over, NULL);
     assert_non_null(cast.over);
     event_add(cast.over, &most);
+}
+
+static void a_stop_signals_whom_that_brings_to_its_gate(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < VMS; i++)
+        cast.workers[i].gate.pidfd = cast.workers[i].pidfd;
+    atomic_store(&cast.status[0]->takes_signals, 1);
+    atomic_store(&cast.status[2]->takes_signals, 1);
+    show(2, SHM_IDLE);
+    stop_close(&cast.world);
+    assert_true(is_nudged(0));
+    assert_false(is_nudged(1)); /* its watcher was woken */
+    assert_false(is_nudged(2));
+    for (size_t i = 0; i < VMS; i++)
+        assert_int_equal(atomic_load(&cast.workers[i].gate.command->poke), i < 2);
+}
+
+/* A watcher: sleeps until the word that it sleeps on has changed, and it was woken. */
+static void *watch(void *userdata)
+{
+    struct stop_gate *g = userdata;
+    futex_wait(&g->command->poke, 0, UINT64_MAX);
+    atomic_store(&cast.n_woken, 1);
+    return NULL;
+}
+
+static pthread_t watcher_of(size_t vm)
+{
+    pthread_t watcher;
+    assert_int_equal(pthread_create(&watcher, NULL, watch, &cast.workers[vm].gate), 0);
+    /* Moves nobody, and says whether there is somebody. */
+    _Atomic uint32_t *word = &cast.workers[vm].gate.command->poke;
+    while (syscall(SYS_futex, word, FUTEX_CMP_REQUEUE, 0, 1, word, 0) < 1)
+        sched_yield();
+    return watcher;
+}
+
+static void a_hold_and_one_that_cannot_be_signalled_wake_the_watcher(void **state)
+{
+    (void)state;
+    struct worker *w = &cast.workers[0];
+    atomic_store(&cast.status[0]->takes_signals, 1);
+    w->gate.pidfd = w->pidfd;
+    pthread_t watcher = watcher_of(0);
+    stop_hold(&w->gate);
+    assert_int_equal(pthread_join(watcher, NULL), 0);
+    assert_false(is_nudged(0));
+
+    w = &cast.workers[1];
+    atomic_store(&cast.status[1]->takes_signals, 1);
+    w->gate.pidfd = cast.world.page_fd; /* no process */
+    watcher = watcher_of(1);
+    stop_close(&cast.world);
+    assert_int_equal(pthread_join(watcher, NULL), 0);
+    stop_release(&cast.workers[0].gate);
+}
+
+static void whom_a_signal_has_not_brought_its_watcher_is_woken_for(void **state)
+{
+    (void)state;
+    struct worker *w = &cast.workers[0];
+    atomic_store(&cast.status[0]->takes_signals, 1);
+    w->gate.pidfd = w->pidfd;
+    pthread_t watcher = watcher_of(0);
+    stop_close(&cast.world);
+    assert_int_equal(atomic_load(&cast.n_woken), 0);
+    nudge_begin(cast.nudge);
+    let_loop_run(PATIENCE_S * 1000);
+    while (!atomic_load(&cast.n_woken) && !event_base_got_break(cast.base))
+        event_base_loop(cast.base, EVLOOP_ONCE);
+    assert_int_equal(atomic_load(&cast.n_woken), 1);
+    assert_int_equal(pthread_join(watcher, NULL), 0);
 }
 
 static void who_runs_on_is_nudged_and_nobody_else(void **state)
@@ -163,6 +242,9 @@ static void a_vm_whose_process_is_not_there_yet_is_left_alone(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static const struct CMUnitTest tests[] = {
+    TEST(a_stop_signals_whom_that_brings_to_its_gate),
+    TEST(a_hold_and_one_that_cannot_be_signalled_wake_the_watcher),
+    TEST(whom_a_signal_has_not_brought_its_watcher_is_woken_for),
     TEST(who_runs_on_is_nudged_and_nobody_else),
     TEST(after_its_end_a_stop_nudges_nobody),
     TEST(a_vm_whose_process_is_not_there_yet_is_left_alone),

@@ -10,6 +10,7 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILT = os.path.join("packaging", "systemd", "stillpointd.service")
+ENDED = os.path.join("packaging", "systemd", "stillpointd-ended.service")
 PROGRAMS = {"stillpointd": "stillpointd", "stillpointd-stopped": os.path.join("packaging", "systemd", "stillpointd-stopped")}
 GIVEN = os.path.join(TOP, "packaging", "systemd")
 THRESHOLD = 20  # of 100: an exposure of 2.0
@@ -28,16 +29,17 @@ def verify(folder):
         if name.endswith((".socket", ".slice")):
             shutil.copy(os.path.join(GIVEN, name), folder)
             units.append(name)
-    with open(BUILT, encoding="utf-8") as f:
-        lines = f.read().splitlines()
-    for i, line in enumerate(lines):
-        key, equals, value = line.partition("=")
-        program, *rest = value.split() or [""]
-        built = PROGRAMS.get(os.path.basename(program.lstrip("+")))
-        if key.startswith("Exec") and built:
-            lines[i] = key + equals + " ".join([os.path.abspath(built), *rest])
-    with open(os.path.join(folder, "stillpointd.service"), "w", encoding="utf-8") as f:
-        f.write("\n".join(lines) + "\n")
+    for path in (BUILT, ENDED):
+        with open(path, encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        for i, line in enumerate(lines):
+            key, equals, value = line.partition("=")
+            program, *rest = value.split() or [""]
+            built = PROGRAMS.get(os.path.basename(program.lstrip("+")))
+            if key.startswith("Exec") and built:
+                lines[i] = key + equals + " ".join([os.path.abspath(built), *rest])
+        with open(os.path.join(folder, os.path.basename(path)), "w", encoding="utf-8") as f:
+            f.write("\n".join(lines) + "\n")
     units.append("stillpointd.service")
     code, text = analyze("verify", "--man=no", *(os.path.join(folder, u) for u in units))
     # Of the host's own units we know nothing.

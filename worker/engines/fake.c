@@ -624,6 +624,7 @@ const struct engine_ops *engine_ops_get(void)
         .exit_code = fake_exit_code,
         .exit_info = fake_exit_info,
         .interrupt = fake_interrupt,
+        .interrupt_here = fake_interrupt,
         .gc = fake_gc,
         .census = fake_census,
         .stack = fake_stack,

@@ -303,6 +303,17 @@ bool parse_arguments(engine *e, const char *json, size_t length,
     return e->kind != ENGINE_SOURCE_WASM || wasm_call_arguments(cx, ret_arguments);
 }
 
+/** The engine asks this before it compiles code from a text, or WebAssembly. */
+bool may_compile(JSContext *cx, JS::RuntimeCode kind, JS::HandleString)
+{
+    engine *e = engine_of(cx);
+    if (e && kind == JS::RuntimeCode::WASM)
+        e->ops->needs_watcher(e->host);
+    return true;
+}
+
+constexpr JSSecurityCallbacks SECURITY = {may_compile, nullptr};
+
 /* Ops */
 
 int vm_new(const engine_config *config, engine **ret_engine)
@@ -326,6 +337,7 @@ int vm_new(const engine_config *config, engine **ret_engine)
         JS_ClearPendingException(cx);
         return -ENOMEM;
     }
+    JS_SetSecurityCallbacks(cx, &SECURITY);
     e->debug = std::make_unique<Debug>(e);
     e->debug->observe_wasm = config->debug;
     JS::RootedObject global(cx, e->global);
@@ -488,6 +500,14 @@ void interrupt(engine *e)
     JS_RequestInterruptCallback(e->cx);
 }
 
+/* Two atomic stores. It reaches every loop and call of JavaScript, but not WebAssembly, nor a
+ * regular expression that backtracks: for those the engine has to take locks. */
+void interrupt_here(engine *e)
+{
+    e->interrupted = true;
+    JS_RequestInterruptCallbackCanWait(e->cx);
+}
+
 uint64_t heap_bytes(engine *e)
 {
     return JS_GetGCParameter(e->cx, JSGC_BYTES);
@@ -609,10 +629,10 @@ extern "C" const struct engine_ops *engine_ops_get(void)
         deliver,    call,
         pending,    ready,
         exit_code,  exit_info,
-        interrupt,  gc,
-        census,     stack,
-        heap_bytes, &DEBUG_OPS,
-        vm_free,
+        interrupt,  interrupt_here,
+        gc,         census,
+        stack,      heap_bytes,
+        &DEBUG_OPS, vm_free,
     };
     return &OPS;
 }

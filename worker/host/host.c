@@ -95,6 +95,12 @@ static int op_safe_point(void *userdata)
     return 0;
 }
 
+static void op_needs_watcher(void *userdata)
+{
+    struct host *h = userdata;
+    safepoint_need_watcher(h->safepoint);
+}
+
 static int op_write(void *userdata, enum engine_stream stream, enum engine_level level,
                     const char *text, size_t len)
 {
@@ -232,6 +238,7 @@ static const struct engine_debug_host_ops debug_ops = {
 
 const struct engine_host_ops host_ops = {
     .safe_point = op_safe_point,
+    .needs_watcher = op_needs_watcher,
     .write = op_write,
     .now_ns = op_now_ns,
     .timer_start = op_timer_start,

@@ -260,6 +260,9 @@ int stand(Host *host, const char *where)
     return host->look->stand(where);
 }
 
+/* This host has no signals. */
+void on_needs_watcher(void *) {}
+
 int on_safe_point(void *data)
 {
     Host *host = host_of(data);
@@ -667,6 +670,7 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
     std::vector<engine_wasi_function> table = wasi_table();
     engine_host_ops host_ops = {};
     host_ops.safe_point = on_safe_point;
+    host_ops.needs_watcher = on_needs_watcher;
     host_ops.write = on_write;
     host_ops.now_ns = on_now;
     host_ops.timer_start = on_timer_start;
