@@ -36,6 +36,7 @@ typedef int request_fn(struct session *s, struct fields *f);
 struct request {
     const char *name;
     request_fn *serve;
+    bool ends; /**< the session: that can be asked for while it waits for a stop, too */
 };
 
 extern const struct request requests_general[];

@@ -83,6 +83,9 @@ static int stack_value(struct session *s, struct fields *f)
 }
 
 const struct request requests_look[] = {
-    {"qWasmCallStack:", call_stack},   {"qWasmLocal:", local}, {"qWasmGlobal:", global},
-    {"qWasmStackValue:", stack_value}, {NULL, NULL},
+    {"qWasmCallStack:", call_stack, false},
+    {"qWasmLocal:", local, false},
+    {"qWasmGlobal:", global, false},
+    {"qWasmStackValue:", stack_value, false},
+    {NULL, NULL, false},
 };

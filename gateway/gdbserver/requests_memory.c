@@ -127,11 +127,11 @@ static int clear_breakpoint(struct session *s, struct fields *f)
 }
 
 const struct request requests_memory[] = {
-    {"m", read_hex},
-    {"x", read_binary},
-    {"M", write_hex},
-    {"qMemoryRegionInfo:", region},
-    {"Z0,", set_breakpoint},
-    {"z0,", clear_breakpoint},
-    {NULL, NULL},
+    {"m", read_hex, false},
+    {"x", read_binary, false},
+    {"M", write_hex, false},
+    {"qMemoryRegionInfo:", region, false},
+    {"Z0,", set_breakpoint, false},
+    {"z0,", clear_breakpoint, false},
+    {NULL, NULL, false},
 };

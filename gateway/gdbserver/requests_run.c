@@ -266,6 +266,7 @@ static int detach(struct session *s, struct fields *f)
     if (r < 0)
         return r;
     reply_text(s, "OK");
+    s->running = false;
     s->over = true;
     return 0;
 }
@@ -279,13 +280,14 @@ static int kill_all(struct session *s, struct fields *f)
     if (s->may_kill && (r = target_kill(s->target)) < 0)
         return r;
     reply_text(s, "X09");
+    s->running = false;
     s->over = true;
     return 0;
 }
 
 const struct request requests_run[] = {
-    {"?", ask},        {"vAttach;", attach}, {"vCont?", vcont_asked},
-    {"vCont;", vcont}, {"c", go_on},         {"C", go_on_signal},
-    {"s", step},       {"S", step_signal},   {"D", detach},
-    {"k", kill_all},   {NULL, NULL},
+    {"?", ask, false},        {"vAttach;", attach, false}, {"vCont?", vcont_asked, false},
+    {"vCont;", vcont, false}, {"c", go_on, false},         {"C", go_on_signal, false},
+    {"s", step, false},       {"S", step_signal, false},   {"D", detach, true},
+    {"k", kill_all, true},    {NULL, NULL, false},
 };

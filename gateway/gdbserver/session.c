@@ -132,13 +132,13 @@ static const struct request *find_request(const char *text, size_t n)
     return found;
 }
 
-/* What is running is not to be asked, and only an interrupt stops it. */
+/* What is running is not to be asked: an interrupt stops it, and it can be left. */
 static void serve(struct session *s, const char *text, size_t n)
 {
     const struct request *request = find_request(text, n);
     struct fields f;
     s->replied = false;
-    if (s->running) {
+    if (s->running && !(request && request->ends)) {
         reply_error(s, -EBUSY, "the program runs: interrupt it first");
         return;
     }
@@ -149,7 +149,7 @@ static void serve(struct session *s, const char *text, size_t n)
     size_t len = strlen(request->name);
     fields_init(&f, text + len, n - len);
     int r = request->serve(s, &f);
-    if (s->replied || s->running || s->over)
+    if (s->replied || s->over || (s->running && r == 0))
         return;
     if (r == -EBADMSG)
         reply_error(s, r, "the packet is malformed");

@@ -138,6 +138,14 @@ static bool parse_integer(const char *text, uint64_t *ret)
     return errno == 0 && end != text && *end == '\0';
 }
 
+/* The engine makes a double of an i64 before it shows it. */
+static bool is_rounded(const struct stillpoint_value *v, uint64_t bits)
+{
+    const int64_t most = (int64_t)1 << 53;
+    int64_t value = (int64_t)bits;
+    return v->type != STILLPOINT_VALUE_BIGINT && (value >= most || value <= -most);
+}
+
 static bool parse_float(const char *text, double *ret)
 {
     char *end;
@@ -170,6 +178,10 @@ static int take_value(struct target *t, const struct instance *in, enum wasm_typ
         break;
     case WASM_I64:
         ok = parse_integer(v->preview, &bits);
+        if (!ok || is_rounded(v, bits))
+            return target_fail(t, -EOPNOTSUPP,
+                               "the engine shows this i64, about %s, rounded to 53 bits",
+                               v->preview);
         break;
     case WASM_F32:
         ok = parse_float(v->preview, &number);

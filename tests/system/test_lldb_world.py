@@ -272,3 +272,55 @@ def test_an_lldb_that_is_killed_at_any_moment_leaves_a_world_that_runs(t):
         for name in ("first", "second"):
             runs(t, name)
             equal(t.json("break", "list", name), [], f"round {i}, {what}")
+
+
+MIXED = """
+__attribute__((import_module("env"), import_name("back"))) int back(int);
+
+__attribute__((export_name("leaf"))) int leaf(int n)
+{
+    return n + 1; /* leaf */
+}
+
+__attribute__((export_name("outer"))) int outer(int n)
+{
+    int doubled = n * 2;
+    return back(doubled); /* back */
+}
+"""
+MIXED_APP = """const bytes = new Uint8Array(%s);
+const {leaf, outer} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {back}}).exports;
+function back(n) { return leaf(n + 100); }
+globalThis.work = (n) => outer(n);
+globalThis.onmessage = () => {};
+"""
+
+
+def test_javascript_between_webassembly_has_its_frames_and_no_code(t):
+    with open(compiled(t, "mixed", MIXED, wasi=False), "rb") as f:
+        spawn(t, "app", MIXED_APP % list(f.read()), busy=False)
+    lldb = Lldb(t, Gateway(t))
+    lldb.break_function("leaf")
+    call = t.start("call", "app", "work", "5")
+    equal(lldb.go(), "stopped")
+    stack = lldb.backtrace()
+    equal([f["function"] for f in stack if not f["artificial"]], ["leaf", "outer"])
+    equal([f["artificial"] for f in stack[:4]], [False, True, False, True])
+    check(all(f["pc"] >> 62 == 3 for f in stack if f["artificial"]), stack)
+    equal((lldb.value("n"), lldb.value("doubled", 2)), ("110", "10"))
+    lldb.detach()
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), "111\n")
+
+
+def test_a_kill_ends_the_vms_of_the_world_and_no_others(t):
+    alpha = app(t, "alpha")
+    spawn(t, "first", alpha)
+    spawn(t, "second", alpha, busy=False)
+    t.spawn("script", "globalThis.onmessage = () => {};")
+    lldb = Lldb(t, Gateway(t))
+    equal(lldb.kill(), "exited")
+    for name in ("first", "second"):
+        t.wait_for(name, "exited")
+    let_go(t)
+    equal([vm["name"] for vm in t.list()], ["script"])

@@ -217,6 +217,11 @@ static void a_packet_that_does_not_fit_leaves_those_before_it(void **state)
     assert_int_equal(packet_end(&o), 0);
     assert_memory_equal(o.data, "$OK#9a$AB#83", 12);
     assert_int_equal(packet_out_sign(&o, '+'), -ENOBUFS);
+    packet_out_consume(&o, 6);
+    assert_int_equal(packet_out_again(&o, "$OK#9a", 6), 0);
+    assert_memory_equal(o.data, "$AB#83$OK#9a", 12);
+    assert_int_equal(packet_out_again(&o, "$OK#9a", 6), -ENOBUFS);
+    assert_int_equal(o.len, 12);
     packet_out_done(&o);
 }
 
