@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <time.h>
 
 #include "daemon/audit.h"
 #include "daemon/debugger.h"
@@ -17,6 +18,7 @@
 #include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/vm_units.h"
 #include "daemon/worker_pause.h"
 #include "daemon/worlds.h"
 
@@ -199,11 +201,38 @@ static const char *why_lost(int r)
     }
 }
 
+/* It is shown as it ended: in the record, or now. */
+static int adopt_exited(const struct adoption_owners *o, const Stillpoint__State__Vm *m)
+{
+    int r = registry_adopt_exited(o->registry, m);
+    return r == -EEXIST ? 0 : r;
+}
+
+static int adopt_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m,
+                      const char *why)
+{
+    struct timespec now;
+    Stillpoint__State__Vm ended = *m;
+    clock_gettime(CLOCK_REALTIME, &now);
+    ended.exit_reason = (uint32_t)lost.reason;
+    ended.exit_code = lost.code;
+    ended.exit_detail = (char *)(uintptr_t)why;
+    ended.ended_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+    return adopt_exited(o, &ended);
+}
+
 static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
 {
-    size_t n = 0;
+    size_t n = 0, lived = 0;
     for (size_t i = 0; i < a->image.n_vms; i++) {
         const Stillpoint__State__Vm *m = a->image.vms[i];
+        if (m->phase == WORKER_GONE) {
+            int gone = adopt_exited(o, m);
+            if (gone < 0)
+                return gone;
+            continue;
+        }
+        lived++;
         struct world *world = worlds_get(o->worlds, m->world, false);
         struct worker *w;
         /* A page that is not the one its worker has could not stop it. */
@@ -230,10 +259,11 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
                               : strerror(-r));
         worker_keep_no_more(m->id);
         publish_lost(o, m, why_lost(r));
+        if ((r = adopt_lost(o, m, why_lost(r))) < 0)
+            return r;
     }
-    if (a->image.n_vms > 0)
-        record_write(LOG_INFO, MESSAGE_TAKEN_OVER, NULL, "took over %zu of %zu VMs", n,
-                     a->image.n_vms);
+    if (lived > 0)
+        record_write(LOG_INFO, MESSAGE_TAKEN_OVER, NULL, "took over %zu of %zu VMs", n, lived);
     return 0;
 }
 
@@ -308,13 +338,21 @@ int adoption_make(struct adoption *a, const struct adoption_owners *o)
     /* Before anything is written anew: that would not say it any more. */
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id))
-        worker_adopt_heard(w, kept_fact(o, w->id));
+        if (w->phase != WORKER_GONE)
+            worker_adopt_heard(w, kept_fact(o, w->id));
     return 0;
+}
+
+void adoption_make_units(const struct adoption *a, struct vm_units *units)
+{
+    for (size_t i = 0; a->has_image && i < a->image.n_units; i++)
+        vm_units_adopt(units, a->image.units[i]);
 }
 
 static bool is_known(void *userdata, uint64_t vm)
 {
-    return registry_find(userdata, vm) != NULL;
+    const struct worker *w = registry_find(userdata, vm);
+    return w && w->phase != WORKER_GONE;
 }
 
 static void end_unknown(struct adoption *a, const struct adoption_owners *o)
@@ -360,6 +398,8 @@ void adoption_begin(struct adoption *a, const struct adoption_owners *o)
         end_unknown(a, o);
     for (struct worker *w = registry_after(o->registry, 0); w;
          w = registry_after(o->registry, w->id)) {
+        if (w->phase == WORKER_GONE)
+            continue;
         bool asks = w->open_imports > 0;
         worker_adopted(w, o->lifeline_fd);
         if (asks)

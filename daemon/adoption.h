@@ -22,6 +22,7 @@ struct freezer;
 struct pauses;
 struct registry;
 struct service;
+struct vm_units;
 struct state;
 struct worlds;
 
@@ -52,6 +53,8 @@ uint64_t adoption_first_number(const struct adoption *a);
 void adoption_read_events(struct adoption *a, struct event_bus *bus);
 /** 0 or negative errno: then nothing may be ended by us. */
 int adoption_make(struct adoption *a, const struct adoption_owners *o);
+/** States of units, before they begin. */
+void adoption_make_units(const struct adoption *a, struct vm_units *units);
 /** From here on all is kept as ours. */
 int adoption_keep(struct adoption *a, const struct adoption_owners *o);
 /** Workers are heard, worlds go on, whom nobody knows is ended. */

@@ -458,6 +458,7 @@ static void put_down(struct daemon *d, const struct event *e)
 {
     const struct worker *w;
     const struct world *world;
+    const struct vm_units_item *u;
     int r = 0;
     switch (e->kind) {
     case EVENT_VM_BORN:
@@ -468,7 +469,8 @@ static void put_down(struct daemon *d, const struct event *e)
         r = w ? state_put_vm(d->state, w) : 0;
         break;
     case EVENT_VM_ENDED:
-        r = state_put_vm_gone(d->state, e->vm);
+        w = registry_find(d->registry, e->vm);
+        r = w ? state_put_vm(d->state, w) : state_put_vm_gone(d->state, e->vm);
         if (d->adoption)
             worker_keep_no_more(e->vm);
         break;
@@ -495,6 +497,10 @@ static void put_down(struct daemon *d, const struct event *e)
         r = state_put_world_gone(d->state, e->world);
         if (d->adoption)
             fd_store_drop("world-%s", e->world);
+        break;
+    case EVENT_UNIT_CHANGED:
+        u = vm_units_find(d->units, e->name);
+        r = u ? state_put_unit(d->state, u) : 0;
         break;
     default:
         break;
@@ -864,6 +870,10 @@ static int build(struct daemon *d)
                                                 .on_drained = on_client_drained,
                                                 .api = &d->api};
     d->units = d->state ? make_units(d, units) : NULL;
+    if (d->units && d->adoption)
+        adoption_make_units(d->adoption, d->units);
+    if (d->units)
+        state_set_units(d->state, d->units);
     d->clients = d->units ? client_conns_new(&clients) : NULL;
     d->state_listener = d->clients ? event_bus_listen(d->bus, on_news, d) : NULL;
     d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);

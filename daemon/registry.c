@@ -232,6 +232,27 @@ int registry_adopt(struct registry *r, struct stop_world *world, const Stillpoin
     return 0;
 }
 
+int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m)
+{
+    struct entry *e = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    e->id = m->id;
+    text_copy(e->name, sizeof e->name, m->name);
+    int v = name_is_taken(r, e->name) || registry_find(r, e->id) ? -EEXIST : 0;
+    if (v == 0 &&
+        !(e->worker = worker_adopt_exited(r->config.base, m, r->config.events, r->config.userdata)))
+        v = -ENOMEM;
+    if (v == 0 && (v = enter(r, e)) < 0)
+        worker_free(e->worker);
+    if (v < 0) {
+        free(e);
+        return v;
+    }
+    registry_retire(r, e->worker);
+    return 0;
+}
+
 static struct entry *find_entry(struct registry *r, uint64_t id)
 {
     struct entry *e;
@@ -287,7 +308,14 @@ void registry_retire(struct registry *r, struct worker *w)
     struct entry *e = find_entry(r, w->id);
     HASH_DELETE(by_name, r->names, e);
     r->alive--;
-    TAILQ_INSERT_TAIL(&r->exited, e, link);
+    /* Those of a daemon before come in the order of their births. */
+    struct entry *before = TAILQ_LAST(&r->exited, entries);
+    while (before && before->worker->ended_us > w->ended_us)
+        before = TAILQ_PREV(before, entries, link);
+    if (before)
+        TAILQ_INSERT_AFTER(&r->exited, before, e, link);
+    else
+        TAILQ_INSERT_HEAD(&r->exited, e, link);
     if (count_exit(r, w->uid) > LIMIT_EXITED_PER_UID)
         drop_oldest(r, w->uid);
 }

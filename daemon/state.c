@@ -13,6 +13,7 @@
 #include "daemon/fd_store.h"
 #include "daemon/record_log.h"
 #include "daemon/registry.h"
+#include "daemon/vm_units.h"
 #include "daemon/worker.h"
 #include "daemon/worker_channel.h"
 #include "daemon/worlds.h"
@@ -28,6 +29,7 @@ struct state {
     struct worlds *worlds;
     struct debuggers *debuggers;
     struct audit *audit;
+    const struct vm_units *units; /* NULL until they have been read */
     struct record_log log;
     size_t bytes_when_new;
     uint64_t started_us;
@@ -76,12 +78,19 @@ static int append_queue(struct record_log *log, const struct worker *w)
 
 static void append_exit(Stillpoint__State__Vm *m, const struct worker *w)
 {
-    if (w->said_exit.reason == 0)
+    bool gone = w->phase == WORKER_GONE;
+    const struct worker_exit *e = gone ? &w->exit : &w->said_exit;
+    if (e->reason == 0)
         return;
     m->has_exit_reason = m->has_exit_code = 1;
-    m->exit_reason = w->said_exit.reason;
-    m->exit_code = w->said_exit.code;
-    m->exit_detail = (char *)(uintptr_t)w->said_exit.detail;
+    m->exit_reason = e->reason;
+    m->exit_code = e->code;
+    m->exit_detail = (char *)(uintptr_t)e->detail;
+    m->has_exit_signal = m->has_ended_us = m->has_cpu_us = m->has_ran_us = gone;
+    m->exit_signal = e->signal;
+    m->ended_us = w->ended_us;
+    m->cpu_us = w->cpu_us;
+    m->ran_us = w->ran_us;
 }
 
 static void append_step(Stillpoint__State__Vm *m, const struct worker *w)
@@ -288,6 +297,21 @@ static int append_hook(struct record_log *log, const struct audit_hook *h)
     return append_to(log, &record);
 }
 
+static int append_unit(struct record_log *log, const struct vm_units_item *u)
+{
+    Stillpoint__State__Unit m = STILLPOINT__STATE__UNIT__INIT;
+    m.name = (char *)(uintptr_t)u->name;
+    m.has_state = m.has_restarts = m.has_restart_at_us = 1;
+    m.state = u->state;
+    m.restarts = u->restarts;
+    m.restart_at_us = u->restart_at_us;
+    m.detail = (char *)(uintptr_t)u->detail;
+    Record record = STILLPOINT__STATE__RECORD__INIT;
+    record.body_case = BODY(UNIT);
+    record.unit = &m;
+    return append_to(log, &record);
+}
+
 static int append_counters(const struct state *s, struct record_log *log)
 {
     Stillpoint__State__Counters m = STILLPOINT__STATE__COUNTERS__INIT;
@@ -324,7 +348,7 @@ static int put_all(const struct state *s, struct record_log *log)
         r = append_counters(s, log);
     for (const struct worker *w = registry_after(s->registry, 0); w && r == 0;
          w = registry_after(s->registry, w->id))
-        if (w->phase != WORKER_GONE && (r = append_vm(log, w)) == 0)
+        if ((r = append_vm(log, w)) == 0)
             r = append_queue(log, w);
     for (const struct world *w = worlds_after(s->worlds, NULL); w && r == 0;
          w = worlds_after(s->worlds, world_name(w)))
@@ -336,6 +360,10 @@ static int put_all(const struct state *s, struct record_log *log)
          h = audit_after(s->audit, h->id))
         if (h->state != AUDIT_INSTALLING)
             r = append_hook(log, h);
+    for (const struct vm_units_item *u = vm_units_after(s->units, NULL); u && r == 0;
+         u = vm_units_after(s->units, u->name))
+        if (vm_units_is_changed(u))
+            r = append_unit(log, u);
     return r;
 }
 
@@ -404,6 +432,11 @@ struct state *state_free(struct state *s)
         free(s);
     }
     return NULL;
+}
+
+void state_set_units(struct state *s, const struct vm_units *units)
+{
+    s->units = units;
 }
 
 int state_keep(struct state *s, unsigned generation)
@@ -499,6 +532,11 @@ int state_put_hook_gone(struct state *s, uint64_t id)
     record.body_case = BODY(HOOK_GONE);
     record.hook_gone = &m;
     return appended(s, append_to(&s->log, &record));
+}
+
+int state_put_unit(struct state *s, const struct vm_units_item *u)
+{
+    return appended(s, append_unit(&s->log, u));
 }
 
 int state_fd(const struct state *s)
@@ -636,6 +674,31 @@ static int image_hook(struct state_image *image, uint64_t id, Stillpoint__State_
     return 0;
 }
 
+static void free_unit(Stillpoint__State__Unit *m)
+{
+    stillpoint__state__unit__free_unpacked(m, NULL);
+}
+
+static int image_unit(struct state_image *image, Stillpoint__State__Unit *m)
+{
+    size_t i = 0;
+    while (i < image->n_units && strcmp(image->units[i]->name, m->name) != 0)
+        i++;
+    if (i < image->n_units) {
+        free_unit(image->units[i]);
+        image->units[i] = m;
+        return 0;
+    }
+    Stillpoint__State__Unit **units = reallocarray(image->units, i + 1, sizeof *units);
+    if (!units) {
+        free_unit(m);
+        return -ENOMEM;
+    }
+    image->units = units;
+    image->units[image->n_units++] = m;
+    return 0;
+}
+
 static void free_queued(Stillpoint__State__Queued *m)
 {
     stillpoint__state__queued__free_unpacked(m, NULL);
@@ -692,6 +755,8 @@ static int take_record(struct state_image *image, Record *record)
         if (!record->vm->name || !record->vm->world)
             return -EPROTO;
         id = record->vm->id;
+        if (record->vm->phase == WORKER_GONE)
+            image_sent(image, id, UINT64_MAX);
         return image_vm(image, id, TAKE_PTR(record->vm));
     case BODY(VM_GONE):
         image_sent(image, record->vm_gone->id, UINT64_MAX);
@@ -723,6 +788,8 @@ static int take_record(struct state_image *image, Record *record)
         return image_hook(image, id, TAKE_PTR(record->hook));
     case BODY(HOOK_GONE):
         return image_hook(image, record->hook_gone->id, NULL);
+    case BODY(UNIT):
+        return record->unit->name ? image_unit(image, TAKE_PTR(record->unit)) : -EPROTO;
     default:
         return 0; /* written by a later version, which says that we may leave it out */
     }
@@ -748,6 +815,7 @@ static int take_packed(void *userdata, const uint8_t *data, size_t len)
         (record->body_case == BODY(WORLD) && !record->world) ||
         (record->body_case == BODY(DEBUGGER) && !record->debugger) ||
         (record->body_case == BODY(HOOK) && !record->hook) ||
+        (record->body_case == BODY(UNIT) && !record->unit) ||
         (record->body_case == BODY(QUEUED) && !record->queued))
         record->body_case = 0; /* it was taken */
     stillpoint__state__record__free_unpacked(record, NULL);
@@ -780,6 +848,9 @@ void state_image_done(struct state_image *image)
         free_hook(image->hooks[i]);
     for (size_t i = 0; i < image->n_queued; i++)
         free_queued(image->queued[i]);
+    for (size_t i = 0; i < image->n_units; i++)
+        free_unit(image->units[i]);
+    free(image->units);
     free(image->queued);
     free(image->hooks);
     free(image->debuggers);

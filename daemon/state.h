@@ -19,6 +19,8 @@ struct debugger;
 struct debuggers;
 struct registry;
 struct state;
+struct vm_units;
+struct vm_units_item;
 struct worker;
 struct worker_queued;
 struct world;
@@ -31,6 +33,8 @@ struct worlds;
 struct state *state_new(struct registry *registry, struct worlds *worlds,
                         struct debuggers *debuggers, struct audit *audit);
 struct state *state_free(struct state *s);
+/** And these, from now on. */
+void state_set_units(struct state *s, const struct vm_units *units);
 /** From now on the log is kept by the service manager, too, whenever it is written anew, which this
  *  does: as that of the daemon with this number. 0 or negative errno. */
 int state_keep(struct state *s, unsigned generation);
@@ -48,6 +52,7 @@ int state_put_debugger(struct state *s, const struct debugger *d);
 int state_put_debugger_gone(struct state *s, uint64_t id);
 int state_put_hook(struct state *s, const struct audit_hook *h);
 int state_put_hook_gone(struct state *s, uint64_t id);
+int state_put_unit(struct state *s, const struct vm_units_item *u);
 
 /** The memfd of the log; stays ours. */
 int state_fd(const struct state *s);
@@ -62,6 +67,8 @@ struct state_image {
     Stillpoint__State__World **worlds;
     Stillpoint__State__Debugger **debuggers;
     Stillpoint__State__Hook **hooks;
+    size_t n_units;
+    Stillpoint__State__Unit **units;
     size_t n_queued; /**< commands, in order, those of all VMs */
     Stillpoint__State__Queued **queued;
 };

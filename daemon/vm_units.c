@@ -222,6 +222,40 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
     start_unasked(userdata);
 }
 
+void vm_units_adopt(struct vm_units *units, const Stillpoint__State__Unit *m)
+{
+    struct vm_units_item *u = vm_units_find(units, m->name);
+    if (!u || m->state < VM_UNITS_OFF || m->state > VM_UNITS_FAILED)
+        return;
+    u->kept = true;
+    u->state = (enum vm_units_state)m->state;
+    u->restarts = m->restarts;
+    u->restart_at_us = m->restart_at_us;
+    text_copy(u->detail, sizeof u->detail, m->detail ? m->detail : "");
+}
+
+bool vm_units_is_changed(const struct vm_units_item *u)
+{
+    return u->state != VM_UNITS_OFF || u->detail[0];
+}
+
+/* False: it is to be started like any other. */
+static bool resume(struct vm_units_item *u)
+{
+    char detail[sizeof u->detail];
+    uint64_t now = realtime_us(), at = u->restart_at_us;
+    text_copy(detail, sizeof detail, u->detail);
+    if (u->state == VM_UNITS_RUNNING)
+        return false; /* its VM was not taken over */
+    if (u->state != VM_UNITS_RESTARTING)
+        return true;
+    if (!u->has_file || !wait_for(u, at > now ? at - now : 0))
+        return false;
+    u->restart_at_us = at;
+    set_state(u, VM_UNITS_RESTARTING, "%s", detail);
+    return true;
+}
+
 void vm_units_begin(struct vm_units *units)
 {
     struct vm_units_item *u;
@@ -231,9 +265,10 @@ void vm_units_begin(struct vm_units *units)
         if (w && w->phase != WORKER_GONE && w->origin) {
             u->vm = w->id;
             set_state(u, VM_UNITS_RUNNING, "%s", "");
-        } else if (u->enabled && u->has_file) {
+        } else if ((!u->kept || !resume(u)) && u->enabled && u->has_file) {
             start_unasked(u);
         }
+        u->kept = false;
     }
 }
 

@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "proto/limits.h"
+#include "proto/state.pb-c.h"
 #include "proto/vm_unit.h"
 
 struct event;
@@ -67,6 +68,7 @@ struct vm_units_item {
     bool asked;        /**< whoever started it is told if it cannot be loaded */
     bool ending;       /**< whoever stopped it, did so by ending its VM */
     bool seen;
+    bool kept; /**< as a daemon before has put it down, until vm_units_begin() */
 };
 
 struct vm_units_config {
@@ -92,6 +94,11 @@ struct vm_units_changes {
 
 /** Reads all files. -ENOMEM, or 0; what is wrong with single ones is counted, and logged. */
 int vm_units_reload(struct vm_units *units, struct vm_units_changes *ret);
+/** The unit of this name, if there is one still, is as a daemon before has put down: stopped or
+ * ended ones stay so, and one that waits for its restart waits on. Before vm_units_begin(). */
+void vm_units_adopt(struct vm_units *units, const Stillpoint__State__Unit *m);
+/** It has been in a state that is worth to be known to the next daemon. */
+bool vm_units_is_changed(const struct vm_units_item *unit);
 /** Starts what is enabled; a VM of a unit that lives already is taken over. */
 void vm_units_begin(struct vm_units *units);
 /** The daemon ends: nothing is started from now on. */

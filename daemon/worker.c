@@ -754,8 +754,8 @@ static bool is_whole(const struct inheritance *i)
 }
 
 static struct worker *make_from(struct event_base *base, struct freezer *freezer,
-                                const Stillpoint__State__Vm *m, const struct worker_events *events,
-                                void *userdata)
+                                const Stillpoint__State__Vm *m, bool lives,
+                                const struct worker_events *events, void *userdata)
 {
     const struct worker_config config = {
         .name = m->name,
@@ -781,7 +781,7 @@ static struct worker *make_from(struct event_base *base, struct freezer *freezer
         .labels = m->labels,
         .origin = m->origin && m->origin[0] ? m->origin : NULL,
     };
-    struct worker *w = make(base, freezer, m->id, &config, true, events, userdata);
+    struct worker *w = make(base, freezer, m->id, &config, lives, events, userdata);
     if (!w)
         return NULL;
     w->adopted = w->admitted = w->is_kept = w->sandboxed = true;
@@ -863,7 +863,7 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     _cleanup_(renounce) struct inheritance i = inherit(store, m->id);
     struct worker *w = NULL;
     int r = is_whole(&i) && m->phase == WORKER_ADMITTED ? 0 : -ENOENT;
-    if (r == 0 && !(w = make_from(base, freezer, m, events, userdata)))
+    if (r == 0 && !(w = make_from(base, freezer, m, true, events, userdata)))
         r = -ENOMEM;
     if (r == 0)
         r = take_pages(w, world, &i);
@@ -892,6 +892,24 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
             stop_hold(&w->gate);
     *ret = w;
     return 0;
+}
+
+struct worker *worker_adopt_exited(struct event_base *base, const Stillpoint__State__Vm *m,
+                                   const struct worker_events *events, void *userdata)
+{
+    struct worker *w = make_from(base, NULL, m, false, events, userdata);
+    if (!w)
+        return NULL;
+    w->phase = WORKER_GONE;
+    w->is_kept = false;
+    w->pid = 0;
+    w->n_holds = 0;
+    w->exit = w->said_exit;
+    w->exit.signal = m->exit_signal;
+    w->ended_us = m->ended_us;
+    w->cpu_us = m->cpu_us;
+    w->ran_us = m->ran_us;
+    return w;
 }
 
 int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,

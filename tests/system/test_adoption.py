@@ -722,9 +722,94 @@ def test_a_units_vm_is_its_units_under_the_next_daemon_too(t):
     wait_until(lambda: t.json("units")[0]["state"] == "off", "it is off")
 
 
+def with_units(t, **files):
+    """A daemon with these units; each file is what follows the unit's program, which does what its name says."""
+    programs = {"idle": "onmessage = () => {};", "fails": "throw new Error('no');", "ends": "process.exit(0);"}
+    os.makedirs(os.path.join(t.work, "vms"), exist_ok=True)
+    for folder in (t.folder, t.work, t.run_dir):
+        os.chmod(folder, 0o755)  # the daemon becomes somebody else, who has to read
+    for name, (program, more) in files.items():
+        path = t.file(f"{name}.js", programs[program])
+        t.file(f"vms/{name}.conf", f"[vm]\nprogram = {path}\n{more}")
+    return managed.start(t, "--vms", os.path.join(t.work, "vms"), "--state-dir", os.path.join(t.folder, "state"))
+
+
+def test_units_that_were_stopped_gave_up_ended_or_wait_do_so_under_the_next_daemon(t):
+    again = "restart = on-failure\nrestart-delay = 10ms\nrestart-attempts = 2\n"
+    d = with_units(t, stopped=("idle", ""), ended=("ends", ""), gave_up=("fails", again),
+                   waits=("fails", "restart = always\nrestart-delay = 1h\nrestart-delay-max = 1h\n"), runs=("idle", ""))
+    states = {"stopped": "off", "ended": "exited", "gave_up": "failed", "waits": "restarting", "runs": "running"}
+
+    def units():
+        return {u["name"]: {k: u[k] for k in ("state", "detail", "restarts", "restart_at_us")} for u in t.json("units")}
+    wait_until(lambda: t.vm("stopped")["state"] == "idle", "it runs")
+    t.ctl("stop", "stopped")
+    wait_until(lambda: {n: u["state"] for n, u in units().items()} == states, "each is in its state")
+    before = units()
+    for how in (d.crash, d.restart, d.crash):
+        how()
+        equal(units(), before)
+    # And out of it as ever: by hand, and when its time has come.
+    t.ctl("start", "stopped")
+    equal(units()["stopped"]["state"], "running")
+    t.ctl("stop", "waits")
+    equal(units()["waits"]["state"], "off")
+    d.crash()
+    equal([units()[n]["state"] for n in ("stopped", "waits")], ["running", "off"])
+
+
+def test_a_unit_whose_restart_is_due_while_there_is_no_daemon_is_started_by_the_next_one(t):
+    d = with_units(t, web=("idle", "restart = always\nrestart-delay = 1s\n"))
+    wait_until(lambda: t.vm("web")["state"] == "idle", "it runs")
+    t.ctl("kill", "web")
+    wait_until(lambda: t.json("units")[0]["state"] == "restarting", "it waits")
+    d.crash()
+    wait_until(lambda: t.json("units")[0]["state"] == "running", "it is started")
+    equal(t.json("units")[0]["restarts"], 1)
+
+
 def lines_until(p, count):
     """So many lines of JSON that it prints."""
     return [json.loads(p.stdout.readline()) for _ in range(count)]
+
+
+def exits(t):
+    """How all ended that are still shown, and what else is told of them."""
+    return {vm["name"]: {k: vm[k] for k in ("id", "exit", "ended_us", "started_us", "cpu_us", "labels", "program")}
+            for vm in t.json("list", "-a") if vm["state"] == "exited"}
+
+
+def test_how_vms_ended_is_known_to_the_next_daemons(t):
+    d = managed.start(t)
+    t.spawn("stays", COUNTER)
+    t.ctl("run", "-d", "--name", "ends", t.file("ends.js", "process.exit(7);"))
+    t.ctl("run", "-d", "--name", "fails", t.file("fails.js", "throw new Error('no');"))
+    t.spawn("killed", COUNTER)
+    t.ctl("kill", "killed")
+    wait_until(lambda: len(exits(t)) == 3, "all three have ended")
+    before, n = exits(t), len(t.json("list", "-a"))
+    equal({name: vm["exit"]["code"] for name, vm in before.items()}, {"ends": 7, "fails": 1, "killed": 137})
+    for how in (d.crash, d.restart, d.crash):
+        how()
+        equal(exits(t), before)
+        equal(len(t.json("list", "-a")), n)
+        t.ctl("wait", "ends", "--for=exited")
+        equal(t.vm("killed")["exit"]["reason"], "killed")
+    # Their names are free again, and one that lives comes first.
+    t.spawn("ends", COUNTER)
+    d.crash()
+    equal(t.vm("ends")["state"], "idle")
+    equal(len(t.json("list", "-a")), n + 1)
+
+
+def test_what_is_not_taken_over_is_shown_as_ended(t):
+    d = managed.start(t)
+    t.spawn("app", COUNTER, options=("--world", "other"))
+    d.forget("world-other")
+    for _ in range(2):
+        d.crash()
+        equal(t.vm("app")["exit"]["reason"], "unknown")
+        check("page was not kept" in t.vm("app")["exit"]["detail"], t.vm("app"))
 
 
 def test_who_follows_events_and_hits_goes_on_where_it_was(t):
