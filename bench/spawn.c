@@ -368,20 +368,41 @@ static void end_vm(struct subject *s, uint64_t id)
     stillpoint_vms_free(&vms);
 }
 
-/* When the guest wrote its first line, by the worker's clock. */
-static uint64_t first_line_ns(struct subject *s, uint64_t id)
+/* Its clock is not ours, but runs like it: the third line was written after `b`, and so its first
+ * instruction was at least b - a before that. That leaves in the bound what one line takes. */
+static const char guest[] = "const a = performance.now();"
+                            "console.log('x');"
+                            "console.log('x');"
+                            "const b = performance.now();"
+                            "console.log('x');"
+                            "console.log(String(b - a));"
+                            "globalThis.onmessage = () => {};";
+enum guest_line { FIRST, AFTER_B = 2, B_MINUS_A, N_LINES };
+
+static double number_of(const struct stillpoint_log_record *record)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.*s", (int)record->bytes, (const char *)record->data);
+    return strtod(text, NULL);
+}
+
+/* When the guest wrote its first line, by the worker's clock, and by when it had begun. */
+static void read_lines(struct subject *s, uint64_t id, uint64_t *ret_line, uint64_t *ret_begun)
 {
     char name[24];
     snprintf(name, sizeof name, "%llu", (unsigned long long)id);
     const struct stillpoint_log_query query = {.vm = name};
-    uint64_t at = 0;
-    while (at == 0) {
+    for (size_t n = 0; n < N_LINES;) {
         struct stillpoint_log log = {0};
         must(s, stillpoint_vm_log(s->sp, &query, &log), "log");
-        at = log.n > 0 ? log.records[0].mono_ns : 0;
+        n = log.n;
+        if (n == N_LINES) {
+            *ret_line = log.records[FIRST].mono_ns;
+            *ret_begun =
+                log.records[AFTER_B].mono_ns - (uint64_t)(number_of(&log.records[B_MINUS_A]) * MS);
+        }
         stillpoint_log_free(&log);
     }
-    return at;
 }
 
 /* All of the daemon's processes are in the cgroup above that of a worker. */
@@ -399,22 +420,29 @@ static void find_cgroup(struct subject *s, int fd)
 }
 
 struct times {
-    struct sample first, whole;
+    struct sample begun, first, whole;
     unsigned dropped;
 };
 
-static void add(struct times *t, bool clean, uint64_t start, uint64_t first, uint64_t whole)
+/* `begun`: 0 where that is not known. */
+static void add(struct times *t, bool clean, uint64_t start, uint64_t begun, uint64_t first,
+                uint64_t whole)
 {
     t->dropped += !clean;
     if (!clean)
         return;
+    if (begun > 0)
+        sample_add(&t->begun, (double)(begun - start) / MS);
     sample_add(&t->first, (double)(first - start) / MS);
     sample_add(&t->whole, (double)(whole - start) / MS);
 }
 
 static void print_times(const char *what, struct times *t)
 {
-    printf("%-30s %5zu-%-5u %7.2f/%7.2f %8.2f/%7.2f\n", what, t->first.n, t->dropped,
+    char begun[32] = "-";
+    if (t->begun.n > 0)
+        snprintf(begun, sizeof begun, "%.2f/%7.2f", p(&t->begun, 0.5), p(&t->begun, 0.99));
+    printf("%-25s %5zu-%-5u %17s %7.2f/%7.2f %8.2f/%7.2f\n", what, t->first.n, t->dropped, begun,
            p(&t->first, 0.5), p(&t->first, 0.99), p(&t->whole, 0.5), p(&t->whole, 0.99));
     fflush(stdout);
 }
@@ -422,7 +450,7 @@ static void print_times(const char *what, struct times *t)
 static void time_guests(bool exec_mode, struct times *t)
 {
     struct subject s;
-    int fd = program("console.log('x'); globalThis.onmessage = () => {};");
+    int fd = program(guest);
     start_daemon(&s, exec_mode);
     find_cgroup(&s, fd);
     uint64_t end = now_ns() + (uint64_t)(options.seconds * 1e9);
@@ -435,11 +463,12 @@ static void time_guests(bool exec_mode, struct times *t)
         uint64_t ready = now_ns();
         sleep_ns(AFTER_NS);
         bool clean = foreign_share(&s.foreign) <= options.limit;
-        uint64_t id = vms.items[0].id, first = first_line_ns(&s, id);
+        uint64_t id = vms.items[0].id, first = 0, begun = 0;
+        read_lines(&s, id, &first, &begun);
         stillpoint_vms_free(&vms);
         end_vm(&s, id);
         if (i >= WARM_UP)
-            add(t, clean, start, first, ready);
+            add(t, clean, start, begun, first, ready);
     }
     close(fd);
     foreign_done(&s.foreign);
@@ -485,7 +514,7 @@ static int time_node(struct times *t)
         sleep_ns(AFTER_NS);
         bool clean = foreign_share(&foreign) <= options.limit;
         if (r == 0 && i > 2)
-            add(t, clean, start, first, last);
+            add(t, clean, start, 0, first, last);
     }
     foreign_done(&foreign);
     return r;
@@ -495,7 +524,8 @@ static void table_of_guests(void)
 {
     struct times zygote = {0}, exec = {0}, node = {0};
     printf("a program's birth, by daemon and client; ms, p50/p99\n");
-    printf("%-30s %11s %15s %16s\n", "", "rounds", "first line", "ready or ended");
+    printf("%-25s %11s %17s %15s %16s\n", "", "rounds", "first instruction", "first line",
+           "ready or ended");
     time_guests(false, &zygote);
     print_times("through the zygote", &zygote);
     time_guests(true, &exec);
@@ -504,8 +534,8 @@ static void table_of_guests(void)
         print_times("node -e 'console.log(0)'", &node);
     else
         printf("node is not installed\n");
-    print_goal("first guest instruction, p50", p(&zygote.first, 0.5), 2, "ms");
-    print_goal("first guest instruction, p99", p(&zygote.first, 0.99), 10, "ms");
+    print_goal("first guest instruction, p50", p(&zygote.begun, 0.5), 2, "ms");
+    print_goal("first guest instruction, p99", p(&zygote.begun, 0.99), 10, "ms");
     printf("\n");
 }
 
