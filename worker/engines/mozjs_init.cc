@@ -9,6 +9,7 @@
 
 #include "mozjs_internal.h"
 
+#include <js/ContextOptions.h>
 #include <js/GCAPI.h>
 #include <js/GlobalObject.h>
 #include <js/RealmOptions.h>
