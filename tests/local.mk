@@ -186,9 +186,11 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_refused_call_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_record_log_SOURCES = %D%/unit/test_record_log.c %D%/support/unit.h
+%C%_unit_test_record_log_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=posix_fallocate
 %C%_unit_test_record_log_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_event_bus_SOURCES = %D%/unit/test_event_bus.c %D%/support/unit.h
+%C%_unit_test_event_bus_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fd_store_put -Wl,--wrap=fd_store_drop
 %C%_unit_test_event_bus_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_component_test_audit_SOURCES = %D%/component/test_audit.c %D%/support/timers.h %D%/support/unit.h

@@ -1,5 +1,6 @@
 #include "tests/support/unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,7 +137,51 @@ static void listeners_are_told_until_they_leave(void **state)
     event_bus_free(bus);
 }
 
+/* ---- what is kept for the next daemon */
+
+static int kept_fd = -1, put_error;
+
+int __wrap_fd_store_put(int fd, const char *format, ...);
+void __wrap_fd_store_drop(const char *format, ...);
+
+int __wrap_fd_store_put(int fd, const char *format, ...)
+{
+    (void)format;
+    if (put_error == 0)
+        kept_fd = fd;
+    return put_error;
+}
+
+void __wrap_fd_store_drop(const char *format, ...)
+{
+    (void)format;
+}
+
+static void an_event_is_kept_where_the_log_cannot_be_written_anew(void **state)
+{
+    (void)state;
+    char detail[1024];
+    const struct event e = {.kind = EVENT_VM_BORN, .name = "vm", .world = "w", .detail = detail};
+    struct event_bus *bus = event_bus_new(), *next = event_bus_new();
+    memset(detail, 'x', sizeof detail - 1);
+    detail[sizeof detail - 1] = '\0';
+    assert_int_equal(event_bus_keep(bus, 1), 0);
+    put_error = -ENOSPC;
+    /* Often enough that it wants to, and more than are held. */
+    for (unsigned i = 0; i < 3 * LIMIT_EVENTS_KEPT; i++)
+        event_bus_publish(bus, &e);
+    assert_int_equal(event_bus_read(next, kept_fd), 0);
+    assert_int_equal(event_bus_last(next), event_bus_last(bus));
+    put_error = 0;
+    int before = kept_fd;
+    event_bus_publish(bus, &e);
+    assert_int_not_equal(kept_fd, before);
+    event_bus_free(next);
+    event_bus_free(bus);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(an_event_is_kept_where_the_log_cannot_be_written_anew),
     cmocka_unit_test(a_reader_sees_each_event_once_and_in_order),
     cmocka_unit_test(kinds_that_nobody_asked_for_are_passed_over),
     cmocka_unit_test(a_reader_that_falls_behind_learns_exactly_how_much_it_missed),
