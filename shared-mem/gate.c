@@ -317,12 +317,13 @@ bool gate_take_signal(struct gate *g)
 
 void gate_takes_signals(struct gate *g, bool takes)
 {
+    atomic_store(&g->takes_signals, takes);
     SHM_STORE_RELAXED(&g->status->takes_signals, takes);
 }
 
 bool gate_has_signals(const struct gate *g)
 {
-    return SHM_LOAD_RELAXED(&g->status->takes_signals) != 0;
+    return atomic_load(&g->takes_signals);
 }
 
 bool gate_is_running(const struct gate *g)

@@ -51,6 +51,8 @@ struct gate {
     _Atomic uint32_t wakes_seen; /**< by the watcher */
     _Atomic uint64_t evaluating; /**< the evaluation that runs, 0: none; the watcher reads it */
     uint32_t signalled;          /**< the poke that gate_take_signal() has seen last */
+    _Atomic bool
+        takes_signals; /**< as the page says to the daemon; kept here, where nobody looks at it */
 };
 
 /** Binds the gate to its pages. Status starts as `starting`. */
