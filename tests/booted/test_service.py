@@ -180,7 +180,7 @@ def test_a_reload_puts_a_configuration_in_force_and_loses_no_vm(m):
         # One with an error in it changes nothing, and the error has a place.
         m.write(f"{CONF_D}/test.conf", "[quota]\nvms = 2\n\nvms = many\n")
         m.systemctl("reload", SERVICE, code=1)
-        check("test.conf:4" in m.journal("-u", SERVICE), "the journal names file and line")
+        check("test.conf:4" in m.journal("-t", "stillpointd"), "the journal names file and line")
         equal(m.show(SERVICE, "ActiveState"), "active")
         m.systemctl("kill", "--kill-whom=main", "-s", "HUP", SERVICE)
         status_is(m, "the configuration has errors")
@@ -202,7 +202,7 @@ def test_a_wrong_configuration_is_no_loop_of_starts(m):
         m.systemctl("start", SERVICE, code=1)
         equal(m.show(SERVICE, "ActiveState"), "failed")
         equal(m.show(SERVICE, "NRestarts"), "0")
-        check("test.conf:2" in m.journal("-u", SERVICE), "the journal names file and line")
+        check("test.conf:2" in m.journal("-t", "stillpointd"), "the journal names file and line")
     finally:
         os.unlink(m.path(f"{CONF_D}/test.conf"))
 
