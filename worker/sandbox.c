@@ -227,10 +227,9 @@ static int move_into(int proc, const char *root, const char *dir)
     if (mkdir(dir, 0555) < 0 || move_mount(proc, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
         chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
         int r = -errno;
-        (void)umount2(root, MNT_DETACH);
-        return r;
+        return chdir("/") < 0 || umount2(root, MNT_DETACH) < 0 ? SANDBOX_HALF_WAY : r;
     }
-    return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -errno : 0;
+    return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? SANDBOX_HALF_WAY : 0;
 }
 
 int sandbox_shed_mounts(void)

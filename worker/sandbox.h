@@ -106,8 +106,11 @@ int sandbox_enter(const struct sandbox_options *o, struct sandbox_posture *postu
 /**
  * For the zygote, which has a user namespace of its own: puts the calling process into a mount
  * namespace that has an empty root and /proc, which each worker's is then a copy of. 0 or negative
- * errno; without it workers copy what the host has mounted, and everything is where it was.
+ * errno; without it workers copy what the host has mounted, and everything is where it was. Or
+ * SANDBOX_HALF_WAY: the kernel takes this process to be in a chroot now, and lets it make no user
+ * namespace any more.
  */
+#define SANDBOX_HALF_WAY 1
 int sandbox_shed_mounts(void);
 
 /** Maps one id of the new user namespace of the calling process to one of its parent's. */

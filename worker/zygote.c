@@ -58,13 +58,17 @@ static int enter_empty_net(struct zygote *z)
 
 /* Last, since the engine reads files of the host. That a worker has left the host's mounts is then
  * told by its being in other ones than we are. */
-static void shed_mounts(struct zygote *z)
+static int shed_mounts(struct zygote *z)
 {
     struct sandbox_outside now;
-    if (!z->has_empty_net || sandbox_shed_mounts() < 0 || sandbox_look_outside(&now) < 0)
-        return;
+    int r = z->has_empty_net ? sandbox_shed_mounts() : -EPERM;
+    if (r == SANDBOX_HALF_WAY)
+        return -EIO;
+    if (r < 0 || sandbox_look_outside(&now) < 0)
+        return 0;
     z->outside.namespaces[SANDBOX_MOUNT] = now.namespaces[SANDBOX_MOUNT];
     z->makes_nests = true;
+    return 0;
 }
 
 static bool has_nest(const struct zygote *z)
@@ -270,7 +274,9 @@ int zygote_run(int channel, const struct engine_ops *ops, bool once)
         return failed("engine", r);
     if (!once) {
         (void)huge_code_move();
-        shed_mounts(&z);
+        r = shed_mounts(&z);
+        if (r < 0)
+            return failed("mounts", r);
     }
 
     do
