@@ -133,7 +133,7 @@ model() {
 as_nobody() {
     copy=$scratch/copy
     mkdir -p "$copy/build" "$copy/tests" "$copy/docs" "$copy/proto" "$scratch/tmp"
-    for program in stillpointd stillctl; do
+    for program in stillpointd stillctl stillpoint-gdbserver; do
         cp "$top/build/$program" "$copy/build/"
     done
     cp "$top"/build/stillpoint-worker-* "$copy/build/"
