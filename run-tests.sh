@@ -4,7 +4,7 @@
 #     ./run-tests.sh [--require-live] [--quick]
 #
 # --require-live   a skipped test is a failure
-# --quick          unit and component tests, source checks and the system tests; not the conformance
+# --quick          unit and component tests, source checks, the quickstart and the system tests; not the conformance
 #                  corpus, the model, the Debian packages, the booted systemd, and the second run as another user
 #
 # Ends with the skipped tests by reason, and `N passed, N failed, N skipped`; exits with 1 if a test
@@ -93,6 +93,18 @@ make_check() {
     return "$code"
 }
 
+# What the README shows first. It fails by itself where something ran in a stopped world.
+quickstart() {
+    log=$top/build/quickstart.log
+    if "$top/quickstart.sh" >"$log" 2>&1 && grep -q '^default: stopped, .* 4 of 4 in ' "$log" &&
+        grep -q '^stillpointd ended with status 0' "$log"; then
+        echo "pass quickstart" >>"$part"
+    else
+        tail -n 40 "$log"
+        echo "fail quickstart" >>"$part"
+    fi
+}
+
 system() {
     "$python3" -B "$top/tests/system/run.py" --build "$top/build" --results "$part"
 }
@@ -162,6 +174,7 @@ as_nobody() {
 }
 
 part "unit and component tests, source checks" make_check
+part "quickstart" quickstart
 part "system tests as $(id -un)" system
 if [ $quick = no ]; then
     if [ "$(id -u)" -eq 0 ]; then
