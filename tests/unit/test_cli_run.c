@@ -1199,8 +1199,7 @@ static void wrong_usage_is_2_and_one_line(void **state)
 
 static void help_for_a_group_of_verbs_lists_them(void **state)
 {
-    static const char *const ways[][2] = {
-        {"break", "--help"}, {"break", "-h"}, {"help", "break"}};
+    static const char *const ways[][2] = {{"break", "--help"}, {"break", "-h"}, {"help", "break"}};
     struct result r;
     (void)state;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {

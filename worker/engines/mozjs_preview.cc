@@ -156,7 +156,7 @@ class Previewer
 
     bool big_int(JS::HandleValue value, std::string *out)
     {
-        constexpr size_t MOST_HEX = 200;  /* 241 decimal ones: they fit into a preview */
+        constexpr size_t MOST_HEX = 200; /* 241 decimal ones: they fit into a preview */
         /* Decimal digits take the square of their number in time, and there may be millions. */
         JS::Rooted<JS::BigInt *> number(cx, value.toBigInt());
         JS::RootedString string(cx, JS::BigIntToString(cx, number, 16));
