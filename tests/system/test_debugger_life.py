@@ -260,3 +260,32 @@ def test_realms_are_audited_one_by_one(t):
         c.remove(debugger=name)
     equal(c.auditors(), [])
     c.close()
+
+
+def test_a6_a_script_that_is_gone_takes_its_auditor_and_its_breakpoint_waits_for_the_next(t):
+    t.spawn("app", "globalThis.place = (x) => { (0, eval)('globalThis.late = () => {\\n  return ' + x + ';\\n}\\n"
+                   "//# sourceURL=late.js'); return 'placed'; };\n"
+                   "globalThis.drop = () => { globalThis.late = undefined; return 'dropped'; };\n")
+    eyes, c = debugging(t), debugging(t)
+    c.open("d")
+    c.breakpoint("app", "late.js", 2, debugger="d", suspend="none")
+    is_killed(c)
+    wait_until(lambda: not eyes.debuggers()["d"].open, "its client is gone")
+    scripts = []
+    for n in (1, 2):
+        equal((eyes.auditors(), [b.pending for b in list(eyes.hooks(debugger="d").values())[0].bound]), ([], [True]))
+        t.ctl("call", "app", "place", str(n))
+        (referent, script, kind, names), = eyes.auditors()
+        equal((referent, kind, names), ("script", "breakpoint", ["d"]))
+        scripts.append(script)
+        equal(t.ctl("call", "app", "late").out.strip(), str(n))
+        equal(len(eyes.kept("d")), n)
+        t.ctl("call", "app", "drop")
+        t.ctl("world", "gc")
+        wait_until(lambda: eyes.auditors() == [], "with its script the auditor is gone")
+    check(scripts[0] != scripts[1], scripts)
+    # It could still fire, as long as the VM lives.
+    equal(list(eyes.debuggers()), ["d"])
+    t.ctl("kill", "app")
+    wait_until(lambda: eyes.debuggers() == {}, "with the VM the debugger is gone")
+    eyes.close()
