@@ -191,6 +191,7 @@ def test_a6_the_scenario_the_idea_starts_from(t):
     wait_until(lambda: not eyes.debuggers()["d"].open, "its client is gone")
     began = clock.now()
     for _ in range(6):
+        wait_until(lambda: eyes.mode() == "run-all", "the VMs' clocks go on")
         clock.advance(600)
         t.ctl("world", "gc")
     # It was one for the VMs and for the daemon.
