@@ -83,6 +83,13 @@ static int take_kinds(const struct cli *cli, struct add *a)
     return 0;
 }
 
+/* There is no hook for what these are not. */
+static bool parse_yes(const char *word, bool *ret)
+{
+    *ret = strcmp(word, "yes") == 0;
+    return *ret;
+}
+
 static int take_filter(const struct cli *cli, struct stillpoint_hook_filter *f)
 {
     const char *value = strchr(optarg, '=');
@@ -104,10 +111,14 @@ static int take_filter(const struct cli *cli, struct stillpoint_hook_filter *f)
         fine = parse_u64(value, &f->skip);
     else if (KEY("count"))
         fine = parse_u64(value, &f->count);
+    else if (KEY("thrown"))
+        fine = parse_yes(value, &f->thrown);
+    else if (KEY("wasm"))
+        fine = parse_yes(value, &f->wasm);
     else
         return cli_fail_usage(cli,
-                              "--filter: no such key: '%.*s': url, function, line, if, skip or "
-                              "count",
+                              "--filter: no such key: '%.*s': url, function, line, if, skip, "
+                              "count, thrown or wasm",
                               (int)n, optarg);
     return fine ? 0
                 : cli_fail_usage(cli, "--filter %.*s: it cannot be '%s'", (int)n, optarg, value);
@@ -521,7 +532,8 @@ const struct verb verb_audit_add = {
         "                         debugger-statement, exception-unwind, new-promise or\n"
         "                         promise-settled; several with commas\n"
         "      --filter KEY=VALUE only hits with this; repeatable: url=GLOB, function=GLOB,\n"
-        "                         line=A-B, if=EXPR, skip=N, count=N\n"
+        "                         line=A-B, if=EXPR, skip=N, count=N; thrown=yes: of\n"
+        "                         exceptions only where they are thrown; wasm=yes\n"
         "      --budget N/s       drop, and count, what is more (1000/s); and total=N,\n"
         "                         time=DURATION, bytes=SIZE of captures per second\n"
         "      --capture WHAT     stack=N, args, no-value, expr=EXPR (to its end); repeatable\n"

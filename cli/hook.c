@@ -179,6 +179,10 @@ static void print_filter(const struct stillpoint_hook_filter *f)
         print_line("%10s: skip=%" PRIu64, "Filter", f->skip);
     if (f->count != 0)
         print_line("%10s: count=%" PRIu64, "Filter", f->count);
+    if (f->thrown)
+        print_line("%10s: thrown=yes", "Filter");
+    if (f->wasm)
+        print_line("%10s: wasm=yes", "Filter");
 }
 
 static void print_bound(const struct stillpoint_bound *b)

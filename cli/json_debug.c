@@ -23,11 +23,12 @@ static json_t *texts(const char *const *items, size_t n)
 
 static json_t *filter(const struct stillpoint_hook_filter *f)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "url", json_of_text(f->url), "function",
-                     json_of_text(f->function), "line_from", json_of_number_or_null(f->line_from),
-                     "line_to", json_of_number_or_null(f->line_to), "if",
-                     json_of_text(f->condition), "skip", json_of_number(f->skip), "count",
-                     json_of_number_or_null(f->count));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b}", "url", json_of_text(f->url),
+                     "function", json_of_text(f->function), "line_from",
+                     json_of_number_or_null(f->line_from), "line_to",
+                     json_of_number_or_null(f->line_to), "if", json_of_text(f->condition), "skip",
+                     json_of_number(f->skip), "count", json_of_number_or_null(f->count), "thrown",
+                     f->thrown, "wasm", f->wasm);
 }
 
 static json_t *budget(const struct stillpoint_hook_budget *b)

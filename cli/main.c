@@ -31,6 +31,11 @@ static int run_verb(struct cli *cli, int argc, char **argv)
         return cli_fail_usage(cli, "no verb");
     const struct verb *verb = verb_find(argc, argv, &words);
     verb_second_words(argv[0], seconds, sizeof seconds);
+    if (!verb && seconds[0] && argc > 1 &&
+        (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        verb_help_print_group(argv[0]);
+        return CLI_OK;
+    }
     if (!verb && seconds[0])
         return cli_fail_usage(cli, "%s %s: it is %s", argv[0],
                               argc > 1 ? argv[1] : "without a verb", seconds);

@@ -42,3 +42,5 @@ const struct verb *verb_find(int argc, char **argv, int *ret_words);
 void verb_second_words(const char *first, char *buf, size_t size);
 /** The usage of one verb, or (NULL) of stillctl, on stdout. */
 void verb_help_print(const struct verb *verb);
+/** What there is of verbs with this first word, on stdout. */
+void verb_help_print_group(const char *first);

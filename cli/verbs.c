@@ -125,7 +125,7 @@ static void print_verbs(const char *first)
     }
 }
 
-static void print_group(const char *first)
+void verb_help_print_group(const char *first)
 {
     printf("stillctl %s VERB …\n\n", first);
     print_verbs(first);
@@ -165,7 +165,7 @@ static int run_help(struct cli *cli, int argc, char **argv)
     if (!verb && argc - optind == 1)
         verb_second_words(argv[optind], seconds, sizeof seconds);
     if (seconds[0]) {
-        print_group(argv[optind]);
+        verb_help_print_group(argv[optind]);
         return CLI_OK;
     }
     if (optind + words < argc)

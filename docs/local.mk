@@ -46,7 +46,7 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0046-a-module-is-read-by-ourselves.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
-check_PROGRAMS += %D%/examples/audit
+noinst_PROGRAMS += %D%/examples/audit
 %C%_examples_audit_SOURCES = %D%/examples/audit.c
 %C%_examples_audit_CPPFLAGS = -I$(top_srcdir)/client
 %C%_examples_audit_LDADD = $(CLIENT_LIBS)

@@ -135,7 +135,7 @@ __stillctl_value() {
     --from) __stillctl_reply -W 'now' ;;
     --on) __stillctl_kinds ;;
     --filter)
-        __stillctl_reply -W 'url= function= line= if= skip= count='
+        __stillctl_reply -W 'url= function= line= if= skip= count= thrown=yes wasm=yes'
         compopt -o nospace
         ;;
     --capture) __stillctl_reply -W 'stack=8 args no-value expr=' ;;

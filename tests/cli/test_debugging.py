@@ -323,7 +323,7 @@ def test_hooks_that_are_kept_are_listed_and_removed(api):
                    schema="audit-add")["hooks"][0]
         equal((r["target"], r["kind"], r["suspend"], r["note"]), ("selector web-*", "enter-frame", "vm", "why"))
         equal(r["filter"], {"url": "*.js", "function": None, "line_from": 3, "line_to": 9, "if": "x > 1",
-                            "skip": 1, "count": 5})
+                            "skip": 1, "count": 5, "thrown": False, "wasm": False})
         equal((r["budget"]["per_second"], r["budget"]["total"]), (100, 7))
         equal(r["capture"], {"stack": 4, "arguments": True, "value": True, "expressions": ["f(a, b)", "c"]})
         s.ctl("audit", "add", "--world", "default", "--on", "new-global", "--weak", "--keep")
@@ -340,6 +340,13 @@ def test_hooks_that_are_kept_are_listed_and_removed(api):
         s.refused("audit", "show", "99", code=3)
         removed = s.json("audit", "rm", 5, schema="audit-rm")
         equal(removed["hooks"][0]["kind"], "step")
+        r = s.json("audit", "add", "app", "--on", "exception-unwind", "--keep", "--filter", "thrown=yes", "--filter",
+                   "wasm=yes", schema="audit-add")["hooks"][0]
+        equal((r["filter"]["thrown"], r["filter"]["wasm"]), (True, True))
+        asked = s.daemon.last("add_hooks").filter
+        equal((asked.thrown, asked.wasm), (True, True))
+        said = s.ctl("audit", "show", r["hook"])
+        has(said, "thrown=yes", "wasm=yes")
         s.ctl("audit", "rm", "--all")
         equal(s.json("audit", "list", schema="audit-list"), [])
 
@@ -349,6 +356,7 @@ def test_bad_interests_are_usage(api):
         for args in (["app"], ["--on", "pop"], ["app", "--on", "sleep"], ["app", "--on", "breakpoint"],
                      ["app", "--on", "pop,"], ["app", "--on", "pop", "--filter", "x=1"],
                      ["app", "--on", "pop", "--filter", "url"], ["app", "--on", "pop", "--filter", "line=x"],
+                     ["app", "--on", "exception-unwind", "--filter", "thrown=no"],
                      ["app", "--on", "pop", "--budget", "many"], ["app", "--on", "pop", "--budget", "5"],
                      ["app", "--on", "pop", "--capture", "all"], ["app", "--on", "pop", "--weak"],
                      ["app", "--on", "pop", "--granularity", "op"], ["w*", "--on", "pop", "--frame", "1"],

@@ -284,6 +284,22 @@ def test_constants_stay_what_they_are():
         equal(s.value("top1")["preview"], "1")
         failed(s.assign("undefined", "9"), "assign", errno.EOPNOTSUPP)
         s.ask("terminate")
+    # So do those of a function, but for one that its frame alone has: of it the engine does not know.
+    with standing("""function f(out) {
+  const own = 1; let free = 2; const seen = 3; let shared = 4;
+  console.log(() => seen + shared);
+  return [own, free, seen, shared, out];
+}
+console.log(...f(0));
+""") as s:
+        equal({n: v["writable"] for n, v in s.scope("local", 1).items() if n in ("own", "seen", "shared")},
+              {"own": True, "seen": False, "shared": True})
+        answer = s.assign("seen", "9", 1)
+        failed(answer, "assign", errno.EOPNOTSUPP)
+        equal(answer["why"], "it is read-only")
+        for name in ("own", "free", "shared", "out"):
+            equal(s.assign(name, "9", 1)["error"], 0)
+        equal(s.finish().splitlines()[-1], "9 9 3 9 9")
 
 
 # ---- variables
@@ -350,6 +366,12 @@ def test_objects_have_their_own_properties_whatever_they_are():
         value = s.value("parts.text", 1)
         equal((value["truncated"], value["text"][:3], len(value["preview"]) <= 256),
               (True, "yyy", True))
+        equal([s.value(f"{sign}(2n ** {n}n)", 1)["preview"] for n in (70, 795) for sign in ("", "-")],
+              [sign + str(2 ** n) + "n" for n in (70, 795) for sign in ("", "-")])
+        # Of a very long one the decimal digits would take their time.
+        equal(s.value("2n ** 800n", 1)["preview"], "0x1" + 200 * "0" + "n")
+        value = s.value("2n ** 400000n", 1)
+        equal((value["truncated"], value["preview"][:4]), (True, "0x10"))
         # A cycle is a ref like any other.
         again = part("self")["self"]["value"]
         equal(again["preview"], s.value("parts", 1)["preview"])

@@ -125,6 +125,14 @@ class Client:
     def ask(self, request, fd=None):
         return self.end(self.begin(request, fd))
 
+    def refusal(self, request):
+        """The name of the error that it is answered with."""
+        try:
+            self.ask(request)
+        except Refused as e:
+            return e.code
+        raise AssertionError(f"it was not refused: {request}")
+
     def event(self, matches):
         """Waits for the first event for which `matches` holds; those before it are kept."""
         looked_at = 0
@@ -304,10 +312,51 @@ def session(api, path):
     value = client.ask(api.Evaluate(vm="proto", expression="doubled"))
     expect(value.json.startswith('"mine '), value)
 
-    # All of it away again.
+    # An evaluation that does not end by itself; getters that are not run unless that is asked for; a place to go to.
+    same(client.refusal(api.Evaluate(vm="proto", expression="for (;;);", timeout_us=100_000)), "ERROR_TIMED_OUT")
+    made = client.ask(api.Evaluate(vm="proto", expression="({get twice() { return 2 * n; }, done: Promise.resolve('yes'), "
+                                                          "map: new Map([['k', 'v']]), bytes: new Uint8Array([7])})"))
+    inside = client.variables("proto", made.value.ref)
+    same((inside["twice"].getter, inside["twice"].value.type), (True, api.VALUE_UNAVAILABLE))
+    run = client.ask(api.ListVariables(vm="proto", ref=made.value.ref, run_getters=True)).variables
+    same([v.value.preview for v in run if v.name == "twice"], [client.ask(api.Evaluate(vm="proto", expression="2 * n")).json])
+    same([v.value.preview for v in client.variables("proto", inside["bytes"].value.ref).values()][:1], ["7"])
+    expect(any("'v'" in v.value.preview for v in client.variables("proto", inside["map"].value.ref).values()), "no entries")
+    done = client.variables("proto", inside["done"].value.ref)
+    same([done[n].value.preview for n in ("[[PromiseState]]", "[[PromiseValue]]")], ["'fulfilled'", "'yes'"])
     client.ask(api.RemoveHooks(hooks=[back.hook, after.hook]))
+    places = client.ask(api.ListPositions(vm="proto", url="proto.js", line_from=7, line_to=9)).positions
+    same({p.line for p in places}, {7, 8, 9})
+    step = client.ask(api.StepVm(vm="proto", how=api.STEP_TO, at=api.BreakpointAt(url="proto.js", line=9)))
+    same((step.reason, step.frame.line), ("step", 9))
+
+    # A VM that is born later is covered from its first script; and each may be the target. A logpoint stops nothing.
+    late = client.ask(api.AddHooks(debugger="prober", selector="late-*", kinds=[api.HOOK_NEW_SCRIPT])).hooks[0]
+    log = client.ask(api.AddHooks(debugger="prober", vm="proto", kinds=[api.HOOK_BREAKPOINT], log="n is {n}",
+                                  at=api.BreakpointAt(url="proto.js", line=7), filter=api.HookFilter(count=1))).hooks[0]
+    same(client.ask(api.SetTarget(vm="proto")).world.target, vm.id)
     client.ask(api.ContinueVm(vm="proto"))
     same(client.ask(api.GetWorld(world="default")).world.mode, api.MODE_RUN_ALL)
+    other = client.run("globalThis.load = (text) => (0, eval)(text);", name="late-1", program="late.js", keep_idle=True, wait_ready=True)
+    seen = {}
+    while len(seen) < 2:
+        page = client.ask(api.ReadHits(debugger="prober", from_seq=cursor, wait=True))
+        seen.update((hit.hook, hit) for hit in page.hits)
+        cursor = page.next_seq
+    same((seen[late.hook].vm, seen[late.hook].location.url), (other.id, "late.js"))
+    expect(seen[log.hook].log.startswith("n is "), seen[log.hook])
+
+    # Its client goes, and it lives by its hook; another one reads on where the first has stopped.
+    client.close()
+    client = Client(api, path)
+    client.ask(api.Subscribe())
+    same([d.open for d in client.ask(api.ListDebuggers()).debuggers if d.name == "prober"], [False])
+    client.ask(api.CallFunction(vm="late-1", function="load", args_json='["1 + 1"]'))
+    hits = client.ask(api.ReadHits(debugger="prober", from_seq=cursor, wait=True)).hits
+    same([(h.seq, h.hook, h.vm) for h in hits], [(cursor, late.hook, other.id)])
+    client.ask(api.KillVm(vm="late-1"))
+
+    # All of it away again.
     client.ask(api.CloseDebugger(debugger="prober"))
     same([d.name for d in client.ask(api.ListDebuggers()).debuggers if d.name == "prober"], [])
     client.ask(api.KillVm(vm="proto"))
@@ -316,6 +365,68 @@ def session(api, path):
     client.close()
 
 
+# f(a, b) adds; `m` is a page of memory.
+MODULE = bytes.fromhex("0061736d 01000000 01070160 027f7f01 7f030201 00050301 00010709 02016d02 00016600"
+                       "000a0901 07002000 20016a0b".replace(" ", ""))
+ADDS = 46  # where its i32.add is
+WITH_MODULE = f"""\
+const {{f, m}} = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array({list(MODULE)}))).exports;
+const memory = new Uint8Array(m.buffer);
+memory[3] = 7;
+globalThis.up = (n) => f(n, 1);
+globalThis.seen = () => memory[4];
+onmessage = () => {{}};
+"""
+
+
+def webassembly(api, path):
+    client = Client(api, path)
+    client.ask(api.Subscribe())
+    client.ask(api.OpenDebugger(name="prober"))
+
+    # Only in a VM that was started for it.
+    client.run(WITH_MODULE, name="plain", program="plain.js", keep_idle=True, wait_ready=True)
+    client.ask(api.StopWorld(world="default", debugger="prober"))
+    source, = [s for s in client.ask(api.ListSources(vm="plain")).sources if s.kind == "wasm"]
+    same(client.refusal(api.ReadSource(vm="plain", source=source.source)), "ERROR_UNSUPPORTED")
+    client.ask(api.ResumeWorld(world="default"))
+    client.ask(api.KillVm(vm="plain"))
+
+    vm = client.run(WITH_MODULE, name="adds", program="adds.js", keep_idle=True, wait_ready=True, debug=True)
+    client.ask(api.StopWorld(world="default", debugger="prober"))
+    source, = [s for s in client.ask(api.ListSources(vm="adds")).sources if s.kind == "wasm"]
+    same(client.ask(api.ReadSource(vm="adds", source=source.source)).text, MODULE)
+    places = client.ask(api.ListPositions(vm="adds", source=source.source, offset_from=ADDS, offset_to=ADDS)).positions
+    same([p.offset for p in places], [ADDS])
+    client.ask(api.ResumeWorld(world="default"))
+    point = client.ask(api.AddHooks(debugger="prober", vm="adds", kinds=[api.HOOK_BREAKPOINT],
+                                    filter=api.HookFilter(condition="var0 > 20"),
+                                    at=api.BreakpointAt(url=source.url, offset=ADDS - 2))).hooks[0]
+    same([(b.offset, b.pending) for b in point.bound], [(ADDS - 2, False)])
+    up = lambda n: client.begin(api.CallFunction(vm="adds", function="up", args_json=f"[{n}]"))
+    same(client.end(up(20)).json, "21")
+    call = up(30)
+    client.wait_paused(vm.id)
+    frames = client.ask(api.ListFrames(vm="adds")).frames
+    same([(f.kind, f.offset) for f in frames[:1]] + [f.kind for f in frames[1:2]], [("wasm", ADDS - 2), "js"])
+    scope = client.ask(api.ListScopes(vm="adds", frame=0)).scopes[0]
+    seen = client.variables("adds", scope.ref)
+    same((scope.scope, seen["var0"].value.preview, seen["var1"].value.preview), ("wasm", "30", "1"))
+    same(client.refusal(api.SetVariable(vm="adds", frame=0, name="var0", expression="7")), "ERROR_UNSUPPORTED")
+    same(client.ask(api.AccessMemory(vm="adds", in_frame=True, frame=0, address=2, length=3)).data, b"\0\7\0")
+    client.ask(api.AccessMemory(vm="adds", in_frame=True, frame=0, address=4, write=b"\x2a"))
+    step = client.ask(api.StepVm(vm="adds", how=api.STEP_IN))
+    same((step.reason, step.frame.kind, step.frame.offset), ("step", "wasm", ADDS))
+    client.ask(api.RemoveHooks(hooks=[point.hook]))
+    client.ask(api.ContinueVm(vm="adds"))
+    same(client.end(call).json, "31")
+    same(client.ask(api.CallFunction(vm="adds", function="seen", args_json="[]")).json, "42")
+    client.ask(api.KillVm(vm="adds"))
+    client.close()
+
+
 if __name__ == "__main__":
-    session(generate(sys.argv[2]), sys.argv[1])
+    messages = generate(sys.argv[2])
+    session(messages, sys.argv[1])
+    webassembly(messages, sys.argv[1])
     print("ok")

@@ -1,5 +1,7 @@
 """A client that audits and debugs, over api.py: one short method for each request, answers as plain Python."""
 
+import subprocess
+
 import api as api_client
 from harness import HANG, check, wait_until
 from storm import LONG, connect
@@ -226,3 +228,10 @@ class Debugging(api_client.Client):
 
 def debugging(t):
     return connect(t, Debugging)
+
+
+def is_killed(client):
+    """Another process has this client's connection alone, and dies."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[client.sock.fileno()]) as p:
+        client.close()
+        p.kill()

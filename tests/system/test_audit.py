@@ -7,7 +7,7 @@ import signal
 import time
 
 from api import ApiError
-from debugging import debugging
+from debugging import debugging, is_killed
 from harness import check, equal, thread_cpu_ns, wait_until
 from storm import Still
 
@@ -36,8 +36,6 @@ def names(c):
 
 def short(c, debugger):
     return [c.short(h) for h in c.kept(debugger)]
-
-
 
 
 def test_a1_the_engine_names_no_debugger_and_the_worker_no_client(t):
@@ -159,6 +157,50 @@ def test_a3_a_budget_is_kept_in_the_worker(t):
     c.close()
 
 
+def test_a3_each_debugger_on_one_auditor_has_its_own_budget(t):
+    t.spawn("hot", HOT, ready=False)
+    t.wait_for("hot", "active")
+    c = debugging(t)
+    budgets = {"few": c.api.HookBudget(total=7), "slow": c.api.HookBudget(per_second=20), "free": c.api.HookBudget(total=5000)}
+    for name in budgets:
+        c.open(name)
+    c.stop()
+    for name, budget in budgets.items():
+        c.add("enter-frame", "hot", name, budget=budget, filter=c.api.HookFilter(function="tick"))
+    equal(c.auditors("hot"), [("realm", 1, "enter-frame", list(budgets))])
+    c.resume()
+    c.until("free", 3000)
+    c.until("slow", 25)
+    wait_until(lambda: c.auditors("hot") == [("realm", 1, "enter-frame", ["slow"])], "what is used up is off")
+    hooks = {h.debugger_name: h for h in c.hooks().values()}
+    equal([(hooks[n].hits, hooks[n].spent) for n in ("few", "free")], [(7, True), (5000, True)])
+    check(20 < hooks["slow"].hits < 5000 and not hooks["slow"].spent, hooks["slow"])
+    for name in budgets:
+        c.remove(debugger=name)
+    equal(c.auditors(), [])
+    c.close()
+
+
+def test_a3_a_condition_that_is_false_a_million_times_tells_nobody(t):
+    t.spawn("app", "globalThis.g = (x) => {\n  return x + 1;\n}\n"
+                   "globalThis.work = (n) => { let s = 0; for (let i = 0; i < n; i++) s = g(i); return s; };")
+    c = debugging(t)
+    c.open("d")
+    # The first is compared. The other one is evaluated, for which the engine takes many times as long.
+    for condition, times in (("x === -1", 1000000), ("x * 2 < -1", 10000)):
+        hook = c.breakpoint("app", "app.js", 2, debugger="d", suspend="world", filter=c.api.HookFilter(condition=condition))
+        before, had = c.world().epoch, len(c.kept("d"))
+        equal(t.ctl("call", "app", "work", str(times), "--timeout", "300s", timeout=300).out.strip(), str(times))
+        equal((len(c.kept("d")) - had, c.mode(), c.world().epoch), (0, "run-all", before))
+        equal([(h.hits, h.dropped) for h in c.hooks(debugger="d").values()], [(0, 0)])
+        call = t.start("call", "app", "g", "-1")
+        equal(list(c.until_paused("app", "breakpoint").hooks), [hook])
+        c.go_on("app")
+        equal(call.communicate(timeout=30)[0].strip(), "0")
+        c.remove(hook)
+    c.close()
+
+
 def test_a4_no_hooks_no_auditors_anywhere(t):
     t.spawn("app", CALLS)
     c = debugging(t)
@@ -240,6 +282,86 @@ def test_a9_a_hook_pauses_only_if_somebody_can_answer(t):
     wait_until(lambda: holder.kept("other")[-1].paused == "not-controller", "the hit is recorded")
     holder.remove(debugger="other")
     holder.close()
+
+
+def test_a9_a_client_killed_in_any_state_of_debugging_strands_nobody(t):
+    t.spawn("app", CALLS + "globalThis.spin = () => { while (!globalThis.leave) {} globalThis.leave = false; };\n")
+    t.spawn("other", "onmessage = (e) => {\n  console.log(e.data);\n};")
+    eyes = debugging(t)
+    api = eyes.api
+    is_evaluating = lambda: t.vm("app")["state"] == "evaluating"
+
+    def clear():
+        try:
+            eyes.remove(debugger="d")
+        except ApiError as e:
+            equal(api.ErrorCode.Name(e.code), "ERROR_NOT_FOUND")  # it had no hooks, and is gone
+
+    def paused(c, suspend):
+        c.breakpoint("app", "app.js", 2, debugger="d", suspend=suspend)
+        t.ctl("send", "app", '{"call": "f", "n": 1}')
+        wait_until(lambda: eyes.pause("app").reason == "breakpoint" if t.vm("app")["state"] == "parked" else False, "it pauses")
+
+    def at_a_pause_of_the_world(c):
+        paused(c, "world")
+
+    def at_a_pause_of_its_vm(c):
+        paused(c, "vm")
+
+    def with_two_pauses(c):
+        paused(c, "vm")
+        c.breakpoint("other", "other.js", 2, debugger="d", suspend="world")
+        t.ctl("send", "other", '"x"')
+        wait_until(lambda: c.mode() == "stopped", "the world stops, too")
+
+    def while_it_evaluates(c):
+        paused(c, "world")
+        c.send(evaluate=api.Evaluate(vm="app", expression="for (;;);", frame=0, timeout_us=600_000_000))
+        wait_until(is_evaluating, "it evaluates")
+
+    def while_it_runs_getters(c):
+        paused(c, "world")
+        ref = c.evaluate("app", "({get x() { for (;;); }})", 0).value.ref
+        c.send(list_variables=api.ListVariables(vm="app", ref=ref, run_getters=True))
+        wait_until(is_evaluating, "a getter runs")
+
+    def while_it_steps(c):
+        c.request(stop_world=api.StopWorld(world="default", debugger="d", deadline_us=20_000_000))
+        t.ctl("send", "app", '{"call": "spin", "n": 1}')
+        equal(c.step("app", "in").reason, "step")
+        equal(c.step("app", "over").reason, "step")
+        c.send(step_vm=api.StepVm(vm="app", how=api.STEP_OVER))  # that calls `spin`
+        wait_until(lambda: c.mode() == "run-one" and t.vm("app")["state"] == "active", "it runs alone")
+
+    def while_it_waits_for_hits(c):
+        c.add("enter-frame", "app", "d", filter=api.HookFilter(function="nobody"))
+        c.send(read_hits=api.ReadHits(debugger="d", wait=True))
+
+    def while_it_sets_hooks(c):
+        os.kill(t.vm("app")["pid"], signal.SIGSTOP)
+        c.send(add_hooks=api.AddHooks(debugger="d", selector="*", kinds=[api.HOOK_ENTER_FRAME], deadline_us=20_000_000))
+        wait_until(lambda: eyes.mode() != "run-all", "it waits for the VM")
+
+    for state in (at_a_pause_of_the_world, at_a_pause_of_its_vm, with_two_pauses, while_it_evaluates, while_it_runs_getters,
+                  while_it_steps, while_it_waits_for_hits, while_it_sets_hooks):
+        what, logs = state.__name__, t.logs("app")
+        c = debugging(t)
+        c.open("d")
+        state(c)
+        is_killed(c)
+        wait_until(lambda: not any(d.open for d in eyes.debuggers().values()), f"{what}: nobody has it open")
+        os.kill(t.vm("app")["pid"], signal.SIGCONT)
+        clear()
+        wait_until(lambda: eyes.mode() == "run-all" and not t.vm("app")["holds"], f"{what}: the world runs")
+        if state is while_it_steps:
+            wait_until(lambda: t.vm("app")["state"] == "active", f"{what}: its VM goes on")
+            eyes.stop()
+            eyes.evaluate("app", "globalThis.leave = true")
+            eyes.resume()
+        t.ctl("send", "app", '{"call": "g", "n": 77}')
+        wait_until(lambda: t.logs("app").count("done 77") == logs.count("done 77") + 1, f"{what}: it hears")
+        wait_until(lambda: clear() or (names(eyes) == [] and eyes.auditors() == []), f"{what}: nothing is left")
+    eyes.close()
 
 
 def test_a10_a_hook_suspends_nothing_its_vm_or_its_world(t):
@@ -435,6 +557,29 @@ globalThis.work = async () => { for (const x of gen()) catches(); return await w
           ["enter-frame", "pop:yield"] * 3 + ["enter-frame", "pop:return"])
     check("pop:throw boom:4" in told, told)
     check(any(x.startswith("pop:await wait") for x in told), told)
+    c.remove(debugger="d")
+    c.close()
+
+
+def test_a14_hits_of_several_vms_are_in_order_by_epoch_and_clock(t):
+    t.spawn("left", CALLS)
+    t.spawn("right", CALLS)
+    c = debugging(t)
+    c.open("d")
+    c.add("enter-frame", None, "d", selector="*", filter=c.api.HookFilter(function="f"))
+    happened, epochs = [], []
+    for n in range(3):
+        for name in ("right", "left"):
+            say(t, name, "f", n)
+            happened.append(name)
+        c.stop()
+        epochs.append(c.world().epoch)
+        c.resume()
+    hits = sorted(c.until("d", 6), key=lambda h: (h.epoch, h.mono_ns))
+    equal([h.vm_name for h in hits], happened)
+    for n in range(3):
+        check(all(h.epoch < epochs[n] for h in hits[:2 * n + 2]) and all(h.epoch > epochs[n] for h in hits[2 * n + 2:]),
+              ([h.epoch for h in hits], epochs))
     c.remove(debugger="d")
     c.close()
 

@@ -6,11 +6,10 @@ into its workers.
 """
 
 import json
-import os
 import re
-import struct
 import time
 
+from clock import Clock
 from harness import HANG, check, equal, wait_until
 
 HOUR = 3600
@@ -23,31 +22,6 @@ globalThis.today = () => Date.now() / 1000;
 globalThis.never = () => { for (;;); };
 """
 SOON = 3  # seconds, of what begins before the clock is set and ends after it
-
-
-class Clock:
-    """The time of day of a daemon and its workers, which it starts."""
-
-    def __init__(self, t):
-        library = t.program("tests/support/clock_shift.so")
-        if not os.path.exists(library):
-            t.skip("clock_shift is not built with sanitizers")
-        path = os.path.join(t.folder, "clock")
-        self.file = open(path, "w+b", buffering=0)  # pylint: disable=consider-using-with
-        t.connections.append(self.file)
-        # The zygote is of another uid than a daemon that root started.
-        os.chmod(t.folder, 0o711)
-        os.chmod(path, 0o644)
-        self.shift = 0
-        self.set(0)
-        t.start_daemon(wrapper=["env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={path}"])
-
-    def set(self, seconds):
-        self.shift = seconds
-        os.pwrite(self.file.fileno(), struct.pack("=q", seconds * 10**9), 0)
-
-    def now(self):
-        return time.time() + self.shift
 
 
 def call(t, vm, function):

@@ -1,5 +1,8 @@
 """Breakpoints, and what can be done with a VM that stands, over the API and on the real engine."""
 
+import os
+import re
+import signal
 import time
 
 import wasm
@@ -229,6 +232,21 @@ def test_a_runaway_evaluation_is_ended_and_the_vm_lives(t):
     c.close()
 
 
+def test_an_evaluation_that_cannot_be_ended_ends_its_vm_which_says_so(t):
+    t.spawn("app", STEPS)
+    c = debugging(t)
+    c.stop()
+    number = c.send(evaluate=c.api.Evaluate(vm="app", expression="for (;;);", in_realm=True, timeout_us=500_000))
+    wait_until(lambda: t.vm("app")["state"] == "evaluating", "it evaluates")
+    os.kill(t.vm("app")["pid"], signal.SIGSTOP)  # and now heeds nothing
+    said = refused(c, "CANCELLED", c.wait, number)
+    check("an evaluation could not be ended" in said, said)
+    wait_until(lambda: t.vm("app")["state"] == "exited", "it is gone")
+    equal((t.vm("app")["exit"]["reason"], t.vm("app")["exit"]["detail"]), ("killed", "an evaluation could not be ended"))
+    c.resume()
+    c.close()
+
+
 def test_a_vm_that_runs_cannot_be_looked_into(t):
     hot(t)
     c = debugging(t)
@@ -322,3 +340,14 @@ def test_what_an_evaluation_changes_is_seen_by_a_hot_loop(t):
     out, err = call.communicate(timeout=30)
     equal((out.strip(), call.returncode), ("true", 0), err)
     c.close()
+
+
+def test_the_example_of_the_library_prints_the_hits_of_its_auditor(t):
+    t.spawn("app", "function tick(n) { return n + 1; }\nlet n = 0;\nsetInterval(() => { n = tick(n); }, 2);\n")
+    r = t.run([t.program("docs/examples/audit"), "app", "3"], env={**t.env, "STILLPOINT_SOCKET": t.daemon.socket})
+    equal((r.code, r.err), (0, ""))
+    ticks = [re.fullmatch(r"(\d+) app: enter-frame app\.js:1 tick n=(\d+)", line) for line in r.out.splitlines()]
+    check(len(ticks) == 3 and all(ticks), r.out)
+    equal([int(m[1]) for m in ticks], [1, 2, 3])
+    equal([int(m[2]) - int(ticks[0][2]) for m in ticks], [0, 1, 2])
+    equal((t.json("audit", "list"), t.json("audit", "show"), t.json("debugger", "list")), ([], [], []))

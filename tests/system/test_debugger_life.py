@@ -2,11 +2,11 @@
 `audit list` alone."""
 
 import itertools
-import os
 import signal
 
 from api import ApiError
-from debugging import debugging
+from clock import Clock
+from debugging import debugging, is_killed
 from harness import check, equal, wait_until
 
 APP = """
@@ -73,6 +73,9 @@ class Life:
         self.client.sock.shutdown(2)
         self.client.close()
 
+    def client_is_killed(self):
+        is_killed(self.client)
+
     def hook_is_cleared(self):
         try:
             self.eyes.remove(self.hook)
@@ -101,8 +104,9 @@ class Life:
 
 def table(t, referent):
     """Every order of the three events; after each, who is to be alive."""
-    events = ("referent_dies", "client_leaves", "hook_is_cleared")
-    for order in itertools.permutations(events):
+    orders = [order for leaves in ("client_leaves", "client_is_killed")
+              for order in itertools.permutations(("referent_dies", leaves, "hook_is_cleared"))]
+    for order in orders:
         life = Life(t, referent)
         life.expect(True, True)
         past = set()
@@ -110,7 +114,8 @@ def table(t, referent):
             getattr(life, event)()
             past.add(event)
             hooked = not past & {"referent_dies", "hook_is_cleared"}
-            life.expect(alive="client_leaves" not in past or hooked, audited=hooked)
+            left = past & {"client_leaves", "client_is_killed"}
+            life.expect(alive=not left or hooked, audited=hooked)
         life.end()
         if "app" in {vm["name"] for vm in t.list()}:
             t.ctl("kill", "app")
@@ -174,20 +179,28 @@ def test_a5_a_debugger_with_a_lease_lives_without_hooks(t):
 
 def test_a6_the_scenario_the_idea_starts_from(t):
     """A debugger with only a new-script hook, whose client is gone, still sees the script that comes an hour later."""
+    clock = Clock(t)
     t.spawn("app", APP)
+    t.spawn("waits", "setTimeout(() => console.log('an hour'), 59 * 60 * 1000); onmessage = () => {};")
+    t.spawn("leased", "onmessage = () => {};", ready=False, options=("--world", "leased"))
     eyes, c = debugging(t), debugging(t)
+    t.ctl("world", "stop", "leased", "--hold", "59min")
     c.open("d")
     c.add("new-script", "app", "d")
-    c.close()
+    is_killed(c)
     wait_until(lambda: not eyes.debuggers()["d"].open, "its client is gone")
-    # An hour for everybody but us: the world stands, and all that counts time with it; garbage is collected.
-    eyes.stop()
-    eyes.resume()
-    for _ in range(3):
+    began = clock.now()
+    for _ in range(6):
+        wait_until(lambda: eyes.mode() == "run-all", "the VMs' clocks go on")
+        clock.advance(600)
         t.ctl("world", "gc")
+    # It was one for the VMs and for the daemon.
+    wait_until(lambda: t.logs("waits") == "an hour\n", "a program's timer")
+    wait_until(lambda: eyes.mode("leased") == "run-all", "a lease runs out")
     t.ctl("call", "app", "load", "8")
     hits = wait_until(lambda: eyes.kept("d"), "the event")
     equal([eyes.kind_name(h.kind) for h in hits], ["new-script"])
+    check(hits[0].time_us / 1e6 - began > 3590, f"it came {hits[0].time_us / 1e6 - began} s later")
     equal(t.ctl("call", "app", "loaded8").out.strip(), "8")
     t.ctl("kill", "app")
     wait_until(lambda: "d" not in eyes.debuggers(), "with the VM, the debugger is gone")
@@ -248,3 +261,32 @@ def test_realms_are_audited_one_by_one(t):
         c.remove(debugger=name)
     equal(c.auditors(), [])
     c.close()
+
+
+def test_a6_a_script_that_is_gone_takes_its_auditor_and_its_breakpoint_waits_for_the_next(t):
+    t.spawn("app", "globalThis.place = (x) => { (0, eval)('globalThis.late = () => {\\n  return ' + x + ';\\n}\\n"
+                   "//# sourceURL=late.js'); return 'placed'; };\n"
+                   "globalThis.drop = () => { globalThis.late = undefined; return 'dropped'; };\n")
+    eyes, c = debugging(t), debugging(t)
+    c.open("d")
+    c.breakpoint("app", "late.js", 2, debugger="d", suspend="none")
+    is_killed(c)
+    wait_until(lambda: not eyes.debuggers()["d"].open, "its client is gone")
+    scripts = []
+    for n in (1, 2):
+        equal((eyes.auditors(), [b.pending for b in list(eyes.hooks(debugger="d").values())[0].bound]), ([], [True]))
+        t.ctl("call", "app", "place", str(n))
+        (referent, script, kind, names), = eyes.auditors()
+        equal((referent, kind, names), ("script", "breakpoint", ["d"]))
+        scripts.append(script)
+        equal(t.ctl("call", "app", "late").out.strip(), str(n))
+        equal(len(eyes.kept("d")), n)
+        t.ctl("call", "app", "drop")
+        t.ctl("world", "gc")
+        wait_until(lambda: eyes.auditors() == [], "with its script the auditor is gone")
+    check(scripts[0] != scripts[1], scripts)
+    # It could still fire, as long as the VM lives.
+    equal(list(eyes.debuggers()), ["d"])
+    t.ctl("kill", "app")
+    wait_until(lambda: eyes.debuggers() == {}, "with the VM the debugger is gone")
+    eyes.close()

@@ -1197,6 +1197,20 @@ static void wrong_usage_is_2_and_one_line(void **state)
     }
 }
 
+static void help_for_a_group_of_verbs_lists_them(void **state)
+{
+    static const char *const ways[][2] = {{"break", "--help"}, {"break", "-h"}, {"help", "break"}};
+    struct result r;
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        CTL(&r, "daemon", ways[i][0], ways[i][1], NULL);
+        assert_int_equal(r.code, 0);
+        assert_non_null(strstr(r.out, "  break add "));
+        assert_non_null(strstr(r.out, "  break rm "));
+        assert_null(strstr(r.out, "  audit add "));
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(console_arguments_and_exit_code_pass_through),
     cmocka_unit_test(exit_codes_follow_the_reason),
@@ -1226,6 +1240,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_open_debugger_stays_until_a_signal),
     cmocka_unit_test(calls_print_json_and_tell_what_was_thrown),
     cmocka_unit_test(wrong_usage_is_2_and_one_line),
+    cmocka_unit_test(help_for_a_group_of_verbs_lists_them),
 };
 
 /* $STILLCTL, or the one that was built beside the tests. */

@@ -156,19 +156,18 @@ class Previewer
 
     bool big_int(JS::HandleValue value, std::string *out)
     {
-        /* All of its digits, of which there may be too many to be written in any time. */
+        constexpr size_t MOST_HEX = 200; /* 241 decimal ones: they fit into a preview */
+        /* Decimal digits take the square of their number in time, and there may be millions. */
         JS::Rooted<JS::BigInt *> number(cx, value.toBigInt());
-        int64_t small = 0;
-        if (JS::BigIntFits(number, &small)) {
-            JS::RootedString string(cx, JS::BigIntToString(cx, number, 10));
-            std::string text;
+        JS::RootedString string(cx, JS::BigIntToString(cx, number, 16));
+        std::string text;
+        if (string && JS_GetStringLength(string) <= MOST_HEX) {
+            string = JS::BigIntToString(cx, number, 10);
             if (!string || !text_of(cx, string, PREVIEW_BYTES, &text, &truncated))
                 return false;
             *out += text + "n";
             return true;
         }
-        JS::RootedString string(cx, JS::BigIntToString(cx, number, 16));
-        std::string text;
         if (!string || !text_of(cx, string, PREVIEW_BYTES, &text, &truncated))
             return false;
         bool negative = text[0] == '-';
