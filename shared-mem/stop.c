@@ -428,6 +428,9 @@ void stop_excuse(struct stop_gate *g, bool excused)
     s->excused = excused;
     bool after = slot_missing(s);
     g->world->n_missing = g->world->n_missing - before + after;
+    /* It may have been frozen when the others' signals were followed up. */
+    if (after && !before)
+        stop_wake_watcher(g);
 }
 
 void stop_answer(struct stop_gate *g, uint64_t pause)

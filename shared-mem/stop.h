@@ -178,7 +178,8 @@ enum stop_how stop_how_now(struct stop_gate *g);
 
 /** Its gate is closed, and it has not arrived, as far as that has been looked at. */
 bool stop_is_missing(const struct stop_gate *g);
-/** Whether a VM need not arrive, since it cannot run: then a stop does not wait for it. */
+/** Whether a VM need not arrive, since it cannot run: then a stop does not wait for it. Of one that
+ *  has to arrive again the watcher is woken, as by stop_wake_watcher(). */
 void stop_excuse(struct stop_gate *g, bool excused);
 
 /** The pause of this number is answered, and all before it; to be called after the answer was sent.

@@ -384,6 +384,8 @@ static int do_field(struct engine *e, const char *rest)
     uint64_t value = strtoull(rest + len, NULL, 0);
     if (strncmp(rest, "oom", len) == 0)
         atomic_store(&s->oom, (uint32_t)value);
+    if (strncmp(rest, "takes_signals", len) == 0)
+        atomic_store(&s->takes_signals, (uint32_t)value);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strlen(fields[i].name) == len && strncmp(fields[i].name, rest, len) == 0)
             atomic_store(fields[i].at, value);
@@ -419,6 +421,7 @@ static _Noreturn int do_race(struct engine *e, const char *rest)
         atomic_store(&s->messages_taken, wild);
         atomic_store(&s->pause, wild);
         atomic_store(&s->heap_bytes, wild);
+        atomic_store(&s->takes_signals, (uint32_t)wild);
         atomic_store(&s->word, shm_status_word(now, n & 2 ? SHM_EVALUATING : SHM_STARTING));
     }
 }

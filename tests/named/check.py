@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Tests that a document names are there. Prints TAP: one test for each document.
+"""What a document names is there: tests, and in docs/STOP-THE-WORLD.md races, scenarios and the words of the shared
+pages. Prints TAP.
 
 A name is `part/name` (a function test_name in tests/system/test_part.py, or the only one that begins so),
 or a path below tests/, perhaps followed by the name of a test in that file.
@@ -13,6 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 DOCUMENTS = {"docs/THREATS.md": 50}  # and how many names it has at least
+STOP = "docs/STOP-THE-WORLD.md"
 SYSTEM = re.compile(r"(?<![\w/.`])([a-z_]+)/([a-z0-9_]{8,})(?![\w/.])")
 PATH = re.compile(r"`(tests/[\w/]+\.(?:c|py))`(?: ([a-z0-9]+(?:_[a-z0-9]+){2,}))?")
 
@@ -49,15 +51,58 @@ def missing(text, tests):
     return wrong, count
 
 
+def read(path):
+    with open(os.path.join(TOP, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def section(text, heading):
+    return text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def words_of_pages():
+    """Each word of the shared pages has its row."""
+    rows = "".join(line for line in section(read(STOP), "Who writes what").splitlines() if line.startswith("|"))
+    named = {name.split(".")[-1] for name in re.findall(r"`([a-z_.]+)`", rows)}
+    words = [word.strip() for _, page in re.findall(r"struct (\w+_page) \{(.*?)\n\};", read("shared-mem/layout.h"), re.S)
+             for names in re.findall(r"_Atomic \w+ ([\w, ]+);", page) for word in names.split(",")]
+    return [f"no row for {word}" for word in words if word not in named], len(words)
+
+
+def races():
+    """Each test of a race is in the table and the reverse, and its scenarios are there."""
+    table = section(read(STOP), "How it is checked")
+    forced = set(re.findall(r"cmocka_unit_test\((t\d+_\w+)", read("tests/schedules/test_forced.c")))
+    scenarios = set(re.findall(r'\.name = "([^"]+)"', read("tests/schedules/scenarios.c")))
+    named = set(re.findall(r"`(t\d+_\w+)`", table))
+    wrong = [f"{name} is only in one of table and tests" for name in sorted(forced ^ named)]
+    for row in re.findall(r"^\| T\d.*\|(.*)\|$", table, re.M):
+        for name in re.split("[,;] ", re.sub(r"\(.*?\)", "", row)):
+            if name.strip() and not name.strip().startswith(("all", "mutants")) and name.strip() not in scenarios:
+                wrong.append(f"no scenario {name.strip()}")
+    return wrong, len(named)
+
+
+IN_STOP = {words_of_pages: 20, races: 30}
+
+
 def main():
     tests, failed = system_tests(), 0
-    print(f"1..{len(DOCUMENTS)}")
+    print(f"1..{len(DOCUMENTS) + len(IN_STOP)}")
     for number, (document, least) in enumerate(DOCUMENTS.items(), 1):
         with open(os.path.join(TOP, document), encoding="utf-8") as f:
             wrong, count = missing(f.read(), tests)
         if count < least:
             wrong.append(f"only {count} names were found in it")
         print(f"{'not ok' if wrong else 'ok'} {number} - every test that {document} names is there ({count})")
+        for line in wrong:
+            print(f"# {line}")
+        failed += bool(wrong)
+    for number, (look, least) in enumerate(IN_STOP.items(), len(DOCUMENTS) + 1):
+        wrong, count = look()
+        if count < least:
+            wrong.append(f"only {count} were found")
+        print(f"{'not ok' if wrong else 'ok'} {number} - {STOP}: {look.__doc__} ({count})")
         for line in wrong:
             print(f"# {line}")
         failed += bool(wrong)

@@ -110,6 +110,7 @@ int process_signal(int pidfd, int number)
     if (!vm->is_alive)
         return -ESRCH;
     vm->is_signalled = true;
+    sim_interrupt(ACTOR_VM + vm->index);
     if (vm->waits_for_interrupt)
         sim_wake(ACTOR_VM + vm->index);
     return 0;
@@ -125,6 +126,20 @@ static void handle_signal(struct cast_vm *vm)
         return;
     vm->is_interrupted = true;
     vm->interrupts++;
+}
+
+/* Wherever the VM's thread is: between any two accesses, in its gate too. */
+static void goes_on(unsigned actor)
+{
+    if (actor < ACTOR_VM || actor >= ACTOR_VM + CAST_VMS)
+        return;
+    struct cast_vm *vm = &cast.vms[actor - ACTOR_VM];
+    if (vm->is_handling)
+        return;
+    vm->is_handling = true;
+    while (vm->is_signalled)
+        handle_signal(vm);
+    vm->is_handling = false;
 }
 
 void cast_nudge(const struct stop_world *w)
@@ -205,8 +220,6 @@ static void vm_leave(struct cast_vm *vm, enum shm_state state)
 
 static void safe_point(struct cast_vm *vm)
 {
-    if (vm->is_signalled)
-        handle_signal(vm);
     if (!vm->is_interrupted)
         return;
     vm->is_interrupted = false;
@@ -303,10 +316,6 @@ static void vm_main(void *userdata)
             for (;;) {
                 guest_step(vm);
                 while (!vm->is_interrupted) {
-                    if (vm->is_signalled) {
-                        handle_signal(vm);
-                        continue;
-                    }
                     vm->waits_for_interrupt = true;
                     sim_block("runs until it is interrupted");
                     vm->waits_for_interrupt = false;
@@ -440,6 +449,15 @@ void cast_ask(struct cast_vm *vm)
     stop_message_sent(&vm->worker.gate);
 }
 
+/* As daemon/enforcer.c does it. */
+static void keep_from_running(struct cast_vm *vm, bool frozen)
+{
+    vm->was_frozen = true;
+    sim_freeze(ACTOR_VM + vm->index, frozen);
+    sim_freeze(ACTOR_WATCHER + vm->index, frozen);
+    stop_excuse(&vm->worker.gate, frozen);
+}
+
 static void take_request(struct client *c)
 {
     struct op op = c->ops[c->taken++];
@@ -472,6 +490,14 @@ static void take_request(struct client *c)
                 (void)stop_is_still(g);
                 (void)stop_clock_ns(g);
             }
+        break;
+    case OP_FREEZE:
+    case OP_THAW:
+        if (is_there)
+            keep_from_running(vm, op.what == OP_FREEZE);
+        break;
+    case OP_NUDGE:
+        cast_nudge(cast.conductor->stop());
         break;
     case OP_HOLD:
     case OP_RELEASE:
@@ -576,13 +602,14 @@ static const struct {
     enum op_what what;
     bool has_vm;
 } words[] = {
-    {"stop", OP_STOP, false},   {"wait", OP_WAIT, false},      {"resume", OP_RESUME, false},
-    {"hold", OP_HOLD, true},    {"release", OP_RELEASE, true}, {"msg", OP_MESSAGE, true},
-    {"ask", OP_ASK, true},      {"born", OP_BORN, true},       {"admit", OP_ADMIT, true},
-    {"only", OP_ONLY, true},    {"step", OP_STEP, true},       {"debug", OP_DEBUG, false},
-    {"force", OP_FORCE, false}, {"park", OP_PARK, false},      {"late", OP_LATE, false},
-    {"flip", OP_FLIP, false},   {"gc", OP_GC, false},          {"census", OP_CENSUS, false},
-    {"quit", OP_QUIT, false},   {"idle", OP_IDLE, true},       {"look", OP_LOOK, false},
+    {"stop", OP_STOP, false},    {"wait", OP_WAIT, false},      {"resume", OP_RESUME, false},
+    {"hold", OP_HOLD, true},     {"release", OP_RELEASE, true}, {"msg", OP_MESSAGE, true},
+    {"ask", OP_ASK, true},       {"born", OP_BORN, true},       {"admit", OP_ADMIT, true},
+    {"only", OP_ONLY, true},     {"step", OP_STEP, true},       {"debug", OP_DEBUG, false},
+    {"force", OP_FORCE, false},  {"park", OP_PARK, false},      {"late", OP_LATE, false},
+    {"flip", OP_FLIP, false},    {"gc", OP_GC, false},          {"census", OP_CENSUS, false},
+    {"quit", OP_QUIT, false},    {"idle", OP_IDLE, true},       {"look", OP_LOOK, false},
+    {"freeze", OP_FREEZE, true}, {"thaw", OP_THAW, true},       {"nudge", OP_NUDGE, false},
 };
 
 static void parse(struct client *c, const char *text)
@@ -672,9 +699,12 @@ static void make_up_program(char *text, size_t size)
 {
     static const char with_timer[] = "spitBsS", with_sleep[] = "spibBsSw";
     static const char liars[] = "NLDsi";
+    static const char signalled[] = {'&', '!'};
     bool timer = dice(2), lies = cast.scenario->has_liar && dice(2);
-    size_t n = 1 + dice((unsigned)size - 2), i;
-    for (i = 0; i < n; i++) {
+    size_t i = 0;
+    if (dice(2))
+        text[i++] = signalled[dice(2)];
+    for (size_t n = i + 1 + dice((unsigned)(size - i) - 2); i < n; i++) {
         text[i] = lies    ? liars[dice(sizeof liars - 1)]
                   : timer ? with_timer[dice(sizeof with_timer - 1)]
                           : with_sleep[dice(sizeof with_sleep - 1)];
@@ -702,7 +732,7 @@ static void make_up_words(char *text, size_t size, unsigned n_vms)
 
 static const struct scenario *make_up(const struct scenario *s)
 {
-    static char programs[CAST_VMS][6], texts[CAST_CLIENTS][128];
+    static char programs[CAST_VMS][7], texts[CAST_CLIENTS][128];
     static struct scenario made;
     made = *s;
     dice_state = cast_seed * 0x9e3779b97f4a7c15u;
@@ -718,6 +748,7 @@ static const struct scenario *make_up(const struct scenario *s)
     made.kill = dice(3) ? 0 : 1u << dice(n_vms);
     made.spurious = dice(2);
     made.is_settled = dice(2);
+    made.loses_signals = true;
     return &made;
 }
 
@@ -736,6 +767,7 @@ void cast_begin(const struct scenario *s, const struct conductor *conductor)
         cast.scenario = s = make_up(s);
     cast.conductor = conductor;
     sim_observe = NULL;
+    sim_goes_on = goes_on;
     sim_print_state = cast_print_state;
     if (s->has_timeouts || s->has_delays)
         sim_for_ever_ns = UINT64_MAX;

@@ -62,6 +62,7 @@ struct scenario {
     bool freezes_fail;
     bool loses_signals; /* a VM of it has `!` */
     bool needs_world;   /* only with the daemon's world.c */
+    bool needs_small;   /* only without it */
     bool has_liar;      /* a VM that lies or hangs: the rest has to be right all the same */
     unsigned preemptions, detours; /* for systematic runs; preemptions 0: only random ones */
     unsigned cap;                  /* at most so many systematic runs; 0: all */
@@ -90,7 +91,7 @@ struct cast_vm {
     bool is_known, is_alive, is_done; /* to the daemon · the process · removed after death */
     bool death_seen_due;
     bool is_entered, is_interrupted, waits_for_interrupt, waits_for_channel, lies;
-    bool is_signalled, loses_signals;
+    bool is_signalled, is_handling, loses_signals;
     unsigned sent, taken;     /* messages */
     unsigned asked, answered; /* requests to be served at its gate */
     unsigned steps, interrupts;
@@ -150,6 +151,9 @@ enum op_what {
     OP_CENSUS,  /* another */
     OP_QUIT,    /* the client and its debugger are gone */
     OP_LOOK,    /* a look at all VMs, as `list` does */
+    OP_FREEZE,  /* freezeN: the kernel keeps VM N from running, and has confirmed it */
+    OP_THAW,    /* thawN: no longer */
+    OP_NUDGE,   /* what a stop does for those that are missing after a while */
 };
 
 extern struct cast {

@@ -37,6 +37,8 @@ static struct {
     unsigned n_promises;
     uint64_t operation_due; /* a ticket: its VMs have answered */
     int tickets_of[CAST_CLIENTS + 1];
+    uint64_t seen;             /* events */
+    bool was_frozen[CAST_VMS]; /* before the event of the loop that has just been dealt with */
     unsigned runs[CAST_CLIENTS], runs_ended[CAST_CLIENTS];
 } C;
 
@@ -443,8 +445,24 @@ static void run_due(void)
     world_operation_done(C.world, id);
 }
 
+/* A deadline that passes although nobody hangs, is late or frozen is that of a poke which was lost.
+ */
+static void check_who_missed(void)
+{
+    uint64_t dropped;
+    const struct event *e;
+    while ((e = event_bus_next(C.bus, &C.seen, 1u << EVENT_VM_MISSED, &dropped)) != NULL)
+        if (!cast.scenario->has_liar && !cast.scenario->has_delays && !C.was_frozen[e->vm - 1] &&
+            !strpbrk(cast.vms[e->vm - 1].program, "DN"))
+            sim_violation("vm %llu misses a deadline, and nothing keeps it from its gate",
+                          (unsigned long long)e->vm - 1);
+    for (unsigned i = 0; i < cast.n_vms; i++)
+        C.was_frozen[i] = sim_is_frozen(ACTOR_VM + i);
+}
+
 static void check(void)
 {
+    check_who_missed();
     const struct stop_world *s = stop();
     enum world_mode mode = world_mode(C.world);
     if (mode == WORLD_RUN_ALL && !s->open)

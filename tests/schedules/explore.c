@@ -40,7 +40,7 @@ bool explore(const struct explore_plan *plan, const struct scenario *s, const st
 {
     char how[64];
     const char *verdict;
-    if (s->needs_world && c != &conductor_world)
+    if ((s->needs_world && c != &conductor_world) || (s->needs_small && c == &conductor_world))
         return true;
     double start = now_s();
     unsigned long done = 0, longest = 0, systematic = 0, cap = s->cap ? s->cap : plan->cap;

@@ -139,6 +139,8 @@ MUTANTS = {
         STOP, "signal-is-lost world", "    stop_slot(g)->signalled = false;\n    futex_wake(&g->command->poke, 1);", "    stop_slot(g)->signalled = false;"),
     "a hold leaves it to a stop that is cancelled": (
         STOP, "hold-in-a-cancelled-stop world", "        stop_wake_watcher(g);\n    }\n}", "    }\n}"),
+    "a thaw leaves it to nudges that are over": (
+        STOP, "frozen-at-its-nudge", "    if (after && !before)\n        stop_wake_watcher(g);\n", ""),
     "each poke is taken once for all": (
         GATE, "signalled", "    if (poke == g->signalled || !gate_is_late(g))", "    if (g->signalled != 0 || !gate_is_late(g))"),
     "pokes again with each kick": (

@@ -101,6 +101,7 @@ static struct sim {
 } S;
 
 void (*sim_observe)(unsigned actor);
+void (*sim_goes_on)(unsigned actor);
 void (*sim_print_state)(FILE *to);
 uint64_t sim_for_ever_ns, sim_late_ns, sim_tick_ns;
 
@@ -392,6 +393,9 @@ void shm_yield(const char *label)
         if (next != self)
             go(next);
     }
+    if (sim_goes_on)
+        sim_goes_on(self);
+    me->label = label;
     /* Whatever is not a plain load or a store that is buffered itself waits for the buffer. */
     if (me->n_buffered > 0 && label[0] != 'l' && label[0] != '~')
         drain_buffer(me);
@@ -415,11 +419,13 @@ void sim_block(const char *label)
         fprintf(S.live, "%5u %-10s waits: %s\n", S.n_log, me->name, label);
     if (S.strategy == SIM_FORCED) {
         go(NONE);
-        return;
+    } else {
+        unsigned next = choose(self);
+        if (next != self)
+            go(next);
     }
-    unsigned next = choose(self);
-    if (next != self)
-        go(next);
+    if (sim_goes_on)
+        sim_goes_on(self);
 }
 
 void sim_wake(unsigned id)
@@ -744,6 +750,11 @@ static void wakes_for_no_reason(void *userdata)
     unsigned id = (unsigned)(uintptr_t)userdata;
     S.actors[id].spurious_left--;
     wait_ends(id, -EINTR);
+}
+
+void sim_interrupt(unsigned actor)
+{
+    wait_ends(actor, -EINTR);
 }
 
 void sim_timeout_event(unsigned actor, unsigned event, const char *name)

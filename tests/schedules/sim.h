@@ -53,6 +53,9 @@ const char *sim_verdict(void);
 
 /** Called at each yield, before anybody else may go on. */
 extern void (*sim_observe)(unsigned actor);
+/** Called when the actor goes on after a yield or a block, on its own stack, before what it does
+ *  there; may yield itself. */
+extern void (*sim_goes_on)(unsigned actor);
 /** Prints the state of memory behind each line of a trace. */
 extern void (*sim_print_state)(FILE *to);
 
@@ -91,6 +94,8 @@ extern uint64_t sim_for_ever_ns;
 extern uint64_t sim_late_ns;
 /** How far the clock moves with each step and each reading; 0: all happens at one instant. */
 extern uint64_t sim_tick_ns;
+/** Ends a futex wait of `actor`, if it is in one, with -EINTR. */
+void sim_interrupt(unsigned actor);
 /** Which event stands for the time-out of a futex wait of `actor`. */
 void sim_timeout_event(unsigned actor, unsigned event, const char *name);
 /** An event that wakes `actor` from a futex wait for no reason. */

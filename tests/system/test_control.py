@@ -487,10 +487,6 @@ def test_a_foreign_user_is_refused(t):
     resume(t)
 
 
-def test_a_foreign_resume_is_4(t):
-    t.skip("whoever may connect at all is root or the daemon's own user, and both are administrators")
-
-
 # ---- who waits
 
 def test_a_busy_world_says_who_has_it(t):
