@@ -1,13 +1,13 @@
 """The worker that is kept ready for the next VM: who gets it, who does not, and that nobody sees it otherwise."""
 
 import os
+import select
 import signal
 import time
 
 import managed
 from harness import (cgroup_of, check, children, equal, folders_of_daemon, is_zombie, process_name,
                      wait_until)
-from storm import Watcher, connect
 
 IDLES = "globalThis.onmessage = () => {}; globalThis.ping = () => 'pong'"
 
@@ -81,7 +81,7 @@ def test_nobody_sees_it(t):
     equal([vm["name"] for vm in t.list("-a")], ["app"])
     check(str(pid) not in t.ctl("-o", "json", "list", "-a").out, "the list has not its process")
     report = t.json("world", "stop", "default")
-    equal([vm["name"] for vm in report["vms"]], ["app"], "whom a stop is about")
+    equal([vm["name"] for vm in report["arrivals"]], ["app"], "whom a stop is about")
     t.ctl("world", "resume", "default")
     t.ctl("kill", "app")
     check(spare_of(t) == pid, "it is there while there is no VM")
@@ -94,7 +94,7 @@ def test_it_is_held_and_stopped_like_any_other_once_it_is_a_vm(t):
     t.spawn("busy", "for (;;);", ready=False)
     t.wait_for("busy", "active")
     report = t.json("world", "stop", "default")
-    equal({vm["name"]: vm["how"] for vm in report["vms"]}["busy"], "acked")
+    equal({vm["name"]: vm["how"] for vm in report["arrivals"]}["busy"], "acked")
     spare_of(t)
     t.ctl("run", "-d", "--name", "late", t.file("late.js", "globalThis.onmessage = () => {}"))
     check(t.vm("late")["state"] != "active", "one that is born into a stopped world runs nothing")
@@ -145,8 +145,10 @@ def test_one_for_a_world_that_is_gone_is_not_for_the_next_of_that_name(t):
     t.ctl("run", "-d", "--name", "b", "--world=w", path)
     check(t.vm("b")["pid"] != pid, "it has the page of a world that is no more")
     report = t.json("world", "stop", "w")
-    equal([vm["name"] for vm in report["vms"]], ["b"])
+    equal([vm["name"] for vm in report["arrivals"]], ["b"])
     t.ctl("world", "resume", "w")
+    t.ctl("kill", "b")
+    os.kill(spare_of(t), signal.SIGKILL)  # its page of that world goes with the daemon's
 
 
 def test_one_that_was_killed_is_given_to_nobody_and_not_made_again(t):
@@ -154,8 +156,11 @@ def test_one_that_was_killed_is_given_to_nobody_and_not_made_again(t):
     t.spawn("a", IDLES)
     for i in range(5):
         pid = spare_of(t)
+        pidfd = os.pidfd_open(pid)
         os.kill(pid, signal.SIGKILL)
-        if i % 2:
+        select.select([pidfd], [], [])
+        os.close(pidfd)
+        if i % 2:  # else the daemon may not have heard of it
             wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "it is reaped")
             equal(spares(t), [], "nobody asked for another")
         t.spawn(f"b{i}", IDLES)
@@ -195,15 +200,16 @@ def test_an_adopting_daemon_does_not_take_it_over(t):
     equal(t.ctl("call", "c", "ping").out, '"pong"\n')
 
 
-def test_hooks_that_wait_for_it_are_there_before_its_program(t):
+def test_hooks_for_whoever_comes_are_in_it_before_its_first_script(t):
     start(t)
-    t.ctl("run", t.file("first.js", ""))
+    t.spawn("first", IDLES)
     pid = spare_of(t)
-    client = connect(t, Watcher)
-    t.ctl("audit", "set", "--world=default", "--on=new-script", "--url=*second.js*", "--count=1")
-    t.ctl("run", "-d", "--name", "second", t.file("second.js", IDLES))
-    equal(t.vm("second")["pid"], pid)
-    client.close()
+    t.ctl("audit", "add", "late-*", "--on", "enter-frame", "--keep")
+    t.spawn("late-1", "function first() {} first(); globalThis.onmessage = () => {}")
+    equal(t.vm("late-1")["pid"], pid)
+    equal({vm["name"]: vm["hooks"] for vm in t.list()}, {"first": 0, "late-1": 1})
+    wait_until(lambda: t.json("audit", "show")[0]["hits"] >= 2, "its script, and the function that it calls")
+    t.ctl("audit", "rm", "--all")
 
 
 def test_there_is_none_where_it_is_turned_off(t):
