@@ -17,7 +17,8 @@ static _Noreturn void fail(const char *what)
     exit(1);
 }
 
-pid_t private_daemon_start(const char *build, const char *spawn, int fifo_priority, int *ret_fd)
+pid_t private_daemon_start(const char *build, const char *spawn, bool spare, int fifo_priority,
+                           int *ret_fd)
 {
     int ours, daemons;
     char path[4096], fd[16];
@@ -32,7 +33,8 @@ pid_t private_daemon_start(const char *build, const char *spawn, int fifo_priori
         fcntl(daemons, F_SETFD, 0);
         if (fifo_priority > 0 && become_fifo(fifo_priority) < 0)
             fail("SCHED_FIFO");
-        execl(path, path, "--private-fd", fd, "--spawn", spawn, (char *)NULL);
+        execl(path, path, "--private-fd", fd, "--spawn", spawn, "--spare", spare ? "yes" : "no",
+              (char *)NULL);
         fail(path);
     }
     close(daemons);

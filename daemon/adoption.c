@@ -318,7 +318,8 @@ int adoption_make(struct adoption *a, const struct adoption_owners *o)
 {
     if (!a->has_image)
         return 0;
-    registry_set_next_id(o->registry, a->image.next_vm);
+    /* A worker that the daemon before kept ready may have had that, and be dying in its cgroup. */
+    registry_set_next_id(o->registry, a->image.next_vm + 1);
     worlds_set_next_ticket(o->worlds, a->image.next_ticket);
     int r = adopt_debuggers(a, o);
     if (r == 0)

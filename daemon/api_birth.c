@@ -14,6 +14,7 @@
 #include "daemon/audit.h"
 #include "daemon/config.h"
 #include "daemon/event_bus.h"
+#include "daemon/record.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
 #include "daemon/vm_message.h"
@@ -305,6 +306,8 @@ void api_birth_run(struct api_call *call)
         vm_message_reply(call, w);
     else
         await_birth(call, w, r->run_vm.wait_ready);
+    if (w->sandboxed)
+        api_birth_on_sandboxed(api, w);
 }
 
 /* ---- births of units: there is no client, so the daemon reads the files */
@@ -416,6 +419,8 @@ int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *r
         return r;
     w->bundle_bytes = size < 0 ? 0 : (size_t)size;
     *ret_vm = w->id;
+    if (w->sandboxed)
+        api_birth_on_sandboxed(api, w);
     return 0;
 }
 
@@ -506,6 +511,30 @@ void api_birth_start(struct api_call *call)
     w->files_pending = false;
     await_birth(call, w, w->wait_ready);
     api_birth_load(call->api, w);
+}
+
+static void log_posture(const struct worker *w)
+{
+    char text[512] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < w->n_layers && at < sizeof text; i++)
+        if (w->layers[i].state != WORKER_LAYER_ON)
+            at += (size_t)snprintf(
+                text + at, sizeof text - at, "%s%s %s", at > 0 ? ", " : "", w->layers[i].name,
+                w->layers[i].state == WORKER_LAYER_DEGRADED ? "degraded" : "off");
+    if (at > 0)
+        record_write(LOG_INFO, MESSAGE_VM_DEGRADED, RECORD_VM(w),
+                     "vm %llu (%s): sandbox with %s (see stillctl doctor)",
+                     (unsigned long long)w->id, w->name, text);
+}
+
+void api_birth_on_sandboxed(struct api *api, struct worker *w)
+{
+    /* A private daemon's log is its user's terminal. */
+    if (api->config && api->config->private_fd < 0)
+        log_posture(w);
+    audit_on_born(api->audit, w);
+    api_birth_load(api, w);
 }
 
 void api_birth_load(struct api *api, struct worker *w)

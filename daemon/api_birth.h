@@ -23,6 +23,8 @@ int api_birth_unit(void *userdata, const struct vm_units_item *unit, uint64_t *r
 /** Answers with the VM when its program has been loaded. */
 void api_birth_await(const struct api_call *call, struct worker *w);
 
+/** Its sandbox stands: hooks and program can go to it. */
+void api_birth_on_sandboxed(struct api *api, struct worker *w);
 /** Sends the program, when its sandbox stands, all files have come and no hook is on its way. */
 void api_birth_load(struct api *api, struct worker *w);
 

@@ -39,6 +39,7 @@ static const char help[] =
     "  --user NAME            who to become when started as root (default: stillpoint, else "
     "nobody)\n"
     "  --spawn zygote|exec    fork workers from a warm process, or start each afresh\n"
+    "  --spare yes|no         keep a worker ready for the next VM that is like the last\n"
     "  --worker-dir DIR       where the worker programs are\n"
     "  --vms DIR              folder of the VM units to start, or none\n"
     "                         (default: $CONFIGURATION_DIRECTORY/vms, as root " CONFIG_VMS_DIR ")\n"
@@ -184,6 +185,7 @@ static const struct setting settings[] = {
      .at_start = true},
     {SETTING("daemon", "user", "user", set_text, user), .at_start = true},
     {SETTING("daemon", "spawn", "spawn", set_spawn, spawn), .at_start = true},
+    {SETTING("daemon", "spare", "spare", set_bool, spare), .at_start = true},
     {SETTING("daemon", "worker-dir", "worker-dir", set_text, worker_dir), .is_path = true,
      .at_start = true},
     {SETTING("daemon", "vms-dir", "vms", set_text, vms_dir), .is_path = true, .at_start = true},
@@ -432,6 +434,7 @@ static const struct option options[] = {
     {"observe-socket", required_argument, NULL, OPT_SETTING},
     {"user", required_argument, NULL, OPT_SETTING},
     {"spawn", required_argument, NULL, OPT_SETTING},
+    {"spare", required_argument, NULL, OPT_SETTING},
     {"worker-dir", required_argument, NULL, OPT_SETTING},
     {"vms", required_argument, NULL, OPT_SETTING},
     {"state-dir", required_argument, NULL, OPT_SETTING},
@@ -614,6 +617,8 @@ int config_load(struct config *c, int argc, char **argv)
     struct command_line line = {.private_fd = -1};
     set_defaults(c);
     int r = read_command_line(&line, argc, argv);
+    /* A private daemon is mostly for one VM. */
+    c->spare = line.private_fd < 0;
     /* The system's file is for daemons that serve a system; a private one is its client's. */
     if (r == 0 && (line.file || line.private_fd < 0))
         r = read_files(c, line.file);

@@ -49,6 +49,7 @@ struct config {
     char *vms_dir;      /**< where the units of VMs are; NULL: there are none */
     char *state_dir;    /**< where is kept what outlives a boot; NULL: nowhere */
     enum config_spawn spawn;
+    bool spare; /**< a worker is kept ready for the next VM */
     bool allow_degraded;
     bool debug;
     bool keep_vms;        /**< they outlive us where a service manager keeps descriptors */

@@ -30,61 +30,19 @@
 #include "daemon/worlds.h"
 #include "proto/unpack.h"
 
-/* The numbers of worker.proto's Layer. */
-enum layer_state { LAYER_OFF, LAYER_DEGRADED, LAYER_ON };
-
 /* Each handler returns NULL, or why the fact is a violation. */
-
-static void add_layer(struct worker *w, const char *name, unsigned state)
-{
-    if (w->n_layers == WORKER_MAX_LAYERS)
-        return;
-    snprintf(w->layers[w->n_layers].name, sizeof w->layers[0].name, "%s", name);
-    w->layers[w->n_layers++].state = state;
-}
-
-/* What it says of its sandbox, and what we know of its limits: without a controller RLIMIT_DATA
- * and the closed filter stand in. */
-static void take_posture(struct worker *w, const struct worker_fact *f)
-{
-    unsigned limited = freezer_cell_limited(&w->cell);
-    for (size_t i = 0; i < f->born.n_layers; i++)
-        add_layer(w, f->born.layers[i].name, f->born.layers[i].state);
-    add_layer(w, "memory", limited & CGROUP_MEMORY ? LAYER_ON : LAYER_DEGRADED);
-    add_layer(w, "tasks", limited & CGROUP_PIDS ? LAYER_ON : LAYER_DEGRADED);
-}
-
-static void log_posture(const struct worker *w)
-{
-    char text[512] = "";
-    size_t at = 0;
-    for (size_t i = 0; i < w->n_layers && at < sizeof text; i++)
-        if (w->layers[i].state != LAYER_ON)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s", at > 0 ? ", " : "",
-                                   w->layers[i].name,
-                                   w->layers[i].state == LAYER_DEGRADED ? "degraded" : "off");
-    if (at > 0)
-        record_write(LOG_INFO, MESSAGE_VM_DEGRADED, RECORD_VM(w),
-                     "vm %llu (%s): sandbox with %s (see stillctl doctor)",
-                     (unsigned long long)w->id, w->name, text);
-}
 
 static const char *on_born(struct api *api, struct worker *w, const struct worker_fact *f)
 {
     if (w->sandboxed)
         return "born twice";
-    w->sandboxed = true;
-    take_posture(w, f);
+    worker_take_posture(w, f);
     if (f->born.error) {
         record_write(LOG_ERR, MESSAGE_VM_NO_SANDBOX, RECORD_VM(w), "vm %llu (%s): sandbox: %s",
                      (unsigned long long)w->id, w->name, f->born.error);
         worker_kill(w, EXIT_REASON_UNKNOWN, f->born.error);
     } else {
-        /* A private daemon's log is its user's terminal. */
-        if (api->config && api->config->private_fd < 0)
-            log_posture(w);
-        audit_on_born(api->audit, w);
-        api_birth_load(api, w);
+        api_birth_on_sandboxed(api, w);
     }
     return NULL;
 }

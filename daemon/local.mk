@@ -47,6 +47,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/state.c %D%/state.h \
 	%D%/status_line.c %D%/status_line.h \
 	%D%/stop_report.c %D%/stop_report.h \
+	%D%/spare.c %D%/spare.h \
 	%D%/strays.c %D%/strays.h \
 	%D%/ticket.c %D%/ticket.h \
 	%D%/vm_journal.c %D%/vm_journal.h \

@@ -356,6 +356,13 @@ static struct zygote_client *find_zygote(void *userdata, const char *engine)
     return NULL;
 }
 
+static struct stop_world *find_world_for_api(void *userdata, const char *name)
+{
+    const struct api *api = userdata;
+    struct world *w = worlds_get(api->worlds, name, false);
+    return w ? world_stop_half(w) : NULL;
+}
+
 static struct zygote_client *find_zygote_for_api(void *userdata, const char *engine)
 {
     struct api *api = userdata;
@@ -416,6 +423,7 @@ static void end_loop(struct daemon *d, const char *why)
     log_debug("ending: %s", why);
     service_stopping(d->service);
     vm_units_end(d->units);
+    registry_end_spare(d->registry);
     /* Why we are to end is not known to us: whoever started us ends the VMs if none follows. */
     d->leaving = d->adoption != NULL;
     if (d->leaving) {
@@ -824,6 +832,9 @@ static int build(struct daemon *d)
                                              .userdata = &d->api,
                                              .quota = &d->config.quota,
                                              .total = &d->config.total,
+                                             .keeps_spare = d->config.spare &&
+                                                            d->config.spawn == CONFIG_SPAWN_ZYGOTE,
+                                             .world = find_world_for_api,
                                              .zygote = find_zygote_for_api,
                                              .is_kept = is_name_of_unit};
     const struct vm_units_config units = {.base = d->base,

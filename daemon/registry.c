@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "daemon/spare.h"
 
 /* A VM in both tables. Kept apart from struct worker, which knows nothing of tables. */
 struct entry {
@@ -38,16 +39,26 @@ struct registry {
     struct exits *exits;
     uint64_t next_id;
     size_t alive;
+    struct spare *spare; /* NULL: none is kept */
 };
 
 struct registry *registry_new(const struct registry_config *config)
 {
     struct registry *r = calloc(1, sizeof *r);
-    if (r) {
-        r->config = *config;
-        r->next_id = 1;
-        TAILQ_INIT(&r->exited);
-    }
+    if (!r)
+        return NULL;
+    r->config = *config;
+    r->next_id = 1;
+    TAILQ_INIT(&r->exited);
+    const struct spare_config spare = {.base = config->base,
+                                       .freezer = config->freezer,
+                                       .lifeline_fd = config->lifeline_fd,
+                                       .next_id = &r->next_id,
+                                       .world = config->world,
+                                       .zygote = config->zygote,
+                                       .userdata = config->userdata};
+    if (config->keeps_spare && !(r->spare = spare_new(&spare)))
+        return registry_free(r);
     return r;
 }
 
@@ -76,8 +87,14 @@ struct registry *registry_free(struct registry *r)
         worker_kill(e->worker, EXIT_REASON_KILLED, "the daemon ended");
         drop(r, e);
     }
+    spare_free(r->spare);
     free(r);
     return NULL;
+}
+
+void registry_end_spare(struct registry *r)
+{
+    spare_end(r->spare);
 }
 
 uint64_t registry_next_id(const struct registry *r)
@@ -157,6 +174,53 @@ static int enter(struct registry *r, struct entry *e)
     return 0;
 }
 
+static void leave(struct registry *r, struct entry *e)
+{
+    HASH_DELETE(by_id, r->ids, e);
+    HASH_DELETE(by_name, r->names, e);
+    r->alive--;
+}
+
+/* The spare becomes the VM. */
+static int add_spare(struct registry *r, struct stop_world *world,
+                     const struct worker_config *config, int program_fd, struct entry *e)
+{
+    e->id = e->worker->id;
+    int v = enter(r, e);
+    if (v < 0) {
+        close(program_fd);
+        return v;
+    }
+    v = worker_give(e->worker, world, config, program_fd, r->config.events, r->config.userdata);
+    if (v < 0)
+        leave(r, e);
+    else
+        spare_given(r->spare);
+    return v;
+}
+
+static int add_new(struct registry *r, struct stop_world *world, struct zygote_client *zygote,
+                   const struct worker_config *config, int program_fd, struct entry *e)
+{
+    e->id = r->next_id;
+    int v = worker_new(r->config.base, r->config.freezer, world, e->id, config, program_fd,
+                       r->config.events, r->config.userdata, &e->worker);
+    if (v < 0)
+        return v;
+    /* That of what stays: what came for this request alone has filled a gap. */
+    bool scarce = fd_is_scarce(e->worker->gate.kick_fd, LIMIT_FDS_KEPT_FROM_VMS);
+    v = scarce ? -EMFILE : worker_spawn(e->worker, zygote, world, r->config.lifeline_fd, config);
+    /* Last: nobody can find a VM that is half built. One that is not to be has been asked for all
+     * the same: it ends as its channel does. */
+    if (v == 0) {
+        r->next_id++;
+        v = enter(r, e);
+    }
+    if (v < 0)
+        worker_free(e->worker);
+    return v;
+}
+
 int registry_add(struct registry *r, struct stop_world *world, struct worker_config *config,
                  int program_fd, struct worker **ret)
 {
@@ -183,29 +247,21 @@ int registry_add(struct registry *r, struct stop_world *world, struct worker_con
         snprintf(e->name, sizeof e->name, "%s", config->name);
     else
         make_name(r, config->program, e->name);
-    e->id = r->next_id;
     config->name = e->name;
-    v = worker_new(r->config.base, r->config.freezer, world, e->id, config, program_fd,
-                   r->config.events, r->config.userdata, &e->worker);
-    /* That of what stays: what came for this request alone has filled a gap. */
-    bool scarce = v == 0 && fd_is_scarce(e->worker->gate.kick_fd, LIMIT_FDS_KEPT_FROM_VMS);
-    if (v == 0 &&
-        (v = scarce ? -EMFILE : worker_spawn(e->worker, zygote, r->config.lifeline_fd, config)) < 0)
-        worker_free(e->worker);
+    e->worker = spare_find(r->spare, world, config);
+    if (e->worker) {
+        v = add_spare(r, world, config, program_fd, e);
+    } else {
+        spare_end(r->spare);
+        v = add_new(r, world, zygote, config, program_fd, e);
+    }
     if (v < 0) {
+        spare_end(r->spare);
         config->name = NULL;
         free(e);
         return v;
     }
-    /* Last: nobody can find a VM that is half built. One that is not to be has been asked for all
-     * the same: it ends as its channel does. */
-    r->next_id++;
-    if (enter(r, e) < 0) {
-        worker_free(e->worker);
-        config->name = NULL;
-        free(e);
-        return -ENOMEM;
-    }
+    spare_follow(r->spare, config);
     *ret = e->worker;
     return 0;
 }
@@ -265,7 +321,7 @@ void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth
     struct entry *e = find_entry(r, id);
     if (e && e->worker->phase != WORKER_GONE && e->worker->pidfd < 0)
         worker_spawned(e->worker, birth);
-    else if (birth->pidfd >= 0) {
+    else if (!spare_spawned(r->spare, id, birth) && birth->pidfd >= 0) {
         pidfd_send_signal(birth->pidfd, SIGKILL, NULL, 0);
         close(birth->pidfd);
     }
@@ -356,7 +412,7 @@ bool registry_has_pid(const struct registry *r, pid_t pid)
     for (const struct entry *e = r->names; e; e = e->by_name.next)
         if (e->worker->pid == pid)
             return true;
-    return false;
+    return spare_has_pid(r->spare, pid);
 }
 
 size_t registry_alive(const struct registry *r)

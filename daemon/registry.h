@@ -29,6 +29,9 @@ struct registry_config {
     void *userdata;
     /** What one uid may have, and all together; NULL: as much as the limits allow. */
     const struct config_quota *quota, *total;
+    bool keeps_spare; /**< a worker is kept ready for the next VM (spare.h) */
+    /** For that: the world of this name; NULL: there is none. */
+    struct stop_world *(*world)(void *userdata, const char *name);
     /** Which zygote makes workers of this engine; NULL: no such engine. */
     struct zygote_client *(*zygote)(void *userdata, const char *engine);
     /** Whether no VM but a unit's may have this name; NULL: none is kept. */
@@ -36,8 +39,10 @@ struct registry_config {
 };
 
 struct registry *registry_new(const struct registry_config *config);
-/** Kills what lives, reaps nothing. */
+/** Kills what lives, and reaps nothing but a spare. */
 struct registry *registry_free(struct registry *r);
+/** Nobody will be born any more: no worker is kept ready. */
+void registry_end_spare(struct registry *r);
 
 /** Next id to be given; state restores it. */
 uint64_t registry_next_id(const struct registry *r);
@@ -69,5 +74,5 @@ struct worker *registry_after(struct registry *r, uint64_t after);
 size_t registry_alive(const struct registry *r);
 /** Those of this uid. */
 size_t registry_alive_of(const struct registry *r, uid_t uid);
-/** Whether a VM has this process. */
+/** Whether a VM has this process, or one that is to be. */
 bool registry_has_pid(const struct registry *r, pid_t pid);

@@ -465,6 +465,36 @@ static uint32_t tasks_of(const struct vm_limits *limits)
     return limits->tasks > 0 ? limits->tasks : LIMIT_VM_TASKS;
 }
 
+static void forget_texts(struct worker *w)
+{
+    for (size_t i = 0; i < w->argc; i++)
+        free(w->argv[i]);
+    free(w->argv);
+    for (size_t i = 0; i < w->n_labels; i++)
+        free(w->labels[i]);
+    free(w->labels);
+    free(w->origin);
+    free(w->program);
+    w->argv = w->labels = NULL;
+    w->argc = w->n_labels = 0;
+    w->origin = w->program = NULL;
+}
+
+/* What no process has to know. */
+static int describe(struct worker *w, const struct worker_config *config)
+{
+    w->uid = config->uid;
+    w->source_kind = config->source_kind;
+    w->limits = config->limits;
+    w->attach = config->attach;
+    w->files_pending = config->more_files;
+    w->started_us = realtime_us();
+    vm_log_init(&w->log, config->limits.log_bytes);
+    snprintf(w->name, sizeof w->name, "%s", config->name);
+    snprintf(w->world, sizeof w->world, "%s", config->world);
+    return copy_args(w, config);
+}
+
 /* All of it that needs no process. */
 static struct worker *make(struct event_base *base, struct freezer *freezer, uint64_t id,
                            const struct worker_config *config, bool lives,
@@ -475,18 +505,12 @@ static struct worker *make(struct event_base *base, struct freezer *freezer, uin
         return NULL;
     *w = (struct worker){
         .id = id,
-        .uid = config->uid,
-        .source_kind = config->source_kind,
-        .limits = config->limits,
         .debug = config->debug,
-        .attach = config->attach,
         .keep_idle = config->keep_idle,
-        .files_pending = config->more_files,
         .outlives = config->adoption_ms > 0,
         .pidfd = -1,
         .program_fd = -1,
         .life_fd = -1,
-        .started_us = realtime_us(),
         .base = base,
         .events = events,
         .userdata = userdata,
@@ -495,11 +519,8 @@ static struct worker *make(struct event_base *base, struct freezer *freezer, uin
         freezer_cell_adopt(freezer, &w->cell, id);
     else
         freezer_cell_init(freezer, &w->cell, id);
-    vm_log_init(&w->log, config->limits.log_bytes);
-    snprintf(w->name, sizeof w->name, "%s", config->name);
-    snprintf(w->world, sizeof w->world, "%s", config->world);
     snprintf(w->engine, sizeof w->engine, "%s", config->engine);
-    return copy_args(w, config) == 0 ? w : worker_free(w);
+    return describe(w, config) == 0 ? w : worker_free(w);
 }
 
 /* What needs its pages. */
@@ -515,17 +536,14 @@ static int make_timers(struct worker *w)
     return r < 0 ? r : freezer_cell_limit(&w->cell, &w->limits, tasks_of(&w->limits));
 }
 
-int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
-               uint64_t id, const struct worker_config *config, int program_fd,
-               const struct worker_events *events, void *userdata, struct worker **ret)
+int worker_new_apart(struct event_base *base, struct freezer *freezer, bool kept, uint64_t id,
+                     const struct worker_config *config, const struct worker_events *events,
+                     void *userdata, struct worker **ret)
 {
     struct worker *w = make(base, freezer, id, config, false, events, userdata);
-    if (!w) {
-        close(program_fd);
+    if (!w)
         return -ENOMEM;
-    }
-    w->program_fd = program_fd;
-    int r = stop_gate_init(&w->gate, world, w);
+    int r = stop_gate_make(&w->gate, kept, w);
     if (r == 0)
         r = make_timers(w);
     if (r < 0) {
@@ -536,24 +554,57 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
     return 0;
 }
 
+int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+               uint64_t id, const struct worker_config *config, int program_fd,
+               const struct worker_events *events, void *userdata, struct worker **ret)
+{
+    _cleanup_close_ int program = program_fd;
+    struct worker *w;
+    int r = worker_new_apart(base, freezer, world->kept, id, config, events, userdata, &w);
+    if (r < 0)
+        return r;
+    r = stop_gate_join(&w->gate, world);
+    if (r < 0) {
+        worker_free(w);
+        return r;
+    }
+    w->program_fd = TAKE_FD(program);
+    *ret = w;
+    return 0;
+}
+
+int worker_give(struct worker *w, struct stop_world *world, const struct worker_config *config,
+                int program_fd, const struct worker_events *events, void *userdata)
+{
+    _cleanup_close_ int program = program_fd;
+    forget_texts(w);
+    vm_log_done(&w->log);
+    int r = describe(w, config);
+    worker_limits_done(&w->timed);
+    if (r == 0)
+        r = worker_limits_init(&w->timed, w->base, &w->limits, &limits_events, w);
+    if (r == 0)
+        r = stop_gate_join(&w->gate, world);
+    if (r < 0)
+        return r;
+    if (w->pidfd >= 0)
+        worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));
+    w->program_fd = TAKE_FD(program);
+    w->events = events;
+    w->userdata = userdata;
+    return 0;
+}
+
 struct worker *worker_free(struct worker *w)
 {
     if (!w)
         return NULL;
     drop_process(w);
-    if (w->gate.world)
-        stop_gate_done(&w->gate);
+    stop_gate_done(&w->gate);
     freezer_cell_done(&w->cell);
     vm_log_done(&w->log);
     vm_journal_done(&w->journal);
-    for (size_t i = 0; i < w->argc; i++)
-        free(w->argv[i]);
-    free(w->argv);
-    for (size_t i = 0; i < w->n_labels; i++)
-        free(w->labels[i]);
-    free(w->labels);
-    free(w->origin);
-    free(w->program);
+    forget_texts(w);
     free(w->load_error);
     free(w->imports);
     free(w);
@@ -582,27 +633,28 @@ static void return_loans(struct loans *l)
 }
 
 /* For one that outlives us: a lifeline of its own, and pages that it can never map for writing. */
-static int make_lasting(struct worker *w, int lifeline, struct loans *l)
+static int make_lasting(struct worker *w, const struct stop_world *world, int lifeline,
+                        struct loans *l)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     w->life_fd = pair[0];
     l->lifeline = pair[1];
-    l->world = map_read_only(w->gate.world->page_fd);
+    l->world = map_read_only(world->page_fd);
     l->command = map_read_only(w->gate.command_fd);
     if (l->world < 0 || l->command < 0)
         return l->world < 0 ? l->world : l->command;
     return send_lifeline(w, lifeline);
 }
 
-int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
-                 const struct worker_config *config)
+int worker_spawn(struct worker *w, struct zygote_client *zygote, const struct stop_world *world,
+                 int lifeline, const struct worker_config *config)
 {
     _cleanup_(return_loans) struct loans l = {-1, -1, -1, -1};
     int r = make_channel(w, &l.channel);
     if (r == 0 && w->outlives)
-        r = make_lasting(w, lifeline, &l);
+        r = make_lasting(w, world, lifeline, &l);
     if (r < 0)
         return r;
     Stillpoint__Worker__Spawn spawn = STILLPOINT__WORKER__SPAWN__INIT;
@@ -624,7 +676,7 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
     spawn.adoption_ms = config->adoption_ms;
     const int fds[ZYGOTE_FDS] = {
         [ZYGOTE_CHANNEL] = l.channel,
-        [ZYGOTE_WORLD] = w->outlives ? l.world : w->gate.world->page_fd,
+        [ZYGOTE_WORLD] = w->outlives ? l.world : world->page_fd,
         [ZYGOTE_COMMAND] = w->outlives ? l.command : w->gate.command_fd,
         [ZYGOTE_STATUS] = w->gate.status_fd,
         [ZYGOTE_KICK] = w->gate.kick_fd,
@@ -953,6 +1005,27 @@ void worker_adopted(struct worker *w, int lifeline)
     if (w->said_exit.reason != 0)
         worker_farewell(w);
     stop_message_sent(&w->gate);
+}
+
+/* ---- the sandbox, by its own word */
+
+static void add_layer(struct worker *w, const char *name, enum worker_layer_state state)
+{
+    if (w->n_layers == WORKER_MAX_LAYERS)
+        return;
+    snprintf(w->layers[w->n_layers].name, sizeof w->layers[0].name, "%s", name);
+    w->layers[w->n_layers++].state = state;
+}
+
+/* Without a controller RLIMIT_DATA and the closed filter stand in. */
+void worker_take_posture(struct worker *w, const struct worker_fact *born)
+{
+    unsigned limited = freezer_cell_limited(&w->cell);
+    w->sandboxed = true;
+    for (size_t i = 0; i < born->born.n_layers; i++)
+        add_layer(w, born->born.layers[i].name, born->born.layers[i].state);
+    add_layer(w, "memory", limited & CGROUP_MEMORY ? WORKER_LAYER_ON : WORKER_LAYER_DEGRADED);
+    add_layer(w, "tasks", limited & CGROUP_PIDS ? WORKER_LAYER_ON : WORKER_LAYER_DEGRADED);
 }
 
 /* ---- commands */

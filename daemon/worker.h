@@ -57,6 +57,9 @@ enum exit_reason {
     EXIT_REASON_UNKNOWN,
 };
 
+/** The numbers of worker.proto's Layer. */
+enum worker_layer_state { WORKER_LAYER_OFF, WORKER_LAYER_DEGRADED, WORKER_LAYER_ON };
+
 struct worker_exit {
     enum exit_reason reason; /**< 0 while it lives */
     unsigned code, signal;
@@ -258,6 +261,21 @@ int worker_new(struct event_base *base, struct freezer *freezer, struct stop_wor
 struct worker *worker_free(struct worker *w);
 
 /**
+ * The same for nobody yet: it is in no world, and of `config` it has what its process has to know:
+ * engine, limits, debug, keep_idle, and how long it lives without a daemon. `kept`: its world's.
+ */
+int worker_new_apart(struct event_base *base, struct freezer *freezer, bool kept, uint64_t id,
+                     const struct worker_config *config, const struct worker_events *events,
+                     void *userdata, struct worker **ret);
+/**
+ * That one becomes the VM that `config` says, in the world that it was spawned for; the config is
+ * as the one that it was made with, in what the process had to know. From here on it is like one of
+ * worker_new(), at whatever point of its birth it is. 0, or negative errno: then nobody may use it.
+ */
+int worker_give(struct worker *w, struct stop_world *world, const struct worker_config *config,
+                int program_fd, const struct worker_events *events, void *userdata);
+
+/**
  * Takes over a worker of a daemon that is gone, as the record says, in its world; all that was kept
  * of it is taken out of the store. What this daemon asks of it is numbered from `first_number` on.
  * It hears nothing yet: worker_adopted(), once its world is settled. -ENOENT: not all of it was
@@ -278,12 +296,15 @@ void worker_adopt_heard(struct worker *w, uint64_t heard);
 /** `lifeline` as for worker_spawn(). */
 void worker_adopted(struct worker *w, int lifeline);
 
-/** Asks for the process. `lifeline` is the read end of a pipe that only the daemon holds. */
-int worker_spawn(struct worker *w, struct zygote_client *zygote, int lifeline,
-                 const struct worker_config *config);
+/** Asks for the process, of a VM in this world. `lifeline` is the read end of a pipe that only the
+ * daemon holds. */
+int worker_spawn(struct worker *w, struct zygote_client *zygote, const struct stop_world *world,
+                 int lifeline, const struct worker_config *config);
 /** The zygote answered: takes pidfd. */
 void worker_spawned(struct worker *w, const struct zygote_birth *birth);
 
+/** Born: its sandbox stands, or not, and this is what it says of that. */
+void worker_take_posture(struct worker *w, const struct worker_fact *born);
 /** Sends the program; in phase setup, after its sandbox stands. */
 int worker_load(struct worker *w);
 /** Has the service manager keep it for the next daemon, before anybody is told that it runs. */

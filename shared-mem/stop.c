@@ -10,6 +10,8 @@
 #include "futex.h"
 #include "map.h"
 
+static uint64_t last_serial;
+
 static int world_init(struct stop_world *w, bool kept)
 {
     struct world_page *page;
@@ -19,6 +21,7 @@ static int world_init(struct stop_world *w, bool kept)
         return r;
     *w = (struct stop_world){.page = page,
                              .page_fd = fd,
+                             .serial = ++last_serial,
                              .kept = kept,
                              .epoch = 1,
                              .open = true,
@@ -105,7 +108,8 @@ static void record_write(struct stop_gate *g, uint64_t since_ns)
     SHM_STORE_RELAXED(&c->held_ns, g->held_ns);
     SHM_STORE_RELAXED(&c->held_since_ns, since_ns);
     SHM_STORE_RELEASE(&c->held_seq, seq + 2);
-    stop_slot(g)->record_due = false;
+    if (g->world)
+        stop_slot(g)->record_due = false;
 }
 
 /* Is parked since its gate closed; the time is its own word, if that can be. */
@@ -216,17 +220,17 @@ static void gate_opened(struct stop_gate *g)
         stop_ring(g);
 }
 
-int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
+int stop_gate_make(struct stop_gate *g, bool kept, void *userdata)
 {
     *g = (struct stop_gate){
         .command_fd = -1, .status_fd = -1, .kick_fd = -1, .pidfd = -1, .userdata = userdata};
-    int r = map_create("stillpoint-command", w->kept ? MAP_WRITER_KEPT : MAP_WRITER_SELF,
+    int r = map_create("stillpoint-command", kept ? MAP_WRITER_KEPT : MAP_WRITER_SELF,
                        &g->command_fd, (void **)&g->command);
     if (r >= 0)
         r = map_create("stillpoint-status", MAP_WRITER_PEER, &g->status_fd, (void **)&g->status);
     if (r >= 0) {
         g->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        r = g->kick_fd < 0 ? -errno : world_add(w, g);
+        r = g->kick_fd < 0 ? -errno : 0;
     }
     if (r < 0) {
         stop_gate_done(g);
@@ -234,14 +238,31 @@ int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
     }
     /* Born behind a closed gate: zeros in the command word mean park, in the status word starting.
      */
+    g->made_ns = shm_now_ns();
+    record_write(g, g->made_ns);
+    return 0;
+}
+
+int stop_gate_join(struct stop_gate *g, struct stop_world *w)
+{
+    int r = world_add(w, g);
+    if (r < 0)
+        return r;
     struct stop_slot *s = stop_slot(g);
     s->closed_epoch = w->epoch;
-    s->closed_ns = shm_now_ns();
+    s->closed_ns = g->made_ns;
     s->was = SHM_STARTING;
     w->n_missing++;
     slot_look(w, s);
-    record_write(g, s->closed_ns);
     return 0;
+}
+
+int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata)
+{
+    int r = stop_gate_make(g, w->kept, userdata);
+    if (r == 0 && (r = stop_gate_join(g, w)) < 0)
+        stop_gate_done(g);
+    return r;
 }
 
 void stop_gate_handed_over(struct stop_gate *g)
@@ -261,7 +282,7 @@ void stop_gate_done(struct stop_gate *g)
         stop_gate_handed_over(g);
         close(g->kick_fd);
     } else if (g->command) {
-        /* Half built: stop_gate_init() failed on the way. */
+        /* It has joined none. */
         stop_gate_handed_over(g);
         if (g->kick_fd >= 0)
             close(g->kick_fd);
@@ -511,6 +532,7 @@ void stop_world_adopt(struct stop_world *w, struct world_page *page, int page_fd
     uint64_t word = SHM_LOAD(&page->word);
     *w = (struct stop_world){.page = page,
                              .page_fd = page_fd,
+                             .serial = ++last_serial,
                              .kept = true,
                              .epoch = shm_world_epoch(word),
                              .open = (word & 1) != 0,

@@ -56,11 +56,12 @@ struct stop_gate {
     const struct status_page *status;
     int command_fd, status_fd; /**< memfds for the worker; -1 once handed over and closed */
     int kick_fd;               /**< eventfd that the worker writes; the owner polls it */
-    int pidfd;      /**< the owner's, of the worker, once it is known; -1: it gets no signals */
-    void *userdata; /**< the owner's */
+    int pidfd;        /**< the owner's, of the worker, once it is known; -1: it gets no signals */
+    void *userdata;   /**< the owner's */
+    uint64_t made_ns; /**< CLOCK_MONOTONIC: it has been closed since then */
 
-    struct stop_world *world;
-    size_t index; /**< place in world->gates and world->slots */
+    struct stop_world *world; /**< NULL until stop_gate_join() */
+    size_t index;             /**< place in world->gates and world->slots */
 
     bool released;   /**< as stored in the command word, but for holds */
     bool birth_done; /**< stop_admit() was called */
@@ -72,7 +73,8 @@ struct stop_gate {
 struct stop_world {
     struct world_page *page;
     int page_fd;
-    bool kept; /**< its pages may be mapped for writing by a later daemon */
+    uint64_t serial; /**< no other world of this process has, or had, it */
+    bool kept;       /**< its pages may be mapped for writing by a later daemon */
     uint64_t epoch;
     bool open;
     uint64_t changed_ns; /**< CLOCK_MONOTONIC of the last store of the world word */
@@ -119,7 +121,12 @@ void stop_world_done(struct stop_world *w);
  * Returns 0 or negative errno; after a failure there is nothing to undo.
  */
 int stop_gate_init(struct stop_gate *g, struct stop_world *w, void *userdata);
-/** Takes the gate out of its world and gives all back; accepts a zeroed gate. */
+/** The first half of that: pages and eventfd of a worker that is in no world yet, and counts in
+ * none. `kept`: as that of the world which it will be in. */
+int stop_gate_make(struct stop_gate *g, bool kept, void *userdata);
+/** The second half. 0 or -ENOMEM; then the gate is as it was. */
+int stop_gate_join(struct stop_gate *g, struct stop_world *w);
+/** Takes the gate out of its world, if it is in one, and gives all back; accepts a zeroed gate. */
 void stop_gate_done(struct stop_gate *g);
 /** Pages and eventfd of a worker whose daemon is gone; mapped, and taken, like the memfds. */
 struct stop_pages {

@@ -119,6 +119,13 @@ def process_name(pid):
         return "?"
 
 
+def kill_quietly(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def thread_cpu_ns(pid):
     """CPU time of a process's main thread, as the kernel's scheduler counts it."""
     with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as f:
@@ -211,9 +218,10 @@ class Daemon:
         self.socket = os.path.join(folder, "control.sock")
         self.log_path = os.path.join(folder, "daemon.log")
         self.log = open(self.log_path, "wb")
+        self.keeps_spare = "--spare=yes" in args
         self.process = subprocess.Popen(
             # Started as root it would have the system's units.
-            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, "--vms", "none", *args],
+            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, "--vms", "none", "--spare=no", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=stderr or self.log, env=env, cwd="/",
         )
         self.pid = self.process.pid
@@ -230,6 +238,9 @@ class Daemon:
                 return wire.read_frame(s) is not None
         except OSError:
             return False
+
+    def workers(self):
+        return [p for p in children(self.pid) if process_name(p) == "stillpoint-vm"]
 
     def connect(self):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -457,6 +468,9 @@ class Test:
             self.run([*ctl, "kill", *names])
 
         def more():
+            # No VM is left: what is there is the worker that is kept ready, and not made again.
+            for pid in d.workers() if d.keeps_spare else ():
+                kill_quietly(pid)
             left = list(d.fds_at_start)
             return [f for f in d.fds() or [] if f not in left or left.remove(f)]
 

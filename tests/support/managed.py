@@ -23,9 +23,10 @@ class Managed(harness.Daemon):
         here = os.path.dirname(os.path.abspath(__file__))
         self.process = subprocess.Popen(
             [sys.executable, "-B", os.path.join(here, "fake_manager.py"), self.status_path,
-             *wrapper, t.program("stillpointd"), "--socket", self.socket, "--keep-vms", *args],
+             *wrapper, t.program("stillpointd"), "--socket", self.socket, "--keep-vms", "--spare=no", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=t.env, cwd="/")
         self.fds_at_start = None
+        self.keeps_spare = "--spare=yes" in args
         try:
             self.wait_up(1)
         except Failed:
