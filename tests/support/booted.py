@@ -23,8 +23,6 @@ import time
 
 from harness import Failed, Result, Skip, check, children, wait_until
 
-# VMs of a machine that compute on all processors keep none of the kernel's own threads waiting.
-NICE = 10
 HANG = 120.0  # seconds; whatever takes this long hangs
 CGROUPS = "/sys/fs/cgroup"
 SERVICE = "stillpointd.service"
@@ -351,7 +349,7 @@ class Commands:
 class Machine(Commands):
     """A booted system. `prepare` is called with the Trees and the root of its own before."""
 
-    def __init__(self, trees, kind="installed", prepare=None, nice=NICE):
+    def __init__(self, trees, kind="installed", prepare=None):
         self.root, _ = trees.overlay(trees.layers(kind))
         if prepare:
             prepare(trees, self.root)
@@ -362,7 +360,7 @@ class Machine(Commands):
         self.console = open(os.path.join(os.path.dirname(self.root), "console"), "wb")
         enter = f'echo $$ >{shlex.quote(self.cgroup)}/cgroup.procs && exec "$@"'
         self.nspawn = subprocess.Popen(
-            ["sh", "-c", enter, "sh", "nice", "-n", str(nice), "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
+            ["sh", "-c", enter, "sh", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
              "--private-network", f"--machine={self.name}", "--kill-signal=SIGRTMIN+3", "-D", self.root,
              "--boot", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console,
@@ -446,6 +444,18 @@ class Machine(Commands):
                 if re.search(rf"^NSpid:\t{task}\t{pid}(\t|$)", f.read(), re.M):
                     return task
         raise Failed(f"process {pid} of the machine is not to be found")
+
+    def make_nice(self, pid):
+        """A process of the machine that computes for as long as it lives leaves the processors to all who have something
+        to do; all of its session do where the kernel groups tasks by sessions (decisions/0059)."""
+        pid = self.outside(pid)
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.setpriority(os.PRIO_PROCESS, int(task), 19)
+        try:
+            with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:
+                f.write("19")
+        except FileNotFoundError:
+            pass
 
     def processes(self):
         """The numbers, out here, of all processes of the machine."""
