@@ -219,9 +219,12 @@ def main():
             for name in (n for s in suites for n, _ in s.tests):
                 report.add(name, "skip", missing)
         elif not options.tree:
-            run_side_by_side(suites, trees, report, options.jobs)
+            try:
+                trees.ungroup_sessions()
+                run_side_by_side(suites, trees, report, options.jobs)
+            finally:
+                trees.end()
         if trees:
-            trees.end()
             subprocess.run(["umount", scratch], check=False)
     if options.tree:
         print(f"# {missing or trees.clean}")

@@ -25,6 +25,7 @@ from harness import Failed, Result, Skip, check, children, wait_until
 
 HANG = 120.0  # seconds; whatever takes this long hangs
 CGROUPS = "/sys/fs/cgroup"
+AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled"
 SERVICE = "stillpointd.service"
 SOCKETS = ("stillpointd.socket", "stillpointd-observe.socket")
 
@@ -197,6 +198,7 @@ class Trees:
         self.debs = self.clean + ".debs"
         self.enabled = os.path.join(scratch, "enabled")  # controllers, in control groups that are the host's
         self._lane, self._made = "", 0
+        self.had_groups = False
 
     def of_lane(self, number):
         """The same, for a process that runs beside others."""
@@ -219,7 +221,21 @@ class Trees:
                 to.write(f"+{name}")
             f.write(f"{control} {name}\n")
 
+    def ungroup_sessions(self):
+        """For as long as there are tests the kernel has no group of tasks for each session (decisions/0059)."""
+        try:
+            with open(AUTOGROUP, "r+", encoding="ascii") as f:
+                self.had_groups = f.read().strip() == "1"
+                if self.had_groups:
+                    f.seek(0)
+                    f.write("0")
+        except OSError:
+            pass  # there are none, or others have decided that
+
     def end(self):
+        if self.had_groups:
+            with open(AUTOGROUP, "w", encoding="ascii") as f:
+                f.write("1")
         try:
             with open(self.enabled, encoding="utf-8") as f:
                 enabled = [line.split() for line in f]
@@ -447,15 +463,10 @@ class Machine(Commands):
 
     def make_nice(self, pid):
         """A process of the machine that computes for as long as it lives leaves the processors to all who have something
-        to do; all of its session do where the kernel groups tasks by sessions (decisions/0059)."""
+        to do, the kernel's own threads and other machines among them."""
         pid = self.outside(pid)
         for task in os.listdir(f"/proc/{pid}/task"):
             os.setpriority(os.PRIO_PROCESS, int(task), 19)
-        try:
-            with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:
-                f.write("19")
-        except FileNotFoundError:
-            pass
 
     def processes(self):
         """The numbers, out here, of all processes of the machine."""
