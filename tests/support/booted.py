@@ -456,9 +456,12 @@ class Machine(Commands):
         with open(self.path(f"/proc/{pid}/status"), encoding="ascii", errors="replace"):
             pass
         for task in self.processes():
-            with open(f"/proc/{task}/status", encoding="ascii", errors="replace") as f:
-                if re.search(rf"^NSpid:\t{task}\t{pid}(\t|$)", f.read(), re.M):
-                    return task
+            try:
+                with open(f"/proc/{task}/status", encoding="ascii", errors="replace") as f:
+                    if re.search(rf"^NSpid:\t{task}\t{pid}(\t|$)", f.read(), re.M):
+                        return task
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # one that has ended meanwhile
         raise Failed(f"process {pid} of the machine is not to be found")
 
     def make_nice(self, pid):
@@ -466,7 +469,10 @@ class Machine(Commands):
         to do, the kernel's own threads and other machines among them."""
         pid = self.outside(pid)
         for task in os.listdir(f"/proc/{pid}/task"):
-            os.setpriority(os.PRIO_PROCESS, int(task), 19)
+            try:
+                os.setpriority(os.PRIO_PROCESS, int(task), 19)
+            except ProcessLookupError:
+                pass  # a thread that has ended meanwhile
 
     def processes(self):
         """The numbers, out here, of all processes of the machine."""
