@@ -8,8 +8,8 @@ run one after the other, with the Machine of tests/support/booted.py; a machine 
 powered off, and the next test has a new one. Suites are run side by side, as many as there are processors (--jobs). A
 suite may say TREE = "clean" (the distribution alone; else
 what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
-says ON_DEMAND = True takes long, and is run only if a word names it; one that says LONG = True is begun first. NICE is that
-of all processes in its machine. MACHINE = "emulated" is one with a kernel of its
+says ON_DEMAND = True takes long, and is run only if a word names it; one that says LONG = True is begun
+first. MACHINE = "emulated" is one with a kernel of its
 own, of tests/support/emulated.py. What a test returns is a text, which is printed.
 
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
@@ -51,7 +51,7 @@ class Suite:
         self.tree = getattr(module, "TREE", "installed")
         self.prepare = getattr(module, "prepare", None)
         self.machine = emulated.Machine if getattr(module, "MACHINE", "") == "emulated" else booted.Machine
-        self.nice, self.long = getattr(module, "NICE", booted.NICE), getattr(module, "LONG", False)
+        self.long = getattr(module, "LONG", False)
         self.on_demand = getattr(module, "ON_DEMAND", False)
         self.tests = [(f"booted/{self.name}/{n[len('test_'):]}", f) for n, f in vars(module).items()
                       if n.startswith("test_") and callable(f)]
@@ -118,7 +118,7 @@ def run_suite(suite, trees, add):
         start = time.monotonic()
         try:
             if machine is None:
-                machine = suite.machine(trees, suite.tree, suite.prepare, suite.nice)
+                machine = suite.machine(trees, suite.tree, suite.prepare)
             outcome, text = run_test(function, machine)
         except Skip as e:
             outcome, text = "skip", str(e)
@@ -219,9 +219,12 @@ def main():
             for name in (n for s in suites for n, _ in s.tests):
                 report.add(name, "skip", missing)
         elif not options.tree:
-            run_side_by_side(suites, trees, report, options.jobs)
+            try:
+                trees.ungroup_sessions()
+                run_side_by_side(suites, trees, report, options.jobs)
+            finally:
+                trees.end()
         if trees:
-            trees.end()
             subprocess.run(["umount", scratch], check=False)
     if options.tree:
         print(f"# {missing or trees.clean}")

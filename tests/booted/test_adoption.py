@@ -26,6 +26,17 @@ ENDED = (OSError, EOFError)  # a connection, with its daemon
 CRASHES = int(os.environ.get("STILLPOINT_CRASHES", "20"))
 
 
+# Far more than another daemon takes, also where others use the machine.
+PATIENCE = f"[daemon]\nadoption-time = {2 * HANG:.0f}s\n"
+
+
+def prepare(_, root):
+    folder = os.path.join(root, "etc/stillpoint/stillpointd.conf.d")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "patience.conf"), "w", encoding="ascii") as f:
+        f.write(PATIENCE)
+
+
 def messages():
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -85,7 +96,10 @@ class Service:
     # ---- what there is
 
     def run(self, name, program, **options):
-        return self.api.run(f"{name}.js", program, name=name, **options)
+        vm = self.api.run(f"{name}.js", program, name=name, **options)
+        if program == BUSY:
+            self.m.make_nice(vm.pid)
+        return vm
 
     def pids(self):
         return {vm.name: vm.pid for vm in self.api.vms()}

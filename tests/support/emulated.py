@@ -81,7 +81,7 @@ def fill(root):
 class Machine(booted.Commands):
     """As booted.Machine, of the tree `installed`."""
 
-    def __init__(self, trees, kind="installed", prepare=None, _=None):
+    def __init__(self, trees, kind="installed", prepare=None):
         for program, package in (("qemu-system-x86_64", "qemu-system-x86"), ("cpio", "cpio")):
             if shutil.which(program) is None:
                 raise Skip(f"emulating a machine takes {program} ({package})")

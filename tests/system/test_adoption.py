@@ -35,6 +35,14 @@ def count_in(t, name):
         client.close()
 
 
+def come_back(t, client):
+    """Another connection for the debugger of one that its daemon has taken along."""
+    client.close()
+    client = debugging(t)
+    client.open("d")
+    return client
+
+
 def short_patience(t):
     return t.file("daemon.conf", "[daemon]\nadoption-time = 2s\n")
 
@@ -144,9 +152,7 @@ def test_hits_that_nobody_has_read_are_all_there_in_order(t):
     equal(t.ctl("call", "app", "work", "1000").out.strip(), "1000")
     equal(len(client.until("d", 1000)), 1000)
     d.crash()
-    client.close()
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     seen = client.kept("d")
     equal([(h.seq, h.hits) for h in seen], [(n, n) for n in range(1, 1001)])
     equal(t.ctl("call", "app", "work", "10").out.strip(), "1010")
@@ -244,9 +250,8 @@ def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
     equal(t.vm("app")["exit"]["reason"], "unknown")
 
 
-def logs(d, kind):
-    """Those of this kind that are kept, as open files."""
-    wait_until(lambda: any(name.startswith(f"{kind}-") for name in d.status()["kept"]), f"a log of {kind} is kept")
+def memfds(d, kind):
+    """Those of this kind that the manager has, as open files."""
     folder, found = f"/proc/{d.process.pid}/fd", []
     for fd in sorted(os.listdir(folder), key=int):
         path = os.path.join(folder, fd)
@@ -256,6 +261,12 @@ def logs(d, kind):
         except FileNotFoundError:
             pass  # a file that it has closed meanwhile
     return found
+
+
+def logs(d, kind):
+    """Those of this kind that are kept, as open files."""
+    wait_until(lambda: any(name.startswith(f"{kind}-") for name in d.status()["kept"]), f"a log of {kind} is kept")
+    return memfds(d, kind)
 
 
 def spoil(d, kind):
@@ -367,11 +378,9 @@ def test_a_hook_that_cannot_be_read_is_lost_and_nothing_else_is(t):
     # Record { hook { id: 77, debugger: 1, target: a world, wire: not of any message } }
     append(d, bytes([0x4a, 10, 0x08, 77, 0x10, 1, 0x18, 3, 0x5a, 2, 0xff, 0xff]))
     d.crash()
-    client.close()
     check("hook 77 that was kept cannot be read" in d.log_text(), d.log_text())
     equal(pids(t), before, "the same processes")
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     t.ctl("call", "app", "work")
     client.until("d", 1)
     client.close()
@@ -389,14 +398,83 @@ def test_hits_that_cannot_be_read_are_lost_and_nothing_else_is(t):
     client.until("d", 2)
     spoil(d, "hits")
     d.crash()
-    client.close()
     check("hits of debugger d that were kept cannot be read" in d.log_text(), d.log_text())
     equal(pids(t), before, "the same processes")
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     t.ctl("call", "app", "work")
     equal([h.hits for h in client.until("d", 2)], [1, 2])
     client.close()
+
+
+TALKS = """
+function f() {}
+globalThis.work = (first, k) => { for (let i = 0; i < k; i++) { f(); postMessage(first + i); } };
+"""
+HEARD_AT = 64  # of `heard`, in struct command_page (shared-mem/layout.h)
+
+
+def count_less(d, facts):
+    """The only VM's page says that so many facts less were dealt with, while there is no daemon."""
+    with memfds(d, "command")[0] as page:
+        page.seek(HEARD_AT)
+        heard = int.from_bytes(page.read(8), "little")
+        check(heard > facts, f"{heard} facts were dealt with")
+        page.seek(HEARD_AT)
+        page.write((heard - facts).to_bytes(8, "little"))
+
+
+def test_what_a_daemon_did_and_had_not_counted_yet_is_not_done_twice(t):
+    """The worker sends again what was not counted: hits and messages that are put down already."""
+    d = managed.start(t)
+    t.spawn("app", TALKS)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.add("enter-frame", "app", "d", filter=client.api.HookFilter(function="f"),
+               budget=client.api.HookBudget(per_second=100_000))
+    events = t.start("-o", "jsonl", "events", "-f", "--since", "1")
+    found = []
+    for daemon, facts in enumerate((3, 6), 1):
+        # So few that they are not acknowledged yet: two each, and that the call is done.
+        t.ctl("call", "app", "work", str(10 * daemon), "5")
+        client.until("d", 5, 5 * daemon - 4)
+        while len(messages_in(found)) < 5 * daemon:
+            found += lines_until(events, 1)
+        d.hold_back()
+        os.kill(d.pid, signal.SIGKILL)
+        wait_until(lambda: d.pid == 0, "no daemon is there")
+        count_less(d, facts)
+        d.hold_back()
+        d.wait_up(daemon + 1)
+        client = come_back(t, client)
+    t.ctl("call", "app", "work", "30", "5")
+    client.until("d", 5, 11)
+    while 34 not in messages_in(found):
+        found += lines_until(events, 1)
+    equal(messages_in(found), [*range(10, 15), *range(20, 25), *range(30, 35)])
+    equal([(h.seq, h.hits) for h in client.kept("d")], [(n, n) for n in range(1, 16)])
+    client.close()
+    events.terminate()
+    events.wait(60)
+
+
+def test_of_a_vm_that_is_kept_in_part_nothing_is_left(t):
+    """As of one whose daemon died while it handed it over."""
+    d = managed.start(t)
+    before = kinds(d)
+    t.spawn("other", COUNTER)
+    pid = pids(t)["other"]
+    t.spawn("app", COUNTER)
+    number = t.vm("app")["id"]
+    names = [name for name in d.status()["kept"] if name.startswith(f"vm-{number}-")]
+    equal(len(names), 6, names)
+    app = pids(t)["app"]
+    d.forget(f"vm-{number}-status")
+    d.crash()
+    equal(pids(t), {"other": pid})
+    wait_until(lambda: is_zombie(app), "it has ended")
+    wait_until(lambda: not any(name.startswith(f"vm-{number}-") for name in d.status()["kept"]), "nothing of it is kept")
+    t.ctl("kill", "other")
+    wait_until(lambda: kinds(d) == before, f"it is {before} again and not {kinds(d)}")
 
 
 DEAF = """
@@ -506,6 +584,17 @@ globalThis.start = () => { setInterval(f, 0); };
 """
 
 
+def with_breakpoint(t, program, line, other, suspend="world"):
+    """A daemon, one VM that has not come to its breakpoint yet, another, and the connection that has the debugger open."""
+    d = managed.start(t)
+    t.spawn("app", program)
+    t.spawn("other", other, ready=other != BUSY)
+    client = debugging(t)
+    client.open("d", policy="hold")
+    client.breakpoint("app", "app.js", line, debugger="d", suspend=suspend)
+    return d, client
+
+
 def stands_in(client, vm, line):
     frame = client.frames(vm)[0]
     equal((frame.function, frame.line), ("f", line))
@@ -516,19 +605,12 @@ def world_of(t):
 
 
 def test_a_pause_outlives_the_daemon_and_so_does_a_step(t):
-    d = managed.start(t)
-    t.spawn("app", STEPS)
-    t.spawn("busy", BUSY, ready=False)
-    client = debugging(t)
-    client.open("d", policy="hold")
-    client.breakpoint("app", "app.js", 4, debugger="d", suspend="world")
+    d, client = with_breakpoint(t, STEPS, 4, BUSY)
     t.ctl("call", "app", "start")
     wait_until(lambda: world_of(t) == "stopped", "it has come there")
     before = client.locals("app"), client.evaluate("app", "n", frame=0).value.preview
     d.crash()
-    client.close()
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     wait_until(lambda: world_of(t) == "stopped", "it stands again")
     stands_in(client, "app", 4)
     equal((client.locals("app"), client.evaluate("app", "n", frame=0).value.preview), before)
@@ -537,9 +619,7 @@ def test_a_pause_outlives_the_daemon_and_so_does_a_step(t):
     equal(client.evaluate("app", "n", frame=0).value.preview, str(int(before[1]) + 1))
     # Once more from where the step ended, and on to the next time.
     d.crash()
-    client.close()
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     wait_until(lambda: world_of(t) == "stopped", "it stands again")
     stands_in(client, "app", 5)
     client.request(resume_world=client.api.ResumeWorld(world="default"))
@@ -563,42 +643,28 @@ globalThis.start = () => { setInterval(f, 0); };
 
 
 def test_a_step_that_is_under_way_ends_under_the_next_daemon(t):
-    d = managed.start(t)
-    t.spawn("app", LONG_STEP)
-    t.spawn("other", COUNTER)
-    client = debugging(t)
-    client.open("d", policy="hold")
-    client.breakpoint("app", "app.js", 6, debugger="d", suspend="world")
+    d, client = with_breakpoint(t, LONG_STEP, 6, COUNTER)
     t.ctl("call", "app", "start")
     wait_until(lambda: world_of(t) == "stopped", "it has come there")
     client.send(step_vm=client.api.StepVm(vm="app", how=client.api.STEP_OVER))
     wait_until(lambda: world_of(t) == "run-one", "it is in the middle of its step")
     d.crash()
-    client.close()
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     wait_until(lambda: world_of(t) == "stopped", "its step has ended")
     stands_in(client, "app", 7)
     client.close()
 
 
 def test_a_stop_for_a_pause_that_had_not_come_when_the_daemon_died_comes(t):
-    d = managed.start(t)
-    t.spawn("app", STEPS)
-    t.spawn("late", BUSY, ready=False)
-    client = debugging(t)
-    client.open("d", policy="hold")
-    client.breakpoint("app", "app.js", 4, debugger="d", suspend="world")
-    wait_until(lambda: t.vm("late")["state"] == "active", "it computes")
+    d, client = with_breakpoint(t, STEPS, 4, BUSY)
+    wait_until(lambda: t.vm("other")["state"] == "active", "it computes")
     # It cannot come to its gate, and so the world cannot stop.
-    os.kill(t.vm("late")["pid"], signal.SIGSTOP)
+    os.kill(t.vm("other")["pid"], signal.SIGSTOP)
     t.ctl("call", "app", "start")
     wait_until(lambda: world_of(t) == "stopping", "a stop is under way")
     d.crash()
-    client.close()
-    os.kill(t.vm("late")["pid"], signal.SIGCONT)
-    client = debugging(t)
-    client.open("d")
+    os.kill(t.vm("other")["pid"], signal.SIGCONT)
+    client = come_back(t, client)
     wait_until(lambda: world_of(t) == "stopped", "the stop has come")
     stands_in(client, "app", 4)
     equal(client.evaluate("app", "n", frame=0).value.preview, "0")
@@ -607,18 +673,11 @@ def test_a_stop_for_a_pause_that_had_not_come_when_the_daemon_died_comes(t):
 
 
 def test_a_vm_that_is_held_for_its_pause_is_held_on(t):
-    d = managed.start(t)
-    t.spawn("app", STEPS)
-    t.spawn("other", COUNTER)
-    client = debugging(t)
-    client.open("d", policy="hold")
-    client.breakpoint("app", "app.js", 4, debugger="d", suspend="vm")
+    d, client = with_breakpoint(t, STEPS, 4, COUNTER, suspend="vm")
     t.ctl("call", "app", "start")
     wait_until(lambda: t.vm("app")["holds"], "it is held")
     d.crash()
-    client.close()
-    client = debugging(t)
-    client.open("d")
+    client = come_back(t, client)
     equal(len(t.vm("app")["holds"]), 1)
     equal(world_of(t), "run-all")
     stands_in(client, "app", 4)
@@ -768,6 +827,10 @@ def test_a_unit_whose_restart_is_due_while_there_is_no_daemon_is_started_by_the_
     equal(t.json("units")[0]["restarts"], 1)
 
 
+def messages_in(events):
+    return [e["data"] for e in events if e["kind"] == "vm-message"]
+
+
 def lines_until(p, count):
     """So many lines of JSON that it prints."""
     return [json.loads(p.stdout.readline()) for _ in range(count)]
@@ -823,7 +886,7 @@ def test_who_follows_events_and_hits_goes_on_where_it_was(t):
     hits = t.start("-o", "jsonl", "audit", "tail", "-f", "d")
     t.ctl("call", "app", "work", "10")
     seen, found = lines_until(hits, 10), []
-    while len([e for e in found if e["kind"] == "vm-message"]) < 10:
+    while len(messages_in(found)) < 10:
         found += lines_until(events, 1)
     for crash in range(1, 4):
         if crash > 1:
@@ -832,11 +895,11 @@ def test_who_follows_events_and_hits_goes_on_where_it_was(t):
             d.restart()
         t.ctl("call", "app", "work", "10")
         seen += lines_until(hits, 10)
-        while len([e for e in found if e["kind"] == "vm-message"]) < 10 * (crash + 1):
+        while len(messages_in(found)) < 10 * (crash + 1):
             found += lines_until(events, 1)
     equal([h["seq"] for h in seen], list(range(1, 41)))
     equal([e["seq"] for e in found], list(range(found[0]["seq"], found[0]["seq"] + len(found))))
-    equal([e["data"] for e in found if e["kind"] == "vm-message"], list(range(10)) * 4)
+    equal(messages_in(found), list(range(10)) * 4)
     client.close()
     for p in (events, hits):
         p.terminate()
@@ -844,12 +907,7 @@ def test_who_follows_events_and_hits_goes_on_where_it_was(t):
 
 
 def test_crashes_while_a_debugger_stops_and_goes_on_lose_no_hit_and_no_pause(t):
-    d = managed.start(t)
-    t.spawn("app", STEPS)
-    t.spawn("busy", BUSY, ready=False)
-    client = debugging(t)
-    client.open("d", policy="hold")
-    client.breakpoint("app", "app.js", 4, debugger="d", suspend="world")
+    d, client = with_breakpoint(t, STEPS, 4, BUSY)
     t.ctl("call", "app", "start")
     seed = random.Random(int.from_bytes(os.urandom(4), "big"))
     for _ in range(20):
@@ -866,9 +924,7 @@ def test_crashes_while_a_debugger_stops_and_goes_on_lose_no_hit_and_no_pause(t):
             check("is not stopped" in str(e) or "no ticket" in str(e), str(e))
         killer.join()
         d.wait_up(before["ready"] + 1)
-        client.close()
-        client = debugging(t)
-        client.open("d")
+        client = come_back(t, client)
         wait_until(lambda: world_of(t) == "stopped", "it is where it has its breakpoint")
         stands_in(client, "app", 4)
         n = int(client.evaluate("app", "n", frame=0).value.preview)
