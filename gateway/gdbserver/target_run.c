@@ -160,7 +160,11 @@ static bool look(struct target *t, const struct stillpoint_world *w)
         set_stop(t, TARGET_FOREIGN, w->target, t->refused);
         return true;
     }
-    return t->stepping != 0 ? take_step(t, w) : take_stop(t, w);
+    if (t->stepping != 0 ? take_step(t, w) : take_stop(t, w))
+        return true;
+    if (t->interrupting)
+        set_stop(t, TARGET_INTERRUPTED, 0, NULL);
+    return t->interrupting;
 }
 
 static void stop_again(struct target *t);
@@ -191,6 +195,8 @@ bool target_settle(struct target *t)
             /* Somebody else has let the world go on, and then it is that which is waited for. */
             t->step_done = false;
             t->stepping = 0;
+            if (t->interrupting)
+                (void)target_interrupt(t);
         }
         if (!stopped)
             t->refused[0] = '\0';
