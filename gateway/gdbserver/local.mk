@@ -24,7 +24,11 @@ stillpoint_gdbserver_SOURCES = %D%/main.c
 stillpoint_gdbserver_LDADD = $(GDBSERVER_LIBS)
 dist_man_MANS += docs/man/stillpoint-gdbserver.1
 
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md \
+	tests/support/lldb_client.py tests/support/lldb_driver.py tests/support/rsp.py \
+	tests/system/test_lldb.py tests/system/test_lldb_beside.py tests/system/test_lldb_guide.py \
+	tests/system/test_lldb_protocol.py tests/system/test_lldb_start.py \
+	tests/system/test_lldb_watch.py tests/system/test_lldb_world.py
 
 if HAVE_CMOCKA
 GDBSERVER_TESTS = tests/unit/test_gdb_fields tests/unit/test_gdb_packet tests/unit/test_gdb_session \

@@ -103,7 +103,7 @@ struct target {
     uint64_t stepping; /**< a thread that makes a step: its end tells; 0: none */
     bool step_others;
     bool step_on;      /**< one after the other, until something that is watched has changed */
-    bool interrupting; /**< the world is to stand whatever comes of the step */
+    bool interrupting; /**< the world is to stand, whatever else comes */
     bool step_said;    /**< how it ended has been said, and not been looked at yet */
     bool step_whole;   /**< it ended since it was done, */
     bool step_script;  /**< in what is no WebAssembly */

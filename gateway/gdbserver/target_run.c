@@ -87,9 +87,11 @@ static bool take_pause(struct target *t, uint64_t vm, const struct stillpoint_pa
     return true;
 }
 
-static bool is_ours(const struct target *t, const struct stillpoint_world *w)
+static const char *controller(const struct stillpoint_world *w)
 {
-    return w->ticket && strcmp(w->ticket->debugger, t->debugger) == 0;
+    return w->has_controller ? w->controller.debugger
+           : w->ticket       ? w->ticket->debugger
+                             : "(unknown)";
 }
 
 /* The world stands and no step was made. */
@@ -109,12 +111,11 @@ static bool take_stop(struct target *t, const struct stillpoint_world *w)
                 return shown;
         }
     }
-    if (is_ours(t, w)) {
+    if (strcmp(controller(w), t->debugger) == 0) {
         set_stop(t, TARGET_INTERRUPTED, 0, NULL);
         return true;
     }
-    snprintf(t->text, sizeof t->text, "stopped by debugger %s",
-             w->ticket ? w->ticket->debugger : "(unknown)");
+    snprintf(t->text, sizeof t->text, "stopped by debugger %s", controller(w));
     set_stop(t, TARGET_FOREIGN, w->target, t->text);
     return true;
 }
@@ -162,9 +163,10 @@ static bool look(struct target *t, const struct stillpoint_world *w)
     }
     if (t->stepping != 0 ? take_step(t, w) : take_stop(t, w))
         return true;
-    if (t->interrupting)
-        set_stop(t, TARGET_INTERRUPTED, 0, NULL);
-    return t->interrupting;
+    if (!t->interrupting)
+        return false;
+    set_stop(t, TARGET_INTERRUPTED, 0, NULL);
+    return true;
 }
 
 static void stop_again(struct target *t);
@@ -173,6 +175,7 @@ static void conclude_step(struct target *t);
 bool target_settle(struct target *t)
 {
     struct stillpoint_worlds worlds;
+    bool asked = false;
     conclude_step(t);
     stop_again(t);
     conclude_step(t);
@@ -189,23 +192,28 @@ bool target_settle(struct target *t)
         if (r < 0)
             return false;
         struct stillpoint_world *w = &worlds.items[0];
-        bool stopped = w->mode == STILLPOINT_MODE_STOPPED ||
+        /* Without a controller it is something of the daemon's own, which ends by itself. */
+        bool stopped = (w->mode == STILLPOINT_MODE_STOPPED && w->has_controller) ||
                        (w->mode == STILLPOINT_MODE_STOPPING && t->missed);
         if (!stopped && t->step_done) {
             /* Somebody else has let the world go on, and then it is that which is waited for. */
             t->step_done = false;
             t->stepping = 0;
-            if (t->interrupting)
-                (void)target_interrupt(t);
         }
         if (!stopped)
             t->refused[0] = '\0';
         bool told = stopped && look(t, w);
+        bool again = t->interrupting && !asked && w->mode == STILLPOINT_MODE_RUN_ALL;
         stillpoint_worlds_free(&worlds);
         if (told)
             return true;
         if (stopped && !t->lost)
             (void)target_resume(t);
+        if (again) {
+            /* Whatever stood in the way has let it go on. */
+            asked = true;
+            (void)target_interrupt(t);
+        }
     }
     return false;
 }
@@ -246,7 +254,7 @@ int target_interrupt(struct target *t)
     struct stillpoint_stop_report report;
     if (t->stands)
         return 0;
-    t->interrupting = t->stepping != 0;
+    t->interrupting = true;
     int r = stop_world(t, &report);
     t->news = true;
     if (r == -EBUSY || r == -ECANCELED)

@@ -149,7 +149,7 @@ def test_a_stop_by_somebody_else_is_a_stop_of_lldb_too(t):
     client.ask("?")
     client.send(packet("c"))
     wait_until(lambda: mode(t) == "run-all", "it goes on")
-    t.ctl("world", "stop")
+    t.ctl("world", "stop", "--deadline", "20s")
     reply = client.reply()
     check(re.match(r"T[0-9a-f]{2}", reply) and "reason:exception" in reply, reply)
     text = bytes.fromhex(re.search(r"description:([0-9a-f]+);", reply).group(1)).decode()
@@ -185,6 +185,8 @@ def test_two_lldbs_debug_two_worlds_at_once_and_neither_is_seen_in_the_other(t):
     check("reason:signal" in one.reply(), "it is stopped")
     for client in (one, two):
         nothing_more(client)
+        equal(client.ask("D"), "OK")
+        client.hung_up()
 
 
 def test_over_tcp_the_gateway_listens_on_the_loopback_only(t):

@@ -173,6 +173,22 @@ def test_a_breakpoint_is_hit_passed_and_cleared(t):
     nothing_more(client)
 
 
+def test_a_local_that_may_be_a_pointer_says_whose_memory_it_is_one_into(t):
+    addresses = []
+    for name in ("app", "other"):
+        t.spawn(name, APP, options=["--debug"])
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    for tid in client.ask("qfThreadInfo")[1:].split(","):
+        frames = bytes.fromhex(client.ask(f"qWasmCallStack:{tid}"))
+        value = bytes.fromhex(client.ask("qWasmLocal:0;0"))
+        equal((len(value), value[4:8]), (8, (int.from_bytes(frames[4:8], "little") & 0x3fffffff).to_bytes(4, "little")))
+        addresses.append(value[4:8])
+    equal(len(set(addresses)), 2, addresses)
+
+
 def test_a_client_may_vanish_in_every_state(t):
     gateway, pid = busy(t)
 
