@@ -2,7 +2,7 @@
 # other.
 BENCHES += %D%/gate_cost %D%/stop_latency %D%/freeze %D%/spawn
 BENCH_PARTS = %D%/native_breakpoint
-BENCH_PY = %D%/octane.py %D%/audit_cost.py %D%/kill_storm.py
+BENCH_PY = %D%/octane.py %D%/audit_cost.py %D%/kill_storm.py %D%/lldb_cost.py
 bench: all $(BENCHES) $(BENCH_PARTS)
 	@for b in $(BENCHES); do echo "== $$b"; ./$$b || exit 1; done
 	@for b in $(BENCH_PY); do echo "== $$b"; $(PYTHON3) -B $(srcdir)/$$b --build . || exit 1; done

@@ -14,6 +14,7 @@ noinst_LIBRARIES += %D%/libgdbserver.a
 	%D%/target_break.c \
 	%D%/target_look.c \
 	%D%/target_run.c \
+	%D%/target_watch.c \
 	%D%/target_world.c \
 	%D%/wasm_module.c %D%/wasm_module.h
 GDBSERVER_LIBS = %D%/libgdbserver.a $(CLIENT_LIBS)
@@ -23,10 +24,15 @@ stillpoint_gdbserver_SOURCES = %D%/main.c
 stillpoint_gdbserver_LDADD = $(GDBSERVER_LIBS)
 dist_man_MANS += docs/man/stillpoint-gdbserver.1
 
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md \
+	tests/support/lldb_client.py tests/support/lldb_driver.py tests/support/rsp.py \
+	tests/system/test_lldb.py tests/system/test_lldb_beside.py tests/system/test_lldb_guide.py \
+	tests/system/test_lldb_protocol.py tests/system/test_lldb_start.py \
+	tests/system/test_lldb_watch.py tests/system/test_lldb_world.py
 
 if HAVE_CMOCKA
-GDBSERVER_TESTS = tests/unit/test_gdb_fields tests/unit/test_gdb_packet tests/unit/test_wasm_module
+GDBSERVER_TESTS = tests/unit/test_gdb_fields tests/unit/test_gdb_packet tests/unit/test_gdb_session \
+	tests/unit/test_gdb_watch tests/unit/test_wasm_module
 check_PROGRAMS += $(GDBSERVER_TESTS)
 TESTS += $(GDBSERVER_TESTS)
 endif
@@ -36,6 +42,12 @@ tests_unit_test_gdb_fields_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
 
 tests_unit_test_gdb_packet_SOURCES = tests/unit/test_gdb_packet.c tests/support/unit.h
 tests_unit_test_gdb_packet_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
+
+tests_unit_test_gdb_session_SOURCES = tests/unit/test_gdb_session.c tests/support/unit.h
+tests_unit_test_gdb_session_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
+
+tests_unit_test_gdb_watch_SOURCES = tests/unit/test_gdb_watch.c tests/support/unit.h
+tests_unit_test_gdb_watch_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)
 
 tests_unit_test_wasm_module_SOURCES = tests/unit/test_wasm_module.c tests/support/unit.h
 tests_unit_test_wasm_module_LDADD = $(GDBSERVER_LIBS) $(UNIT_LIBS)

@@ -59,7 +59,7 @@ static int host_info(struct session *s, struct fields *f)
     reply_begin(s);
     packet_text(&s->out, "triple:");
     packet_hex(&s->out, TRIPLE, strlen(TRIPLE));
-    packet_text(&s->out, ";endian:little;ptrsize:4;");
+    packet_text(&s->out, ";endian:little;ptrsize:4;watchpoint_exceptions_received:after;");
     return reply_end(s);
 }
 
@@ -84,6 +84,16 @@ static int register_info(struct session *s, struct fields *f)
         return reply_error(s, -ENOENT, "there is no such register");
     return reply_text(s, "name:pc;alt-name:pc;bitsize:64;offset:0;encoding:uint;format:hex;"
                          "set:General Purpose Registers;gcc:16;dwarf:16;generic:pc;");
+}
+
+static int watchpoints(struct session *s, struct fields *f)
+{
+    int r = fields_end(f);
+    if (r < 0)
+        return r;
+    reply_begin(s);
+    packet_format(&s->out, "num:%u;", TARGET_MOST_WATCHES);
+    return reply_end(s);
 }
 
 static int symbols(struct session *s, struct fields *f)
@@ -280,6 +290,7 @@ const struct request requests_general[] = {
     {"qHostInfo", host_info, false},
     {"qProcessInfo", process_info, false},
     {"qRegisterInfo", register_info, false},
+    {"qWatchpointSupportInfo:", watchpoints, false},
     {"qSymbol:", symbols, false},
     {"qfThreadInfo", list_threads, false},
     {"qsThreadInfo", list_no_more, false},

@@ -29,43 +29,36 @@ static int take_range(struct fields *f, uint64_t *ret_address, uint64_t *ret_len
                : 0;
 }
 
-static int read_bytes(struct session *s, struct fields *f, uint8_t *data, size_t *ret_n)
+static int read_bytes(struct session *s, struct fields *f, bool binary)
 {
+    uint8_t data[SESSION_READ_BYTES];
     uint64_t address, len;
+    size_t n = 0;
     if (take_range(f, &address, &len) < 0 || fields_end(f) < 0)
         return -EBADMSG;
-    *ret_n = 0;
     if (len > SESSION_READ_BYTES)
         len = SESSION_READ_BYTES;
-    return len == 0 ? 0
-                    : target_read(s->target, with_instance(s, address), data, (size_t)len, ret_n);
+    int r = len == 0 ? 0 : target_read(s->target, with_instance(s, address), data, (size_t)len, &n);
+    if (r < 0)
+        return r;
+    if (binary && n == 0)
+        return reply_text(s, "OK"); /* whether this can be done was asked */
+    reply_begin(s);
+    if (binary)
+        packet_binary(&s->out, data, n);
+    else
+        packet_hex(&s->out, data, n);
+    return reply_end(s);
 }
 
 static int read_hex(struct session *s, struct fields *f)
 {
-    uint8_t data[SESSION_READ_BYTES];
-    size_t n;
-    int r = read_bytes(s, f, data, &n);
-    if (r < 0)
-        return r;
-    reply_begin(s);
-    packet_hex(&s->out, data, n);
-    return reply_end(s);
+    return read_bytes(s, f, false);
 }
 
-/* One of nothing asks whether this can be done. */
 static int read_binary(struct session *s, struct fields *f)
 {
-    uint8_t data[SESSION_READ_BYTES];
-    size_t n;
-    int r = read_bytes(s, f, data, &n);
-    if (r < 0)
-        return r;
-    if (n == 0)
-        return reply_text(s, "OK");
-    reply_begin(s);
-    packet_binary(&s->out, data, n);
-    return reply_end(s);
+    return read_bytes(s, f, true);
 }
 
 static int write_hex(struct session *s, struct fields *f)
@@ -98,20 +91,20 @@ static int region(struct session *s, struct fields *f)
     return reply_end(s);
 }
 
-/* The kind is the size of an instruction of breakpoint, which there is none of. */
-static int take_breakpoint(struct fields *f, uint64_t *ret_address)
+/* ---- breakpoints, and what is watched */
+
+/* ADDRESS,KIND. Of a breakpoint the kind is the size of an instruction for it, which there is none
+ * of. */
+static int take_point(struct fields *f, uint64_t *ret_address, uint64_t *ret_kind)
 {
-    uint64_t kind;
-    return fields_hex(f, 16, ret_address) < 0 || fields_char(f, ',') < 0 ||
-                   fields_hex(f, 8, &kind) < 0 || fields_end(f) < 0
-               ? -EBADMSG
-               : 0;
+    int r = take_range(f, ret_address, ret_kind);
+    return r < 0 ? r : fields_end(f);
 }
 
 static int set_breakpoint(struct session *s, struct fields *f)
 {
-    uint64_t address;
-    int r = take_breakpoint(f, &address);
+    uint64_t address, kind;
+    int r = take_point(f, &address, &kind);
     if (r == 0)
         r = target_set_breakpoint(s->target, address);
     return r == 0 ? reply_text(s, "OK") : r;
@@ -119,11 +112,36 @@ static int set_breakpoint(struct session *s, struct fields *f)
 
 static int clear_breakpoint(struct session *s, struct fields *f)
 {
-    uint64_t address;
-    int r = take_breakpoint(f, &address);
+    uint64_t address, kind;
+    int r = take_point(f, &address, &kind);
     if (r == 0)
         r = target_clear_breakpoint(s->target, address);
     return r == 0 ? reply_text(s, "OK") : r;
+}
+
+static int set_watch(struct session *s, struct fields *f)
+{
+    uint64_t address, len;
+    int r = take_point(f, &address, &len);
+    if (r == 0)
+        r = target_set_watch(s->target, address, with_instance(s, address), (size_t)len);
+    return r == 0 ? reply_text(s, "OK") : r;
+}
+
+static int clear_watch(struct session *s, struct fields *f)
+{
+    uint64_t address, len;
+    int r = take_point(f, &address, &len);
+    if (r == 0)
+        r = target_clear_watch(s->target, address);
+    return r == 0 ? reply_text(s, "OK") : r;
+}
+
+static int watch_reads(struct session *s, struct fields *f)
+{
+    uint64_t address, len;
+    int r = take_point(f, &address, &len);
+    return r < 0 ? r : reply_error(s, -EOPNOTSUPP, "only changes can be watched, not reads");
 }
 
 const struct request requests_memory[] = {
@@ -133,5 +151,9 @@ const struct request requests_memory[] = {
     {"qMemoryRegionInfo:", region, false},
     {"Z0,", set_breakpoint, false},
     {"z0,", clear_breakpoint, false},
+    {"Z2,", set_watch, false},
+    {"z2,", clear_watch, false},
+    {"Z3,", watch_reads, false},
+    {"Z4,", watch_reads, false},
     {NULL, NULL, false},
 };

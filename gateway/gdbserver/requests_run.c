@@ -26,6 +26,7 @@ static const struct {
     [TARGET_INTERRUPTED] = {"signal", SIGNAL_STOP},
     [TARGET_BREAKPOINT] = {"breakpoint", SIGNAL_TRAP},
     [TARGET_STEPPED] = {"trace", SIGNAL_TRAP},
+    [TARGET_CHANGED] = {"watchpoint", SIGNAL_TRAP},
     [TARGET_TRAPPED] = {"exception", SIGNAL_TRAP},
     [TARGET_LOADED] = {"signal", SIGNAL_CHILD},
     [TARGET_ENDED] = {"signal", SIGNAL_STOP},

@@ -30,6 +30,8 @@ static int errno_of(enum stillpoint_error_code code)
         return -EACCES;
     case STILLPOINT_ERROR_UNSUPPORTED:
         return -EOPNOTSUPP;
+    case STILLPOINT_ERROR_CANCELLED:
+        return -ECANCELED;
     default:
         return -EIO;
     }

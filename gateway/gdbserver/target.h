@@ -28,6 +28,7 @@ enum target_reason {
     TARGET_INTERRUPTED,
     TARGET_BREAKPOINT,
     TARGET_STEPPED,
+    TARGET_CHANGED, /**< memory that is watched; the text is its address, as it was asked for */
     TARGET_TRAPPED,
     TARGET_LOADED,  /**< a module was instantiated: nothing of it has run */
     TARGET_ENDED,   /**< the thread that ran alone has ended */
@@ -138,3 +139,9 @@ int target_region(struct target *t, uint64_t address, struct target_region *ret)
 /** At the first instruction at or after the address; idempotent. */
 int target_set_breakpoint(struct target *t, uint64_t address);
 int target_clear_breakpoint(struct target *t, uint64_t address);
+
+#define TARGET_MOST_WATCHES 16
+/** Memory of one VM whose change is to be told: it runs by steps then, which is slow. `address` is
+ * one with its instance; `asked` how it is told and cleared. Idempotent. */
+int target_set_watch(struct target *t, uint64_t asked, uint64_t address, size_t len);
+int target_clear_watch(struct target *t, uint64_t asked);

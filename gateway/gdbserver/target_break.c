@@ -127,8 +127,8 @@ int target_clear_breakpoint(struct target *t, uint64_t address)
 
 /* ---- what is always observed */
 
-static int watch(struct target *t, enum stillpoint_hook_kind kind,
-                 const struct stillpoint_hook_filter *filter, uint64_t *ret_hook)
+static int observe(struct target *t, enum stillpoint_hook_kind kind,
+                   const struct stillpoint_hook_filter *filter, uint64_t *ret_hook)
 {
     const struct stillpoint_interest interest = {.debugger = t->debugger,
                                                  .vm = t->only,
@@ -142,7 +142,7 @@ static int watch(struct target *t, enum stillpoint_hook_kind kind,
     struct stillpoint_hooks hooks;
     if (*ret_hook != 0)
         return 0;
-    int r = target_check(t, stillpoint_hook_add(t->sp, &interest, &hooks), "watch the VMs");
+    int r = target_check(t, stillpoint_hook_add(t->sp, &interest, &hooks), "observe the VMs");
     if (r < 0)
         return r;
     if (hooks.n > 0)
@@ -151,10 +151,10 @@ static int watch(struct target *t, enum stillpoint_hook_kind kind,
     return 0;
 }
 
-int target_watch(struct target *t)
+int target_observe(struct target *t)
 {
     const struct stillpoint_hook_filter loaded = {.wasm = true},
                                         traps = {.wasm = true, .thrown = true};
-    int r = watch(t, STILLPOINT_HOOK_NEW_SCRIPT, &loaded, &t->hook_loaded);
-    return r == 0 ? watch(t, STILLPOINT_HOOK_EXCEPTION_UNWIND, &traps, &t->hook_traps) : r;
+    int r = observe(t, STILLPOINT_HOOK_NEW_SCRIPT, &loaded, &t->hook_loaded);
+    return r == 0 ? observe(t, STILLPOINT_HOOK_EXCEPTION_UNWIND, &traps, &t->hook_traps) : r;
 }

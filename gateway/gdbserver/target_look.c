@@ -251,42 +251,62 @@ static int find_variable(struct target *t, struct thread *th, size_t frame, cons
     return target_fail(t, -ENOENT, "frame %zu has no %s", frame, name);
 }
 
-int target_local(struct target *t, uint64_t thread, size_t frame, uint64_t index,
-                 struct target_value *ret)
+/* The engine names them by what they are and their index; the module says of which type. */
+struct variable_kind {
+    const char *name; /* as the engine has it */
+    const char *word;
+    int (*type)(const struct wasm_module *m, uint32_t at, uint64_t index, enum wasm_type *ret);
+};
+
+static int local_type(const struct wasm_module *m, uint32_t at, uint64_t index, enum wasm_type *ret)
 {
-    struct thread *th;
-    struct instance *in;
+    const struct wasm_function *function = wasm_module_function_at(m, at);
+    return function ? wasm_module_local_type(m, function, index, ret) : -ENOENT;
+}
+
+static int global_type(const struct wasm_module *m, uint32_t at, uint64_t index,
+                       enum wasm_type *ret)
+{
+    struct wasm_global global;
+    (void)at;
+    int r = wasm_module_global(m, index, &global);
+    if (r == 0)
+        *ret = global.type;
+    return r;
+}
+
+static const struct variable_kind a_local = {"var", "local", local_type},
+                                  a_global = {"global", "global", global_type};
+
+static int read_variable(struct target *t, uint64_t thread, size_t frame,
+                         const struct variable_kind *kind, uint64_t index, struct target_value *ret)
+{
+    struct thread *th = NULL;
+    struct instance *in = NULL;
     enum wasm_type type;
-    const struct stillpoint_value *value;
+    const struct stillpoint_value *value = NULL;
     int r = find_frame(t, thread, frame, &th, &in);
     if (r == 0)
         r = target_image(t, in);
     if (r < 0)
         return r;
-    const struct wasm_function *function =
-        in->image->module ? wasm_module_function_at(in->image->module, th->frames[frame].at) : NULL;
-    if (!function || wasm_module_local_type(in->image->module, function, index, &type) < 0)
-        return target_fail(t, -ENOENT, "frame %zu has no local %" PRIu64, frame, index);
-    r = find_variable(t, th, frame, "var", index, &value);
+    const struct wasm_module *module = in->image->module;
+    if (!module || kind->type(module, th->frames[frame].at, index, &type) < 0)
+        return target_fail(t, -ENOENT, "frame %zu has no %s %" PRIu64, frame, kind->word, index);
+    r = find_variable(t, th, frame, kind->name, index, &value);
     return r == 0 ? take_value(t, in, type, value, ret) : r;
+}
+
+int target_local(struct target *t, uint64_t thread, size_t frame, uint64_t index,
+                 struct target_value *ret)
+{
+    return read_variable(t, thread, frame, &a_local, index, ret);
 }
 
 int target_global(struct target *t, uint64_t thread, size_t frame, uint64_t index,
                   struct target_value *ret)
 {
-    struct thread *th;
-    struct instance *in;
-    struct wasm_global global;
-    const struct stillpoint_value *value;
-    int r = find_frame(t, thread, frame, &th, &in);
-    if (r == 0)
-        r = target_image(t, in);
-    if (r < 0)
-        return r;
-    if (!in->image->module || wasm_module_global(in->image->module, index, &global) < 0)
-        return target_fail(t, -ENOENT, "its module has no global %" PRIu64, index);
-    r = find_variable(t, th, frame, "global", index, &value);
-    return r == 0 ? take_value(t, in, global.type, value, ret) : r;
+    return read_variable(t, thread, frame, &a_global, index, ret);
 }
 
 /* The frame of an instance that is nearest to the top, by which the daemon can be asked for what
@@ -401,9 +421,11 @@ int target_write(struct target *t, uint64_t address, const void *data, size_t le
         return r;
     r = target_check(t, stillpoint_vm_memory_write(t->sp, &place, data, len, &written),
                      "write the memory");
-    if (r == 0)
-        stillpoint_data_free(&written);
-    return r;
+    if (r < 0)
+        return r;
+    stillpoint_data_free(&written);
+    target_watch_written(t, address, len);
+    return 0;
 }
 
 /* How large an instance's memory is; 0: it cannot be asked now, or there is none. */

@@ -11,6 +11,7 @@
 #define TARGET_MOST_INSTANCES 65536
 #define TARGET_MOST_BREAKPOINTS 65536
 #define TARGET_MOST_FRAMES 100
+#define TARGET_MOST_WATCHED_BYTES 8
 #define TARGET_ERROR_BYTES 256
 
 /** For VMs to arrive at a stop: longer than the daemon's own choice, since one that is frozen
@@ -59,6 +60,13 @@ struct breakpoint {
     uint64_t hook;         /**< 0: it can never be hit */
 };
 
+/** Bytes of memory whose change is to be told. */
+struct watch {
+    uint64_t asked, address; /**< as LLDB knows it; with its instance */
+    size_t len;
+    uint8_t bytes[TARGET_MOST_WATCHED_BYTES]; /**< as they were */
+};
+
 struct target {
     struct stillpoint *sp;
     char *world, *only; /**< only: NULL, or that VM's id */
@@ -79,6 +87,8 @@ struct target {
     struct breakpoint *breakpoints;
     size_t n_breakpoints, size_breakpoints;
     uint64_t hook_loaded, hook_traps; /**< 0: not yet */
+    struct watch watches[TARGET_MOST_WATCHES];
+    size_t n_watches;
 
     bool news;   /**< something happened: the world has to be looked at */
     bool missed; /**< at our stop a VM did not arrive */
@@ -92,6 +102,11 @@ struct target {
 
     uint64_t stepping; /**< a thread that makes a step: its end tells; 0: none */
     bool step_others;
+    bool step_on;      /**< one after the other, until something that is watched has changed */
+    bool interrupting; /**< the world is to stand, whatever else comes */
+    bool step_said;    /**< how it ended has been said, and not been looked at yet */
+    bool step_whole;   /**< it ended since it was done, */
+    bool step_script;  /**< in what is no WebAssembly */
     bool step_done;
     enum target_reason step_reason;
 };
@@ -124,4 +139,13 @@ void target_end_breakpoints(struct target *t, const struct instance *in);
 uint32_t target_hook_instance(const struct target *t, uint64_t hook);
 /** What LLDB asked for, where a breakpoint of this thread's innermost frame slid; else the pc. */
 uint64_t target_asked(const struct target *t, uint64_t pc);
-int target_watch(struct target *t);
+/** Takes the hooks on that tell of traps and of modules that are loaded. */
+int target_observe(struct target *t);
+
+/** The thread whose memory is watched; 0: nothing is. */
+uint64_t target_watched(const struct target *t);
+/** Whether something that is watched is not as it was when this was last told, or written by us. */
+bool target_watch_changed(struct target *t, uint64_t *ret_asked);
+/** We have written these bytes. */
+void target_watch_written(struct target *t, uint64_t address, size_t len);
+void target_end_watches(struct target *t, const struct instance *in);

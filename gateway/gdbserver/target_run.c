@@ -87,9 +87,11 @@ static bool take_pause(struct target *t, uint64_t vm, const struct stillpoint_pa
     return true;
 }
 
-static bool is_ours(const struct target *t, const struct stillpoint_world *w)
+static const char *controller(const struct stillpoint_world *w)
 {
-    return w->ticket && strcmp(w->ticket->debugger, t->debugger) == 0;
+    return w->has_controller ? w->controller.debugger
+           : w->ticket       ? w->ticket->debugger
+                             : "(unknown)";
 }
 
 /* The world stands and no step was made. */
@@ -109,12 +111,11 @@ static bool take_stop(struct target *t, const struct stillpoint_world *w)
                 return shown;
         }
     }
-    if (is_ours(t, w)) {
+    if (strcmp(controller(w), t->debugger) == 0) {
         set_stop(t, TARGET_INTERRUPTED, 0, NULL);
         return true;
     }
-    snprintf(t->text, sizeof t->text, "stopped by debugger %s",
-             w->ticket ? w->ticket->debugger : "(unknown)");
+    snprintf(t->text, sizeof t->text, "stopped by debugger %s", controller(w));
     set_stop(t, TARGET_FOREIGN, w->target, t->text);
     return true;
 }
@@ -122,14 +123,18 @@ static bool take_stop(struct target *t, const struct stillpoint_world *w)
 static bool take_step(struct target *t, const struct stillpoint_world *w)
 {
     enum target_reason reason = t->step_reason;
-    uint64_t thread = t->stepping;
+    uint64_t thread = t->stepping, watched = target_watched(t);
+    bool interrupted = t->interrupting && reason == TARGET_STEPPED;
     t->stepping = 0;
     t->step_done = false;
     /* These say more in their pause. */
     if (reason == TARGET_BREAKPOINT || reason == TARGET_TRAPPED || reason == TARGET_LOADED ||
         reason == TARGET_INTERRUPTED)
         return take_stop(t, w);
-    set_stop(t, reason, thread, t->text);
+    if (reason == TARGET_ENDED && t->step_on)
+        return false; /* nobody has asked for a step */
+    set_stop(t, interrupted ? TARGET_INTERRUPTED : reason,
+             reason == TARGET_CHANGED ? watched : thread, t->text);
     return true;
 }
 
@@ -145,7 +150,7 @@ static bool look(struct target *t, const struct stillpoint_world *w)
 {
     target_forget(t);
     /* Whosever stop it is; else things are as they were. */
-    (void)target_watch(t);
+    (void)target_observe(t);
     (void)target_refresh(t);
     if (t->lost)
         return false;
@@ -156,12 +161,24 @@ static bool look(struct target *t, const struct stillpoint_world *w)
         set_stop(t, TARGET_FOREIGN, w->target, t->refused);
         return true;
     }
-    return t->stepping != 0 ? take_step(t, w) : take_stop(t, w);
+    if (t->stepping != 0 ? take_step(t, w) : take_stop(t, w))
+        return true;
+    if (!t->interrupting)
+        return false;
+    set_stop(t, TARGET_INTERRUPTED, 0, NULL);
+    return true;
 }
+
+static void stop_again(struct target *t);
+static void conclude_step(struct target *t);
 
 bool target_settle(struct target *t)
 {
     struct stillpoint_worlds worlds;
+    bool asked = false;
+    conclude_step(t);
+    stop_again(t);
+    conclude_step(t);
     while (t->news && !t->lost && !t->stands && (t->stepping == 0 || t->step_done)) {
         t->news = false;
         if (t->missed_events) {
@@ -175,7 +192,8 @@ bool target_settle(struct target *t)
         if (r < 0)
             return false;
         struct stillpoint_world *w = &worlds.items[0];
-        bool stopped = w->mode == STILLPOINT_MODE_STOPPED ||
+        /* Without a controller it is something of the daemon's own, which ends by itself. */
+        bool stopped = (w->mode == STILLPOINT_MODE_STOPPED && w->has_controller) ||
                        (w->mode == STILLPOINT_MODE_STOPPING && t->missed);
         if (!stopped && t->step_done) {
             /* Somebody else has let the world go on, and then it is that which is waited for. */
@@ -185,11 +203,17 @@ bool target_settle(struct target *t)
         if (!stopped)
             t->refused[0] = '\0';
         bool told = stopped && look(t, w);
+        bool again = t->interrupting && !asked && w->mode == STILLPOINT_MODE_RUN_ALL;
         stillpoint_worlds_free(&worlds);
         if (told)
             return true;
         if (stopped && !t->lost)
             (void)target_resume(t);
+        if (again) {
+            /* Whatever stood in the way has let it go on. */
+            asked = true;
+            (void)target_interrupt(t);
+        }
     }
     return false;
 }
@@ -201,18 +225,19 @@ const struct target_stop *target_stop(const struct target *t)
 
 /* ---- what is asked for */
 
-/* Whether the world runs, after all. */
-static bool runs(struct target *t)
+/* Whether the world, or (`one`) a VM of it alone, runs after all. */
+static bool runs(struct target *t, bool one)
 {
     struct stillpoint_worlds worlds;
     if (target_check(t, stillpoint_world_get(t->sp, t->world, &worlds), "ask for the world") < 0)
         return false;
-    bool all = worlds.items[0].mode == STILLPOINT_MODE_RUN_ALL;
+    enum stillpoint_world_mode mode = worlds.items[0].mode;
     stillpoint_worlds_free(&worlds);
-    return all;
+    return mode == STILLPOINT_MODE_RUN_ALL || (one && mode == STILLPOINT_MODE_RUN_ONE);
 }
 
-/* What stopped it may let go of it between the refusal and our looking. */
+/* What stopped it may let go of it between the refusal and our looking; and a step of ours that
+ * begins to run cancels it. */
 static int stop_world(struct target *t, struct stillpoint_stop_report *ret)
 {
     const struct stillpoint_stop stop = {
@@ -220,7 +245,7 @@ static int stop_world(struct target *t, struct stillpoint_stop_report *ret)
     int r, tries = 0;
     do
         r = target_check(t, stillpoint_world_stop(t->sp, &stop, ret), "stop the world");
-    while (r == -EBUSY && ++tries < STOP_TRIES && runs(t));
+    while ((r == -EBUSY || r == -ECANCELED) && ++tries < STOP_TRIES && runs(t, false));
     return r;
 }
 
@@ -229,9 +254,10 @@ int target_interrupt(struct target *t)
     struct stillpoint_stop_report report;
     if (t->stands)
         return 0;
+    t->interrupting = true;
     int r = stop_world(t, &report);
     t->news = true;
-    if (r == -EBUSY)
+    if (r == -EBUSY || r == -ECANCELED)
         return 0; /* it stands, or is about to, and we will hear of that */
     if (r < 0)
         return r;
@@ -240,11 +266,20 @@ int target_interrupt(struct target *t)
     return 0;
 }
 
+/* A stop that comes while a step is being armed ends when that begins to run. */
+static void stop_again(struct target *t)
+{
+    if (t->interrupting && t->stepping != 0 && !t->step_done && t->news && !t->lost &&
+        runs(t, true))
+        (void)target_interrupt(t);
+}
+
 /* From here on nothing of the stop is known any more. */
 static void go(struct target *t)
 {
     target_forget(t);
     t->stands = false;
+    t->step_on = t->interrupting = false;
     t->missed = false;
     t->refused[0] = '\0';
     t->news = true;
@@ -258,9 +293,13 @@ static int refuse(struct target *t, int r)
     return t->lost ? r : 0;
 }
 
+static int run_by_steps(struct target *t, bool others_run);
+
 int target_resume(struct target *t)
 {
     struct stillpoint_resumption resumption;
+    if (target_watched(t) != 0)
+        return run_by_steps(t, true);
     go(t);
     int r = target_check(t, stillpoint_world_resume(t->sp, t->world, &resumption),
                          "let the world go on");
@@ -275,6 +314,8 @@ int target_resume_one(struct target *t, uint64_t thread)
     struct stillpoint_continuation continuation;
     if (!th)
         return target_fail(t, -ENOENT, "there is no such thread");
+    if (target_watched(t) == thread)
+        return run_by_steps(t, false);
     const struct stillpoint_continue what = {.vm = th->vm, .only = true};
     go(t);
     int r =
@@ -299,13 +340,10 @@ static const struct {
 static int begin_step(struct target *t, enum stillpoint_step_how how);
 
 /* What is no WebAssembly is left, as long as that leads back to some. */
-static bool leaves_script(struct target *t, const struct stillpoint_stepped *s)
+static bool leaves_script(struct target *t)
 {
     const struct target_frame *frames;
     size_t n;
-    if (strcmp(s->reason, "step") != 0 || !s->frame || strcmp(s->frame->kind, "wasm") == 0)
-        return false;
-    target_forget(t);
     if (target_stack(t, t->stepping, &frames, &n) < 0)
         return false;
     for (size_t i = 1; i < n; i++)
@@ -314,42 +352,90 @@ static bool leaves_script(struct target *t, const struct stillpoint_stepped *s)
     return false;
 }
 
+/* Whether the step has changed something that is watched: that is why it has ended, then. */
+static bool has_changed(struct target *t)
+{
+    uint64_t asked;
+    if (!target_watch_changed(t, &asked))
+        return false;
+    snprintf(t->text, sizeof t->text, "%" PRIu64, asked);
+    t->step_reason = TARGET_CHANGED;
+    return true;
+}
+
+static bool steps_on(struct target *t)
+{
+    if (begin_step(t, STILLPOINT_STEP_IN) == 0)
+        return true;
+    snprintf(t->text, sizeof t->text, "%s", t->error);
+    t->step_reason = TARGET_FOREIGN;
+    return false;
+}
+
+/* Not in the callback: nothing may be asked there while something else is. */
+static void conclude_step(struct target *t)
+{
+    if (!t->step_said || t->lost)
+        return;
+    t->step_said = false;
+    target_forget(t);
+    bool goes_on = false;
+    if (t->step_whole && t->step_script && !t->step_on)
+        goes_on = !t->interrupting && leaves_script(t);
+    if (t->step_whole && !goes_on && !has_changed(t) && t->step_on && !t->interrupting)
+        goes_on = steps_on(t);
+    t->step_done = !goes_on;
+}
+
 static void on_stepped(struct stillpoint *sp, int r, const struct stillpoint_stepped *s, void *data)
 {
     struct target *t = data;
     (void)sp;
-    t->news = true;
-    t->step_done = true;
+    t->news = t->step_said = true;
+    t->step_whole = t->step_script = false;
     t->text[0] = '\0';
     if (r != 0) {
-        (void)target_check(t, r, "step");
+        const struct thread *th = target_thread(t, t->stepping);
+        bool ended = target_check(t, r, "step") == -ENOENT || !th || th->ended;
         snprintf(t->text, sizeof t->text, "%s", t->error);
-        t->step_reason = TARGET_FOREIGN;
-        return;
-    }
-    if (leaves_script(t, s)) {
-        t->step_done = false;
+        t->step_reason = ended ? TARGET_ENDED : TARGET_FOREIGN;
         return;
     }
     t->step_reason = TARGET_STEPPED; /* idle, blocked, deadline */
     for (size_t i = 0; i < sizeof step_ends / sizeof *step_ends; i++)
         if (strcmp(s->reason, step_ends[i].word) == 0)
             t->step_reason = step_ends[i].reason;
-    if (t->step_reason == TARGET_STEPPED && strcmp(s->reason, "step") != 0)
+    t->step_whole = strcmp(s->reason, "step") == 0;
+    t->step_script = s->frame && strcmp(s->frame->kind, "wasm") != 0;
+    if (t->step_reason == TARGET_STEPPED && !t->step_whole)
         snprintf(t->text, sizeof t->text, "step ended: %s", s->reason);
 }
 
+/* Each operation of WebAssembly begins a statement. What is none can change its memory too, but how
+ * the engine divides its statements is nothing to wait for. */
 static int begin_step(struct target *t, enum stillpoint_step_how how)
 {
     struct thread *th = target_thread(t, t->stepping);
     if (!th)
         return target_fail(t, -ENOENT, "there is no such thread");
-    const struct stillpoint_step step = {.vm = th->vm,
-                                         .how = how,
-                                         .granularity = STILLPOINT_GRANULARITY_OPERATION,
-                                         .others = t->step_others ? STILLPOINT_STEP_OTHERS_RUN
-                                                                  : STILLPOINT_STEP_OTHERS_HOLD};
+    const struct stillpoint_step step = {
+        .vm = th->vm,
+        .how = how,
+        .granularity =
+            t->step_on ? STILLPOINT_GRANULARITY_STATEMENT : STILLPOINT_GRANULARITY_OPERATION,
+        .others = t->step_others ? STILLPOINT_STEP_OTHERS_RUN : STILLPOINT_STEP_OTHERS_HOLD};
     return target_check(t, stillpoint_vm_step_async(t->sp, &step, on_stepped, t), "step");
+}
+
+static int step(struct target *t, uint64_t thread, bool others_run)
+{
+    t->stepping = thread;
+    t->step_others = others_run;
+    t->step_said = t->step_done = false;
+    int r = begin_step(t, STILLPOINT_STEP_IN);
+    if (r < 0)
+        t->stepping = 0;
+    return refuse(t, r);
 }
 
 int target_step(struct target *t, uint64_t thread, bool others_run)
@@ -357,13 +443,22 @@ int target_step(struct target *t, uint64_t thread, bool others_run)
     if (!target_thread(t, thread))
         return target_fail(t, -ENOENT, "there is no such thread");
     go(t);
+    return step(t, thread, others_run);
+}
+
+/* The thread whose memory is watched, until that changes. What has changed in a step that ended
+ * otherwise is told now. */
+static int run_by_steps(struct target *t, bool others_run)
+{
+    uint64_t thread = target_watched(t);
+    go(t);
+    if (!has_changed(t)) {
+        t->step_on = true;
+        return step(t, thread, others_run);
+    }
     t->stepping = thread;
-    t->step_others = others_run;
-    t->step_done = false;
-    int r = begin_step(t, STILLPOINT_STEP_IN);
-    if (r < 0)
-        t->stepping = 0;
-    return refuse(t, r);
+    t->step_done = true;
+    return 0;
 }
 
 int target_refuse(struct target *t, const char *why)

@@ -172,6 +172,7 @@ static void drop_instances(struct target *t, const struct thread *th)
             continue;
         }
         target_end_breakpoints(t, in);
+        target_end_watches(t, in);
         instance_free(t, in);
         t->changed = true;
     }

@@ -7,7 +7,7 @@ import select
 import shutil
 import subprocess
 
-from harness import HANG, Failed, check
+from harness import HANG, Failed, check, thread_cpu_ns, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # LLDB reads a module in small pieces before it says anything.
@@ -51,13 +51,20 @@ def number(text):
     return int(re.match(r"-?(0x[0-9a-f]+|\d+)", text).group(), 0)
 
 
+def runs(pid, what="the VM"):
+    """It is on a CPU, and was not stopped for good."""
+    before = thread_cpu_ns(pid)
+    wait_until(lambda: thread_cpu_ns(pid) > before + 1000000, f"{what} runs")
+
+
 class Gateway:
     """A stillpoint-gdbserver of the test's daemon; ended after the test, where it has not ended before."""
 
-    def __init__(self, t, *args, what=("--world", "default")):
+    def __init__(self, t, *args, what=("--world", "default"), listen=None, wrapper=()):
         self.t = t
         self.path = os.path.join(t.run_dir, f"lldb-{len(t.running)}.sock")
-        argv = [t.program("stillpoint-gdbserver"), "--socket", t.daemon.socket, *what, "--listen", self.path, *args]
+        argv = [*wrapper, t.program("stillpoint-gdbserver"), "--socket", t.daemon.socket, *what,
+                *(listen or ("--listen", self.path)), *args]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=t.env, cwd=t.work, text=True)
         t.running.append(self.process)
@@ -66,6 +73,10 @@ class Gateway:
             raise Failed(f"the gateway ended with {self.process.wait(HANG)}: {self.process.stderr.read()}")
         check(line.startswith("listening on "), line)
         self.url = line.split()[-1]
+
+    @classmethod
+    def over_tcp(cls, t):
+        return cls(t, listen=("--tcp", "0"))
 
     def stop(self):
         """Ends it as a user would; returns its exit code."""

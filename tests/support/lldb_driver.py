@@ -185,6 +185,15 @@ class Driver:
             return {"state": state}
         return self.told(self.thread(tid), 30)
 
+    def steps(self, times):
+        """So many, each of an instruction, of the selected thread."""
+        for _ in range(times):
+            error = lldb.SBError()
+            self.thread(0).StepInstruction(False, error)
+            done(error)
+            if self.wait() != "stopped":
+                raise Wrong("it does not step")
+
     # ---- breakpoints
 
     def break_line(self, file, line, condition=None):

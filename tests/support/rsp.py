@@ -15,10 +15,11 @@ def packet(text, wrong=0):
 class Client:
     """One connection, which acknowledges nothing unless acks=True."""
 
-    def __init__(self, t, gateway, acks=False):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    def __init__(self, t, gateway, acks=False, address=None):
+        family = socket.AF_INET if address else socket.AF_UNIX
+        self.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self.socket.settimeout(HANG)
-        self.socket.connect(gateway.path)
+        self.socket.connect(address or gateway.path)
         t.connections.append(self)
         self.bytes = b""
         self.acks = True

@@ -3,8 +3,8 @@
 import re
 
 import wasm
-from harness import HANG, check, equal, thread_cpu_ns, wait_until
-from lldb_client import Gateway
+from harness import HANG, check, equal, wait_until
+from lldb_client import Gateway, runs
 from rsp import Client, packet
 from wasm import I32, Function
 
@@ -34,8 +34,15 @@ def busy(t, *args):
 def goes_on(t, pid):
     """Nobody stops its world any more, and it is on a CPU again."""
     wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-all", "the world goes on")
-    before = thread_cpu_ns(pid)
-    wait_until(lambda: thread_cpu_ns(pid) > before + 1000000, "the VM runs")
+    runs(pid)
+
+
+def attached(t):
+    """Such a VM, whose world a client has stopped."""
+    gateway, pid = busy(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    return client, pid
 
 
 def stopped(client):
@@ -71,9 +78,7 @@ def test_each_request_is_answered_once_and_those_that_nobody_knows_with_nothing(
 
 
 def test_a_field_that_is_not_as_it_has_to_be_is_an_error_and_nothing_else(t):
-    gateway, _ = busy(t)
-    client = Client(t, gateway)
-    client.ask("?")
+    client, _ = attached(t)
     tid = client.ask("qfThreadInfo")[1:]
     for text in ("m", "m1", "m1,", "mx,1", "m1,g", "m10000000000000000,1", "m0,1,", "M0,2:00", "M0,1:0", "M0,1:0g", "M0,1",
                  "x,1", "Z0,", "Z0,zz,1", "z0,", "Z0,1", "Hg", "Hgx", "Hc-2", "Hg-1-1", "T", "Tx", "T-5", "qThreadStopInfo",
@@ -125,9 +130,7 @@ def test_what_is_no_packet_ends_that_client_only(t):
 
 
 def test_an_interrupt_is_seen_between_packets_and_in_the_middle_of_one(t):
-    gateway, pid = busy(t)
-    client = Client(t, gateway)
-    client.ask("?")
+    client, pid = attached(t)
     for raw, also in ((b"\x03", 0), (b"$q\x03C#b4", 1), (b"$qC#b\x034", 1), (b"\x03$qC#b4", 1)):
         client.send(packet("vCont;c"))
         goes_on(t, pid)
@@ -139,9 +142,7 @@ def test_an_interrupt_is_seen_between_packets_and_in_the_middle_of_one(t):
 
 
 def test_an_interrupt_while_stopped_says_nothing_and_a_continue_while_running_is_refused(t):
-    gateway, pid = busy(t)
-    client = Client(t, gateway)
-    client.ask("?")
+    client, pid = attached(t)
     client.send(b"\x03")
     nothing_more(client)
     client.send(packet("c"))
@@ -156,9 +157,7 @@ def test_an_interrupt_while_stopped_says_nothing_and_a_continue_while_running_is
 
 
 def test_a_breakpoint_is_hit_passed_and_cleared(t):
-    gateway, pid = busy(t)
-    client = Client(t, gateway)
-    client.ask("?")
+    client, pid = attached(t)
     at = add_entry(client)
     equal(client.ask(f"Z0,{at:x},1"), "OK")
     for _ in range(5):
@@ -172,6 +171,22 @@ def test_a_breakpoint_is_hit_passed_and_cleared(t):
     client.send(b"\x03")
     stopped(client)
     nothing_more(client)
+
+
+def test_a_local_that_may_be_a_pointer_says_whose_memory_it_is_one_into(t):
+    addresses = []
+    for name in ("app", "other"):
+        t.spawn(name, APP, options=["--debug"])
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    for tid in client.ask("qfThreadInfo")[1:].split(","):
+        frames = bytes.fromhex(client.ask(f"qWasmCallStack:{tid}"))
+        value = bytes.fromhex(client.ask("qWasmLocal:0;0"))
+        equal((len(value), value[4:8]), (8, (int.from_bytes(frames[4:8], "little") & 0x3fffffff).to_bytes(4, "little")))
+        addresses.append(value[4:8])
+    equal(len(set(addresses)), 2, addresses)
 
 
 def test_a_client_may_vanish_in_every_state(t):

@@ -5,13 +5,15 @@ import signal
 
 from harness import HANG, check, equal, wait_until
 
-GATEWAY = """#!/bin/sh
-printf '%s\\n' "$@" >"$TOLD/gateway"
-trap 'echo ended >>"$TOLD/gateway"; exit 0' TERM
-for socket; do :; done
-: >"$socket"
-echo "listening on unix-connect://$socket"
-while :; do sleep 0.01; done
+GATEWAY = """#!/usr/bin/python3 -B
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+told = open(os.environ["TOLD"] + "/gateway", "w")
+print(*sys.argv[1:], sep="\\n", file=told, flush=True)
+open(sys.argv[-1], "w").close()
+print("listening on unix-connect://" + sys.argv[-1], flush=True)
+signal.sigwait([signal.SIGTERM])
+print("ended", file=told, flush=True)
 """
 REFUSING = """#!/bin/sh
 echo "stillpoint-gdbserver: cannot find VM $4" >&2
@@ -21,10 +23,12 @@ LLDB = """#!/bin/sh
 printf '%s\\n' "$@" >"$TOLD/lldb"
 exit 7
 """
-WAITING = """#!/bin/sh
-trap 'exit 9' TERM
-echo up
-while :; do sleep 0.01; done
+WAITING = """#!/usr/bin/python3 -B
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("up", flush=True)
+signal.sigwait([signal.SIGTERM])
+sys.exit(9)
 """
 
 

@@ -4,8 +4,9 @@ import os
 import random
 import signal
 
-from harness import HANG, check, equal, thread_cpu_ns, wait_until
+from harness import HANG, check, equal, wait_until
 from lldb_client import Gateway, Lldb, compiled
+from lldb_client import runs as computes
 from storm import FULL
 
 # What each of them counts is on its own stack, which an address with its instance is for.
@@ -64,10 +65,7 @@ def counters(lldb):
 
 
 def runs(t, name):
-    """It is on a CPU, and was not stopped for good."""
-    pid = t.vm(name)["pid"]
-    before = thread_cpu_ns(pid)
-    wait_until(lambda: thread_cpu_ns(pid) > before + 1000000, f"{name} runs")
+    computes(t.vm(name)["pid"], name)
 
 
 def let_go(t):

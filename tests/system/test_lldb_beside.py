@@ -1,0 +1,301 @@
+"""The LLDB gateway beside others: stillctl at the same stop, takers of the lease, two worlds, sockets, policies, and VMs
+that block."""
+
+import os
+import re
+import socket
+
+import wasm
+from harness import HANG, check, equal, wait_until
+from lldb_client import Gateway, Lldb, compiled, line_of, runs
+from rsp import Client, packet
+from wasm import I32, Function
+
+SPIN, ADD, BLOCKS, WAIT = 1, 2, 3, 0
+MODULE = wasm.Module([
+    Function("spin", [], [], [wasm.LOOP, wasm.get(0), wasm.const(1), wasm.call(ADD), wasm.put(0), wasm.const(1),
+                              wasm.branch_if(0), wasm.END], [I32]),
+    Function("add", [I32, I32], [I32], [wasm.get(0), wasm.get(1), wasm.ADD]),
+    Function("blocks", [I32], [I32], [wasm.get(0), wasm.call(WAIT), wasm.const(1), wasm.ADD]),
+], imports=[("wait", [I32], [I32])])
+# It waits for so many milliseconds of its world's time, in which nobody can wake it.
+APP = f"""const bytes = new Uint8Array({list(MODULE.bytes)});
+const {{spin, blocks}} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {{env: {{wait}}}}).exports;
+function wait(ms) {{
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    return 41;
+}}
+globalThis.spin = () => spin();
+globalThis.blocks = (ms) => blocks(ms);
+globalThis.onmessage = () => {{}};
+"""
+
+
+def spinning(t, *args, world="default"):
+    """A VM that runs WebAssembly for ever, and a gateway of its world."""
+    t.spawn("app", APP, options=["--debug", "--world", world])
+    t.start("call", "app", "spin")
+    t.wait_for("app", "active")
+    return Gateway(t, *args, what=("--world", world))
+
+
+def mode(t, world="default"):
+    return t.json("world", "status", world)["mode"]
+
+
+def code(client):
+    return int(re.search(r'<section address="(0x[0-9a-f]+)"', client.ask("qXfer:libraries:read::0,4000")).group(1), 16)
+
+
+def at_breakpoint(t, gateway, function=ADD):
+    """A client whose world stands where this function begins, and its address."""
+    client = Client(t, gateway)
+    client.ask("?")
+    at = code(client) + MODULE.at[function][0]
+    equal(client.ask(f"Z0,{at:x},1"), "OK")
+    hit(client.ask("c"))
+    return client, at
+
+
+def hit(reply):
+    check("reason:breakpoint;" in reply, reply)
+
+
+def nothing_more(client):
+    check(client.ask("qC").startswith("QC"), "qC is answered")
+    check(client.silent(), client.bytes)
+
+
+def test_stillctl_sees_the_stop_of_an_lldb_and_what_would_break_it_is_refused(t):
+    client, at = at_breakpoint(t, spinning(t))
+    now = t.json("world", "status", schema="world-status")
+    equal((now["mode"], now["controller"]["debugger"][:5]), ("stopped", "lldb-"))
+    frames = t.json("bt", "app", schema="bt")["frames"]
+    equal((frames[0]["kind"], frames[0]["offset"]), ("wasm", at - code(client)))
+    t.refused("world", "stop", code=3, says="lldb-")
+    t.refused("world", "take", code=3, says=("lldb-", "--steal"))
+    t.refused("debug", "app", code=3, says="world take --steal")
+    equal(int.from_bytes(bytes.fromhex(client.ask("p0")), "little"), at, "it is where it was")
+    # The same user may move it, which LLDB sees when it asks anew.
+    t.ctl("step", "app")
+    check(int.from_bytes(bytes.fromhex(client.ask("p0")), "little") != at, "it is somewhere else")
+    for _ in range(3):
+        hit(client.ask("c"))
+    check(client.ask(f"vCont;s:{t.vm('app')['id']:x}").startswith("T"), "it steps")
+    nothing_more(client)
+
+
+def test_a_world_that_somebody_lets_go_on_beside_an_lldb_stops_for_it_again(t):
+    client, at = at_breakpoint(t, spinning(t))
+    equal(client.ask(f"z0,{at:x},1"), "OK")
+    t.ctl("world", "resume")
+    equal(mode(t), "run-all")
+    # LLDB does not know, and asks on.
+    for text in ("qThreadStopInfo1", f"qWasmCallStack:{t.vm('app')['id']:x}", "qWasmLocal:0;0", f"m{at:x},4", "p0"):
+        client.ask(text)
+    equal(mode(t), "run-all")
+    client.send(packet("c"))
+    equal(client.ask("D"), "OK")
+    client.close()
+    client, _ = at_breakpoint(t, Gateway(t))
+    nothing_more(client)
+
+
+def test_an_lldb_whose_lease_was_taken_by_the_same_user_debugs_on(t):
+    client, _ = at_breakpoint(t, spinning(t))
+    t.ctl("world", "take", "--steal")
+    check("reason:trace" in client.ask(f"vCont;s:{t.vm('app')['id']:x}"), "it steps")
+    for _ in range(2):
+        hit(client.ask("c"))
+    equal(t.json("world", "status")["controller"]["debugger"][:5], "lldb-")
+    nothing_more(client)
+
+
+ALICE, DEBUG = 50001, 40003
+
+
+def test_an_lldb_whose_lease_was_stolen_by_an_admin_is_told_so_and_debugs_on_once_it_is_given_back(t):
+    if os.geteuid() != 0:
+        t.skip("needs root, to be somebody else")
+    for folder in (t.folder, t.work):
+        os.chmod(folder, 0o755)
+    os.chmod(t.run_dir, 0o777)
+    t.start_daemon("--config", t.file("stillpointd.conf", f"[access]\nrun-group = {DEBUG}\ndebug-group = {DEBUG}\n"))
+    alice = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICE}", f"--groups={DEBUG}")
+    r = t.run([*alice, t.program("stillctl"), "-s", t.daemon.socket, "run", "-d", "--ready", "--debug", "--name", "app",
+               t.file("app.js", APP)])
+    equal(r.code, 0, r)
+    t.start("call", "app", "spin")
+    t.wait_for("app", "active")
+    client, at = at_breakpoint(t, Gateway(t, wrapper=alice))
+    tid = t.vm("app")["id"]
+    mine = t.json("world", "status")["controller"]["debugger"]
+    t.ctl("world", "take", "--steal")
+    for text in (f"vCont;s:{tid:x}", "c"):
+        reply = client.ask(text)
+        check(reply.startswith("T") and "reason:exception" in reply, reply)
+        text = bytes.fromhex(re.search(r"description:([0-9a-f]+);", reply).group(1)).decode()
+        check("uid 0" in text, text)
+        equal(int.from_bytes(bytes.fromhex(client.ask("p0")), "little"), at, "nothing has moved")
+    t.ctl("world", "handover", mine)
+    check("reason:trace" in client.ask(f"vCont;s:{tid:x}"), "it steps")
+    hit(client.ask("c"))
+    nothing_more(client)
+
+
+def test_a_stop_by_somebody_else_is_a_stop_of_lldb_too(t):
+    gateway = spinning(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    client.send(packet("c"))
+    wait_until(lambda: mode(t) == "run-all", "it goes on")
+    t.ctl("world", "stop", "--deadline", "20s")
+    reply = client.reply()
+    check(re.match(r"T[0-9a-f]{2}", reply) and "reason:exception" in reply, reply)
+    text = bytes.fromhex(re.search(r"description:([0-9a-f]+);", reply).group(1)).decode()
+    check("stopped by debugger cli:" in text, text)
+    equal(client.ask("D"), "OK")
+    client.hung_up()
+    equal(mode(t), "stopped", "it was not the stop of LLDB that has ended")
+    t.ctl("world", "resume")
+
+
+def test_two_lldbs_debug_two_worlds_at_once_and_neither_is_seen_in_the_other(t):
+    pairs = []
+    for world in ("one", "two"):
+        t.spawn(world, APP, options=["--debug", "--world", world])
+        t.start("call", world, "spin")
+        t.wait_for(world, "active")
+        pairs.append((world, at_breakpoint(t, Gateway(t, what=("--world", world)))))
+    (_, (one, at_one)), (_, (two, at_two)) = pairs
+    for _ in range(20):
+        one.send(packet("c"))
+        two.send(packet("c"))
+        hit(two.reply())
+        hit(one.reply())
+    equal(one.ask(f"z0,{at_one:x},1"), "OK")
+    one.send(packet("c"))
+    wait_until(lambda: mode(t, "one") == "run-all", "one goes on")
+    for _ in range(5):
+        hit(two.ask("c"))
+        equal((mode(t, "one"), mode(t, "two")), ("run-all", "stopped"))
+    check(one.silent(), one.bytes)
+    equal(two.ask(f"z0,{at_two:x},1"), "OK")
+    one.send(b"\x03")
+    check("reason:signal" in one.reply(), "it is stopped")
+    for client in (one, two):
+        nothing_more(client)
+        equal(client.ask("D"), "OK")
+        client.hung_up()
+
+
+def test_over_tcp_the_gateway_listens_on_the_loopback_only(t):
+    t.spawn("app", APP, options=["--debug"])
+    gateway = Gateway.over_tcp(t)
+    port = int(re.fullmatch(r"connect://127\.0\.0\.1:(\d+)", gateway.url).group(1))
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        bound = [line.split()[1] for line in f if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"]
+    equal(bound, [f"0100007F:{port:04X}"])
+    with socket.socket() as s:
+        try:
+            s.connect(("127.0.0.2", port))
+        except ConnectionRefusedError:
+            pass
+        else:
+            check(False, "another address of this machine is served")
+    client = Client(t, gateway, address=("127.0.0.1", port))
+    check(client.ask("?").startswith("T"), "it is asked by that")
+    equal(client.ask("D"), "OK")
+    client.hung_up()
+    lldb = Lldb(t, gateway)
+    equal([th["name"] for th in lldb.threads()], ["app"])
+    lldb.detach()
+
+
+def test_with_the_policy_hold_the_world_stays_stopped_without_its_breakpoints(t):
+    gateway = spinning(t, "--policy", "hold")
+    for end in ("D", "close"):
+        client, _ = at_breakpoint(t, gateway)
+        if end == "D":
+            equal(client.ask("D"), "OK")
+            client.hung_up()
+        client.close()
+        wait_until(lambda: t.json("break", "list", "app") == [], "the breakpoint is gone")
+        equal(mode(t), "stopped")
+        t.ctl("world", "resume")
+        runs(t.vm("app")["pid"])
+
+
+def test_a_step_into_a_call_that_blocks_ends_and_says_so(t):
+    t.spawn("app", APP, options=["--debug"])
+    gateway = Gateway(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    at = code(client)
+    equal(client.ask(f"Z0,{at + MODULE.at[BLOCKS][0]:x},1"), "OK")
+    client.send(packet("c"))
+    call = t.start("call", "app", "blocks", "200")
+    hit(client.reply())
+    tid = t.vm("app")["id"]
+    check("reason:trace" in client.ask(f"vCont;s:{tid:x}"), "to the call")
+    reply = client.ask(f"vCont;s:{tid:x}")
+    text = bytes.fromhex(re.search(r"description:([0-9a-f]+);", reply).group(1)).decode()
+    equal((reply[:3], text), ("T05", "step ended: blocked"))
+    # It wakes up by itself, once its world's time goes on.
+    equal(client.ask("D"), "OK")
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), "42\n")
+
+
+NEXT = r"""
+__attribute__((import_module("env"), import_name("wait"))) int wait(int);
+typedef int (*operation)(int);
+
+__attribute__((noinline)) static int slow(int ms)
+{
+    return wait(ms) + 1; /* slow */
+}
+
+static operation operations[] = {slow};
+
+__attribute__((export_name("blocks"))) int blocks(int ms)
+{
+    int got = 0;
+    for (int i = 0; i < 2; i++) /* for */
+        got += operations[got & 0](ms); /* call */
+    return got; /* after */
+}
+"""
+NEXT_APP = """const bytes = new Uint8Array(%s);
+const {blocks} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {env: {wait}}).exports;
+function wait(ms) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    return 41;
+}
+globalThis.blocks = (ms) => blocks(ms);
+globalThis.onmessage = () => {};
+"""
+
+
+def test_a_step_over_goes_over_an_indirect_call_that_blocks_and_around_the_loop(t):
+    with open(compiled(t, "next", NEXT, wasi=False), "rb") as f:
+        t.spawn("app", NEXT_APP % list(f.read()), options=["--debug"])
+    lldb = Lldb(t, Gateway(t))
+    b = lldb.break_line("next.c", line_of(NEXT, "call"))
+    lldb.begin("go")
+    call = t.start("call", "app", "blocks", "50")
+    equal(lldb.end(), "stopped")
+    lldb.break_remove(b["id"])
+    seen = []
+    while len(seen) < 20:
+        frame = lldb.step("over")["frames"][0]
+        equal(frame["function"], "blocks")
+        seen.append((frame["line"], lldb.value("got")))
+        if frame["line"] == line_of(NEXT, "after"):
+            break
+    for place in ((line_of(NEXT, "for"), "42"), (line_of(NEXT, "call"), "42"), (line_of(NEXT, "for"), "84")):
+        check(place in seen, f"{place} in {seen}")
+    equal(seen[-1], (line_of(NEXT, "after"), "84"))
+    lldb.detach()
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), "84\n")
