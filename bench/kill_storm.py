@@ -45,7 +45,7 @@ def main():
     harness.become_subreaper()
     t = harness.Test(os.path.abspath(options.build), TOP)
     try:
-        t.start_daemon()
+        t.start_daemon("--spare=yes")
         prepare = (lambda: None) if options.default_scheduler else fifo
         if not options.default_scheduler:
             fifo(t.daemon.pid)

@@ -33,8 +33,8 @@ pid_t private_daemon_start(const char *build, const char *spawn, bool spare, int
         fcntl(daemons, F_SETFD, 0);
         if (fifo_priority > 0 && become_fifo(fifo_priority) < 0)
             fail("SCHED_FIFO");
-        execl(path, path, "--private-fd", fd, "--spawn", spawn, "--spare",
-              spare ? "yes" : "no", (char *)NULL);
+        execl(path, path, "--private-fd", fd, "--spawn", spawn, "--spare", spare ? "yes" : "no",
+              (char *)NULL);
         fail(path);
     }
     close(daemons);

@@ -341,7 +341,8 @@ enum way { SPARE, ZYGOTE, EXEC };
 static void start_daemon(struct subject *s, enum way way)
 {
     int ours;
-    s->daemon = private_daemon_start(options.build, way == EXEC ? "exec" : "zygote", way == SPARE, 0, &ours);
+    s->daemon = private_daemon_start(options.build, way == EXEC ? "exec" : "zygote", way == SPARE,
+                                     0, &ours);
     must(s, stillpoint_connect_fd(ours, "spawn", &s->sp), "connect");
 }
 
@@ -670,9 +671,13 @@ static void usage(void)
 int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"build", required_argument, NULL, 'b'},   {"rounds", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'}, {"foreign", required_argument, NULL, 'f'},
-        {"only", required_argument, NULL, 'o'},    {"help", no_argument, NULL, 'h'},          {0},
+        {"build", required_argument, NULL, 'b'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
+        {"foreign", required_argument, NULL, 'f'},
+        {"only", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {

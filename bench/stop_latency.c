@@ -144,7 +144,8 @@ static void check(struct subject *s, int r, const char *what)
 static void start_daemon(struct subject *s, bool fifo)
 {
     int ours;
-    s->daemon = private_daemon_start(options.build, "zygote", false, fifo ? FIFO_PRIORITY : 0, &ours);
+    s->daemon =
+        private_daemon_start(options.build, "zygote", false, fifo ? FIFO_PRIORITY : 0, &ours);
     check(s, stillpoint_connect_fd(ours, "stop_latency", &s->sp), "connect");
 }
 

@@ -519,10 +519,9 @@ static void log_posture(const struct worker *w)
     size_t at = 0;
     for (size_t i = 0; i < w->n_layers && at < sizeof text; i++)
         if (w->layers[i].state != WORKER_LAYER_ON)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s", at > 0 ? ", " : "",
-                                   w->layers[i].name,
-                                   w->layers[i].state == WORKER_LAYER_DEGRADED ? "degraded"
-                                                                               : "off");
+            at += (size_t)snprintf(
+                text + at, sizeof text - at, "%s%s %s", at > 0 ? ", " : "", w->layers[i].name,
+                w->layers[i].state == WORKER_LAYER_DEGRADED ? "degraded" : "off");
     if (at > 0)
         record_write(LOG_INFO, MESSAGE_VM_DEGRADED, RECORD_VM(w),
                      "vm %llu (%s): sandbox with %s (see stillctl doctor)",

@@ -209,8 +209,7 @@ static int add_new(struct registry *r, struct stop_world *world, struct zygote_c
         return v;
     /* That of what stays: what came for this request alone has filled a gap. */
     bool scarce = fd_is_scarce(e->worker->gate.kick_fd, LIMIT_FDS_KEPT_FROM_VMS);
-    v = scarce ? -EMFILE
-               : worker_spawn(e->worker, zygote, world, r->config.lifeline_fd, config);
+    v = scarce ? -EMFILE : worker_spawn(e->worker, zygote, world, r->config.lifeline_fd, config);
     /* Last: nobody can find a VM that is half built. One that is not to be has been asked for all
      * the same: it ends as its channel does. */
     if (v == 0) {

@@ -56,12 +56,12 @@ struct stop_gate {
     const struct status_page *status;
     int command_fd, status_fd; /**< memfds for the worker; -1 once handed over and closed */
     int kick_fd;               /**< eventfd that the worker writes; the owner polls it */
-    int pidfd;      /**< the owner's, of the worker, once it is known; -1: it gets no signals */
-    void *userdata; /**< the owner's */
+    int pidfd;        /**< the owner's, of the worker, once it is known; -1: it gets no signals */
+    void *userdata;   /**< the owner's */
     uint64_t made_ns; /**< CLOCK_MONOTONIC: it has been closed since then */
 
     struct stop_world *world; /**< NULL until stop_gate_join() */
-    size_t index; /**< place in world->gates and world->slots */
+    size_t index;             /**< place in world->gates and world->slots */
 
     bool released;   /**< as stored in the command word, but for holds */
     bool birth_done; /**< stop_admit() was called */
@@ -74,7 +74,7 @@ struct stop_world {
     struct world_page *page;
     int page_fd;
     uint64_t serial; /**< no other world of this process has, or had, it */
-    bool kept; /**< its pages may be mapped for writing by a later daemon */
+    bool kept;       /**< its pages may be mapped for writing by a later daemon */
     uint64_t epoch;
     bool open;
     uint64_t changed_ns; /**< CLOCK_MONOTONIC of the last store of the world word */

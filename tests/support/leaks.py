@@ -90,11 +90,11 @@ class Account:
         return rss
 
 
-def no_strays(daemon, vms):
-    """No child of the daemon but its zygotes and these VMs."""
+def no_strays(daemon, vms, spares=0):
+    """No child of the daemon but its zygotes and these VMs, and at most so many that are kept ready."""
     wanted = {vm.pid for vm in vms}
 
     def none():
-        return not [p for p in children(daemon) if p not in wanted and
-                    (is_zombie(p) or process_name(p) == "stillpoint-vm")]
+        return len([p for p in children(daemon) if p not in wanted and
+                    (is_zombie(p) or process_name(p) == "stillpoint-vm")]) <= spares
     wait_until(none, f"nobody else is born or left: {children(daemon)} but {sorted(wanted)}", 10)

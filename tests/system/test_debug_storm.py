@@ -596,13 +596,13 @@ class KillStorm(Storm):
 
 
 def kill_storm(t, count, seconds):
-    t.start_daemon()
+    t.start_daemon("--spare=yes")
     before = zygotes(t.daemon.pid)
     storm = KillStorm(t, int(os.environ.get("STILLPOINT_SEED") or 33), count, 4)
     waits = storm.rage(seconds)
     storm.finish()
     client = connect(t)
-    no_strays(t.daemon.pid, client.vms())
+    no_strays(t.daemon.pid, client.vms(), spares=1)
     client.close()
     equal(zygotes(t.daemon.pid), before, "the zygotes are those of the start")
     return waits
