@@ -24,6 +24,8 @@ try:
 except ImportError:
     jsonschema = None
 
+# Whether daemons keep a worker ready, where a test does not say; "yes" is what they do by themselves.
+SPARE = os.environ.get("STILLPOINT_SPARE") or "no"
 HANG = 30.0  # seconds; whatever takes this long hangs
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -117,6 +119,11 @@ def process_name(pid):
             return f.read().strip()
     except OSError:
         return "?"
+
+
+def keeps_spare(args):
+    """Whether a daemon with these options keeps a worker ready: the last word counts."""
+    return [a for a in args if a.startswith("--spare=")][-1] == "--spare=yes" and not {"--spawn=exec", "exec"} & set(args)
 
 
 def kill_quietly(pid):
@@ -218,10 +225,11 @@ class Daemon:
         self.socket = os.path.join(folder, "control.sock")
         self.log_path = os.path.join(folder, "daemon.log")
         self.log = open(self.log_path, "wb")
-        self.keeps_spare = "--spare=yes" in args
+        args = [f"--spare={SPARE}", *args]
+        self.keeps_spare = keeps_spare(args)
         self.process = subprocess.Popen(
             # Started as root it would have the system's units.
-            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, "--vms", "none", "--spare=no", *args],
+            [*wrapper, os.path.join(build, "stillpointd"), "--socket", self.socket, "--vms", "none", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=stderr or self.log, env=env, cwd="/",
         )
         self.pid = self.process.pid
@@ -300,11 +308,17 @@ class Test:
         self.liars = False  # workers that lie are part of this test
         self.connections = []  # closed after the test
         self._daemon = None
+        self.options = []  # of each daemon of this test
 
     # ---- for tests
 
     def skip(self, reason):
         raise Skip(reason)
+
+    def without_spare(self, why):
+        """From here on a daemon of this test keeps no worker ready: for what counts workers or births."""
+        check(why, "that is the exception")
+        self.options.append("--spare=no")
 
     @property
     def daemon(self):
@@ -318,7 +332,7 @@ class Test:
         check(self._daemon is None or self._daemon.process.poll() is not None, "one at a time")
         if self._daemon is not None:
             self._daemon.log.close()
-        self._daemon = Daemon(self.build, self.run_dir, self.env, args, **how)
+        self._daemon = Daemon(self.build, self.run_dir, self.env, [*self.options, *args], **how)
 
     def program(self, name):
         return os.path.join(self.build, name)
@@ -468,9 +482,10 @@ class Test:
             self.run([*ctl, "kill", *names])
 
         def more():
-            # No VM is left: what is there is the worker that is kept ready, and not made again.
-            for pid in d.workers() if d.keeps_spare else ():
-                kill_quietly(pid)
+            # No VM is left: what is there is the one worker that is kept ready, and not made again.
+            alive = [p for p in d.workers() if not is_zombie(p)] if d.keeps_spare else []
+            if len(alive) == 1:
+                kill_quietly(alive[0])
             left = list(d.fds_at_start)
             return [f for f in d.fds() or [] if f not in left or left.remove(f)]
 

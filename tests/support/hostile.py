@@ -65,6 +65,8 @@ class Attacker:
         self.client = connect(t)
         self.api = self.client.api
         self.honest()  # the zygotes are there
+        if t.daemon.keeps_spare:
+            wait_until(lambda: len(t.daemon.workers()) == 1, "and the worker that is kept ready, as at the end")
         self.before = self.look()
 
     def __enter__(self):

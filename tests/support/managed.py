@@ -21,12 +21,13 @@ class Managed(harness.Daemon):
         self.status_path = os.path.join(t.folder, "status")
         self.log = open(self.log_path, "wb")
         here = os.path.dirname(os.path.abspath(__file__))
+        args = [f"--spare={harness.SPARE}", *t.options, *args]
         self.process = subprocess.Popen(
             [sys.executable, "-B", os.path.join(here, "fake_manager.py"), self.status_path,
-             *wrapper, t.program("stillpointd"), "--socket", self.socket, "--keep-vms", "--spare=no", *args],
+             *wrapper, t.program("stillpointd"), "--socket", self.socket, "--keep-vms", *args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=t.env, cwd="/")
         self.fds_at_start = None
-        self.keeps_spare = "--spare=yes" in args
+        self.keeps_spare = harness.keeps_spare(args)
         try:
             self.wait_up(1)
         except Failed:

@@ -195,7 +195,7 @@ class Other:
 
     def __init__(self, t, folder):
         self.run_dir = self.folder = folder
-        self.env, self.program = t.env, t.program
+        self.env, self.program, self.options = t.env, t.program, t.options
 
 
 def test_two_daemons_whose_vms_outlive_them_have_a_cgroup_each(t):

@@ -64,6 +64,7 @@ def thaw(t, name):
 
 
 def test_each_vm_has_a_cgroup_of_its_own(t):
+    t.without_spare("who has a directory open is looked at, and while a worker is born the daemon has")
     need_cgroups(t)
     for name in ("a", "b", "c"):
         t.spawn(name, TICKS)
@@ -124,6 +125,7 @@ def test_a_vm_goes_on_after_a_freeze(t):
 
 
 def test_a_frozen_vm_can_be_killed_while_its_zygote_is_stopped(t):
+    t.without_spare("all directories of workers are to be gone")
     for mode in ("zygote", "exec"):
         t.start_daemon("--spawn", mode)
         t.spawn("spins", SPINS, ready=False)
@@ -158,6 +160,7 @@ def test_the_daemon_ends_though_a_vm_is_frozen(t):
 
 
 def test_a_thousand_births_and_deaths_leave_no_directory(t):
+    t.without_spare("directories are counted")
     need_cgroups(t)
     try:
         client = api_client.Client(api_client.messages(t.source, t.tmp), t.daemon.socket)

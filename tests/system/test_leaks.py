@@ -166,6 +166,7 @@ def kill_zygotes(t):
 
 
 def test_the_zygote_is_killed_while_it_gives_birth_again_and_again(t):
+    t.without_spare("a worker that is no VM is what must not be there")
     client, rng = connect(t, Volley), random.Random(31)
     watch = connect(t)
     old = watch.run("old.js", "globalThis.ping = () => 'pong'")
@@ -201,6 +202,7 @@ def test_the_zygote_is_killed_while_it_gives_birth_again_and_again(t):
 
 def test_a_zygote_that_dies_between_birth_and_answer_leaves_no_worker_and_no_zombie(t):
     """strace kills it as it enters its first sendmsg: the worker has been cloned by then."""
+    t.without_spare("a worker that is no VM is what must not be there")
     strace = shutil.which("strace")
     if not strace:
         t.skip("strace is not installed")

@@ -6,8 +6,8 @@ import signal
 import time
 
 import managed
-from harness import (cgroup_of, check, children, equal, folders_of_daemon, is_zombie, process_name,
-                     wait_until)
+from harness import (cgroup_of, check, children, equal, folders_of_daemon, is_zombie, kill_quietly,
+                     process_name, wait_until)
 
 IDLES = "globalThis.onmessage = () => {}; globalThis.ping = () => 'pong'"
 
@@ -147,8 +147,10 @@ def test_one_for_a_world_that_is_gone_is_not_for_the_next_of_that_name(t):
     report = t.json("world", "stop", "w")
     equal([vm["name"] for vm in report["arrivals"]], ["b"])
     t.ctl("world", "resume", "w")
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the old one has ended: that may take long, and then the next is made")
+    pid = spare_of(t)
     t.ctl("kill", "b")
-    os.kill(spare_of(t), signal.SIGKILL)  # its page of that world goes with the daemon's
+    os.kill(pid, signal.SIGKILL)  # its page of that world goes with the daemon's
 
 
 def test_one_that_was_killed_is_given_to_nobody_and_not_made_again(t):
@@ -212,7 +214,80 @@ def test_hooks_for_whoever_comes_are_in_it_before_its_first_script(t):
     t.ctl("audit", "rm", "--all")
 
 
+def test_by_the_hundred_they_come_and_go_and_nothing_is_left(t):
+    """Given, ended for one that differs, killed: what is compared at the end are descriptors, and here the rest."""
+    start(t)
+    path = t.file("a.js", IDLES)
+    given = 0
+    for i in range(38):  # the last of them leaves one
+        t.ctl("run", "-d", "--name", f"u{i}", *(["--world=other"] if i % 4 == 3 else []), path)
+        pid = spare_of(t)
+        t.ctl("kill", f"u{i}")
+        if i % 10 == 9:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}"), "it is reaped")
+        elif i % 4 in (0, 1):
+            t.spawn(f"v{i}", IDLES)
+            given += t.vm(f"v{i}")["pid"] == pid
+            t.ctl("kill", f"v{i}")
+    check(given > 10, f"most were given: {given}")
+    equal(t.list(), [])
+    wait_until(lambda: len(t.daemon.workers()) == 1 and not is_zombie(t.daemon.workers()[0]), "no other worker is left")
+    for folder in folders_of_daemon(t.daemon.pid):
+        # What was still dying when its VM ended goes with the next birth.
+        t.ctl("run", t.file("ends.js", ""))
+        wait_until(lambda f=folder: len([n for n in os.listdir(f) if n.startswith("vm-")]) == 1,
+                   "one cgroup, which is its")
+
+
+def test_a_zygote_that_dies_while_it_is_made_costs_nobody_a_vm(t):
+    start(t)
+    path = t.file("a.js", IDLES)
+    for i in range(8):
+        wait_until(lambda: t.ctl("run", "-d", "--name", f"v{i}", path, code=None).code == 0, "there is a zygote", 20)
+        time.sleep(0.001 * i)  # not for an event: to come to another moment of the birth each time
+        for pid in children(t.daemon.pid):
+            if process_name(pid) != "stillpoint-vm":
+                kill_quietly(pid)
+    wait_until(lambda: t.ctl("run", "-d", "--name", "last", path, code=None).code == 0, "there is a zygote", 20)
+    equal(sorted(vm["name"] for vm in t.list()), sorted([*(f"v{i}" for i in range(8)), "last"]))
+    for vm in t.list():
+        equal(t.ctl("call", vm["name"], "ping").out, '"pong"\n')
+    spare_of(t)
+
+
+def test_a_daemon_ends_well_at_each_moment_of_its_birth(t):
+    path = t.file("a.js", IDLES)
+    for i in range(12):
+        start(t)
+        t.ctl("run", "-d", path)
+        time.sleep(0.001 * i)  # not for an event: to come to another moment of the birth each time
+        equal(t.daemon.stop(), 0)
+        equal(folders_of_daemon(t.daemon.pid), [], "its cgroups are gone")
+    start(t)
+
+
+def test_whoever_takes_over_at_each_moment_of_its_birth_has_whole_vms(t):
+    d = managed.start(t, "--spare=yes")
+    path, lacks = t.file("a.js", IDLES), []
+    for i in range(6):
+        t.ctl("run", "-d", "--name", f"old{i}", path)
+        if i % 2:
+            t.ctl("run", "-d", "--name", f"else{i}", "--world=w", path)
+        time.sleep(0.002 * i)  # not for an event: to come to another moment of the birth each time
+        d.crash()
+        t.ctl("run", "-d", "--name", f"new{i}", path)
+        on = [vm["posture"]["cgroup"] for vm in t.list()]
+        lacks += [on] if len(set(on)) > 1 else []
+    equal(lacks, [], "each has a cgroup of its own, or none has")
+    ids = [vm["id"] for vm in t.list("-a")]
+    equal(len(set(ids)), len(ids), "no id is given twice")
+    for vm in t.list():
+        equal(t.ctl("call", vm["name"], "ping").out, '"pong"\n')
+
+
 def test_there_is_none_where_it_is_turned_off(t):
+    t.without_spare("that is what is shown")
     t.start_daemon()
     t.spawn("a", IDLES)
     t.spawn("b", IDLES)
