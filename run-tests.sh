@@ -105,8 +105,9 @@ quickstart() {
     fi
 }
 
+# With a worker that each daemon keeps ready for the next VM, as a service's does; without one as nobody.
 system() {
-    "$python3" -B "$top/tests/system/run.py" --build "$top/build" --results "$part"
+    STILLPOINT_SPARE=yes "$python3" -B "$top/tests/system/run.py" --build "$top/build" --results "$part"
 }
 
 packages() {

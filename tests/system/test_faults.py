@@ -353,6 +353,7 @@ def test_what_a_worker_that_starts_afresh_lacks_refuses_and_is_named(t):
 
 
 def test_namespaces_that_cannot_be_prepared_are_made_at_the_birth(t):
+    t.without_spare("a fault is to come to what is made while nobody is born")
     path = t.file("app.fake", "")
     injector = Injector(t, zygote_of(t, "fake"))
     for call in ("openat", "write", "mount", "pivot_root", "sethostname"):
