@@ -150,7 +150,8 @@ as_nobody() {
         cp "$top/build/$program" "$copy/build/"
     done
     cp "$top"/build/stillpoint-worker-* "$copy/build/"
-    mkdir -p "$copy/build/tests/support"
+    mkdir -p "$copy/build/tests/support" "$copy/build/docs/examples"
+    cp "$top/build/docs/examples/audit" "$copy/build/docs/examples/"
     cp "$top/build/tests/support/inject" "$top"/build/tests/support/*.so "$copy/build/tests/support/"
     cp -r "$top/tests/system" "$top/tests/support" "$top/tests/protocol" "$copy/tests/"
     mkdir "$copy/tests/hostile"
