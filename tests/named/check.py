@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What a document names is there: tests, and in docs/STOP-THE-WORLD.md races, scenarios and the words of the shared
-pages. Prints TAP.
+pages; and so is the code that mutants change. Prints TAP.
 
 A name is `part/name` (a function test_name in tests/system/test_part.py, or the only one that begins so),
 or a path below tests/, perhaps followed by the name of a test in that file.
@@ -8,6 +8,7 @@ or a path below tests/, perhaps followed by the name of a test in that file.
 
 import ast
 import os
+import pathlib
 import re
 import sys
 
@@ -83,12 +84,25 @@ def races():
     return wrong, len(named)
 
 
-IN_STOP = {words_of_pages: 20, races: 30}
+def mutants():
+    """Each mutant of tests/schedules can be made: what it changes is in the code, once."""
+    sys.path.insert(0, os.path.join(TOP, "tests", "schedules"))
+    import mutants as them  # pylint: disable=import-outside-toplevel
+    wrong = []
+    for name in them.MUTANTS:
+        try:
+            them.mutated(name, pathlib.Path(TOP))
+        except LookupError as e:
+            wrong.append(f"{name}: {e}")
+    return wrong, len(them.MUTANTS)
+
+
+LOOKS = {words_of_pages: 20, races: 30, mutants: 60}
 
 
 def main():
     tests, failed = system_tests(), 0
-    print(f"1..{len(DOCUMENTS) + len(IN_STOP)}")
+    print(f"1..{len(DOCUMENTS) + len(LOOKS)}")
     for number, (document, least) in enumerate(DOCUMENTS.items(), 1):
         with open(os.path.join(TOP, document), encoding="utf-8") as f:
             wrong, count = missing(f.read(), tests)
@@ -98,11 +112,11 @@ def main():
         for line in wrong:
             print(f"# {line}")
         failed += bool(wrong)
-    for number, (look, least) in enumerate(IN_STOP.items(), len(DOCUMENTS) + 1):
+    for number, (look, least) in enumerate(LOOKS.items(), len(DOCUMENTS) + 1):
         wrong, count = look()
         if count < least:
             wrong.append(f"only {count} were found")
-        print(f"{'not ok' if wrong else 'ok'} {number} - {STOP}: {look.__doc__} ({count})")
+        print(f"{'not ok' if wrong else 'ok'} {number} - {look.__doc__} ({count})")
         for line in wrong:
             print(f"# {line}")
         failed += bool(wrong)

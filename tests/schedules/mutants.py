@@ -156,7 +156,7 @@ MUTANTS = {
         "    if (!opens && was_open)\n        slot_closed(g->world, stop_slot(g), now);\n    SHM_STORE(&g->command->word, word);\n    if (opens && !was_open) {\n        gate_opened(g);\n    } else if (!opens && was_open) {"),
     "is born released": (
         STOP, "birth-held,birth-in-a-stop",
-        "    w->n_missing++;\n    slot_look(w, s);\n    record_write", "    w->n_missing++;\n    slot_look(w, s);\n    SHM_STORE(&g->command->word, 1);\n    record_write"),
+        "    w->n_missing++;\n    slot_look(w, s);\n    return 0;", "    w->n_missing++;\n    slot_look(w, s);\n    SHM_STORE(&g->command->word, 1);\n    return 0;"),
     "a release forgets that the world is closed": (
         STOP, "hold-across-a-stop", "shm_may_run(shm_world_word(g->world->epoch, g->world->open), word);",
         "shm_may_run(shm_world_word(g->world->epoch, true), word);"),
@@ -227,15 +227,20 @@ MUTANTS = {
 }
 
 
-def mutate(name, srcdir, folder):
+def mutated(name, srcdir):
+    """The text of the file that it changes; LookupError where that has no such place any more, or several."""
     file, _, *pairs = MUTANTS[name]
     text = (srcdir / file).read_text()
     for old, new in zip(pairs[::2], pairs[1::2]):
         if text.count(old) != 1:
             raise LookupError(f"{file} has {text.count(old)} times: {old!r}")
         text = text.replace(old, new)
-    out = folder / pathlib.Path(file).name
-    out.write_text(text)
+    return text
+
+
+def mutate(name, srcdir, folder):
+    out = folder / pathlib.Path(MUTANTS[name][0]).name
+    out.write_text(mutated(name, srcdir))
     return out
 
 
