@@ -282,7 +282,7 @@ def end_vms(s):
     wait_until(lambda: not s.pids(), "all have ended", HANG)
 
 
-def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m):
+def crash_again_and_again(m, times, before_each=lambda s: None):
     s = Service(m)
     s.run("first", TICK)
     end_vms(s)
@@ -292,7 +292,8 @@ def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m
     for name in ("restless0", "restless1"):
         known[name] = s.run(name, TICK if name == "restless0" else BUSY, world="restless").pid
     n = s.call("vm0", "count")
-    for number in range(CRASHES):
+    for number in range(times):
+        before_each(s)
         restless_crash(s, number, known)
     wait_until(lambda: s.call("vm0", "count") > n, "it goes on", HANG)
     read_events(s, 1, 1000)
@@ -301,6 +302,10 @@ def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m
     end_vms(s)
     s.crash()
     wait_until(lambda: s.state() == empty, f"nothing is left of them: {s.state()}, and not {empty}", HANG)
+
+
+def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m):
+    crash_again_and_again(m, CRASHES)
 
 
 def give_controllers(s):
@@ -330,6 +335,10 @@ def test_with_a_controller_given_on_in_the_unit_another_daemon_takes_over_as_wel
     give_controllers(s)
     m.systemctl("stop", *SOCKETS, SERVICE)
     s.none_is_left()
+
+
+def test_crashes_at_any_moment_lose_nothing_with_a_controller_either(m):
+    crash_again_and_again(m, -(-CRASHES // 4), give_controllers)
 
 
 def replace(path):
