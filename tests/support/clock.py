@@ -6,9 +6,9 @@ import time
 
 
 class Clock:
-    """Starts the test's daemon."""
+    """Starts the test's daemon, with options."""
 
-    def __init__(self, t):
+    def __init__(self, t, *options):
         library = t.program("tests/support/clock_shift.so")
         if not os.path.exists(library):
             t.skip("clock_shift is not built with sanitizers")
@@ -20,7 +20,7 @@ class Clock:
         os.chmod(path, 0o644)
         self.shift, self.passed = 0, 0
         self.write()
-        t.start_daemon(wrapper=["env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={path}"])
+        t.start_daemon(*options, wrapper=["env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={path}"])
 
     def write(self):
         os.pwrite(self.file.fileno(), struct.pack("=qq", self.shift * 10**9, self.passed * 10**9), 0)

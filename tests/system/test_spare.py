@@ -6,6 +6,7 @@ import signal
 import time
 
 import managed
+from clock import Clock
 from harness import (cgroup_of, check, children, equal, folders_of_daemon, is_zombie, kill_quietly,
                      process_name, wait_until)
 
@@ -104,13 +105,14 @@ def test_it_is_held_and_stopped_like_any_other_once_it_is_a_vm(t):
 
 
 def test_its_clock_begins_when_the_program_does(t):
-    start(t)
-    t.ctl("run", t.file("a.js", ""))
-    spare_of(t)
-    waited = 3.0  # far more than a birth takes: what is shown is how long it waited, or not
-    time.sleep(waited)
-    shown = float(t.ctl("run", t.file("b.js", "console.log(performance.now())")).out)
-    check(shown < waited * 1000 / 2, f"{shown} ms after its start")
+    clock = Clock(t, "--spare=yes")
+    t.spawn("a", IDLES)
+    pid = spare_of(t)
+    clock.advance(3600)
+    t.spawn("b", "console.log(performance.now()); " + IDLES)
+    equal(t.vm("b")["pid"], pid, "who has waited for an hour")
+    shown = float(t.logs("b"))
+    check(shown < 1800 * 1000, f"{shown} ms after its start")
 
 
 def test_another_process_is_made_where_the_spare_is_not_what_is_asked_for(t):
