@@ -101,22 +101,24 @@ static int take_point(struct fields *f, uint64_t *ret_address, uint64_t *ret_kin
     return r < 0 ? r : fields_end(f);
 }
 
-static int set_breakpoint(struct session *s, struct fields *f)
+static int act_at_point(struct session *s, struct fields *f,
+                        int (*act)(struct target *t, uint64_t address))
 {
     uint64_t address, kind;
     int r = take_point(f, &address, &kind);
     if (r == 0)
-        r = target_set_breakpoint(s->target, address);
+        r = act(s->target, address);
     return r == 0 ? reply_text(s, "OK") : r;
+}
+
+static int set_breakpoint(struct session *s, struct fields *f)
+{
+    return act_at_point(s, f, target_set_breakpoint);
 }
 
 static int clear_breakpoint(struct session *s, struct fields *f)
 {
-    uint64_t address, kind;
-    int r = take_point(f, &address, &kind);
-    if (r == 0)
-        r = target_clear_breakpoint(s->target, address);
-    return r == 0 ? reply_text(s, "OK") : r;
+    return act_at_point(s, f, target_clear_breakpoint);
 }
 
 static int set_watch(struct session *s, struct fields *f)
@@ -130,11 +132,7 @@ static int set_watch(struct session *s, struct fields *f)
 
 static int clear_watch(struct session *s, struct fields *f)
 {
-    uint64_t address, len;
-    int r = take_point(f, &address, &len);
-    if (r == 0)
-        r = target_clear_watch(s->target, address);
-    return r == 0 ? reply_text(s, "OK") : r;
+    return act_at_point(s, f, target_clear_watch);
 }
 
 static int watch_reads(struct session *s, struct fields *f)
