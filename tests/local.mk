@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	%D%/unit/test_fd_store \
 	%D%/unit/test_frame \
 	%D%/unit/test_log \
+	%D%/unit/test_look_queue \
 	%D%/unit/test_map \
 	%D%/unit/test_nudge \
 	%D%/unit/test_record_log \
@@ -178,6 +179,10 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_limits_SOURCES = %D%/unit/test_worker_limits.c %D%/support/unit.h
 %C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_look_queue_SOURCES = %D%/unit/test_look_queue.c %D%/support/unit.h
+%C%_unit_test_look_queue_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_look_queue_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_nudge_SOURCES = %D%/unit/test_nudge.c %D%/support/unit.h
 %C%_unit_test_nudge_LDADD = $(DAEMON_TEST_LIBS)
