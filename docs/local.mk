@@ -51,7 +51,9 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0052-namespaces-that-are-made-before-the-birth.md \
 	%D%/decisions/0055-a-stop-pokes-javascript-by-a-signal.md \
 	%D%/decisions/0056-a-watchpoint-of-lldb-s-is-made-of-steps.md \
+	%D%/decisions/0058-the-heap-is-not-in-the-status-page.md \
 	%D%/decisions/0059-vms-that-compute-and-the-kernels-groups-of-sessions.md \
+	%D%/decisions/0060-long-options-are-written-in-full.md \
 	%D%/decisions/0061-one-worker-is-kept-ready.md
 
 # Examples of the client library are built as they stand, against the header that is installed.

@@ -283,9 +283,9 @@ static void writes(struct player *p, struct fuzz_input *in)
 {
     unsigned which = fuzz_u8(in);
     uint64_t v = which & 0x80 ? fuzz_u8(in) : fuzz_u64(in);
-    _Atomic uint64_t *fields[] = {&p->status->word,       &p->status->parked_ns,
-                                  &p->status->last_fact,  &p->status->lost_wakes,
-                                  &p->status->heap_bytes, &p->status->messages_taken,
+    _Atomic uint64_t *fields[] = {&p->status->word,         &p->status->parked_ns,
+                                  &p->status->last_fact,    &p->status->lost_wakes,
+                                  &p->status->refused_call, &p->status->messages_taken,
                                   &p->status->pause};
     size_t n = sizeof fields / sizeof *fields;
     if (which % (n + 1) < n)

@@ -61,13 +61,25 @@ def section(text, heading):
     return text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
+def words_of(pages):
+    return [word.strip() for page in re.findall(rf"struct {pages}_page \{{(.*?)\n\}};", read("shared-mem/layout.h"), re.S)
+            for names in re.findall(r"_Atomic \w+ ([\w, ]+);", page) for word in names.split(",")]
+
+
 def words_of_pages():
     """Each word of the shared pages has its row."""
     rows = "".join(line for line in section(read(STOP), "Who writes what").splitlines() if line.startswith("|"))
     named = {name.split(".")[-1] for name in re.findall(r"`([a-z_.]+)`", rows)}
-    words = [word.strip() for _, page in re.findall(r"struct (\w+_page) \{(.*?)\n\};", read("shared-mem/layout.h"), re.S)
-             for names in re.findall(r"_Atomic \w+ ([\w, ]+);", page) for word in names.split(",")]
+    words = words_of(r"\w+")
     return [f"no row for {word}" for word in words if word not in named], len(words)
+
+
+def words_that_workers_write():
+    """Each word that a worker writes has a reader in the daemon."""
+    code = "".join(read(f"{folder}/{name}") for folder, files in (("shared-mem", ["stop.c"]), ("daemon", os.listdir(
+        os.path.join(TOP, "daemon")))) for name in sorted(files) if name.endswith(".c"))
+    words = words_of("status")
+    return [f"nobody reads {word}" for word in words if not re.search(rf"(?i:load)\w*\(&[\w.>-]+->{word}\b", code)], len(words)
 
 
 def races():
@@ -97,7 +109,7 @@ def mutants():
     return wrong, len(them.MUTANTS)
 
 
-LOOKS = {words_of_pages: 20, races: 30, mutants: 60}
+LOOKS = {words_of_pages: 20, words_that_workers_write: 9, races: 30, mutants: 60}
 
 
 def main():

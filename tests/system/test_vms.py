@@ -146,6 +146,21 @@ def test_unknown_verbs_and_options_are_2(t):
     t.refused("world", "dance", code=2, says="dance")
 
 
+def test_the_beginning_of_an_option_is_none(t):
+    t.spawn("app", "")
+    for args, typed, meant in ((("locals", "app", "--all"), "--all", "--allow-degraded"),
+                               (("--no-leg", "list"), "--no-leg", "--no-legend"),
+                               (("world", "stop", "--dead", "9s"), "--dead", "--deadline"),
+                               (("world", "stop", "--dead=9s"), "--dead", "--deadline"),
+                               (("--out", "json", "list"), "--out", "--output")):
+        t.refused(*args, code=2, says=[f"unknown option {typed};", f"is {meant} meant?"])
+    t.refused("list", "--al", code=2, says="unknown option --al")  # of two
+    equal(t.json("world", "status")["mode"], "run-all")
+    for args in (("list", "--all"), ("--output=name", "list"), ("list", "--output", "name"),
+                 ("wait", "app", "--for", "idle", "--timeout=9s")):
+        t.ctl(*args)
+
+
 def test_without_a_daemon_it_is_5(t):
     ctl = [t.program("stillctl"), "-s", t.work + "/no.sock"]
     r = t.run([*ctl, "list"])
