@@ -242,6 +242,10 @@ char *act_probe_sandbox(struct engine *e)
         snprintf(what, sizeof what, "open %s", files[i]);
         tell(out, what, open(files[i], O_RDONLY | O_CLOEXEC));
     }
+    /* The first only an empty root refuses, the second only Landlock. */
+    struct stat st;
+    tell(out, "stat /etc", stat("/etc", &st));
+    tell(out, "open /", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     tell(out, "create /new", open("/new", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     tell(out, "mkdir /new", mkdir("/new", 0700));
     tell(out, "execve /bin/sh", execl("/bin/sh", "sh", (char *)NULL));

@@ -216,7 +216,8 @@ static void a_name_section_that_is_wrong_takes_nothing_from_the_module(void **st
     SECTION(&i, 0, "\x04name\x07");
     assert_int_equal(read_image(&i, &m), 0);
     wasm_module_free(m);
-    /* Names of functions that are longer than the section: what came before is not taken for them. */
+    /* Names of functions that are longer than the section: what came before is not taken for them.
+     */
     begin(&i);
     SECTION(&i, 1, TYPES);
     SECTION(&i, 3, FUNCTIONS);
