@@ -513,6 +513,8 @@ static int run_add(struct cli *cli, int argc, char **argv)
     }
     if (code == 0)
         code = cli_connect(cli);
+    if (code == 0 && a.keep && a.interest.weak)
+        code = debugger_require(cli, a.interest.debugger, "a weak hook does not keep it");
     if (code == 0)
         code = debugger_use_or_make(cli, a.interest.debugger);
     if (code == 0)
@@ -546,7 +548,9 @@ const struct verb verb_audit_add = {
         "      --granularity WHAT of steps: statement (the default) or op: each operation\n"
         "      --realm N          only this realm of the VM\n"
         "      --frame N          pop, step: only this frame of the stopped VM\n"
-        "      --weak             new-global: does not keep the debugger\n"
+        "      --weak             new-global: does not keep the debugger, which with --keep has "
+        "to\n"
+        "                         be there already\n"
         "      --wait DURATION    for other stops to end first (10s)\n"
         "      --deadline DURATION  for the stop in which they are set (200ms)\n"
         "Without --keep, -o json is one hit on a line.\n",

@@ -326,9 +326,14 @@ def test_hooks_that_are_kept_are_listed_and_removed(api):
                             "skip": 1, "count": 5, "thrown": False, "wasm": False})
         equal((r["budget"]["per_second"], r["budget"]["total"]), (100, 7))
         equal(r["capture"], {"stack": 4, "arguments": True, "value": True, "expressions": ["f(a, b)", "c"]})
-        s.ctl("audit", "add", "--world", "default", "--on", "new-global", "--weak", "--keep")
+        s.daemon.debuggers["ide"] = {"id": 4, "policy": "resume"}
+        weak = ("audit", "add", "--world", "default", "--on", "new-global", "--weak", "--keep")
+        s.ctl(*weak, "--debugger", "ide")
         asked = s.daemon.last("add_hooks")
         equal((asked.world, asked.weak, asked.HasField("suspend")), ("default", True, False))
+        # What is kept by nothing would be gone with this call.
+        s.refused(*weak, code=3, says=["use debugger cli:1000: there is none", "a weak hook does not keep it"])
+        s.refused(*weak, "--debugger", "new", code=3, says=["debugger new", "weak"])
         s.ctl("audit", "add", "app", "--on", "pop", "--frame", "1", "--keep")
         assert s.daemon.last("add_hooks").one_frame
         auditors = s.json("audit", "list", schema="audit-list")
@@ -348,6 +353,7 @@ def test_hooks_that_are_kept_are_listed_and_removed(api):
         said = s.ctl("audit", "show", r["hook"])
         has(said, "thrown=yes", "wasm=yes")
         s.ctl("audit", "rm", "--all")
+        s.ctl("audit", "rm", "--all", "--debugger", "ide")
         equal(s.json("audit", "list", schema="audit-list"), [])
 
 
