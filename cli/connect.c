@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/private.h"
@@ -105,6 +107,17 @@ bool cli_reconnect(struct cli *cli, int r)
     }
     cli->sp = stillpoint_free(cli->sp);
     return false;
+}
+
+int cli_wait(struct cli *cli)
+{
+    struct pollfd p[] = {
+        {.fd = stillpoint_fd(cli->sp), .events = stillpoint_poll_events(cli->sp)},
+        {.fd = STDOUT_FILENO}, /* a pipe without a reader is an error */
+    };
+    if (poll(p, 2, -1) < 0)
+        return errno == EINTR ? 0 : -errno;
+    return p[1].revents != 0 ? CLI_READER_GONE : stillpoint_dispatch(cli->sp);
 }
 
 void cli_done(struct cli *cli)

@@ -483,7 +483,7 @@ def test_top_prints_plain_tables_for_scripts(api):
         out = s.ctl("top", "-b", "-n", "2", "-d", "0.05")
         equal(out.count("HITS/s"), 2)
         equal(s.ctl("-o", "name", "top", "-n", "1"), "app\ndb\n")
-        for args in (["-n", "x"], ["-d", "x"], ["app"]):
+        for args in (["-n", "x"], ["-n", "0"], ["-d", "x"], ["app"]):
             s.refused("top", *args, code=2)
 
 
