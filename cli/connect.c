@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,13 +42,18 @@ static int connect_private(struct cli *cli)
     return cli_fail_call(cli, r, "start a private daemon");
 }
 
+static int fail_no_socket(const struct cli *cli, const char *path, const char *nor)
+{
+    return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no socket at %s%s (%s)", path, nor,
+                    "start stillpointd, or use --private");
+}
+
 static int fail_connect(const struct cli *cli, const char *path, int r)
 {
     switch (-r) {
     case ENOENT:
     case ENOTDIR:
-        return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no socket at %s (%s)", path,
-                        "start stillpointd, or use --private");
+        return fail_no_socket(cli, path, "");
     case ECONNREFUSED:
         return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: nobody listens at %s (%s)", path,
                         "start stillpointd, or use --private");
@@ -65,9 +71,11 @@ static int fail_connect(const struct cli *cli, const char *path, int r)
 static int connect_socket(struct cli *cli)
 {
     char found[128];
-    const char *path = cli->socket;
+    const char *path = cli->socket, *said = getenv("STILLPOINT_SOCKET");
     if (!path) {
         int r = stillpoint_default_socket(found, sizeof found);
+        if (r < 0 && said && said[0])
+            return fail_no_socket(cli, said, ", in $XDG_RUNTIME_DIR or in /run");
         if (r < 0)
             return fail_connect(cli, "$STILLPOINT_SOCKET, in $XDG_RUNTIME_DIR or in /run", r);
         path = found;

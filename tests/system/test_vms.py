@@ -198,6 +198,14 @@ def test_without_a_daemon_it_is_5(t):
     equal(t.run([*ctl, "run", t.file("a.js", "")]).code, 125)
 
 
+def test_without_a_socket_it_says_where_it_has_looked(t):
+    env = {**t.env, "STILLPOINT_SOCKET": t.work + "/not.sock", "XDG_RUNTIME_DIR": t.work}
+    r = t.run([t.program("stillctl"), "list"], env=env)
+    if r.code != 5:
+        t.skip("this machine has a daemon of its own in /run")
+    check(f"no socket at {t.work}/not.sock, in $XDG_RUNTIME_DIR or in /run (" in r.err, r)
+
+
 def test_version_and_help_need_no_daemon_to_help(t):
     r = t.run([t.program("stillctl"), "--help"])
     equal(r.code, 0, r)
