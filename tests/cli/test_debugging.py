@@ -172,7 +172,8 @@ def test_steps_end_with_a_reason_and_a_frame(api):
         asked = s.daemon.last("step_vm")
         equal((asked.granularity, asked.count, asked.others),
               (api.GRANULARITY_OPERATION, 3, api.STEP_OTHERS_RUN))
-        s.refused("step", "app", "--timeout", "1s", code=124, says=["its time ran out"])
+        for verb, does in (("step", "step"), ("next", "go to the next statement of")):
+            s.refused(verb, "app", "--timeout", "1s", code=124, says=[f"cannot {does} app: its time ran out"])
         equal(s.daemon.last("step_vm").deadline_us, 1000000)
         for args in (["step"], ["step", "app", "--count", "0"], ["step", "app", "--granularity", "x"],
                      ["until", "app"], ["until", "app", "8"], ["next", "app", "--others", "die"]):
