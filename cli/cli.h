@@ -59,6 +59,10 @@ int cli_connect(struct cli *cli);
 /** After a call that failed with `r`: whether that was the end of the daemon, and another one,
  * which may have taken over from it, serves us now. */
 bool cli_reconnect(struct cli *cli, int r);
+/** Waits until something arrives, and dispatches it: 0, the errno with which the connection ended,
+ * or CLI_READER_GONE: nobody reads our output any more. For those who wait without end. */
+int cli_wait(struct cli *cli);
+#define CLI_READER_GONE 2
 /** Ends the connection, and the private daemon with it. */
 void cli_done(struct cli *cli);
 

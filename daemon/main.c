@@ -380,7 +380,8 @@ static void on_spawned(void *userdata, uint64_t spawn_id, const struct zygote_bi
 static void on_zygote_lost(void *userdata, const char *engine, const char *why)
 {
     struct daemon *d = userdata;
-    const struct event e = {.kind = EVENT_ZYGOTE_LOST, .name = engine, .detail = why};
+    const struct event e = {
+        .kind = EVENT_ZYGOTE_LOST, .name = engine, .uid = EVENT_NO_UID, .detail = why};
     event_bus_publish(d->bus, &e);
 }
 

@@ -298,7 +298,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 
 EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_adoption.py %D%/booted/test_autopkgtest.py \
 	%D%/booted/test_controllers.py %D%/booted/test_load.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/clock.py %D%/support/debugging.py %D%/support/emulated.py %D%/support/guide.py %D%/support/harness.py \
+	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/clock.py %D%/support/preload.py %D%/support/debugging.py %D%/support/emulated.py %D%/support/guide.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/journal.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_completion.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \

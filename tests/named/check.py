@@ -119,26 +119,25 @@ def attacks():
 LOOKS = {attacks: 35, words_of_pages: 20, words_that_workers_write: 9, races: 30, mutants: 60}
 
 
+def tell(number, what, wrong, count, least):
+    """Returns whether something is wrong."""
+    if count < least:
+        wrong.append(f"only {count} were found")
+    print(f"{'not ok' if wrong else 'ok'} {number} - {what} ({count})")
+    for line in wrong:
+        print(f"# {line}")
+    return bool(wrong)
+
+
 def main():
-    tests, failed = system_tests(), 0
+    tests, number, failed = system_tests(), 0, 0
     print(f"1..{len(DOCUMENTS) + len(LOOKS)}")
-    for number, (document, least) in enumerate(DOCUMENTS.items(), 1):
-        with open(os.path.join(TOP, document), encoding="utf-8") as f:
-            wrong, count = missing(f.read(), tests)
-        if count < least:
-            wrong.append(f"only {count} names were found in it")
-        print(f"{'not ok' if wrong else 'ok'} {number} - every test that {document} names is there ({count})")
-        for line in wrong:
-            print(f"# {line}")
-        failed += bool(wrong)
-    for number, (look, least) in enumerate(LOOKS.items(), len(DOCUMENTS) + 1):
-        wrong, count = look()
-        if count < least:
-            wrong.append(f"only {count} were found")
-        print(f"{'not ok' if wrong else 'ok'} {number} - {look.__doc__} ({count})")
-        for line in wrong:
-            print(f"# {line}")
-        failed += bool(wrong)
+    for document, least in DOCUMENTS.items():
+        number += 1
+        failed += tell(number, f"every test that {document} names is there", *missing(read(document), tests), least)
+    for look, least in LOOKS.items():
+        number += 1
+        failed += tell(number, look.__doc__, *look(), least)
     return 1 if failed else 0
 
 

@@ -196,6 +196,16 @@ def test_a_vm_born_in_a_stopped_world_runs_after_the_resume(t):
     wait_until(lambda: t.logs("app") == "ran\n", "it runs")
 
 
+def test_an_event_that_nobody_has_caused_names_nobody(t):
+    stop(t)
+    t.ctl("world", "resume")
+    events = t.json("events", schema="events")
+    by = {e["kind"]: e["uid"] for e in events}
+    equal((by["world-stopped"], by["ticket-ended"], by["world-resumed"]), (os.geteuid(), os.geteuid(), None))
+    line = [x for x in t.ctl("events").out.splitlines() if "world-resumed" in x]
+    check(len(line) == 1 and "uid" not in line[0], line)
+
+
 def test_stopping_what_is_stopped_is_3(t):
     t.spawn("app", "")
     first = stop(t)
