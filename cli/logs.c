@@ -51,6 +51,10 @@ static int read_pages(struct logs *l, struct stillpoint_log_query *query)
     struct stillpoint_log page;
     for (bool last = false; !last;) {
         int r = stillpoint_vm_log(l->cli->sp, query, &page);
+        if (r != 0 && l->follow && cli_reconnect(l->cli, r)) {
+            query->wait = false; /* it may know of fewer records than there were */
+            continue;
+        }
         if (r != 0)
             return cli_fail_call(l->cli, r, "read the log of %s", query->vm);
         if (!l->skip_first)
@@ -58,7 +62,7 @@ static int read_pages(struct logs *l, struct stillpoint_log_query *query)
         l->skip_first = false;
         bool stuck = page.n > 0 && page.next_seq <= query->from_seq;
         last = is_last(l, &page);
-        query->from_seq = page.next_seq;
+        query->from_seq = page.next_seq < query->from_seq ? 1 : page.next_seq;
         query->last_n = 0;
         query->wait = l->follow;
         stillpoint_log_free(&page);
