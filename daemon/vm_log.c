@@ -115,7 +115,7 @@ static int make(struct vm_log *log)
 {
     /* One record may be larger than all that a VM may have. */
     size_t size = in_pages(log->max_bytes + MOST_RECORD_BYTES);
-    _cleanup_close_ int fd = memfd_create("vm-log", MFD_CLOEXEC);
+    _cleanup_close_ int fd = memfd_create("stillpoint-log", MFD_CLOEXEC);
     if (fd < 0 || ftruncate(fd, (off_t)(PAGE_BYTES + size)) < 0)
         return -errno;
     int r = map(log, fd, size);
