@@ -287,7 +287,8 @@ int registry_adopt(struct registry *r, struct stop_world *world, const Stillpoin
     return 0;
 }
 
-int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m)
+int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m,
+                          struct fd_store *store)
 {
     struct entry *e = calloc(1, sizeof *e);
     if (!e)
@@ -295,8 +296,8 @@ int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m)
     e->id = m->id;
     text_copy(e->name, sizeof e->name, m->name);
     int v = name_is_taken(r, e->name) || registry_find(r, e->id) ? -EEXIST : 0;
-    if (v == 0 &&
-        !(e->worker = worker_adopt_exited(r->config.host, m, r->config.events, r->config.userdata)))
+    if (v == 0 && !(e->worker = worker_adopt_exited(r->config.host, m, store, r->config.events,
+                                                    r->config.userdata)))
         v = -ENOMEM;
     if (v == 0 && (v = enter(r, e)) < 0)
         worker_free(e->worker);
@@ -354,6 +355,7 @@ static void drop_oldest(struct registry *r, uid_t uid)
         break;
     HASH_FIND(hh, r->exits, &uid, sizeof uid, x);
     TAILQ_REMOVE(&r->exited, e, link);
+    vm_log_keep_no_more(&e->worker->log);
     drop(r, e);
     x->n--;
 }

@@ -489,7 +489,7 @@ static int describe(struct worker *w, const struct worker_config *config)
     w->attach = config->attach;
     w->files_pending = config->more_files;
     w->started_us = realtime_us();
-    vm_log_init(&w->log, config->limits.log_bytes);
+    vm_log_init(&w->log, w->id, config->limits.log_bytes, w->outlives);
     snprintf(w->name, sizeof w->name, "%s", config->name);
     snprintf(w->world, sizeof w->world, "%s", config->world);
     return copy_args(w, config);
@@ -945,12 +945,14 @@ int worker_adopt(const struct worker_host *host, struct stop_world *world,
     for (size_t k = 0; k < w->n_holds; k++)
         for (unsigned n = 0; n < w->holds[k].count; n++)
             stop_hold(&w->gate);
+    vm_log_adopt(&w->log, store);
     *ret = w;
     return 0;
 }
 
 struct worker *worker_adopt_exited(const struct worker_host *host, const Stillpoint__State__Vm *m,
-                                   const struct worker_events *events, void *userdata)
+                                   struct fd_store *store, const struct worker_events *events,
+                                   void *userdata)
 {
     struct worker *w = make_from(host, NULL, m, false, events, userdata);
     if (!w)
@@ -964,6 +966,7 @@ struct worker *worker_adopt_exited(const struct worker_host *host, const Stillpo
     w->ended_us = m->ended_us;
     w->cpu_us = m->cpu_us;
     w->ran_us = m->ran_us;
+    vm_log_adopt(&w->log, store);
     return w;
 }
 

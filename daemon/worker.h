@@ -291,9 +291,11 @@ int worker_give(struct worker *w, struct stop_world *world, const struct worker_
 int worker_adopt(const struct worker_host *host, struct stop_world *world,
                  const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
                  const struct worker_events *events, void *userdata, struct worker **ret);
-/** One that has ended, as the record says: what is still shown of it. NULL without memory. */
+/** One that has ended, as the record says: what is still shown of it, with what it wrote. NULL
+ * without memory. */
 struct worker *worker_adopt_exited(const struct worker_host *host, const Stillpoint__State__Vm *m,
-                                   const struct worker_events *events, void *userdata);
+                                   struct fd_store *store, const struct worker_events *events,
+                                   void *userdata);
 /** A command that the daemon before had queued for it, in the order of their numbers; its fd is
  * taken out of the store. 0 or negative errno. */
 int worker_adopt_queued(struct worker *w, const Stillpoint__State__Queued *m,
