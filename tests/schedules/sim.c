@@ -311,13 +311,6 @@ static unsigned choose(unsigned current)
     }
 }
 
-static void go_to_chosen(unsigned self)
-{
-    unsigned next = choose(self);
-    if (next != self)
-        go(next);
-}
-
 unsigned sim_choose(unsigned n)
 {
     unsigned i = 0;
@@ -371,6 +364,13 @@ static void go(unsigned to)
         return;
     S.self = to;
     coro_switch(from, there);
+}
+
+static void go_to_chosen(unsigned self)
+{
+    unsigned next = choose(self);
+    if (next != self)
+        go(next);
 }
 
 static void drain_buffer(struct actor *a)
