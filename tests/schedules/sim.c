@@ -311,13 +311,6 @@ static unsigned choose(unsigned current)
     }
 }
 
-static void go_to_chosen(unsigned self)
-{
-    unsigned next = choose(self);
-    if (next != self)
-        go(next);
-}
-
 unsigned sim_choose(unsigned n)
 {
     unsigned i = 0;
@@ -379,6 +372,13 @@ static void drain_buffer(struct actor *a)
         atomic_store(a->buffered[i].p, a->buffered[i].value);
     a->n_buffered = 0;
     S.can_go_on &= ~bit(a->buffer_event);
+}
+
+static void go_to_chosen(unsigned self)
+{
+    unsigned next = choose(self);
+    if (next != self)
+        go(next);
 }
 
 void shm_yield(const char *label)
