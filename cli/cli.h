@@ -45,8 +45,9 @@ struct cli {
     const struct verb *verb;
     struct option *longs; /**< of the verb, with the global ones; see options.h */
     char *shorts;
-    int exit_code; /**< where options_next() says that all is done */
-    bool attached; /**< an attached run: failures of ours are CLI_OURS */
+    int exit_code;   /**< where options_next() says that all is done */
+    bool wants_help; /**< --help: all that is left to do is to print it */
+    bool attached;   /**< an attached run: failures of ours are CLI_OURS */
 
     struct stillpoint *sp; /**< NULL: not connected */
     struct private_daemon daemon;

@@ -53,7 +53,7 @@ static void take_page(struct logs *l, const struct stillpoint_log *page)
     /* The end: nothing more will come, or nothing more is there and we do not follow. */
     l->last = page->ended || (!l->follow && page->n == 0);
     l->stuck = page->n > 0 && page->next_seq <= query->from_seq && !l->last;
-    query->from_seq = page->next_seq;
+    query->from_seq = page->next_seq < query->from_seq ? 1 : page->next_seq;
     query->last_n = 0;
     query->wait = l->follow;
 }
@@ -86,6 +86,10 @@ static int read_pages(struct logs *l)
         r = read_page(l);
         if (r == 0 && !print_flush())
             r = CLI_READER_GONE;
+        if (l->follow && cli_reconnect(l->cli, r)) {
+            l->query.wait = false; /* it may know of fewer records than there were */
+            r = 0;
+        }
     }
     if (r == CLI_READER_GONE)
         return CLI_OK; /* print_end() knows whether that is an error */

@@ -98,7 +98,7 @@ static int take_global(struct cli *cli, int c, char **argv)
     case 'o':
         return take_format(cli);
     case 'h':
-        verb_help_print(cli->verb);
+        cli->wants_help = true;
         return done(cli, CLI_OK);
     case GLOBAL_PRIVATE:
         cli->private_daemon = true;

@@ -46,7 +46,7 @@ int stillpoint_vm_get(struct stillpoint *sp, const char *vm, struct stillpoint_v
     Stillpoint__Api__GetVm m = STILLPOINT__API__GET_VM__INIT;
     conn_envelope e = CONN_ENVELOPE(GET_VM, get_vm, &m);
     m.vm = conn_text(vm);
-    return conn_call_for_vm(sp, &e, -1, ret_vms);
+    return call_for_vm(sp, &e, -1, ret_vms);
 }
 
 int stillpoint_vm_wait(struct stillpoint *sp, const char *vm, enum stillpoint_wait_for what,
@@ -57,7 +57,7 @@ int stillpoint_vm_wait(struct stillpoint *sp, const char *vm, enum stillpoint_wa
     m.vm = conn_text(vm);
     CONN_SET(m, for_, (Stillpoint__Api__WaitFor)what);
     CONN_SET(m, timeout_us, timeout_us);
-    return conn_call_for_vm(sp, &e, -1, ret_vms);
+    return call_for_vm(sp, &e, -1, ret_vms);
 }
 
 int stillpoint_vm_kill(struct stillpoint *sp, const char *vm)
@@ -202,16 +202,6 @@ int stillpoint_vm_log_async(struct stillpoint *sp, const struct stillpoint_log_q
 }
 
 /* ---- freeing */
-
-void *stillpoint_vms_free(struct stillpoint_vms *vms)
-{
-    if (vms) {
-        free(vms->items);
-        memory_free(vms->memory);
-        *vms = (struct stillpoint_vms){0};
-    }
-    return NULL;
-}
 
 void *stillpoint_result_free(struct stillpoint_result *result)
 {

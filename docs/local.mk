@@ -43,11 +43,13 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md \
 	%D%/decisions/0043-lldb-s-thread-is-a-vm-and-its-process-a-world.md \
 	%D%/decisions/0044-hooks-that-see-webassembly-only.md \
+	%D%/decisions/0045-a-breakpoint-in-webassembly-is-taken-away-by-clearing-all.md \
 	%D%/decisions/0046-a-module-is-read-by-ourselves.md \
 	%D%/decisions/0049-what-is-known-of-vms-that-have-ended.md \
 	%D%/decisions/0050-states-of-units-over-a-restart.md \
 	%D%/decisions/0051-a-stop-between-a-crash-and-the-next-start.md \
 	%D%/decisions/0052-namespaces-that-are-made-before-the-birth.md \
+	%D%/decisions/0054-what-vms-wrote-outlives-the-daemon.md \
 	%D%/decisions/0055-a-stop-pokes-javascript-by-a-signal.md \
 	%D%/decisions/0056-a-watchpoint-of-lldb-s-is-made-of-steps.md \
 	%D%/decisions/0058-the-heap-is-not-in-the-status-page.md \

@@ -109,7 +109,14 @@ def mutants():
     return wrong, len(them.MUTANTS)
 
 
-LOOKS = {words_of_pages: 20, words_that_workers_write: 9, races: 30, mutants: 60}
+def attacks():
+    """Each test of tests/hostile is in docs/THREATS.md."""
+    tests, text = system_tests(), read("docs/THREATS.md")
+    names = [f"{part}/{name}" for part in ("hostile_worker", "hostile_client") for name in sorted(tests[part])]
+    return [f"{name} is not there" for name in names if name not in text], len(names)
+
+
+LOOKS = {attacks: 35, words_of_pages: 20, words_that_workers_write: 9, races: 30, mutants: 60}
 
 
 def tell(number, what, wrong, count, least):

@@ -553,6 +553,12 @@ def as_before(t):
         t.ctl("debugger", "close", f"cli:{os.geteuid()}", code=None)
         t.ctl("kill", "vm", code=None)
         return t.json("world", "status")["mode"] == "run-all" and [vm["name"] for vm in t.list()] in ([], ["first"])
+
+    def is_born():
+        # A zygote is started anew if its answer was lost, which may have been that about the worker kept ready.
+        t.ctl("kill", "vm", code=None)
+        return t.ctl("run", "-d", "--name", "vm", t.file("app.js", SERVES), code=None).code == 0
+    wait_until(is_born, "there is a zygote")
     wait_until(done, "it is as it was before")
     first = t.vm("first")
     if first["exit"]:

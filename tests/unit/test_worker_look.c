@@ -11,6 +11,7 @@
 #include "proto/limits.h"
 #include "proto/parts.h"
 #include "worker/host/host.h"
+#include "worker/host_ops.h"
 #include "worker/inspect.h"
 #include "worker/look.h"
 
