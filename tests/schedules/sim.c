@@ -381,6 +381,13 @@ static void drain_buffer(struct actor *a)
     S.can_go_on &= ~bit(a->buffer_event);
 }
 
+static void go_to_chosen(unsigned self)
+{
+    unsigned next = choose(self);
+    if (next != self)
+        go(next);
+}
+
 void shm_yield(const char *label)
 {
     unsigned self = S.self;
