@@ -202,14 +202,15 @@ static const char *why_lost(int r)
 }
 
 /* It is shown as it ended: in the record, or now. */
-static int adopt_exited(const struct adoption_owners *o, const Stillpoint__State__Vm *m)
+static int adopt_exited(const struct adoption *a, const struct adoption_owners *o,
+                        const Stillpoint__State__Vm *m)
 {
-    int r = registry_adopt_exited(o->registry, m);
+    int r = registry_adopt_exited(o->registry, m, a->store);
     return r == -EEXIST ? 0 : r;
 }
 
-static int adopt_lost(const struct adoption_owners *o, const Stillpoint__State__Vm *m,
-                      const char *why)
+static int adopt_lost(const struct adoption *a, const struct adoption_owners *o,
+                      const Stillpoint__State__Vm *m, const char *why)
 {
     struct timespec now;
     Stillpoint__State__Vm ended = *m;
@@ -218,7 +219,7 @@ static int adopt_lost(const struct adoption_owners *o, const Stillpoint__State__
     ended.exit_code = lost.code;
     ended.exit_detail = (char *)(uintptr_t)why;
     ended.ended_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-    return adopt_exited(o, &ended);
+    return adopt_exited(a, o, &ended);
 }
 
 static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
@@ -227,7 +228,7 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
     for (size_t i = 0; i < a->image.n_vms; i++) {
         const Stillpoint__State__Vm *m = a->image.vms[i];
         if (m->phase == WORKER_GONE) {
-            int gone = adopt_exited(o, m);
+            int gone = adopt_exited(a, o, m);
             if (gone < 0)
                 return gone;
             continue;
@@ -259,7 +260,7 @@ static int adopt_vms(const struct adoption *a, const struct adoption_owners *o)
                               : strerror(-r));
         worker_keep_no_more(m->id);
         publish_lost(o, m, why_lost(r));
-        if ((r = adopt_lost(o, m, why_lost(r))) < 0)
+        if ((r = adopt_lost(a, o, m, why_lost(r))) < 0)
             return r;
     }
     if (lived > 0)

@@ -36,7 +36,7 @@ static void fill_log_page(struct log_page *m, const struct worker *w, uint64_t f
     API_SET(page, dropped, next > from ? next - from : 0);
     size_t bytes = 0;
     for (; r && page->n_records < LOG_PAGE_RECORDS && bytes < LOG_PAGE_BYTES;
-         r = STAILQ_NEXT(r, link)) {
+         r = vm_log_next(&w->log, r)) {
         Stillpoint__Api__LogRecord *record = &m->records[page->n_records];
         stillpoint__api__log_record__init(record);
         API_SET(record, seq, r->seq);

@@ -79,8 +79,9 @@ static const char *on_ready(struct api *api, struct worker *w, const struct work
 
 static const char *on_console(struct api *api, struct worker *w, const struct worker_fact *f)
 {
-    vm_log_add(&w->log, f->console.stream, f->console.level, f->console.mono_ns,
-               f->console.data.text, f->console.data.len);
+    if (!vm_log_add(&w->log, w->hearing, f->console.stream, f->console.level, f->console.mono_ns,
+                    f->console.data.text, f->console.data.len))
+        return NULL; /* the daemon before had dealt with it, and died before it could say so */
     if (api->vm_journals)
         vm_journal_add(api->vm_journals, &w->journal, RECORD_VM(w), w->pid, f->console.stream,
                        f->console.level, f->console.data.text, f->console.data.len);

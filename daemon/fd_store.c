@@ -19,11 +19,13 @@
 #define PATIENCE_MS 5000
 
 /* The manager hands the names over in one variable of the environment, for which the kernel has 128
- * KiB: beyond that no daemon could be started any more. VMs leave a quarter to the rest. */
-#define NAMES_BYTES (120u * 1024)
+ * KiB: beyond that no daemon could be started any more. VMs leave a part to the rest; what they
+ * wrote, also those that have ended, takes room from neither. */
+#define NAMES_BYTES (106u * 1024)
 #define VM_NAMES_BYTES (90u * 1024)
+#define LOG_NAMES_BYTES (14u * 1024)
 
-static const char *const prefixes[] = {"vm-", "world-", "state-", "hits-", "events-"};
+static const char *const prefixes[] = {"vm-", "world-", "state-", "hits-", "events-", "log-"};
 
 struct kept {
     char *name; /* NULL: it was not ours, or was taken */
@@ -44,7 +46,18 @@ struct stored {
     char name[];
 };
 static struct stored *stored;
-static size_t names_bytes;
+static size_t names_bytes, log_names_bytes;
+
+/* How many there are of its sort, and how many there may be. */
+static size_t *bytes_like(const char *name, size_t *ret_most)
+{
+    if (strncmp(name, "log-", 4) == 0) {
+        *ret_most = LOG_NAMES_BYTES;
+        return &log_names_bytes;
+    }
+    *ret_most = strncmp(name, "vm-", 3) == 0 ? VM_NAMES_BYTES : NAMES_BYTES;
+    return &names_bytes;
+}
 
 static int remember(const char *name)
 {
@@ -53,8 +66,8 @@ static int remember(const char *name)
     HASH_FIND_STR(stored, name, known);
     if (known)
         return 0;
-    size_t most = strncmp(name, "vm-", 3) == 0 ? VM_NAMES_BYTES : NAMES_BYTES;
-    if (names_bytes + len > most)
+    size_t most, *bytes = bytes_like(name, &most);
+    if (*bytes + len > most)
         return -ENOSPC;
     known = malloc(sizeof *known + len);
     if (!known)
@@ -65,7 +78,7 @@ static int remember(const char *name)
         free(known);
         return -ENOMEM;
     }
-    names_bytes += len;
+    *bytes += len;
     return 0;
 }
 
@@ -75,7 +88,8 @@ static void forget(const char *name)
     HASH_FIND_STR(stored, name, known);
     if (!known)
         return;
-    names_bytes -= strlen(name) + 1;
+    size_t most;
+    *bytes_like(name, &most) -= strlen(name) + 1;
     HASH_DEL(stored, known);
     free(known);
 }

@@ -7,7 +7,7 @@
  * waited for.
  *
  * Names: vm-ID-channel, -pidfd, -command, -status, -kick, -life, -beside-NUMBER; world-NAME;
- * state-GENERATION-N; hits-DEBUGGER-GENERATION-N; events-GENERATION-N.
+ * state-GENERATION-N; hits-DEBUGGER-GENERATION-N; events-GENERATION-N; log-ID of a VM.
  */
 #pragma once
 

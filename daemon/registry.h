@@ -22,9 +22,8 @@
 struct registry;
 
 struct registry_config {
-    struct event_base *base;
-    struct freezer *freezer; /**< NULL: VMs get no cgroups */
-    int lifeline_fd;         /**< read end of the life-line pipe; stays the caller's */
+    const struct worker_host *host;
+    int lifeline_fd; /**< read end of the life-line pipe; stays the caller's */
     const struct worker_events *events;
     void *userdata;
     /** What one uid may have, and all together; NULL: as much as the limits allow. */
@@ -60,7 +59,8 @@ int registry_adopt(struct registry *r, struct stop_world *world, const Stillpoin
                    struct fd_store *store, uint64_t first_number, struct worker **ret);
 /** One that has ended, with which there are as many of its uid as may be kept, and the oldest is
  * dropped. 0, -EEXIST or -ENOMEM. */
-int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m);
+int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m,
+                          struct fd_store *store);
 /** For zygote_client's on_spawned. */
 void registry_spawned(struct registry *r, uint64_t id, const struct zygote_birth *birth);
 /** After on_ended: the VM goes to the exited ones, and the oldest of those may be dropped. */

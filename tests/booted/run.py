@@ -5,8 +5,8 @@
 
 Each test_*.py beside this is a suite: a machine is booted for it, and its functions `test_<sentence>(m)` are
 run one after the other, with the Machine of tests/support/booted.py; a machine in which a test failed is
-powered off, and the next test has a new one. Suites are run side by side, as many as there are processors (--jobs). A
-suite may say TREE = "clean" (the distribution alone; else
+powered off, and the next test has a new one. Suites are run side by side, one more than there are processors (--jobs),
+since each waits now and then. A suite may say TREE = "clean" (the distribution alone; else
 what `make install` installs is there) and have a function prepare(trees, root), called before the boot. One that
 says ON_DEMAND = True takes long, and is run only if a word names it; one that says LONG = True is begun
 first. MACHINE = "emulated" is one with a kernel of its
@@ -15,7 +15,7 @@ own, of tests/support/emulated.py. What a test returns is a text, which is print
 DIR is the build folder, which is configured and built; the tree of the distribution is kept in
 DIR/booted. --tree only makes that. With words, only tests whose name has one of them are run. Prints TAP.
 FILE gets one line for each test: `pass NAME`, `fail NAME` or `skip NAME # REASON`. Exits with 1 when a test
-failed.
+failed. The time that it says at the end is all that it took, also to make what was not there yet.
 """
 
 import argparse
@@ -38,7 +38,7 @@ import booted  # noqa: E402  pylint: disable=wrong-import-position
 import emulated  # noqa: E402  pylint: disable=wrong-import-position
 from harness import Failed, Skip  # noqa: E402  pylint: disable=wrong-import-position
 
-# Set in the mount namespace of our own.
+# Set in the mount namespace of our own: when the first of us began.
 INSIDE = "STILLPOINT_BOOTED_INSIDE"
 
 
@@ -76,9 +76,9 @@ class Report:
             self.file.write(f"{outcome} {name}{f' # {text}' if outcome == 'skip' else ''}\n")
             self.file.flush()
 
-    def end(self):
+    def end(self, took):
         c = self.counts
-        print(f"# {c['pass']} passed, {c['fail']} failed, {c['skip']} skipped")
+        print(f"# {c['pass']} passed, {c['fail']} failed, {c['skip']} skipped in {took:.0f} s")
         return 1 if c["fail"] else 0
 
 
@@ -175,7 +175,7 @@ def arguments():
     p = argparse.ArgumentParser(description="Runs the tests in a booted systemd.")
     p.add_argument("--build", default=os.path.join(TOP, "build"))
     p.add_argument("--results")
-    p.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many suites at once")
+    p.add_argument("--jobs", type=int, default=os.cpu_count() + 1, help="how many suites at once")
     p.add_argument("--list", action="store_true")
     p.add_argument("--tree", action="store_true", help="only make the tree of the distribution")
     p.add_argument("words", nargs="*")
@@ -193,6 +193,7 @@ def all_suites(words):
 
 
 def main():
+    begun = float(os.environ.get(INSIDE, time.monotonic()))
     options = arguments()
     suites = all_suites(options.words)
     if options.list:
@@ -200,7 +201,7 @@ def main():
         return 0
     missing = booted.why_not()
     if not missing and INSIDE not in os.environ:
-        os.environ[INSIDE] = "yes"
+        os.environ[INSIDE] = str(begun)
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", "--",
                               sys.executable, "-B", os.path.abspath(__file__), *sys.argv[1:]])
     report = Report(sum(len(s.tests) for s in suites), options.results)
@@ -212,6 +213,7 @@ def main():
             booted.run("mount", "-t", "tmpfs", "-o", "mode=0755", "none", scratch)
             try:
                 trees = booted.Trees(build, TOP, scratch)
+                print(f"# the tree is there after {time.monotonic() - begun:.1f} s", flush=True)
                 missing = booted.why_no_nspawn(trees.clean)
             except Skip as e:
                 missing = str(e)
@@ -228,7 +230,7 @@ def main():
             subprocess.run(["umount", scratch], check=False)
     if options.tree:
         print(f"# {missing or trees.clean}")
-    return report.end()
+    return report.end(time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,9 @@
-"""VMs that outlive their daemon, where systemd keeps what the next one needs.
+"""VMs that outlive their daemon, where systemd keeps what the next one needs."""
 
-STILLPOINT_CRASHES=100 has the test of crashes at random moments make so many.
-"""
-
+import json
 import os
-import random
 import shutil
 import tempfile
-import threading
 import time
 
 import api as api_client
@@ -23,7 +19,6 @@ WORK = ("let n = 0; function f() { return ++n; }\n"
         "globalThis.work = (k) => { for (let i = 0; i < k; i++) f(); return n; };")
 SOON = "[Service]\nRestartSec=50ms\n"
 ENDED = (OSError, EOFError)  # a connection, with its daemon
-CRASHES = int(os.environ.get("STILLPOINT_CRASHES", "20"))
 
 
 # Far more than another daemon takes, also where others use the machine.
@@ -218,94 +213,29 @@ def test_a_crash_and_a_restart_lose_nothing_and_a_stop_leaves_nothing(m):
     s.none_is_left()
 
 
-class Restless:
-    """Stops and resumes one world, and makes VMs in another, until its daemon dies. Knows what it was told."""
-
-    def __init__(self, s, number):
-        self.known, self.stopped = {}, None  # stopped: None while it waits for an answer
-        self.number, self.s = number, s
-        self.threads = [threading.Thread(target=self.until_the_end, args=(turn, s.connect()))
-                        for turn in (self.stop_and_resume, self.give_birth)]
-        for thread in self.threads:
-            thread.start()
-
-    def until_the_end(self, turn, api):
-        try:
-            while True:
-                turn(api)
-        except ENDED:
-            api.close()
-
-    def stop_and_resume(self, api):
-        self.stopped = None
-        api.request(stop_world=self.s.messages.StopWorld(world="restless", deadline_us=int(HANG * 1e6)))
-        self.stopped = True
-        time.sleep(random.random() * 0.01)
-        self.stopped = None
-        api.request(resume_world=self.s.messages.ResumeWorld(world="restless"))
-        self.stopped = False
-        time.sleep(random.random() * 0.01)
-
-    def give_birth(self, api):
-        name = f"born{self.number}-{len(self.known)}"
-        self.known[name] = api.run("born.js", TICK, name=name, world="births").pid
-        time.sleep(random.random() * 0.01)
-
-    def join(self):
-        for thread in self.threads:
-            thread.join()
-
-
-def restless_crash(s, number, known):
-    """A crash at a random moment of stops and births. What somebody was told of is as it was."""
-    storm = Restless(s, number)
-    time.sleep(random.random() * 0.1)
-    s.crash()
-    storm.join()
-    now = s.pids()
-    for name, pid in {**known, **storm.known}.items():
-        equal(now.get(name), pid, f"{name} after crash {number}")
-    modes = s.modes()
-    equal(modes["still"], "mode-stopped")
-    if storm.stopped is not None:
-        equal(modes["restless"], "mode-stopped" if storm.stopped else "mode-run-all")
-    if modes["restless"] != "mode-run-all":
-        s.resume("restless")
-    for name in now:
-        if name.startswith("born"):
-            s.api.request(kill_vm=s.messages.KillVm(vm=name))
-
-
-def end_vms(s):
-    for name in s.pids():
-        s.api.request(kill_vm=s.messages.KillVm(vm=name))
-    wait_until(lambda: not s.pids(), "all have ended", HANG)
-
-
-def crash_again_and_again(m, times, before_each=lambda s: None):
+def test_what_vms_wrote_before_a_crash_is_shown_after_it(m):
     s = Service(m)
-    s.run("first", TICK)
-    end_vms(s)
-    s.crash()
-    empty = s.state()
-    known = twenty(s)
-    for name in ("restless0", "restless1"):
-        known[name] = s.run(name, TICK if name == "restless0" else BUSY, world="restless").pid
-    n = s.call("vm0", "count")
-    for number in range(times):
-        before_each(s)
-        restless_crash(s, number, known)
-    wait_until(lambda: s.call("vm0", "count") > n, "it goes on", HANG)
-    read_events(s, 1, 1000)
-    s.api.request(close_debugger=s.messages.CloseDebugger(debugger="d"))
-    s.resume("still")
-    end_vms(s)
-    s.crash()
-    wait_until(lambda: s.state() == empty, f"nothing is left of them: {s.state()}, and not {empty}", HANG)
+    says = "let n = 0; globalThis.say = (k) => { for (let i = 0; i < k; i++) console.log('line', ++n); return n; };"
+    s.run("talks", says)
+    s.run("ended", "for (let i = 1; i <= 3; i++) console.log('line', i);", keep_idle=False)
+    s.run("silent", TICK)
 
-
-def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m):
-    crash_again_and_again(m, CRASHES)
+    def shown(name):
+        return m.ctl("-o", "json", "logs", name).out
+    wait_until(lambda: len(json.loads(shown("ended"))) == 3, "it has written and ended", HANG)
+    follows = m.start("stillctl", "logs", "-f", "talks")
+    lines = 0
+    for act in (s.crash, lambda: s.systemctl("restart"), s.crash):
+        lines += 100
+        equal(s.call("talks", "say", "[100]"), lines)
+        before = {name: shown(name) for name in ("talks", "ended", "silent")}
+        equal([(r["seq"], r["text"]) for r in json.loads(before["talks"])], [(n, f"line {n}\n") for n in range(1, lines + 1)])
+        act()
+        equal({name: shown(name) for name in before}, before)
+    s.api.request(kill_vm=s.messages.KillVm(vm="talks"))
+    equal(follows.communicate(timeout=HANG)[0].splitlines(), [f"line {n}" for n in range(1, lines + 1)])
+    m.systemctl("stop", *SOCKETS, SERVICE)
+    s.none_is_left()
 
 
 def give_controllers(s):
@@ -335,10 +265,6 @@ def test_with_a_controller_given_on_in_the_unit_another_daemon_takes_over_as_wel
     give_controllers(s)
     m.systemctl("stop", *SOCKETS, SERVICE)
     s.none_is_left()
-
-
-def test_crashes_at_any_moment_lose_nothing_with_a_controller_either(m):
-    crash_again_and_again(m, -(-CRASHES // 4), give_controllers)
 
 
 def replace(path):

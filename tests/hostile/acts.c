@@ -384,7 +384,6 @@ static int do_field(struct engine *e, const char *rest)
         {"parked_ns", &s->parked_ns},
         {"last_fact", &s->last_fact},
         {"lost_wakes", &s->lost_wakes},
-        {"heap_bytes", &s->heap_bytes},
         {"messages_taken", &s->messages_taken},
         {"pause", &s->pause},
     };
@@ -428,7 +427,6 @@ static _Noreturn int do_race(struct engine *e, const char *rest)
         atomic_store(&s->last_fact, wild);
         atomic_store(&s->messages_taken, wild);
         atomic_store(&s->pause, wild);
-        atomic_store(&s->heap_bytes, wild);
         atomic_store(&s->takes_signals, (uint32_t)wild);
         atomic_store(&s->word, shm_status_word(now, n & 2 ? SHM_EVALUATING : SHM_STARTING));
     }

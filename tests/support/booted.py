@@ -7,10 +7,13 @@ nothing in there. All of it happens in a mount namespace of the runner's own (ru
 cgroup2 is mounted at /sys/fs/cgroup. Standard library only.
 """
 
+import concurrent.futures
 import copy
 import fcntl
 import glob
 import hashlib
+import io
+import lzma
 import os
 import re
 import select
@@ -19,6 +22,8 @@ import shutil
 import signal
 import stat
 import subprocess
+import tarfile
+import tempfile
 import time
 
 from harness import Failed, Result, Skip, check, children, wait_until
@@ -26,11 +31,12 @@ from harness import Failed, Result, Skip, check, children, wait_until
 HANG = 120.0  # seconds; whatever takes this long hangs
 CGROUPS = "/sys/fs/cgroup"
 AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled"
+AR = b"!<arch>\n"  # begins a .deb, which is an archive of ar
 SERVICE = "stillpointd.service"
 SOCKETS = ("stillpointd.socket", "stillpointd-observe.socket")
 
 # Beside what the programs are linked with: the system itself, and what the guide's commands use.
-PACKAGES = ("apt", "dbus", "procps", "systemd", "systemd-sysv")
+PACKAGES = ("apt", "dbus", "procps", "systemd", "systemd-sysv", "tzdata")
 
 # And what debian/tests say that they need, with who runs them.
 TESTBED = ("autopkgtest", "dpkg-dev", "gcc", "libc6-dev", "libinih-dev", "libprotobuf-c-dev", "passwd", "pkg-config", "util-linux")
@@ -100,12 +106,6 @@ def apt_sources(suite):
     return found
 
 
-def apt_options():
-    """What the host's apt needs to come to its sources."""
-    lines = run("apt-config", "dump").splitlines()
-    return [line for line in lines if re.match(r"Acquire::(\w+::Proxy|Check-|Retries)", line)]
-
-
 def packages_of(programs):
     """The packages with the libraries that programs are linked with."""
     libraries = set()
@@ -129,13 +129,72 @@ def packages_of(programs):
     return set(found.values())
 
 
-def build_tree(folder, programs, more=()):
-    """The folder of a tree with these packages, made now if it is not there yet. Beside it, in FOLDER.debs, are the
-    packages with the libraries that the programs are linked with."""
+def download(folder, suite, packages):
+    """Gets all packages that a new system takes with these into folder/archives."""
+    for name in ("archives/partial", "lists/partial", "sources"):
+        os.makedirs(os.path.join(folder, name))
+    for path in apt_sources(suite):
+        shutil.copy(path, os.path.join(folder, "sources"))
+    with open(os.path.join(folder, "status"), "w", encoding="ascii"):
+        pass
+
+    def apt(lists, *args):
+        settings = {"Dir::State::Status": f"{folder}/status", "Dir::State::Lists": lists, "Dir::Cache::Archives": f"{folder}/archives",
+                    "Dir::Cache::PkgCache": "", "Dir::Cache::SrcPkgCache": "", "Dir::Etc::SourceList": "/dev/null",
+                    "Dir::Etc::SourceParts": f"{folder}/sources", "APT::Install-Recommends": "false", "APT::Sandbox::User": "root"}
+        run("apt-get", "--yes", "-o", "Debug::NoLocking=true", *(o for k, v in settings.items() for o in ("-o", f"{k}={v}")), *args)
+    wanted = ["--download-only", "install", f"?narrow(?codename(^{suite}$),?essential)", *packages]
+    try:
+        apt("/var/lib/apt/lists", *wanted)  # the host's, which are of the same sources
+    except Failed:
+        apt(f"{folder}/lists", "update")
+        apt(f"{folder}/lists", *wanted)
+
+
+def unpack_members(deb):
+    """A .deb's members without their compression: [(name, bytes)]."""
+    with open(deb, "rb") as f:
+        data = f.read()
+    at, members = len(AR), []
+    while at < len(data):
+        head = data[at:at + 60].decode("ascii")
+        name, size, at = head[:16].rstrip(" /"), int(head[48:58]), at + 60
+        body = data[at:at + size]
+        at += size + size % 2
+        if name.endswith(".xz"):
+            name, body = name[:-len(".xz")], lzma.decompress(body)
+        members.append((name, body))
+    return members
+
+
+def unpack_deb(deb, to):
+    """Writes a .deb anew that is read four times as fast. Returns what an archive's index has of it."""
+    members = unpack_members(deb)
+    data = AR + b"".join(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(body):<10}`\n".encode() + body + b"\n" * (len(body) % 2)
+                         for name, body in members)
+    with open(os.path.join(to, os.path.basename(deb)), "wb") as f:
+        f.write(data)
+    with tarfile.open(fileobj=io.BytesIO(dict(members)["control.tar"])) as tar:
+        control = tar.extractfile("./control").read().decode("utf-8")
+    return (f"{control.strip()}\nFilename: ./{os.path.basename(deb)}\nSize: {len(data)}\n"
+            f"SHA256: {hashlib.sha256(data).hexdigest()}\n")
+
+
+def make_archive(debs, to):
+    """An archive for apt with these packages, unpacked on all processors."""
+    os.makedirs(to)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        index = list(pool.map(lambda deb: unpack_deb(deb, to), sorted(debs, key=os.path.getsize, reverse=True)))
+    with open(os.path.join(to, "Packages"), "w", encoding="utf-8") as f:
+        f.write("\n".join(sorted(index)))
+
+
+def build_tree(folder, libraries, more=()):
+    """The folder of a tree with PACKAGES and more, made now if it is not there yet. Beside it, in FOLDER.debs, is an archive
+    for apt with the packages of the libraries, and what else they take that the tree does not have."""
     suite = codename()
-    libraries = packages_of(programs)
-    packages = sorted({*PACKAGES, *more, *libraries})
-    name = hashlib.sha256(" ".join(["with debs", suite, *packages]).encode()).hexdigest()[:16]
+    packages, libraries = sorted({*PACKAGES, *more}), sorted(libraries)
+    name = hashlib.sha256(" ".join(["with an archive of", *libraries, "beside", suite, *packages]).encode()).hexdigest()[:16]
     os.makedirs(folder, exist_ok=True)
     tree = os.path.join(folder, f"tree-{name}")
     with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
@@ -144,33 +203,33 @@ def build_tree(folder, programs, more=()):
             return tree
         for old in glob.glob(os.path.join(folder, "tree-*")):
             shutil.rmtree(old, ignore_errors=True)
-        options = os.path.join(folder, "apt.conf")
-        with open(options, "w", encoding="utf-8") as f:
-            f.write("".join(line + "\n" for line in apt_options()))
-        # With the host's package lists, which are of the same sources; without, should they be too old.
-        new = os.path.join(folder, "tree-new")
-        lists = ["--skip=update", '--setup-hook=mkdir -p "$1/var/lib/apt" && cp -a /var/lib/apt/lists "$1/var/lib/apt/"']
-        keep = (f'--customize-hook=mkdir -p {shlex.quote(tree)}.debs && cd "$1/var/cache/apt/archives" &&'
-                f" for name in {' '.join(sorted(libraries))}; do"
-                f' for deb in "$name"_*.deb; do test ! -e "$deb" || cp "$deb" {shlex.quote(tree)}.debs/; done; done')
-        ways = [lists, []] if glob.glob("/var/lib/apt/lists/*_Packages*") else [[]]
-        with open(os.path.join(folder, "mmdebstrap.log"), "w", encoding="utf-8") as log:
-            for way in ways:
-                shutil.rmtree(new, ignore_errors=True)
-                p = subprocess.run(
-                    ["mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", "--skip=check/signed-by", *way, keep,
-                     f"--aptopt={options}", "--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}",
-                     suite, new, *apt_sources(suite)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
-                if p.returncode == 0:
-                    break
-        if p.returncode != 0:
-            shutil.rmtree(new, ignore_errors=True)
-            raise Skip(f"mmdebstrap cannot make a tree here (status {p.returncode}; {folder}/mmdebstrap.log)")
-        with open(os.path.join(new, "etc/machine-id"), "w", encoding="ascii"):
-            pass
-        os.rename(new, tree)
+        try:
+            with tempfile.TemporaryDirectory(dir=folder) as work:
+                make_tree(tree, work, suite, packages, libraries)
+        except Failed as e:
+            with open(os.path.join(folder, "tree.log"), "w", encoding="utf-8") as f:
+                f.write(f"{e}\n")
+            raise Skip(f"no tree of {suite} can be made here ({folder}/tree.log)") from None
     return tree
+
+
+def make_tree(tree, work, suite, packages, libraries):
+    """Most of the time goes into reading packages, and apt's lists: each is read once here, the packages side by side."""
+    new, archive = os.path.join(work, "tree"), os.path.join(work, "archive")
+    download(work, suite, [*packages, *libraries])
+    make_archive(glob.glob(os.path.join(work, "archives", "*.deb")), archive)
+    sources = os.path.join(work, "archive.list")
+    with open(sources, "w", encoding="utf-8") as f:
+        f.write(f"deb [trusted=yes] copy:{archive} ./\n")
+    run("mmdebstrap", "--mode=root", "--variant=essential", "--skip=check/empty", "--skip=check/signed-by",
+        "--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}", "", new, sources)
+    with open(os.path.join(new, "etc/machine-id"), "w", encoding="ascii"):
+        pass
+    for package in run("dpkg-query", f"--admindir={new}/var/lib/dpkg", "-W", "-f", "${Package}\n").split():
+        for deb in glob.glob(f"{archive}/{package}_*.deb"):
+            os.unlink(deb)
+    os.rename(archive, tree + ".debs")
+    os.rename(new, tree)
 
 
 def why_no_nspawn(tree):
@@ -186,19 +245,40 @@ def why_no_nspawn(tree):
     return f"systemd-nspawn cannot run anything here ({said})"
 
 
+class Changed:
+    """A setting of the kernel's that has another value until the end of this process and all that it has forked, however
+    they end."""
+
+    def __init__(self, path, value):
+        with open(path, "r+", encoding="ascii") as f:
+            before = f.read().strip()
+            its_end, self.ours = os.pipe()
+            # Nobody who ends us, or all of our session, ends this one.
+            self.restorer = subprocess.Popen(
+                ["sh", "-c", 'trap "" HUP INT TERM; read -r _; echo "$1" >"$2"', "sh", before, path],
+                stdin=its_end, start_new_session=True)
+            os.close(its_end)
+            f.seek(0)
+            f.write(value)
+
+    def end(self):
+        os.close(self.ours)
+        self.restorer.wait()
+
+
 class Trees:
-    """What machines are made of: the tree, and the tree with Stillpoint installed by `make install`. The libraries that
-    it is linked with are packages in `debs`."""
+    """What machines are made of: the tree, and the tree with Stillpoint, installed by `make install`, and the libraries
+    that it is linked with. Their packages are in `debs`."""
 
     def __init__(self, build, source, scratch):
         self.build, self.source, self.scratch = build, source, scratch
         programs = [os.path.join(build, n) for n in ("stillpointd", "stillctl", "stillpoint-worker-mozjs")]
-        self.programs, self.libraries = programs, packages_of(programs)
-        self.clean = build_tree(os.path.join(build, "booted"), programs)
+        self.libraries = packages_of(programs)
+        self.clean = build_tree(os.path.join(build, "booted"), self.libraries)
         self.debs = self.clean + ".debs"
         self.enabled = os.path.join(scratch, "enabled")  # controllers, in control groups that are the host's
         self._lane, self._made = "", 0
-        self.had_groups = False
+        self.restorer = None
 
     def of_lane(self, number):
         """The same, for a process that runs beside others."""
@@ -224,18 +304,13 @@ class Trees:
     def ungroup_sessions(self):
         """For as long as there are tests the kernel has no group of tasks for each session (decisions/0059)."""
         try:
-            with open(AUTOGROUP, "r+", encoding="ascii") as f:
-                self.had_groups = f.read().strip() == "1"
-                if self.had_groups:
-                    f.seek(0)
-                    f.write("0")
+            self.restorer = Changed(AUTOGROUP, "0")
         except OSError:
             pass  # there are none, or others have decided that
 
     def end(self):
-        if self.had_groups:
-            with open(AUTOGROUP, "w", encoding="ascii") as f:
-                f.write("1")
+        if self.restorer:
+            self.restorer.end()
         try:
             with open(self.enabled, encoding="utf-8") as f:
                 enabled = [line.split() for line in f]
@@ -263,12 +338,14 @@ class Trees:
         if kind == "clean":
             return [self.clean]
         if kind == "testbed":
-            return [build_tree(os.path.join(self.build, "booted", "testbed"), self.programs, TESTBED)]
+            return [build_tree(os.path.join(self.build, "booted", "testbed"), self.libraries, (*TESTBED, *self.libraries))]
         installed = os.path.join(self.scratch, "installed")
         with open(installed + ".lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.isdir(installed):
                 root, upper = self.overlay([self.clean])
+                run("dpkg", f"--root={root}", "--force-unsafe-io", "--install", *glob.glob(f"{self.debs}/*.deb"),
+                    env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
                 run("make", "-C", self.build, "install", f"DESTDIR={root}")
                 self._install_settings(root)
                 run("umount", root)
@@ -293,16 +370,11 @@ def set_apt(root, sources):
         f.write('APT::Get::Assume-Yes "true";\n')
 
 
-def without_libraries(trees, root):
-    """Takes what only Stillpoint needs out of a tree, and gives its apt nothing but an archive with these packages."""
-    archive = os.path.join(root, "srv/archive")
-    shutil.copytree(trees.debs, archive)
-    with open(os.path.join(archive, "Packages"), "w", encoding="utf-8") as f:
-        f.write(run("dpkg-scanpackages", ".", cwd=archive))
+def add_archive(trees, root):
+    """Gives the apt of a tree nothing but an archive with the packages that Stillpoint's libraries are in."""
+    shutil.copytree(trees.debs, os.path.join(root, "srv/archive"))
     set_apt(root, "deb [trusted=yes] file:/srv/archive ./\n")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    for command in (["apt-mark", "auto", *sorted(trees.libraries)], ["apt-get", "autoremove", "--purge"], ["apt-get", "update"]):
-        run("chroot", root, *command, env=environment)
+    run("chroot", root, "apt-get", "update", env={**os.environ, "LC_ALL": "C.UTF-8"})
 
 
 def add_users(root):

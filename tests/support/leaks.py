@@ -5,6 +5,8 @@ import time
 
 from harness import check, children, folders_of_daemon, is_zombie, process_name, wait_until
 
+EXITED_PER_UID = 256  # that are shown; proto/limits.h
+
 
 def fds(pid):
     """{what is open: how often}; None where it cannot be seen."""
@@ -29,10 +31,11 @@ def rss_kib(pid):
 
 
 def mapped(pid):
-    """How many mappings it has, and how many of them are of memfds."""
+    """How many of its mappings are of memfds; and of those, how many are of logs of VMs."""
     with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as f:
-        lines = f.read().splitlines()
-    return sum("/memfd:" in line for line in lines)
+        lines = [line for line in f if "/memfd:" in line]
+    logs = sum("/memfd:stillpoint-log" in line for line in lines)
+    return len(lines) - logs, logs
 
 
 def zygotes(daemon):
@@ -59,7 +62,9 @@ class Account:
         for pid in [self.pid, *zygotes(self.pid)]:
             name = "daemon" if pid == self.pid else f"zygote {pid}"
             found[f"descriptors of the {name}"] = fds(pid)
-            found[f"memfds mapped by the {name}"] = mapped(pid)
+            found[f"memfds mapped by the {name}"], logs = mapped(pid)
+            # Two for each VM that is shown, which those are that have ended last.
+            found[f"logs of the {name} are those of VMs"] = logs <= 2 * (EXITED_PER_UID + 64)
             found[f"mounts of the {name}"] = mounts_of(pid)
         kin = children(self.pid)
         found["children of the daemon"] = sorted(kin)
@@ -97,4 +102,4 @@ def no_strays(daemon, vms, spares=0):
     def none():
         return len([p for p in children(daemon) if p not in wanted and
                     (is_zombie(p) or process_name(p) == "stillpoint-vm")]) <= spares
-    wait_until(none, f"nobody else is born or left: {children(daemon)} but {sorted(wanted)}", 10)
+    wait_until(none, lambda: f"nobody else is born or left: {children(daemon)} but {sorted(wanted)}", 10)

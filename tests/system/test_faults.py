@@ -17,6 +17,7 @@ import subprocess
 import harness
 import wire
 from harness import Failed, check, equal, wait_until
+from preload import Preload
 
 FULL = os.environ.get("STILLPOINT_STORM") == "full"
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
@@ -507,22 +508,15 @@ def test_without_memory_requests_fail_and_the_daemon_does_not(t):
     t.ctl("kill", "*")
 
 
-class Allocations:
+class Allocations(Preload):
     """The daemon's, of which some fail: a daemon under tests/support/alloc_fail.c."""
 
     def __init__(self, t):
-        library = t.program("tests/support/alloc_fail.so")
-        if not os.path.exists(library):
-            t.skip("alloc_fail is not built with sanitizers")
-        path = os.path.join(t.folder, "allocations")
-        self.file = open(path, "w+b", buffering=0)  # pylint: disable=consider-using-with
-        t.connections.append(self.file)
-        self.set(0)
-        t.start_daemon(wrapper=["env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"])
+        super().__init__(t, "alloc_fail", bytes(32))
 
     def set(self, on, first=0, failing=0):
-        os.pwrite(self.file.fileno(), struct.pack("=4q", 0, 0, first, failing), 0)
-        os.pwrite(self.file.fileno(), struct.pack("=q", on), 0)
+        self.put(struct.pack("=4q", 0, 0, first, failing))
+        self.put(struct.pack("=q", on))
 
     def count(self):
         """How many there were since set()."""
