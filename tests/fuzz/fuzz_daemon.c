@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "daemon/act_log.h"
 #include "daemon/api.h"
 #include "daemon/api_audit.h"
 #include "daemon/api_hits.h"
@@ -37,6 +38,7 @@
 #include "daemon/pause.h"
 #include "daemon/registry.h"
 #include "daemon/state.h"
+#include "daemon/vm_journal.h"
 #include "daemon/worker.h"
 #include "daemon/worlds.h"
 #include "proto/unpack.h"
@@ -66,7 +68,9 @@ static struct player players[VMS];
 static size_t n_players;
 static struct event_base *base;
 static struct worker_host host;
-static struct config config = {.private_fd = -1};
+static struct config config = {
+    .private_fd = -1,
+    .journal = {.output = true, .output_rate = 1 << 16, .total_output_rate = 1 << 20}};
 static struct api api;
 static struct event_listener *listener;
 
@@ -435,6 +439,9 @@ static void build(void)
     FUZZ_REQUIRE(api.audit && api.pauses);
     pauses_set_events(api.pauses, &pauses);
     api.state = state_new(api.registry, api.worlds, api.debuggers, api.audit);
+    api.act_log = act_log_new(base, false);
+    api.vm_journals = vm_journals_new(base, &config.journal);
+    FUZZ_REQUIRE(api.act_log && api.vm_journals);
     api.poll = event_new(base, -1, 0, on_poll, NULL);
     listener = event_bus_listen(api.bus, on_news, NULL);
     FUZZ_REQUIRE(api.state && api.poll && listener);
@@ -471,6 +478,8 @@ static void take_down(void)
     debuggers_free(api.debuggers);
     while ((pending = LIST_FIRST(&api.pendings)) != NULL)
         api_pending_free(pending);
+    api.vm_journals = vm_journals_free(api.vm_journals);
+    api.act_log = act_log_free(api.act_log);
     api.state = state_free(api.state);
     event_bus_free(api.bus);
     event_free(api.poll);

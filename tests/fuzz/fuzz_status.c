@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared-mem/map.h"
 #include "shared-mem/stop.h"
@@ -31,12 +32,14 @@ enum op {
     OP_HOW,
     OP_MESSAGE,
     OP_LEAVE,
+    OP_ADOPT, /* the daemon dies, and the next one takes all over */
     N_OPS
 };
 
 struct member {
     struct stop_gate gate;
-    struct status_page *status; /* as its worker maps it; NULL: not there */
+    struct status_page *status;         /* as its worker maps it; NULL: not there */
+    int command_fd, status_fd, kick_fd; /* as a service manager keeps them */
     unsigned holds;
     uint64_t clock_ns;
 };
@@ -49,6 +52,10 @@ static void enter(struct member *m)
 {
     FUZZ_REQUIRE(stop_gate_init(&m->gate, &world, m) == 0);
     FUZZ_REQUIRE(map_attach(m->gate.status_fd, MAP_WRITER_SELF, (void **)&m->status) == 0);
+    m->command_fd = dup(m->gate.command_fd);
+    m->status_fd = dup(m->gate.status_fd);
+    m->kick_fd = dup(m->gate.kick_fd);
+    FUZZ_REQUIRE(m->command_fd >= 0 && m->status_fd >= 0 && m->kick_fd >= 0);
     stop_gate_handed_over(&m->gate);
     m->holds = 0;
     m->clock_ns = 0;
@@ -58,6 +65,45 @@ static void leave(struct member *m)
 {
     stop_gate_done(&m->gate);
     m->status = map_done(m->status);
+    close(m->command_fd);
+    close(m->status_fd);
+    close(m->kick_fd);
+}
+
+/* Its pages stay as they are, whatever they say. */
+static void take_over(struct member *m, bool admitted)
+{
+    struct stop_pages pages = {.command_fd = dup(m->command_fd),
+                               .status_fd = dup(m->status_fd),
+                               .kick_fd = dup(m->kick_fd)};
+    FUZZ_REQUIRE(map_attach(pages.command_fd, MAP_WRITER_KEPT, (void **)&pages.command) == 0);
+    FUZZ_REQUIRE(map_attach(pages.status_fd, MAP_WRITER_PEER, (void **)&pages.status) == 0);
+    FUZZ_REQUIRE(stop_gate_adopt(&m->gate, &world, &pages, admitted, m) == 0);
+    stop_gate_handed_over(&m->gate);
+    for (unsigned i = 0; i < m->holds; i++)
+        stop_hold(&m->gate);
+}
+
+static void adopt(uint64_t known, bool open)
+{
+    struct world_page *page;
+    bool admitted[GATES];
+    int fd = dup(world.page_fd);
+    uint64_t before = world.epoch;
+    FUZZ_REQUIRE(fd >= 0 && map_attach(fd, MAP_WRITER_KEPT, (void **)&page) == 0);
+    for (size_t i = 0; i < GATES; i++) {
+        admitted[i] = members[i].gate.birth_done;
+        if (members[i].status)
+            stop_gate_done(&members[i].gate);
+    }
+    stop_world_done(&world);
+    stop_world_adopt(&world, page, fd);
+    FUZZ_REQUIRE(world.epoch == before);
+    for (size_t i = 0; i < GATES; i++)
+        if (members[i].status)
+            take_over(&members[i], admitted[i]);
+    stop_world_adopted(&world, known, open);
+    FUZZ_REQUIRE(world.open == open && world.epoch > before && world.epoch > known);
 }
 
 /* ---- what has to hold after every op */
@@ -211,6 +257,11 @@ static void run_op(enum op op, struct member *m, struct fuzz_input *in)
     case OP_LEAVE:
         leave(m);
         break;
+    case OP_ADOPT: {
+        uint8_t how = fuzz_u8(in);
+        adopt(world.epoch + (how >> 5), how & 1);
+        break;
+    }
     case N_OPS:
         break;
     }
@@ -221,7 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input in = {data, size};
     epoch = 0;
     fuzz_fds_note();
-    FUZZ_REQUIRE(stop_world_init(&world) == 0);
+    FUZZ_REQUIRE(stop_world_init_kept(&world) == 0);
     for (size_t i = 0; i < 2; i++)
         enter(&members[i]);
     for (unsigned i = 0; i < MAX_OPS && in.left > 0; i++) {

@@ -643,7 +643,7 @@ class Maker:
 
     def status(self):
         op = {n: i for i, n in enumerate("status field close open scan kick permit hold release admit excuse "
-                                          "answer allow withdraw how message leave".split())}
+                                          "answer allow withdraw how message leave adopt".split())}
         def program(text):
             out = b""
             for word in text.split():
@@ -656,6 +656,8 @@ class Maker:
         yield program("admit:0 hold:0 hold:0 status:0:4 release:0 release:0 close excuse:0:1 excuse:0:0 open")
         yield program("admit:0 status:0:1 close allow:0:7 status:0:5 withdraw:0 answer:0:0 message:0 leave:0 admit:0")
         yield program("admit:2 admit:2 status:2:1 close status:2:0x44 how:2 status:2:0xc4 scan open status:2:7 close")
+        yield program("admit:0 admit:1 status:0:1 hold:1 close status:0:4 scan adopt:0:0 how:0 adopt:0:0x41 release:1 adopt:0:1")
+        yield program("admit:0 status:0:1 close adopt:0:0 status:0:4 scan adopt:0:1 allow:0:3 close permit:0 adopt:0:0xe0 open")
         for field in range(8):
             yield program(f"admit:0 status:0:1 close field:0:{field}") + b"\xff" * 8 + program("scan how:0 open")
             yield program(f"admit:0 field:0:{field | 0x80}:3 close scan how:0 answer:0:1:9 open leave:0 leave:1")
