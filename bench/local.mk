@@ -13,8 +13,9 @@ EXTRA_DIST += %D%/README.md %D%/results.md $(BENCH_PY)
 %C%_gate_cost_SOURCES = %D%/gate_cost.c %D%/measure.c %D%/measure.h
 %C%_gate_cost_LDADD = $(SHARED_MEM_LIBS)
 
-%C%_stop_latency_SOURCES = %D%/stop_latency.c %D%/kernel_stop.c %D%/kernel_stop.h %D%/measure.c \
-	%D%/measure.h %D%/private_daemon.c %D%/private_daemon.h
+%C%_stop_latency_SOURCES = %D%/stop_latency.c %D%/bare_wake.c %D%/bare_wake.h \
+	%D%/kernel_stop.c %D%/kernel_stop.h %D%/measure.c %D%/measure.h %D%/private_daemon.c \
+	%D%/private_daemon.h
 %C%_stop_latency_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recvmsg
 %C%_stop_latency_LDADD = $(CLIENT_LIBS) $(BASE_LIBS)
 

@@ -84,8 +84,7 @@ static void print_goal(const char *what, double value, double limit, const char 
 /* ---- the daemon's modules, in a process of their own */
 
 struct nursery {
-    struct event_base *base;
-    struct freezer *freezer;
+    struct worker_host host;
     struct zygote_client *zygote;
     struct stop_world world;
     struct worker *worker;
@@ -114,7 +113,7 @@ static const char *on_fact(void *userdata, struct worker *w, const struct worker
         if (layer->state != LAYER_ON)
             snprintf(n->missing + used, sizeof n->missing - used, " %s", layer->name);
     }
-    event_base_loopbreak(n->base);
+    event_base_loopbreak(n->host.base);
     return NULL;
 }
 
@@ -131,7 +130,7 @@ static void on_ended(void *userdata, struct worker *w)
         fprintf(stderr, "spawn: a worker ended at its birth: %s\n", w->exit.detail);
         exit(1);
     }
-    event_base_loopbreak(n->base);
+    event_base_loopbreak(n->host.base);
     n->ended_ns = 1;
 }
 
@@ -180,16 +179,17 @@ static void open_nursery(struct nursery *n, const char *engine, bool exec_mode)
     const struct passwd *nobody = getpwnam("nobody");
     bool gives_up_root = geteuid() == 0 && nobody;
     *n = (struct nursery){.next_id = 1};
-    n->freezer = freezer_new(gives_up_root ? nobody->pw_uid : geteuid(),
-                             gives_up_root ? nobody->pw_gid : getegid());
-    n->base = event_base_new();
-    if (!n->freezer || !n->base || pipe2(n->lifeline, O_CLOEXEC) < 0)
+    n->host.freezer = freezer_new(gives_up_root ? nobody->pw_uid : geteuid(),
+                                  gives_up_root ? nobody->pw_gid : getegid());
+    n->host.base = event_base_new();
+    n->host.looks = n->host.base ? look_queue_new(n->host.base) : NULL;
+    if (!n->host.freezer || !n->host.looks || pipe2(n->lifeline, O_CLOEXEC) < 0)
         die("nursery");
-    foreign_init(&n->foreign, freezer_path(n->freezer));
+    foreign_init(&n->foreign, freezer_path(n->host.freezer));
     n->foreign.inside = gives_up_root;
     become_nobody();
     check(stop_world_init(&n->world), "world");
-    n->zygote = zygote_client_new(n->base, engine, fd, exec_mode, &zygote_events, n);
+    n->zygote = zygote_client_new(n->host.base, engine, fd, exec_mode, &zygote_events, n);
     if (!n->zygote)
         die("zygote");
 }
@@ -198,9 +198,10 @@ static void close_nursery(struct nursery *n)
 {
     n->zygote = zygote_client_free(n->zygote);
     stop_world_done(&n->world);
-    n->freezer = freezer_free(n->freezer);
+    n->host.looks = look_queue_free(n->host.looks);
+    n->host.freezer = freezer_free(n->host.freezer);
     foreign_done(&n->foreign);
-    event_base_free(n->base);
+    event_base_free(n->host.base);
 }
 
 /* One birth and one end. */
@@ -214,18 +215,17 @@ static void give_birth(struct nursery *n, bool counts)
     sleep_ns(BEFORE_NS);
     n->born_ns = n->ended_ns = 0;
     uint64_t start = now_ns();
-    check(worker_new(n->base, n->freezer, &n->world, n->next_id++, &config, fd, &worker_events, n,
-                     &n->worker),
+    check(worker_new(&n->host, &n->world, n->next_id++, &config, fd, &worker_events, n, &n->worker),
           "worker");
     check(worker_spawn(n->worker, n->zygote, &n->world, n->lifeline[0], &config), "spawn");
     while (n->born_ns == 0)
-        event_base_dispatch(n->base);
+        event_base_dispatch(n->host.base);
     uint64_t kill = now_ns();
     worker_kill(n->worker, EXIT_REASON_KILLED, "enough");
     while (n->ended_ns == 0)
-        event_base_dispatch(n->base);
+        event_base_dispatch(n->host.base);
     worker_free(n->worker);
-    while (freezer_sweep(n->freezer) > 0)
+    while (freezer_sweep(n->host.freezer) > 0)
         sleep_ns(20000);
     uint64_t end = now_ns();
     sleep_ns(AFTER_NS);

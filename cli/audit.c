@@ -200,33 +200,64 @@ static bool is_none_yet(const struct cli *cli, int r, bool own)
            stillpoint_error(cli->sp)->code == STILLPOINT_ERROR_NOT_FOUND;
 }
 
-static int read_hits(struct cli *cli, struct hits *hits, struct stillpoint_hits_query *query,
-                     bool follow, bool own)
+struct tail {
+    struct cli *cli;
+    struct hits hits;
+    struct stillpoint_hits_query query;
+    bool follow;
+    bool waiting;     /* for a page */
+    int r;            /* how the last request for one ended */
+    bool last, stuck; /* that page was the last; makes no sense */
+};
+
+static void page_arrived(struct stillpoint *sp, int r, const struct stillpoint_hits *page,
+                         void *data)
 {
-    struct stillpoint_hits page;
-    for (bool last = false; !last;) {
-        int r = stillpoint_hits_read(cli->sp, query, &page);
-        if (is_none_yet(cli, r, own && !follow))
+    struct tail *t = data;
+    (void)sp;
+    t->waiting = false;
+    t->r = r;
+    if (r != 0)
+        return;
+    for (size_t i = 0; i < page->n; i++)
+        hits_print(&t->hits, &page->items[i]);
+    t->stuck = page->n > 0 && page->next_seq <= t->query.from_seq;
+    t->last = page->ended || (!t->follow && page->n == 0);
+    t->query.from_seq = page->next_seq;
+    t->query.from_now = false;
+    t->query.wait = t->follow;
+}
+
+/* CLI_READER_GONE, or as stillpoint_hits_read(). */
+static int read_page(struct tail *t)
+{
+    t->waiting = true;
+    int r = stillpoint_hits_read_async(t->cli->sp, &t->query, page_arrived, t);
+    while (r == 0 && t->waiting)
+        r = cli_wait(t->cli);
+    return r == 0 ? t->r : r;
+}
+
+static int read_hits(struct tail *t, bool own)
+{
+    struct cli *cli = t->cli;
+    int r = 0;
+    while (r == 0 && !t->last && !t->stuck) {
+        r = read_page(t);
+        if (is_none_yet(cli, r, own && !t->follow))
             return CLI_OK;
-        if (follow && cli_reconnect(cli, r))
-            continue;
-        if (r != 0)
-            return cli_fail_call(cli, r, "read the hits of %s", hits->debugger);
-        for (size_t i = 0; i < page.n; i++)
-            hits_print(hits, &page.items[i]);
-        bool stuck = page.n > 0 && page.next_seq <= query->from_seq;
-        last = page.ended || stuck || (!follow && page.n == 0);
-        query->from_seq = page.next_seq;
-        query->from_now = false;
-        query->wait = follow;
-        stillpoint_hits_free(&page);
-        if (stuck)
-            return cli_fail(cli, CLI_FAILED, "read the hits of %s: the daemon repeats itself",
-                            hits->debugger);
-        if (!print_flush())
-            return CLI_OK; /* print_end() knows whether that is an error */
+        if (r == 0 && !print_flush())
+            r = CLI_READER_GONE;
+        if (t->follow && cli_reconnect(cli, r))
+            r = 0;
     }
-    return CLI_OK;
+    if (r == CLI_READER_GONE)
+        return CLI_OK; /* print_end() knows whether that is an error */
+    if (r != 0)
+        return cli_fail_call(cli, r, "read the hits of %s", t->hits.debugger);
+    return t->stuck ? cli_fail(cli, CLI_FAILED, "read the hits of %s: the daemon repeats itself",
+                               t->hits.debugger)
+                    : CLI_OK;
 }
 
 static int parse_from(const struct cli *cli, struct stillpoint_hits_query *query)
@@ -239,18 +270,16 @@ static int parse_from(const struct cli *cli, struct stillpoint_hits_query *query
 
 static int run_tail(struct cli *cli, int argc, char **argv)
 {
-    struct stillpoint_hits_query query = {0};
-    struct hits hits = {.cli = cli};
-    bool follow = false;
+    struct tail t = {.cli = cli, .hits = {.cli = cli}};
     char own[32];
     int c, code = 0;
     while (code == 0 && (c = options_next(cli, argc, argv)) != -1) {
         if (c == OPTIONS_DONE)
             return cli->exit_code;
         if (c == 'f')
-            follow = true;
+            t.follow = true;
         else
-            code = parse_from(cli, &query);
+            code = parse_from(cli, &t.query);
     }
     const char *word = optind < argc ? argv[optind] : NULL;
     if (code == 0 && argc - optind > 1)
@@ -262,14 +291,16 @@ static int run_tail(struct cli *cli, int argc, char **argv)
     if (code != 0)
         return code;
     snprintf(own, sizeof own, "cli:%" PRIu32, stillpoint_peer(cli->sp)->uid);
-    query.debugger = word ? word : own;
-    code = find_name(cli, query.debugger, hits.debugger);
-    hits.list = cli->format == CLI_JSON && !follow ? json_array() : NULL;
+    t.query.debugger = word ? word : own;
+    code = find_name(cli, t.query.debugger, t.hits.debugger);
+    t.hits.list = cli->format == CLI_JSON && !t.follow ? json_array() : NULL;
     if (code == 0)
-        code = read_hits(cli, &hits, &query, follow, word == NULL);
-    if (code == 0 && hits.list)
-        print_json(cli, json_incref(hits.list));
-    json_decref(hits.list);
+        code = read_hits(&t, word == NULL);
+    /* A page that is still waited for ends with the connection, and looks for `t` then. */
+    cli->sp = stillpoint_free(cli->sp);
+    if (code == 0 && t.hits.list)
+        print_json(cli, json_incref(t.hits.list));
+    json_decref(t.hits.list);
     return code;
 }
 

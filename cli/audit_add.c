@@ -348,15 +348,18 @@ static void drain(struct watch *w)
 }
 
 /* The signal that came (0: none), or the errno with which the connection ended. */
-static int wait_once(struct stillpoint *sp, int signal_fd)
+static int wait_once(struct watch *w, int signal_fd)
 {
+    struct stillpoint *sp = w->hits.cli->sp;
     struct signalfd_siginfo info;
     struct pollfd p[] = {
         {.fd = stillpoint_fd(sp), .events = stillpoint_poll_events(sp)},
         {.fd = signal_fd, .events = POLLIN},
+        {.fd = STDOUT_FILENO}, /* whose reader may go */
     };
-    if (poll(p, 2, -1) < 0)
+    if (poll(p, 3, -1) < 0)
         return errno == EINTR ? 0 : -errno;
+    w->over |= p[2].revents != 0;
     if (read(signal_fd, &info, sizeof info) == sizeof info)
         return (int)info.ssi_signo;
     return stillpoint_dispatch(sp);
@@ -378,7 +381,7 @@ static int watch_hits(struct watch *w, int signal_fd)
             r = stillpoint_hits_read_async(sp, &w->query, page_arrived, w);
         }
         if (r == 0)
-            came = wait_once(sp, signal_fd);
+            came = wait_once(w, signal_fd);
         if (came < 0)
             return came;
         if (r == 0 && !w->waiting)
@@ -513,6 +516,8 @@ static int run_add(struct cli *cli, int argc, char **argv)
     }
     if (code == 0)
         code = cli_connect(cli);
+    if (code == 0 && a.keep && a.interest.weak)
+        code = debugger_require(cli, a.interest.debugger, "a weak hook does not keep it");
     if (code == 0)
         code = debugger_use_or_make(cli, a.interest.debugger);
     if (code == 0)
@@ -546,7 +551,8 @@ const struct verb verb_audit_add = {
         "      --granularity WHAT of steps: statement (the default) or op: each operation\n"
         "      --realm N          only this realm of the VM\n"
         "      --frame N          pop, step: only this frame of the stopped VM\n"
-        "      --weak             new-global: does not keep the debugger\n"
+        "      --weak             new-global: does not keep the debugger; with --keep that has\n"
+        "                         to be there already\n"
         "      --wait DURATION    for other stops to end first (10s)\n"
         "      --deadline DURATION  for the stop in which they are set (200ms)\n"
         "Without --keep, -o json is one hit on a line.\n",

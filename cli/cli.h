@@ -45,8 +45,9 @@ struct cli {
     const struct verb *verb;
     struct option *longs; /**< of the verb, with the global ones; see options.h */
     char *shorts;
-    int exit_code; /**< where options_next() says that all is done */
-    bool attached; /**< an attached run: failures of ours are CLI_OURS */
+    int exit_code;   /**< where options_next() says that all is done */
+    bool wants_help; /**< --help: all that is left to do is to print it */
+    bool attached;   /**< an attached run: failures of ours are CLI_OURS */
 
     struct stillpoint *sp; /**< NULL: not connected */
     struct private_daemon daemon;
@@ -58,6 +59,10 @@ int cli_connect(struct cli *cli);
 /** After a call that failed with `r`: whether that was the end of the daemon, and another one,
  * which may have taken over from it, serves us now. */
 bool cli_reconnect(struct cli *cli, int r);
+/** Waits until something arrives, and dispatches it: 0, the errno with which the connection ended,
+ * or CLI_READER_GONE: nobody reads our output any more. For those who wait without end. */
+int cli_wait(struct cli *cli);
+#define CLI_READER_GONE 2
 /** Ends the connection, and the private daemon with it. */
 void cli_done(struct cli *cli);
 

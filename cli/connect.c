@@ -1,7 +1,10 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/private.h"
@@ -39,13 +42,18 @@ static int connect_private(struct cli *cli)
     return cli_fail_call(cli, r, "start a private daemon");
 }
 
+static int fail_no_socket(const struct cli *cli, const char *path, const char *nor)
+{
+    return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no socket at %s%s (%s)", path, nor,
+                    "start stillpointd, or use --private");
+}
+
 static int fail_connect(const struct cli *cli, const char *path, int r)
 {
     switch (-r) {
     case ENOENT:
     case ENOTDIR:
-        return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: no socket at %s (%s)", path,
-                        "start stillpointd, or use --private");
+        return fail_no_socket(cli, path, "");
     case ECONNREFUSED:
         return cli_fail(cli, CLI_UNREACHABLE, "reach the daemon: nobody listens at %s (%s)", path,
                         "start stillpointd, or use --private");
@@ -63,9 +71,11 @@ static int fail_connect(const struct cli *cli, const char *path, int r)
 static int connect_socket(struct cli *cli)
 {
     char found[128];
-    const char *path = cli->socket;
+    const char *path = cli->socket, *said = getenv("STILLPOINT_SOCKET");
     if (!path) {
         int r = stillpoint_default_socket(found, sizeof found);
+        if (r < 0 && said && said[0])
+            return fail_no_socket(cli, said, ", in $XDG_RUNTIME_DIR or in /run");
         if (r < 0)
             return fail_connect(cli, "$STILLPOINT_SOCKET, in $XDG_RUNTIME_DIR or in /run", r);
         path = found;
@@ -105,6 +115,17 @@ bool cli_reconnect(struct cli *cli, int r)
     }
     cli->sp = stillpoint_free(cli->sp);
     return false;
+}
+
+int cli_wait(struct cli *cli)
+{
+    struct pollfd p[] = {
+        {.fd = stillpoint_fd(cli->sp), .events = stillpoint_poll_events(cli->sp)},
+        {.fd = STDOUT_FILENO}, /* a pipe without a reader is an error */
+    };
+    if (poll(p, 2, -1) < 0)
+        return errno == EINTR ? 0 : -errno;
+    return p[1].revents != 0 ? CLI_READER_GONE : stillpoint_dispatch(cli->sp);
 }
 
 void cli_done(struct cli *cli)

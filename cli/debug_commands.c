@@ -1,11 +1,11 @@
-/* What can be typed at the prompt. */
+#include "cli/debug_commands.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/debug.h"
 #include "cli/hook.h"
 #include "cli/look.h"
 #include "cli/parse.h"
@@ -573,7 +573,7 @@ int debug_command(struct debug *d, char *line)
     static char nothing[1];
     cut_end(line);
     char *args = line, *word = next_word(&args);
-    bool again = !*word && last && debug_line_is_tty(d->line);
+    bool again = !*word && last && d->is_tty;
     if (!*word && !again)
         return CLI_OK;
     if (word[0] == '#')

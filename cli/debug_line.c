@@ -1,5 +1,5 @@
-/* Lines for the prompt: from a terminal by libedit, else as they come. Both keep an eye on the
- * connection and on signals. */
+#include "cli/debug_line.h"
+
 #include <errno.h>
 #include <histedit.h>
 #include <poll.h>
@@ -11,14 +11,15 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "cli/debug.h"
+#include "cli/print.h"
+#include "client/stillpoint.h"
 
 #define HISTORY_LINES 1000
 #define END_OF_INPUT '\004' /* as libedit binds it */
 #define LINE_BYTES_MAX ((size_t)64 * 1024)
 
 struct debug_line {
-    struct debug *debug;
+    struct debug_line_source source;
     EditLine *edit; /* NULL: no terminal */
     History *history;
     char prompt[STILLPOINT_NAME_BYTES + 32];
@@ -36,22 +37,22 @@ struct debug_line {
 /* Until there is something to read. False: a signal came, or the connection ended. */
 static bool wait_for_input(struct debug_line *l)
 {
-    struct stillpoint *sp = l->debug->cli->sp;
+    struct stillpoint *sp = l->source.sp;
     for (;;) {
         struct signalfd_siginfo info;
         struct pollfd p[] = {
             {.fd = STDIN_FILENO, .events = POLLIN},
-            {.fd = l->debug->signal_fd, .events = POLLIN},
+            {.fd = l->source.signal_fd, .events = POLLIN},
             {.fd = stillpoint_fd(sp), .events = stillpoint_poll_events(sp)},
         };
         if (poll(p, 3, -1) < 0 && errno != EINTR)
             return false;
-        if (read(l->debug->signal_fd, &info, sizeof info) == sizeof info) {
+        if (read(l->source.signal_fd, &info, sizeof info) == sizeof info) {
             l->interrupted = info.ssi_signo == SIGINT;
             l->over = !l->interrupted;
             return false;
         }
-        if (p[2].revents != 0 && debug_take_events(l->debug) < 0) {
+        if (p[2].revents != 0 && stillpoint_dispatch(sp) < 0) {
             l->over = true;
             return false;
         }
@@ -135,7 +136,7 @@ static unsigned char complete(EditLine *edit, int ch)
         return CC_ERROR;
     memcpy(typed, info->buffer, n);
     typed[n] = '\0';
-    char **words = debug_complete(l->debug, typed, &at);
+    char **words = l->source.complete(l->source.userdata, typed, &at);
     if (words && words[0])
         r = offer(edit, words, typed + at);
     for (size_t i = 0; words && words[i]; i++)
@@ -239,12 +240,12 @@ static char *plain_line(struct debug_line *l)
 
 /* ---- both */
 
-struct debug_line *debug_line_new(struct debug *d)
+struct debug_line *debug_line_new(const struct debug_line_source *source)
 {
     struct debug_line *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
-    l->debug = d;
+    l->source = *source;
     if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
         use_terminal(l);
     return l;
@@ -270,9 +271,6 @@ bool debug_line_is_tty(const struct debug_line *l)
 
 char *debug_line_read(struct debug_line *l)
 {
-    const struct debug *d = l->debug;
-    snprintf(l->prompt, sizeof l->prompt, "(%s%s) ",
-             d->target.vm && !d->ended ? d->target.vm->name : "no VM",
-             d->stopped ? "" : ", running");
+    l->source.prompt(l->source.userdata, l->prompt, sizeof l->prompt);
     return l->edit ? edit_line(l) : plain_line(l);
 }

@@ -66,6 +66,22 @@ int debugger_use_or_make(struct cli *cli, const char *debugger)
     return use(cli, debugger, true);
 }
 
+int debugger_require(struct cli *cli, const char *debugger, const char *what)
+{
+    struct stillpoint_debuggers list;
+    char own[32];
+    snprintf(own, sizeof own, "cli:%" PRIu32, stillpoint_peer(cli->sp)->uid);
+    const char *name = debugger ? debugger : own;
+    int code = 0, r = stillpoint_debugger_list(cli->sp, &list);
+    if (r != 0)
+        return cli_fail_call(cli, r, "use debugger %s", name);
+    if (!find(&list, name))
+        code = cli_fail(cli, CLI_NO_OBJECT, "use debugger %s: there is none, and %s (%s)", name,
+                        what, "see 'stillctl help debugger open'");
+    stillpoint_debuggers_free(&list);
+    return code;
+}
+
 /* ---- list */
 
 static void add_words(struct print_text *text, const char *const *words, size_t n)

@@ -125,11 +125,11 @@ static int receive(struct events *e, struct stillpoint_subscription *s)
     do {
         r = subscribe(e, s);
         while (r == 0 && e->follow && !e->reader_gone)
-            r = stillpoint_wait(e->cli->sp, -1);
+            r = cli_wait(e->cli);
         s->replay = true;
         s->since_seq = e->last_seq;
     } while (r != 0 && e->follow && cli_reconnect(e->cli, r));
-    return r != 0 ? cli_fail_call(e->cli, r, "follow events") : CLI_OK;
+    return r != 0 && r != CLI_READER_GONE ? cli_fail_call(e->cli, r, "follow events") : CLI_OK;
 }
 
 static int run_events(struct cli *cli, int argc, char **argv)

@@ -7,9 +7,10 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cli.h \
 	%D%/connect.c \
 	%D%/control.c \
-	%D%/debug.c %D%/debug.h \
-	%D%/debug_commands.c \
-	%D%/debug_line.c \
+	%D%/debug.c \
+	%D%/debug_commands.c %D%/debug_commands.h \
+	%D%/debug_line.c %D%/debug_line.h \
+	%D%/debug_session.c %D%/debug_session.h \
 	%D%/debugger.c %D%/debugger.h \
 	%D%/doctor.c \
 	%D%/events.c \

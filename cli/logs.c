@@ -12,6 +12,10 @@ struct logs {
     bool follow;
     bool skip_first; /* -n 0: only what comes */
     json_t *records; /* -o json, not following: printed at the end */
+    struct stillpoint_log_query query;
+    bool waiting;     /* for a page */
+    int r;            /* how the last request for one ended */
+    bool last, stuck; /* that page was the last; makes no sense */
 };
 
 static void print_dropped(struct logs *l, const struct stillpoint_log *page)
@@ -40,45 +44,65 @@ static void print_page(struct logs *l, const struct stillpoint_log *page)
     }
 }
 
-/* The end: nothing more will come, or nothing more is there and we do not follow. */
-static bool is_last(const struct logs *l, const struct stillpoint_log *page)
+static void take_page(struct logs *l, const struct stillpoint_log *page)
 {
-    return page->ended || (!l->follow && page->n == 0);
+    struct stillpoint_log_query *query = &l->query;
+    if (!l->skip_first)
+        print_page(l, page);
+    l->skip_first = false;
+    /* The end: nothing more will come, or nothing more is there and we do not follow. */
+    l->last = page->ended || (!l->follow && page->n == 0);
+    l->stuck = page->n > 0 && page->next_seq <= query->from_seq && !l->last;
+    query->from_seq = page->next_seq < query->from_seq ? 1 : page->next_seq;
+    query->last_n = 0;
+    query->wait = l->follow;
 }
 
-static int read_pages(struct logs *l, struct stillpoint_log_query *query)
+static void page_arrived(struct stillpoint *sp, int r, const struct stillpoint_log *page,
+                         void *data)
 {
-    struct stillpoint_log page;
-    for (bool last = false; !last;) {
-        int r = stillpoint_vm_log(l->cli->sp, query, &page);
-        if (r != 0 && l->follow && cli_reconnect(l->cli, r)) {
-            query->wait = false; /* it may know of fewer records than there were */
-            continue;
+    struct logs *l = data;
+    (void)sp;
+    l->waiting = false;
+    l->r = r;
+    if (r == 0)
+        take_page(l, page);
+}
+
+/* CLI_READER_GONE, or as stillpoint_vm_log(). */
+static int read_page(struct logs *l)
+{
+    l->waiting = true;
+    int r = stillpoint_vm_log_async(l->cli->sp, &l->query, page_arrived, l);
+    while (r == 0 && l->waiting)
+        r = cli_wait(l->cli);
+    return r == 0 ? l->r : r;
+}
+
+static int read_pages(struct logs *l)
+{
+    int r = 0;
+    while (r == 0 && !l->last && !l->stuck) {
+        r = read_page(l);
+        if (r == 0 && !print_flush())
+            r = CLI_READER_GONE;
+        if (l->follow && cli_reconnect(l->cli, r)) {
+            l->query.wait = false; /* it may know of fewer records than there were */
+            r = 0;
         }
-        if (r != 0)
-            return cli_fail_call(l->cli, r, "read the log of %s", query->vm);
-        if (!l->skip_first)
-            print_page(l, &page);
-        l->skip_first = false;
-        bool stuck = page.n > 0 && page.next_seq <= query->from_seq;
-        last = is_last(l, &page);
-        query->from_seq = page.next_seq < query->from_seq ? 1 : page.next_seq;
-        query->last_n = 0;
-        query->wait = l->follow;
-        stillpoint_log_free(&page);
-        if (stuck && !last)
-            return cli_fail(l->cli, CLI_FAILED, "read the log of %s: the daemon repeats itself",
-                            query->vm);
-        if (!print_flush())
-            return CLI_OK; /* print_end() knows whether that is an error */
     }
-    return CLI_OK;
+    if (r == CLI_READER_GONE)
+        return CLI_OK; /* print_end() knows whether that is an error */
+    if (r != 0)
+        return cli_fail_call(l->cli, r, "read the log of %s", l->query.vm);
+    return l->stuck ? cli_fail(l->cli, CLI_FAILED, "read the log of %s: the daemon repeats itself",
+                               l->query.vm)
+                    : CLI_OK;
 }
 
 static int run_logs(struct cli *cli, int argc, char **argv)
 {
     struct logs l = {.cli = cli};
-    struct stillpoint_log_query query = {0};
     char vm[STILLPOINT_NAME_BYTES + 1];
     int c, code = 0;
     while (code == 0 && (c = options_next(cli, argc, argv)) != -1) {
@@ -87,8 +111,8 @@ static int run_logs(struct cli *cli, int argc, char **argv)
         if (c == 'f')
             l.follow = true;
         else {
-            code = options_count(cli, "-n", optarg, &query.last_n);
-            l.skip_first = query.last_n == 0;
+            code = options_count(cli, "-n", optarg, &l.query.last_n);
+            l.skip_first = l.query.last_n == 0;
         }
     }
     if (code == 0 && argc - optind != 1)
@@ -100,10 +124,12 @@ static int run_logs(struct cli *cli, int argc, char **argv)
     if (code != 0)
         return code;
     if (l.skip_first)
-        query.last_n = 1;
-    query.vm = vm;
+        l.query.last_n = 1;
+    l.query.vm = vm;
     l.records = cli->format == CLI_JSON && !l.follow ? json_array() : NULL;
-    code = read_pages(&l, &query);
+    code = read_pages(&l);
+    /* A page that is still waited for ends with the connection, and looks for `l` then. */
+    cli->sp = stillpoint_free(cli->sp);
     if (l.records && code == 0)
         print_json(cli, json_incref(l.records));
     json_decref(l.records);

@@ -53,9 +53,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (!open_standard_streams())
         return CLI_FAILED;
-    if (options_global(&cli, argc, argv) != 0)
-        return print_end(&cli, cli.exit_code);
-    int code = run_verb(&cli, argc - optind, argv + optind);
+    int code = options_global(&cli, argc, argv) != 0 ? cli.exit_code
+                                                     : run_verb(&cli, argc - optind, argv + optind);
+    if (cli.wants_help)
+        verb_help_print(cli.verb);
     cli_done(&cli);
     options_done(&cli);
     return print_end(&cli, code);

@@ -75,6 +75,19 @@ static int tell_bad(struct cli *cli, int c, char **argv)
         cli, cli_fail_usage(cli, optopt ? "option %s takes no value" : "unknown option %s", word));
 }
 
+/* getopt takes the beginning of a long option for the whole: what is no option of this verb would
+ * be another one, and a script would mean something else once there are more. */
+static int refuse_beginning(struct cli *cli, char **argv, const char *name)
+{
+    /* Its value may be a word of its own. */
+    const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)];
+    size_t n = strcspn(word, "=");
+    if (n == 2 + strlen(name))
+        return 0;
+    return done(cli,
+                cli_fail_usage(cli, "unknown option %.*s; is --%s meant?", (int)n, word, name));
+}
+
 /* 0: it was a global option; OPTIONS_DONE; or `c`. */
 static int take_global(struct cli *cli, int c, char **argv)
 {
@@ -85,7 +98,7 @@ static int take_global(struct cli *cli, int c, char **argv)
     case 'o':
         return take_format(cli);
     case 'h':
-        verb_help_print(cli->verb);
+        cli->wants_help = true;
         return done(cli, CLI_OK);
     case GLOBAL_PRIVATE:
         cli->private_daemon = true;
@@ -112,11 +125,13 @@ static int take_global(struct cli *cli, int c, char **argv)
 static int next(struct cli *cli, int argc, char **argv)
 {
     for (;;) {
-        int c = getopt_long(argc, argv, cli->shorts, cli->longs, NULL);
+        int index = -1, c = getopt_long(argc, argv, cli->shorts, cli->longs, &index);
         if (c == -1 && cli->private_daemon && cli->socket)
             return done(cli, cli_fail_usage(cli, "-s and --private exclude each other"));
         if (c == -1)
             return -1;
+        if (index >= 0 && refuse_beginning(cli, argv, cli->longs[index].name) != 0)
+            return OPTIONS_DONE;
         c = take_global(cli, c, argv);
         if (c != 0)
             return c;

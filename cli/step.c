@@ -89,20 +89,35 @@ static int parse_step(struct cli *cli, int argc, char **argv, struct stillpoint_
     return code;
 }
 
+/* "cannot WHAT app", as the verbs are called. */
+static const char *what_of(const struct stillpoint_step *step)
+{
+    switch (step->how) {
+    case STILLPOINT_STEP_OVER:
+        return "go to the next statement of";
+    case STILLPOINT_STEP_OUT:
+        return "finish the frame of";
+    case STILLPOINT_STEP_TO:
+        return "go on to that place in";
+    default:
+        return "step";
+    }
+}
+
 static int go(struct cli *cli, struct stillpoint_step *step, const struct target *t)
 {
     struct stillpoint_stepped s;
     step->vm = t->id;
     int r = stillpoint_vm_step(cli->sp, step, &s);
     if (r != 0)
-        return cli_fail_call(cli, r, "step %s", t->vm->name);
+        return cli_fail_call(cli, r, "%s %s", what_of(step), t->vm->name);
     step_print(cli, t->vm, &s);
     bool late = strcmp(s.reason, "deadline") == 0;
     stillpoint_stepped_free(&s);
     if (!late)
         return CLI_OK;
-    return cli_fail(cli, CLI_TIMED_OUT, "step %s: its time ran out; it is stopped where it was",
-                    t->vm->name);
+    return cli_fail(cli, CLI_TIMED_OUT, "%s %s: its time ran out; it is stopped where it was",
+                    what_of(step), t->vm->name);
 }
 
 static int run_how(struct cli *cli, int argc, char **argv, enum stillpoint_step_how how)

@@ -242,10 +242,11 @@ static int pause_between(struct top *top, int signal_fd)
             {.fd = stillpoint_fd(top->cli->sp), .events = stillpoint_poll_events(top->cli->sp)},
             {.fd = signal_fd, .events = POLLIN},
             {.fd = top->batch ? -1 : STDIN_FILENO, .events = POLLIN},
+            {.fd = STDOUT_FILENO}, /* whose reader may go */
         };
-        if (poll(p, 3, (int)((end - now) / 1000 + 1)) < 0 && errno != EINTR)
+        if (poll(p, 4, (int)((end - now) / 1000 + 1)) < 0 && errno != EINTR)
             return -errno;
-        if (p[1].revents != 0)
+        if (p[1].revents != 0 || p[3].revents != 0)
             return 1;
         if (p[2].revents != 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q'))
             return 1;
@@ -315,6 +316,12 @@ static int start(struct top *top)
     return code;
 }
 
+static int take_looks(const struct cli *cli, struct top *top)
+{
+    int code = options_count(cli, "-n", optarg, &top->left);
+    return code == 0 && top->left == 0 ? cli_fail_usage(cli, "-n: 0 looks are none") : code;
+}
+
 static int run_top(struct cli *cli, int argc, char **argv)
 {
     struct top top = {.cli = cli, .every_us = 2000000};
@@ -325,7 +332,7 @@ static int run_top(struct cli *cli, int argc, char **argv)
         if (c == 'b')
             top.batch = true;
         else if (c == 'n')
-            code = options_count(cli, "-n", optarg, &top.left);
+            code = take_looks(cli, &top);
         else if (strspn(optarg, "0123456789.") == strlen(optarg) && strlen(optarg) < 16) {
             char seconds[20];
             snprintf(seconds, sizeof seconds, "%ss", optarg);
@@ -354,12 +361,14 @@ const struct verb verb_top = {
     .name = "top",
     .synopsis = "[-b] [-n N] [-d SECONDS]",
     .summary = "what the VMs do, again and again",
-    .help = "  -b, --batch            plain tables, one after the other, for scripts\n"
-            "  -n, --looks N          so many, then end; q or Ctrl-C end it too\n"
-            "  -d, --delay SECONDS    from one to the next (2)\n"
-            "CPU% and HITS/s are since the look before, in the first since the VM's start. STOPS\n"
-            "are those of its world since then, as far as the daemon remembers. With -o json it\n"
-            "looks once, unless -n says otherwise.\n",
+    .help =
+        "  -b, --batch            plain tables, one after the other, for scripts\n"
+        "  -n, --looks N          so many, then end; without it there is no end: q, Ctrl-C and\n"
+        "                         SIGTERM end it, or that nobody reads any more; exit code 0\n"
+        "  -d, --delay SECONDS    from one to the next (2)\n"
+        "CPU% and HITS/s are since the look before, in the first since the VM's start. STOPS\n"
+        "are those of its world since then, as far as the daemon remembers. With -o json it\n"
+        "looks once, unless -n says otherwise.\n",
     .shorts = "bn:d:",
     .longs = (const struct option[]){{"batch", no_argument, NULL, 'b'},
                                      {"looks", required_argument, NULL, 'n'},

@@ -45,3 +45,10 @@ static inline void call_position(Stillpoint__Api__BreakpointAt *m,
         }                                                                                          \
         return NULL;                                                                               \
     } while (0)
+
+/** conn_call() where the reply is a VM. */
+int call_for_vm(struct stillpoint *sp, conn_envelope *request, int fd,
+                struct stillpoint_vms *ret_vms);
+/** conn_call() where the reply is a world. */
+int call_for_world(struct stillpoint *sp, conn_envelope *request,
+                   struct stillpoint_worlds *ret_worlds);

@@ -91,7 +91,7 @@ int stillpoint_lease_take(struct stillpoint *sp, const struct stillpoint_lease *
     m.debugger = conn_text(lease->debugger);
     CONN_SET(m, steal, lease->steal);
     CONN_SET(m, hold_us, lease->hold_us);
-    return conn_call_for_world(sp, &e, ret_worlds);
+    return call_for_world(sp, &e, ret_worlds);
 }
 
 int stillpoint_lease_hand_over(struct stillpoint *sp, const char *world, const char *to,
@@ -101,7 +101,7 @@ int stillpoint_lease_hand_over(struct stillpoint *sp, const char *world, const c
     conn_envelope e = CONN_ENVELOPE(HAND_OVER_LEASE, hand_over_lease, &m);
     m.world = conn_text(world);
     m.to = conn_text(to);
-    return conn_call_for_world(sp, &e, ret_worlds);
+    return call_for_world(sp, &e, ret_worlds);
 }
 
 /* ---- one VM of a stopped world */
@@ -112,7 +112,7 @@ int stillpoint_world_target(struct stillpoint *sp, const char *vm,
     Stillpoint__Api__SetTarget m = STILLPOINT__API__SET_TARGET__INIT;
     conn_envelope e = CONN_ENVELOPE(SET_TARGET, set_target, &m);
     m.vm = conn_text(vm);
-    return conn_call_for_world(sp, &e, ret_worlds);
+    return call_for_world(sp, &e, ret_worlds);
 }
 
 static void fill_continue(Stillpoint__Api__ContinueVm *m, const struct stillpoint_continue *what)

@@ -46,7 +46,7 @@ int stillpoint_vm_get(struct stillpoint *sp, const char *vm, struct stillpoint_v
     Stillpoint__Api__GetVm m = STILLPOINT__API__GET_VM__INIT;
     conn_envelope e = CONN_ENVELOPE(GET_VM, get_vm, &m);
     m.vm = conn_text(vm);
-    return conn_call_for_vm(sp, &e, -1, ret_vms);
+    return call_for_vm(sp, &e, -1, ret_vms);
 }
 
 int stillpoint_vm_wait(struct stillpoint *sp, const char *vm, enum stillpoint_wait_for what,
@@ -57,7 +57,7 @@ int stillpoint_vm_wait(struct stillpoint *sp, const char *vm, enum stillpoint_wa
     m.vm = conn_text(vm);
     CONN_SET(m, for_, (Stillpoint__Api__WaitFor)what);
     CONN_SET(m, timeout_us, timeout_us);
-    return conn_call_for_vm(sp, &e, -1, ret_vms);
+    return call_for_vm(sp, &e, -1, ret_vms);
 }
 
 int stillpoint_vm_kill(struct stillpoint *sp, const char *vm)
@@ -135,24 +135,21 @@ int stillpoint_vm_call(struct stillpoint *sp, const char *vm, const char *functi
     return 0;
 }
 
-int stillpoint_vm_log(struct stillpoint *sp, const struct stillpoint_log_query *query,
-                      struct stillpoint_log *ret_log)
+static void fill_read(Stillpoint__Api__ReadLog *m, const struct stillpoint_log_query *query)
 {
-    Stillpoint__Api__ReadLog m = STILLPOINT__API__READ_LOG__INIT;
-    conn_envelope e = CONN_ENVELOPE(READ_LOG, read_log, &m);
-    _cleanup_envelope_ conn_envelope *reply = NULL;
+    m->vm = conn_text(query->vm);
+    CONN_SET(*m, from_seq, query->from_seq);
+    CONN_SET(*m, last_n, query->last_n);
+    CONN_SET(*m, wait, query->wait);
+}
+
+static int decode_page(const Stillpoint__Api__LogPage *page, struct stillpoint_log *ret_log)
+{
     _cleanup_memory_ struct stillpoint_memory *memory = memory_new();
-    m.vm = conn_text(query->vm);
-    CONN_SET(m, from_seq, query->from_seq);
-    CONN_SET(m, last_n, query->last_n);
-    CONN_SET(m, wait, query->wait);
+    struct stillpoint_log log;
     if (!memory)
         return -ENOMEM;
-    int r = conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_LOG_PAGE, &reply);
-    if (r != 0)
-        return r;
-    struct stillpoint_log log;
-    decode_log(memory, reply->log_page, &log);
+    decode_log(memory, page, &log);
     if (memory_failed(memory))
         return -ENOMEM;
     log.memory = TAKE_PTR(memory);
@@ -160,17 +157,51 @@ int stillpoint_vm_log(struct stillpoint *sp, const struct stillpoint_log_query *
     return 0;
 }
 
-/* ---- freeing */
-
-void *stillpoint_vms_free(struct stillpoint_vms *vms)
+int stillpoint_vm_log(struct stillpoint *sp, const struct stillpoint_log_query *query,
+                      struct stillpoint_log *ret_log)
 {
-    if (vms) {
-        free(vms->items);
-        memory_free(vms->memory);
-        *vms = (struct stillpoint_vms){0};
-    }
-    return NULL;
+    Stillpoint__Api__ReadLog m = STILLPOINT__API__READ_LOG__INIT;
+    conn_envelope e = CONN_ENVELOPE(READ_LOG, read_log, &m);
+    _cleanup_envelope_ conn_envelope *reply = NULL;
+    fill_read(&m, query);
+    int r = conn_call(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_LOG_PAGE, &reply);
+    return r != 0 ? r : decode_page(reply->log_page, ret_log);
 }
+
+struct log_waiter {
+    stillpoint_log_fn done;
+    void *data;
+};
+
+static void log_arrived(struct stillpoint *sp, int r, conn_envelope **reply, int *fd, void *data)
+{
+    struct log_waiter waiter = *(struct log_waiter *)data;
+    struct stillpoint_log log = {0};
+    (void)fd;
+    free(data);
+    if (r == 0)
+        r = decode_page((*reply)->log_page, &log);
+    waiter.done(sp, r, r == 0 ? &log : NULL, waiter.data);
+    stillpoint_log_free(&log);
+}
+
+int stillpoint_vm_log_async(struct stillpoint *sp, const struct stillpoint_log_query *query,
+                            stillpoint_log_fn done, void *data)
+{
+    Stillpoint__Api__ReadLog m = STILLPOINT__API__READ_LOG__INIT;
+    conn_envelope e = CONN_ENVELOPE(READ_LOG, read_log, &m);
+    struct log_waiter *waiter = malloc(sizeof *waiter);
+    if (!waiter)
+        return -ENOMEM;
+    *waiter = (struct log_waiter){done, data};
+    fill_read(&m, query);
+    int r = conn_send(sp, &e, -1, STILLPOINT__API__ENVELOPE__BODY_LOG_PAGE, log_arrived, waiter);
+    if (r < 0)
+        free(waiter);
+    return r;
+}
+
+/* ---- freeing */
 
 void *stillpoint_result_free(struct stillpoint_result *result)
 {

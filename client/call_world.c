@@ -49,7 +49,7 @@ int stillpoint_world_get(struct stillpoint *sp, const char *world,
     Stillpoint__Api__GetWorld m = STILLPOINT__API__GET_WORLD__INIT;
     conn_envelope e = CONN_ENVELOPE(GET_WORLD, get_world, &m);
     m.world = conn_text(world);
-    return conn_call_for_world(sp, &e, ret_worlds);
+    return call_for_world(sp, &e, ret_worlds);
 }
 
 int stillpoint_world_stop(struct stillpoint *sp, const struct stillpoint_stop *stop,
@@ -112,16 +112,6 @@ int stillpoint_world_resume(struct stillpoint *sp, const char *world,
 }
 
 /* ---- freeing */
-
-void *stillpoint_worlds_free(struct stillpoint_worlds *worlds)
-{
-    if (worlds) {
-        free(worlds->items);
-        memory_free(worlds->memory);
-        *worlds = (struct stillpoint_worlds){0};
-    }
-    return NULL;
-}
 
 void *stillpoint_stop_report_free(struct stillpoint_stop_report *report)
 {

@@ -8,8 +8,6 @@
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "client/decode.h"
-#include "client/events.h"
 #include "proto/frame.h"
 #include "proto/unpack.h"
 
@@ -33,6 +31,7 @@ struct stillpoint {
     int failed;     /* negative errno once the connection is over */
     uint64_t last_id;
     struct pending *pending;
+    conn_unasked_fn unasked;
     struct stillpoint_handlers handlers;
     struct stillpoint_peer peer;
     struct stillpoint_error error;
@@ -156,7 +155,7 @@ static int frame_arrived(struct stillpoint *sp, const uint8_t *data, size_t byte
     else if (e->body_case == STILLPOINT__API__ENVELOPE__BODY_ERROR && e->error)
         turned_away(sp, &e, &fd);
     else
-        events_deliver(sp, e);
+        sp->unasked(sp, e);
     return 0;
 }
 
@@ -329,22 +328,6 @@ int conn_call_done(struct stillpoint *sp, conn_envelope *request, int fd)
     return conn_call(sp, request, fd, STILLPOINT__API__ENVELOPE__BODY_DONE, &reply);
 }
 
-int conn_call_for_vm(struct stillpoint *sp, conn_envelope *request, int fd,
-                     struct stillpoint_vms *ret_vms)
-{
-    _cleanup_(conn_envelope_free) conn_envelope *reply = NULL;
-    int r = conn_call(sp, request, fd, STILLPOINT__API__ENVELOPE__BODY_VM_REPLY, &reply);
-    return r != 0 ? r : decode_only_vm(reply->vm_reply->vm, ret_vms);
-}
-
-int conn_call_for_world(struct stillpoint *sp, conn_envelope *request,
-                        struct stillpoint_worlds *ret_worlds)
-{
-    _cleanup_(conn_envelope_free) conn_envelope *reply = NULL;
-    int r = conn_call(sp, request, -1, STILLPOINT__API__ENVELOPE__BODY_WORLD_REPLY, &reply);
-    return r != 0 ? r : decode_only_world(reply->world_reply->world, ret_worlds);
-}
-
 void conn_envelope_free(conn_envelope **envelope)
 {
     if (*envelope)
@@ -381,7 +364,7 @@ static void free_sp(struct stillpoint **sp)
     stillpoint_free(*sp);
 }
 
-int stillpoint_connect_fd(int fd, const char *client, struct stillpoint **ret_sp)
+int conn_new(int fd, const char *client, conn_unasked_fn unasked, struct stillpoint **ret_sp)
 {
     _cleanup_close_ int sock = fd;
     _cleanup_(free_sp) struct stillpoint *sp = calloc(1, sizeof *sp);
@@ -390,6 +373,7 @@ int stillpoint_connect_fd(int fd, const char *client, struct stillpoint **ret_sp
     frame_reader_init(&sp->in);
     frame_writer_init(&sp->out, LIMIT_CLIENT_QUEUE_BYTES);
     sp->sock = TAKE_FD(sock);
+    sp->unasked = unasked;
     error_clear(sp);
     int r = hello(sp, client);
     if (r >= 0)

@@ -51,12 +51,11 @@ int conn_call_for_fd(struct stillpoint *sp, conn_envelope *request, conn_body ex
                      conn_envelope **ret_reply, int *ret_fd);
 /** conn_call() where the reply says nothing. */
 int conn_call_done(struct stillpoint *sp, conn_envelope *request, int fd);
-/** conn_call() where the reply is a VM. */
-int conn_call_for_vm(struct stillpoint *sp, conn_envelope *request, int fd,
-                     struct stillpoint_vms *ret_vms);
-/** conn_call() where the reply is a world. */
-int conn_call_for_world(struct stillpoint *sp, conn_envelope *request,
-                        struct stillpoint_worlds *ret_worlds);
 void conn_envelope_free(conn_envelope **envelope);
+
+/** What the daemon sends unasked; valid during the call, in which the connection may be used. */
+typedef void (*conn_unasked_fn)(struct stillpoint *sp, const conn_envelope *e);
+/** stillpoint_connect_fd() with whom to tell of that. */
+int conn_new(int fd, const char *client, conn_unasked_fn unasked, struct stillpoint **ret_sp);
 
 const struct stillpoint_handlers *conn_handlers(const struct stillpoint *sp);

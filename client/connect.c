@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
-#include "client/stillpoint.h"
+#include "client/events.h"
 
 int stillpoint_connect(const char *path, const char *client, struct stillpoint **ret_sp)
 {
@@ -29,6 +29,11 @@ int stillpoint_connect(const char *path, const char *client, struct stillpoint *
     if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof address) < 0)
         return -errno;
     return stillpoint_connect_fd(TAKE_FD(sock), client, ret_sp);
+}
+
+int stillpoint_connect_fd(int fd, const char *client, struct stillpoint **ret_sp)
+{
+    return conn_new(fd, client, events_deliver, ret_sp);
 }
 
 int stillpoint_socketpair(int *ret_ours, int *ret_daemons)

@@ -407,3 +407,25 @@ void decode_event(struct stillpoint_memory *m, const Stillpoint__Api__Event *e,
         ret->exit = exit;
     }
 }
+
+/* ---- lists that grew */
+
+void *stillpoint_vms_free(struct stillpoint_vms *vms)
+{
+    if (vms) {
+        free(vms->items);
+        memory_free(vms->memory);
+        *vms = (struct stillpoint_vms){0};
+    }
+    return NULL;
+}
+
+void *stillpoint_worlds_free(struct stillpoint_worlds *worlds)
+{
+    if (worlds) {
+        free(worlds->items);
+        memory_free(worlds->memory);
+        *worlds = (struct stillpoint_worlds){0};
+    }
+    return NULL;
+}

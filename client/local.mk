@@ -4,7 +4,7 @@
 lib_LIBRARIES = %D%/libstillpoint.a
 include_HEADERS += %D%/stillpoint.h
 LIBSTILLPOINT_SOURCES = \
-	%D%/call.h \
+	%D%/call.c %D%/call.h \
 	%D%/call_act.c \
 	%D%/call_audit.c \
 	%D%/call_daemon.c \

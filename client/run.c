@@ -1,10 +1,5 @@
 /* Giving a program to the daemon, and answering what it asks while the program runs. */
-#include <errno.h>
-#include <stdlib.h>
-
-#include "base/cleanup.h"
-#include "client/conn.h"
-#include "client/decode.h"
+#include "client/call.h"
 
 static void fill_run(Stillpoint__Api__RunVm *m, const struct stillpoint_run *run)
 {
@@ -66,7 +61,7 @@ int stillpoint_run(struct stillpoint *sp, const struct stillpoint_run *run, int 
     Stillpoint__Api__RunVm m = STILLPOINT__API__RUN_VM__INIT;
     conn_envelope e = CONN_ENVELOPE(RUN_VM, run_vm, &m);
     fill_run(&m, run);
-    return conn_call_for_vm(sp, &e, memfd, ret_vms);
+    return call_for_vm(sp, &e, memfd, ret_vms);
 }
 
 int stillpoint_run_async(struct stillpoint *sp, const struct stillpoint_run *run, int memfd,

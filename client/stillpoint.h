@@ -1083,6 +1083,12 @@ struct stillpoint_log_query {
 /** One page. */
 int stillpoint_vm_log(struct stillpoint *sp, const struct stillpoint_log_query *query,
                       struct stillpoint_log *ret_log);
+/** r is 0, STILLPOINT_REFUSED or the errno of a connection that ended. log is NULL unless r is 0;
+ * what it points to lives until this returns. */
+typedef void (*stillpoint_log_fn)(struct stillpoint *sp, int r, const struct stillpoint_log *log,
+                                  void *data);
+int stillpoint_vm_log_async(struct stillpoint *sp, const struct stillpoint_log_query *query,
+                            stillpoint_log_fn done, void *data);
 
 /* ---- units */
 

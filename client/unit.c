@@ -110,7 +110,7 @@ int stillpoint_unit_start(struct stillpoint *sp, const char *unit, struct stillp
     Stillpoint__Api__StartUnit m = STILLPOINT__API__START_UNIT__INIT;
     conn_envelope e = CONN_ENVELOPE(START_UNIT, start_unit, &m);
     m.unit = conn_text(unit);
-    return conn_call_for_vm(sp, &e, -1, ret_vms);
+    return call_for_vm(sp, &e, -1, ret_vms);
 }
 
 int stillpoint_unit_stop(struct stillpoint *sp, const char *unit)

@@ -249,7 +249,8 @@ static void put_event(struct client_conn *c, const struct event *e)
     API_SET(&m, kind, (Stillpoint__Api__EventKind)e->kind);
     API_SET(&m, time_us, e->time_us);
     API_SET(&m, mono_ns, e->mono_ns);
-    API_SET(&m, uid, e->uid);
+    if (e->uid != EVENT_NO_UID)
+        API_SET(&m, uid, e->uid);
     if (e->vm)
         API_SET(&m, vm, e->vm);
     if (e->epoch)

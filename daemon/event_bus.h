@@ -46,13 +46,16 @@ struct event_exit {
     unsigned code, signal;
 };
 
+/** No process has this uid: the kernel keeps it for "as it is". */
+#define EVENT_NO_UID ((uid_t)-1)
+
 /** One event. The texts of a published event belong to the bus. */
 struct event {
     uint64_t seq;
     enum event_kind kind;
     uint64_t time_us, mono_ns;
     uint64_t vm, epoch, ticket; /**< 0: none */
-    uid_t uid;
+    uid_t uid;                  /**< who did it, or whose it is; EVENT_NO_UID: nobody's */
     struct event_exit exit;
     const char *name, *world, *json, *detail; /**< NULL: none */
     uint64_t fact; /**< number of the worker's fact that it is all of; 0: of none */

@@ -37,6 +37,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/nudge.c %D%/nudge.h \
 	%D%/record.c %D%/record.h \
 	%D%/look_message.c %D%/look_message.h \
+	%D%/look_queue.c %D%/look_queue.h \
 	%D%/pause.c %D%/pause.h \
 	%D%/hit_message.c %D%/hit_message.h \
 	%D%/hit_ring.c %D%/hit_ring.h \

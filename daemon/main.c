@@ -48,6 +48,7 @@
 #include "daemon/facts.h"
 #include "daemon/fd_store.h"
 #include "daemon/freezer.h"
+#include "daemon/look_queue.h"
 #include "daemon/pause.h"
 #include "daemon/record.h"
 #include "daemon/registry.h"
@@ -84,6 +85,7 @@ struct daemon {
     struct vm_journals *vm_journals;
     struct event_bus *bus;
     struct freezer *freezer;
+    struct worker_host host;
     struct registry *registry;
     struct strays *strays;
     struct worlds *worlds;
@@ -378,7 +380,8 @@ static void on_spawned(void *userdata, uint64_t spawn_id, const struct zygote_bi
 static void on_zygote_lost(void *userdata, const char *engine, const char *why)
 {
     struct daemon *d = userdata;
-    const struct event e = {.kind = EVENT_ZYGOTE_LOST, .name = engine, .detail = why};
+    const struct event e = {
+        .kind = EVENT_ZYGOTE_LOST, .name = engine, .uid = EVENT_NO_UID, .detail = why};
     event_bus_publish(d->bus, &e);
 }
 
@@ -825,8 +828,11 @@ static int build(struct daemon *d)
         adoption_read_events(d->adoption, d->bus);
     if (d->bus)
         d->worlds = d->adoption ? worlds_new_kept(d->base, d->bus) : worlds_new(d->base, d->bus);
-    const struct registry_config registry = {.base = d->base,
-                                             .freezer = d->freezer,
+    d->host = (struct worker_host){
+        .base = d->base, .freezer = d->freezer, .looks = look_queue_new(d->base)};
+    if (!d->host.looks)
+        return -ENOMEM;
+    const struct registry_config registry = {.host = &d->host,
                                              .lifeline_fd = d->lifeline[0],
                                              .events = &facts_worker_events,
                                              .userdata = &d->api,
@@ -995,6 +1001,7 @@ static void take_down(struct daemon *d)
         d->zygotes[i] = zygote_client_free(d->zygotes[i]);
         fd_close(&d->programs[i]);
     }
+    d->host.looks = look_queue_free(d->host.looks);
     d->freezer = freezer_free(d->freezer); /* after all who were born in its directory */
     d->service = service_free(d->service);
     struct event *events[] = {d->on_term, d->on_int, d->on_hup, d->give_up, d->status, d->api.poll};

@@ -50,8 +50,7 @@ struct registry *registry_new(const struct registry_config *config)
     r->config = *config;
     r->next_id = 1;
     TAILQ_INIT(&r->exited);
-    const struct spare_config spare = {.base = config->base,
-                                       .freezer = config->freezer,
+    const struct spare_config spare = {.host = config->host,
                                        .lifeline_fd = config->lifeline_fd,
                                        .next_id = &r->next_id,
                                        .world = config->world,
@@ -203,8 +202,8 @@ static int add_new(struct registry *r, struct stop_world *world, struct zygote_c
                    const struct worker_config *config, int program_fd, struct entry *e)
 {
     e->id = r->next_id;
-    int v = worker_new(r->config.base, r->config.freezer, world, e->id, config, program_fd,
-                       r->config.events, r->config.userdata, &e->worker);
+    int v = worker_new(r->config.host, world, e->id, config, program_fd, r->config.events,
+                       r->config.userdata, &e->worker);
     if (v < 0)
         return v;
     /* That of what stays: what came for this request alone has filled a gap. */
@@ -276,8 +275,8 @@ int registry_adopt(struct registry *r, struct stop_world *world, const Stillpoin
     text_copy(e->name, sizeof e->name, m->name);
     int v = name_is_taken(r, e->name) || registry_find(r, e->id) ? -EEXIST : 0;
     if (v == 0)
-        v = worker_adopt(r->config.base, r->config.freezer, world, m, store, first_number,
-                         r->config.events, r->config.userdata, &e->worker);
+        v = worker_adopt(r->config.host, world, m, store, first_number, r->config.events,
+                         r->config.userdata, &e->worker);
     if (v == 0 && (v = enter(r, e)) < 0)
         worker_free(e->worker);
     if (v < 0) {
@@ -297,7 +296,7 @@ int registry_adopt_exited(struct registry *r, const Stillpoint__State__Vm *m,
     e->id = m->id;
     text_copy(e->name, sizeof e->name, m->name);
     int v = name_is_taken(r, e->name) || registry_find(r, e->id) ? -EEXIST : 0;
-    if (v == 0 && !(e->worker = worker_adopt_exited(r->config.base, m, store, r->config.events,
+    if (v == 0 && !(e->worker = worker_adopt_exited(r->config.host, m, store, r->config.events,
                                                     r->config.userdata)))
         v = -ENOMEM;
     if (v == 0 && (v = enter(r, e)) < 0)

@@ -22,9 +22,8 @@
 struct registry;
 
 struct registry_config {
-    struct event_base *base;
-    struct freezer *freezer; /**< NULL: VMs get no cgroups */
-    int lifeline_fd;         /**< read end of the life-line pipe; stays the caller's */
+    const struct worker_host *host;
+    int lifeline_fd; /**< read end of the life-line pipe; stays the caller's */
     const struct worker_events *events;
     void *userdata;
     /** What one uid may have, and all together; NULL: as much as the limits allow. */

@@ -71,8 +71,7 @@ static void make(struct spare *s)
     struct zygote_client *zygote = c->zygote(c->userdata, s->engine);
     struct worker *w;
     if (!world || !zygote ||
-        worker_new_apart(c->base, c->freezer, world->kept, *c->next_id, &s->like, &events, s, &w) <
-            0)
+        worker_new_apart(c->host, world->kept, *c->next_id, &s->like, &events, s, &w) < 0)
         return;
     if (fd_is_scarce(w->gate.kick_fd, FDS_KEPT) ||
         worker_spawn(w, zygote, world, c->lifeline_fd, &s->like) < 0) {
@@ -179,7 +178,7 @@ struct spare *spare_new(const struct spare_config *config)
     if (!s)
         return NULL;
     s->config = *config;
-    s->rested = event_new(config->base, -1, 0, on_rested, s);
+    s->rested = event_new(config->host->base, -1, 0, on_rested, s);
     return s->rested ? s : spare_free(s);
 }
 

@@ -25,8 +25,7 @@
 struct spare;
 
 struct spare_config {
-    struct event_base *base;
-    struct freezer *freezer;
+    const struct worker_host *host;
     int lifeline_fd;   /**< read end of the life-line pipe; stays the caller's */
     uint64_t *next_id; /**< of VMs: the spare takes one */
     /** The world of this name, as it is now; NULL: there is none. */

@@ -443,7 +443,7 @@ static int make_channel(struct worker *w, int *ret_theirs)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    w->channel = worker_channel_new(w->base, pair[0], &channel_events, w);
+    w->channel = worker_channel_new(w->host->base, pair[0], &channel_events, w);
     if (!w->channel) {
         close(pair[1]);
         return -ENOMEM;
@@ -496,7 +496,7 @@ static int describe(struct worker *w, const struct worker_config *config)
 }
 
 /* All of it that needs no process. */
-static struct worker *make(struct event_base *base, struct freezer *freezer, uint64_t id,
+static struct worker *make(const struct worker_host *host, struct freezer *freezer, uint64_t id,
                            const struct worker_config *config, bool lives,
                            const struct worker_events *events, void *userdata)
 {
@@ -511,7 +511,7 @@ static struct worker *make(struct event_base *base, struct freezer *freezer, uin
         .pidfd = -1,
         .program_fd = -1,
         .life_fd = -1,
-        .base = base,
+        .host = host,
         .events = events,
         .userdata = userdata,
     };
@@ -527,20 +527,21 @@ static struct worker *make(struct event_base *base, struct freezer *freezer, uin
 static int make_timers(struct worker *w)
 {
     /* Made before there is anything whose end may come when there is no memory. */
-    w->died = event_new(w->base, -1, 0, on_never_born, w);
-    w->kicked = event_new(w->base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
-    w->farewell = event_new(w->base, -1, 0, on_farewell, w);
+    w->died = event_new(w->host->base, -1, 0, on_never_born, w);
+    w->kicked = event_new(w->host->base, w->gate.kick_fd, EV_READ | EV_PERSIST, on_kicked, w);
+    w->farewell = event_new(w->host->base, -1, 0, on_farewell, w);
     if (!w->died || !w->kicked || !w->farewell || event_add(w->kicked, NULL) < 0)
         return -ENOMEM;
-    int r = worker_limits_init(&w->timed, w->base, &w->limits, &limits_events, w);
+    int r =
+        worker_limits_init(&w->timed, w->host->base, w->host->looks, &w->limits, &limits_events, w);
     return r < 0 ? r : freezer_cell_limit(&w->cell, &w->limits, tasks_of(&w->limits));
 }
 
-int worker_new_apart(struct event_base *base, struct freezer *freezer, bool kept, uint64_t id,
+int worker_new_apart(const struct worker_host *host, bool kept, uint64_t id,
                      const struct worker_config *config, const struct worker_events *events,
                      void *userdata, struct worker **ret)
 {
-    struct worker *w = make(base, freezer, id, config, false, events, userdata);
+    struct worker *w = make(host, host->freezer, id, config, false, events, userdata);
     if (!w)
         return -ENOMEM;
     int r = stop_gate_make(&w->gate, kept, w);
@@ -554,13 +555,13 @@ int worker_new_apart(struct event_base *base, struct freezer *freezer, bool kept
     return 0;
 }
 
-int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
-               uint64_t id, const struct worker_config *config, int program_fd,
+int worker_new(const struct worker_host *host, struct stop_world *world, uint64_t id,
+               const struct worker_config *config, int program_fd,
                const struct worker_events *events, void *userdata, struct worker **ret)
 {
     _cleanup_close_ int program = program_fd;
     struct worker *w;
-    int r = worker_new_apart(base, freezer, world->kept, id, config, events, userdata, &w);
+    int r = worker_new_apart(host, world->kept, id, config, events, userdata, &w);
     if (r < 0)
         return r;
     r = stop_gate_join(&w->gate, world);
@@ -582,7 +583,8 @@ int worker_give(struct worker *w, struct stop_world *world, const struct worker_
     int r = describe(w, config);
     worker_limits_done(&w->timed);
     if (r == 0)
-        r = worker_limits_init(&w->timed, w->base, &w->limits, &limits_events, w);
+        r = worker_limits_init(&w->timed, w->host->base, w->host->looks, &w->limits, &limits_events,
+                               w);
     if (r == 0)
         r = stop_gate_join(&w->gate, world);
     if (r < 0)
@@ -692,13 +694,13 @@ int worker_spawn(struct worker *w, struct zygote_client *zygote, const struct st
 /* A worker whose end cannot be watched is not let live. */
 static void watch_process(struct worker *w)
 {
-    event_assign(w->died, w->base, w->pidfd, EV_READ, on_died, w);
+    event_assign(w->died, w->host->base, w->pidfd, EV_READ, on_died, w);
     if (event_add(w->died, NULL) == 0)
         return;
     record_write(LOG_ERR, MESSAGE_NOT_REAPED, RECORD_VM(w),
                  "vm %llu: its process cannot be watched", (unsigned long long)w->id);
     worker_kill(w, EXIT_REASON_UNKNOWN, "its process cannot be watched: no memory or watches left");
-    event_assign(w->died, w->base, -1, 0, on_died, w);
+    event_assign(w->died, w->host->base, -1, 0, on_died, w);
     event_add(w->died, &unwatched_look);
 }
 
@@ -805,7 +807,7 @@ static bool is_whole(const struct inheritance *i)
            i->life >= 0;
 }
 
-static struct worker *make_from(struct event_base *base, struct freezer *freezer,
+static struct worker *make_from(const struct worker_host *host, struct freezer *freezer,
                                 const Stillpoint__State__Vm *m, bool lives,
                                 const struct worker_events *events, void *userdata)
 {
@@ -833,7 +835,7 @@ static struct worker *make_from(struct event_base *base, struct freezer *freezer
         .labels = m->labels,
         .origin = m->origin && m->origin[0] ? m->origin : NULL,
     };
-    struct worker *w = make(base, freezer, m->id, &config, lives, events, userdata);
+    struct worker *w = make(host, freezer, m->id, &config, lives, events, userdata);
     if (!w)
         return NULL;
     w->adopted = w->admitted = w->is_kept = w->sandboxed = true;
@@ -908,18 +910,19 @@ static void resume_numbers(struct worker *w, const Stillpoint__State__Vm *m, uin
                                        .awaited = true};
 }
 
-int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+int worker_adopt(const struct worker_host *host, struct stop_world *world,
                  const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
                  const struct worker_events *events, void *userdata, struct worker **ret)
 {
     _cleanup_(renounce) struct inheritance i = inherit(store, m->id);
     struct worker *w = NULL;
     int r = is_whole(&i) && m->phase == WORKER_ADMITTED ? 0 : -ENOENT;
-    if (r == 0 && !(w = make_from(base, freezer, m, true, events, userdata)))
+    if (r == 0 && !(w = make_from(host, host->freezer, m, true, events, userdata)))
         r = -ENOMEM;
     if (r == 0)
         r = take_pages(w, world, &i);
-    if (r == 0 && !(w->channel = worker_channel_new(base, TAKE_FD(i.channel), &channel_events, w)))
+    if (r == 0 &&
+        !(w->channel = worker_channel_new(host->base, TAKE_FD(i.channel), &channel_events, w)))
         r = -ENOMEM;
     if (r == 0)
         worker_channel_number_from(w->channel, first_number);
@@ -947,11 +950,11 @@ int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_w
     return 0;
 }
 
-struct worker *worker_adopt_exited(struct event_base *base, const Stillpoint__State__Vm *m,
+struct worker *worker_adopt_exited(const struct worker_host *host, const Stillpoint__State__Vm *m,
                                    struct fd_store *store, const struct worker_events *events,
                                    void *userdata)
 {
-    struct worker *w = make_from(base, NULL, m, false, events, userdata);
+    struct worker *w = make_from(host, NULL, m, false, events, userdata);
     if (!w)
         return NULL;
     w->phase = WORKER_GONE;
@@ -1333,7 +1336,7 @@ uint64_t worker_memory_bytes(const struct worker *w)
 uint64_t worker_used_bytes(const struct worker *w)
 {
     char path[64], line[256];
-    unsigned long long kib, total_kib = 0;
+    unsigned long long total_kib = 0;
     if (w->pid <= 0)
         return 0;
     snprintf(path, sizeof path, "/proc/%d/status", (int)w->pid);
@@ -1341,8 +1344,8 @@ uint64_t worker_used_bytes(const struct worker *w)
     if (!f)
         return 0;
     while (fgets(line, sizeof line, f))
-        if (sscanf(line, "VmRSS: %llu", &kib) == 1 || sscanf(line, "VmSwap: %llu", &kib) == 1)
-            total_kib += kib;
+        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmSwap:", 7) == 0)
+            total_kib += strtoull(strchr(line, ':') + 1, NULL, 10);
     fclose(f);
     return total_kib * 1024;
 }

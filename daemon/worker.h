@@ -245,18 +245,25 @@ struct worker {
         unsigned state;
     } layers[WORKER_MAX_LAYERS];
 
-    struct event_base *base;
+    const struct worker_host *host;
     struct event *died, *kicked, *farewell;
     const struct worker_events *events;
     void *userdata;
+};
+
+/** What all VMs of a daemon have of it; outlives them. */
+struct worker_host {
+    struct event_base *base;
+    struct freezer *freezer; /**< NULL: VMs get no cgroups */
+    struct look_queue *looks;
 };
 
 /**
  * Makes the VM object with its pages and channel, in a world. Asks no zygote yet. `program_fd` (a
  * sealed memfd) is taken, also on failure. Returns 0 or negative errno.
  */
-int worker_new(struct event_base *base, struct freezer *freezer, struct stop_world *world,
-               uint64_t id, const struct worker_config *config, int program_fd,
+int worker_new(const struct worker_host *host, struct stop_world *world, uint64_t id,
+               const struct worker_config *config, int program_fd,
                const struct worker_events *events, void *userdata, struct worker **ret);
 struct worker *worker_free(struct worker *w);
 
@@ -264,7 +271,7 @@ struct worker *worker_free(struct worker *w);
  * The same for nobody yet: it is in no world, and of `config` it has what its process has to know:
  * engine, limits, debug, keep_idle, and how long it lives without a daemon. `kept`: its world's.
  */
-int worker_new_apart(struct event_base *base, struct freezer *freezer, bool kept, uint64_t id,
+int worker_new_apart(const struct worker_host *host, bool kept, uint64_t id,
                      const struct worker_config *config, const struct worker_events *events,
                      void *userdata, struct worker **ret);
 /**
@@ -281,12 +288,12 @@ int worker_give(struct worker *w, struct stop_world *world, const struct worker_
  * It hears nothing yet: worker_adopted(), once its world is settled. -ENOENT: not all of it was
  * kept, or it had not come as far as to run; then it is killed.
  */
-int worker_adopt(struct event_base *base, struct freezer *freezer, struct stop_world *world,
+int worker_adopt(const struct worker_host *host, struct stop_world *world,
                  const Stillpoint__State__Vm *m, struct fd_store *store, uint64_t first_number,
                  const struct worker_events *events, void *userdata, struct worker **ret);
 /** One that has ended, as the record says: what is still shown of it, with what it wrote. NULL
  * without memory. */
-struct worker *worker_adopt_exited(struct event_base *base, const Stillpoint__State__Vm *m,
+struct worker *worker_adopt_exited(const struct worker_host *host, const Stillpoint__State__Vm *m,
                                    struct fd_store *store, const struct worker_events *events,
                                    void *userdata);
 /** A command that the daemon before had queued for it, in the order of their numbers; its fd is

@@ -49,7 +49,7 @@ int worker_evaluation_begin(struct worker *w, Stillpoint__Worker__Inspect *inspe
     if (r < 0)
         return r;
     if (!e->timer)
-        e->timer = event_new(w->base, -1, 0, on_time, w);
+        e->timer = event_new(w->host->base, -1, 0, on_time, w);
     if (!e->timer)
         return -ENOMEM;
     /* The word before the message: the worker looks at it when it has read that. */

@@ -60,9 +60,8 @@ static void on_wall(evutil_socket_t fd, short what, void *userdata)
 
 /* ---- CPU time */
 
-static void on_cpu(evutil_socket_t fd, short what, void *userdata)
+static void look_at_cpu(void *userdata)
 {
-    (void)fd, (void)what;
     struct worker_limits *l = userdata;
     uint64_t used_us = l->events->cpu_us(l->userdata);
     if (used_us >= l->limits->cpu_time_us) {
@@ -80,12 +79,18 @@ static void on_cpu(evutil_socket_t fd, short what, void *userdata)
     again_in(l->cpu, l->cpu_pause_us);
 }
 
+static void on_cpu(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker_limits *l = userdata;
+    look_queue_add(l->looks, &l->cpu_look);
+}
+
 /* ---- memory: RLIMIT_DATA does not count what cannot be written any more, so that native code can
  * have more than that. Nothing grows that has used no CPU. */
 
-static void on_memory(evutil_socket_t fd, short what, void *userdata)
+static void look_at_memory(void *userdata)
 {
-    (void)fd, (void)what;
     struct worker_limits *l = userdata;
     uint64_t used_us = l->events->cpu_us(l->userdata);
     bool idle = used_us == l->memory_cpu_us;
@@ -99,6 +104,13 @@ static void on_memory(evutil_socket_t fd, short what, void *userdata)
     if (l->memory_pause_us > LOOK_MOST_US)
         l->memory_pause_us = LOOK_MOST_US;
     again_in(l->memory, l->memory_pause_us);
+}
+
+static void on_memory(evutil_socket_t fd, short what, void *userdata)
+{
+    (void)fd, (void)what;
+    struct worker_limits *l = userdata;
+    look_queue_add(l->looks, &l->memory_look);
 }
 
 /* ---- output */
@@ -158,11 +170,14 @@ void worker_limits_wrote_last(struct worker_limits *l)
 
 /* ---- life */
 
-int worker_limits_init(struct worker_limits *l, struct event_base *base,
+int worker_limits_init(struct worker_limits *l, struct event_base *base, struct look_queue *looks,
                        const struct vm_limits *limits, const struct worker_limits_events *events,
                        void *userdata)
 {
-    *l = (struct worker_limits){.limits = limits,
+    *l = (struct worker_limits){.looks = looks,
+                                .cpu_look = {.on_turn = look_at_cpu, .userdata = l},
+                                .memory_look = {.on_turn = look_at_memory, .userdata = l},
+                                .limits = limits,
                                 .events = events,
                                 .userdata = userdata,
                                 .allowance = (int64_t)limits->output_rate,
@@ -186,6 +201,8 @@ void worker_limits_done(struct worker_limits *l)
             event_free(*events[i]);
         *events[i] = NULL;
     }
+    look_queue_drop(l->looks, &l->cpu_look);
+    look_queue_drop(l->looks, &l->memory_look);
 }
 
 void worker_limits_born(struct worker_limits *l, bool watch_memory)
@@ -194,7 +211,7 @@ void worker_limits_born(struct worker_limits *l, bool watch_memory)
     if (l->memory && watch_memory)
         again_in(l->memory, MEMORY_LOOK_US);
     if (l->cpu)
-        on_cpu(-1, 0, l);
+        look_at_cpu(l);
 }
 
 void worker_limits_admitted(struct worker_limits *l)

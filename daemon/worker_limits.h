@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/look_queue.h"
 #include "proto/vm_limits.h"
 
 struct event;
@@ -39,7 +40,9 @@ struct worker_limits {
     const struct worker_limits_events *events;
     void *userdata;
     struct event *wall, *cpu, *memory, *output;
-    uint64_t admitted_ns; /**< on the world clock */
+    struct look_queue *looks;
+    struct look_turn cpu_look, memory_look; /**< each when its timer is due, in its turn */
+    uint64_t admitted_ns;                   /**< on the world clock */
     uint64_t cpu_seen_us, cpu_pause_us;
     uint64_t memory_cpu_us, memory_pause_us; /**< as those, for its memory */
     /** Bytes that may be written now; below 0 the VM waits until that is made up for. */
@@ -48,9 +51,9 @@ struct worker_limits {
     bool output_held, output_over;
 };
 
-/** `limits` and `events` are the caller's and stay. 0 or -ENOMEM; worker_limits_done() in any case.
- */
-int worker_limits_init(struct worker_limits *l, struct event_base *base,
+/** `looks`, `limits` and `events` are the caller's and stay. 0 or -ENOMEM; worker_limits_done() in
+ * any case. */
+int worker_limits_init(struct worker_limits *l, struct event_base *base, struct look_queue *looks,
                        const struct vm_limits *limits, const struct worker_limits_events *events,
                        void *userdata);
 void worker_limits_done(struct worker_limits *l);

@@ -77,7 +77,7 @@ void world_publish(struct world *w, enum event_kind kind, const struct ticket *t
                       .world = w->name,
                       .epoch = w->stop.epoch,
                       .ticket = t ? t->id : 0,
-                      .uid = t ? t->request.uid : 0,
+                      .uid = t ? t->request.uid : EVENT_NO_UID,
                       .vm = vm ? vm->id : 0,
                       .name = vm ? vm->name : NULL,
                       .detail = detail};

@@ -43,6 +43,7 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0042-a-vm-that-is-behind-is-told-to-let-its-watcher-run.md \
 	%D%/decisions/0043-lldb-s-thread-is-a-vm-and-its-process-a-world.md \
 	%D%/decisions/0044-hooks-that-see-webassembly-only.md \
+	%D%/decisions/0045-a-breakpoint-in-webassembly-is-taken-away-by-clearing-all.md \
 	%D%/decisions/0046-a-module-is-read-by-ourselves.md \
 	%D%/decisions/0049-what-is-known-of-vms-that-have-ended.md \
 	%D%/decisions/0050-states-of-units-over-a-restart.md \
@@ -51,7 +52,9 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0054-what-vms-wrote-outlives-the-daemon.md \
 	%D%/decisions/0055-a-stop-pokes-javascript-by-a-signal.md \
 	%D%/decisions/0056-a-watchpoint-of-lldb-s-is-made-of-steps.md \
+	%D%/decisions/0058-the-heap-is-not-in-the-status-page.md \
 	%D%/decisions/0059-vms-that-compute-and-the-kernels-groups-of-sessions.md \
+	%D%/decisions/0060-long-options-are-written-in-full.md \
 	%D%/decisions/0061-one-worker-is-kept-ready.md
 
 # Examples of the client library are built as they stand, against the header that is installed.

@@ -1,7 +1,7 @@
 /*
  * check_api_private.h: what the sources of the clients' door share and nobody else includes: checks
- * of what many requests have (check_api.c), and the checks of requests that stand in files of their
- * own. All return 0, or -EBADMSG with *e filled in.
+ * of what many requests have (check_api_parts.c), and the checks of requests that stand in files of
+ * their own. All return 0, or -EBADMSG with *e filled in.
  */
 #pragma once
 
@@ -10,10 +10,11 @@
 
 #define CHECK_API_INVALID STILLPOINT__API__ERROR_CODE__ERROR_INVALID_ARGUMENT
 
-/* ---- check_api.c */
+/* ---- check_api_parts.c */
 
 int check_api_name(const char *s, const char *field, struct api_error *e);
 int check_api_vm_ref(const char *s, struct api_vm_ref *ret, struct api_error *e);
+int check_api_debugger_name(const char *s, struct api_error *e);
 /** A debugger's name, or an id in decimal. */
 int check_api_debugger_ref(const char *s, struct api_error *e);
 /** On whose behalf: absent is NULL. */
@@ -48,6 +49,7 @@ int check_api_get_pause(const Stillpoint__Api__Envelope *m, struct api_request *
 /** How a VM goes on from its pause. */
 int check_api_answer(const Stillpoint__Api__ContinueVm *c, struct api_request *r,
                      struct api_error *e);
+
 /* ---- check_api_audit.c */
 
 int check_api_add_hooks(const Stillpoint__Api__Envelope *m, struct api_request *r,

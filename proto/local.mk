@@ -11,6 +11,7 @@ noinst_LIBRARIES += %D%/libproto.a
 %C%_libproto_a_SOURCES = \
 	%D%/frame.c %D%/frame.h \
 	%D%/check_api.c %D%/check_api.h %D%/check_api_private.h \
+	%D%/check_api_parts.c \
 	%D%/check_api_look.c \
 	%D%/check_api_audit.c \
 	%D%/check_worker.c %D%/check_worker.h \

@@ -33,7 +33,7 @@
 #include <time.h>
 
 /** Raised with every change of the pages; a worker and a daemon that differ refuse each other. */
-#define SHM_LAYOUT_VERSION 4u
+#define SHM_LAYOUT_VERSION 5u
 
 #define SHM_PAGE_BYTES 4096u
 
@@ -131,8 +131,6 @@ struct status_page {
     _Atomic uint64_t last_fact;
     /** Time-outs of a park that found work which no bell had announced; 0 unless there is a bug. */
     _Atomic uint64_t lost_wakes;
-    /** Bytes of the engine's heap, as of the last arrival or collection. */
-    _Atomic uint64_t heap_bytes;
     /** Calls and messages that were handed to the engine, of all that came on the channel. */
     _Atomic uint64_t messages_taken;
     /** 1 once the engine ran out of memory. */

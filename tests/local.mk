@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	%D%/unit/test_fd_store \
 	%D%/unit/test_frame \
 	%D%/unit/test_log \
+	%D%/unit/test_look_queue \
 	%D%/unit/test_map \
 	%D%/unit/test_nudge \
 	%D%/unit/test_record_log \
@@ -181,6 +182,10 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_unit_test_worker_limits_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 %C%_unit_test_worker_limits_LDADD = $(DAEMON_TEST_LIBS)
 
+%C%_unit_test_look_queue_SOURCES = %D%/unit/test_look_queue.c %D%/support/unit.h
+%C%_unit_test_look_queue_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_unit_test_look_queue_LDADD = $(DAEMON_TEST_LIBS)
+
 %C%_unit_test_nudge_SOURCES = %D%/unit/test_nudge.c %D%/support/unit.h
 %C%_unit_test_nudge_LDADD = $(DAEMON_TEST_LIBS)
 
@@ -304,7 +309,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 
 EXTRA_DIST += %D%/README.md %D%/booted/run.py %D%/booted/test_admin.py %D%/booted/test_adoption.py %D%/booted/test_autopkgtest.py \
 	%D%/booted/test_controllers.py %D%/booted/test_crashes.py %D%/booted/test_load.py %D%/booted/test_packages.py %D%/booted/test_service.py %D%/booted/test_vm_units.py %D%/cli/fake_daemon.py %D%/include_table/table.txt \
-	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/clock.py %D%/support/debugging.py %D%/support/emulated.py %D%/support/guide.py %D%/support/harness.py \
+	%D%/packages/run.py %D%/protocol/client.py %D%/support/api.py %D%/support/booted.py %D%/support/clock.py %D%/support/preload.py %D%/support/debugging.py %D%/support/emulated.py %D%/support/guide.py %D%/support/harness.py \
 	%D%/support/hostile.py %D%/support/journal.py %D%/support/leaks.py %D%/support/look.py %D%/support/model.py %D%/support/storm.py %D%/support/tap.py %D%/support/wasm.py \
 	%D%/support/wire.py %D%/system/run.py %D%/system/test_access.py %D%/system/test_audit.py %D%/system/test_bad_peers.py \
 	%D%/system/test_cli_debug.py %D%/system/test_completion.py %D%/system/test_control.py %D%/system/test_debug.py %D%/system/test_debug_storm.py \

@@ -9,6 +9,7 @@
 #include "proto/limits.h"
 #include "shared-mem/map.h"
 #include "worker/dispatch.h"
+#include "worker/host_ops.h"
 #include "worker/keeper.h"
 #include "worker/one_line.h"
 #include "worker/refused_call.h"

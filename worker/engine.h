@@ -298,8 +298,6 @@ struct engine_ops {
     int (*stack)(struct engine *e, size_t max_frames,
                  void (*each)(void *userdata, const struct engine_frame *frame), void *userdata,
                  bool *ret_truncated);
-    /** Bytes of the engine's heap now. */
-    uint64_t (*heap_bytes)(struct engine *e);
 
     /** Auditors and debugging; NULL: this engine has none. */
     const struct engine_debug_ops *debug;

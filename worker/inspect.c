@@ -24,7 +24,6 @@ static int serve_gc(void *userdata, const Stillpoint__Worker__Inspect *m, struct
     (void)m;
     struct inspections *i = userdata;
     int r = i->ops->gc(i->engine, &a->body.before_bytes, &a->body.after_bytes);
-    safepoint_publish_heap(i->safepoint);
     a->body.has_before_bytes = a->body.has_after_bytes = true;
     return r;
 }

@@ -13,6 +13,7 @@ noinst_LIBRARIES += %D%/libworker.a
 	%D%/hook.c %D%/hook.h \
 	%D%/host/console.c \
 	%D%/host/host.c %D%/host/host.h \
+	%D%/host_ops.c %D%/host_ops.h \
 	%D%/host/imports.c %D%/host/imports.h \
 	%D%/host/messages.c %D%/host/messages.h \
 	%D%/host/timers.c %D%/host/timers.h \

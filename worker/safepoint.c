@@ -36,13 +36,6 @@ static int drain(void *userdata)
     return 0;
 }
 
-void safepoint_publish_heap(struct safepoint *s)
-{
-    if (s->engine)
-        atomic_store_explicit(&s->gate.status->heap_bytes, s->ops->heap_bytes(s->engine),
-                              memory_order_relaxed);
-}
-
 static int serve(void *userdata)
 {
     struct safepoint *s = userdata;
@@ -214,11 +207,10 @@ void safepoint_watch(struct safepoint *s, const struct engine_ops *ops, struct e
         ;
 }
 
-/* Relaxed: the seq_cst store of the state that follows in gate.c carries both along. */
+/* Relaxed: the seq_cst store of the state that follows in gate.c carries it along. */
 static void publish(struct safepoint *s)
 {
     atomic_store_explicit(&s->gate.status->last_fact, s->channel->last_seq, memory_order_relaxed);
-    safepoint_publish_heap(s);
 }
 
 /* After each return from the gate: if the engine was looked at, that was in a park that is over. */

@@ -80,9 +80,6 @@ int safepoint_create_thread(pthread_t *thread, const pthread_attr_t *attr, void 
 /** From now on only the watcher can interrupt this engine, whatever it does. */
 void safepoint_need_watcher(struct safepoint *s);
 
-/** The engine's bytes into the status page, as every change of the state does. */
-void safepoint_publish_heap(struct safepoint *s);
-
 /** Before guest code. Parks while the gate is closed, or to serve what was asked for. */
 void safepoint_enter(struct safepoint *s);
 /** After guest code: SHM_IDLE or SHM_BLOCKED. */

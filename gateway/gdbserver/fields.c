@@ -20,8 +20,11 @@ static bool is_hex(const struct fields *f, size_t at)
     return at < f->left && fields_digit(f->at[at]) >= 0;
 }
 
+/* There may be no text at all, of which nothing can be passed. */
 static void pass(struct fields *f, size_t n)
 {
+    if (n == 0)
+        return;
     f->at += n;
     f->left -= n;
 }

@@ -454,10 +454,11 @@ static void read_names(struct wasm_module *m, struct reader *in)
     uint8_t id = 0;
     uint32_t count = 0, index = 0;
     size_t used = 0;
-    while (take_byte(in, &id) == 0 && take_sized(in, &part) == 0)
-        if (id == NAMES_OF_FUNCTIONS)
-            break;
-    if (id != NAMES_OF_FUNCTIONS || m->names || take_u32(&part, &count) < 0)
+    do
+        if (take_byte(in, &id) < 0 || take_sized(in, &part) < 0)
+            return;
+    while (id != NAMES_OF_FUNCTIONS);
+    if (m->names || take_u32(&part, &count) < 0)
         return;
     /* The names themselves are no more than the section. */
     m->names = malloc(part.left + 1);

@@ -172,7 +172,8 @@ def test_steps_end_with_a_reason_and_a_frame(api):
         asked = s.daemon.last("step_vm")
         equal((asked.granularity, asked.count, asked.others),
               (api.GRANULARITY_OPERATION, 3, api.STEP_OTHERS_RUN))
-        s.refused("step", "app", "--timeout", "1s", code=124, says=["its time ran out"])
+        for verb, does in (("step", "step"), ("next", "go to the next statement of")):
+            s.refused(verb, "app", "--timeout", "1s", code=124, says=[f"cannot {does} app: its time ran out"])
         equal(s.daemon.last("step_vm").deadline_us, 1000000)
         for args in (["step"], ["step", "app", "--count", "0"], ["step", "app", "--granularity", "x"],
                      ["until", "app"], ["until", "app", "8"], ["next", "app", "--others", "die"]):
@@ -326,9 +327,14 @@ def test_hooks_that_are_kept_are_listed_and_removed(api):
                             "skip": 1, "count": 5, "thrown": False, "wasm": False})
         equal((r["budget"]["per_second"], r["budget"]["total"]), (100, 7))
         equal(r["capture"], {"stack": 4, "arguments": True, "value": True, "expressions": ["f(a, b)", "c"]})
-        s.ctl("audit", "add", "--world", "default", "--on", "new-global", "--weak", "--keep")
+        s.daemon.debuggers["ide"] = {"id": 4, "policy": "resume"}
+        weak = ("audit", "add", "--world", "default", "--on", "new-global", "--weak", "--keep")
+        s.ctl(*weak, "--debugger", "ide")
         asked = s.daemon.last("add_hooks")
         equal((asked.world, asked.weak, asked.HasField("suspend")), ("default", True, False))
+        # What is kept by nothing would be gone with this call.
+        s.refused(*weak, code=3, says=["use debugger cli:1000: there is none", "a weak hook does not keep it"])
+        s.refused(*weak, "--debugger", "new", code=3, says=["debugger new", "weak"])
         s.ctl("audit", "add", "app", "--on", "pop", "--frame", "1", "--keep")
         assert s.daemon.last("add_hooks").one_frame
         auditors = s.json("audit", "list", schema="audit-list")
@@ -348,6 +354,7 @@ def test_hooks_that_are_kept_are_listed_and_removed(api):
         said = s.ctl("audit", "show", r["hook"])
         has(said, "thrown=yes", "wasm=yes")
         s.ctl("audit", "rm", "--all")
+        s.ctl("audit", "rm", "--all", "--debugger", "ide")
         equal(s.json("audit", "list", schema="audit-list"), [])
 
 
@@ -477,7 +484,7 @@ def test_top_prints_plain_tables_for_scripts(api):
         out = s.ctl("top", "-b", "-n", "2", "-d", "0.05")
         equal(out.count("HITS/s"), 2)
         equal(s.ctl("-o", "name", "top", "-n", "1"), "app\ndb\n")
-        for args in (["-n", "x"], ["-d", "x"], ["app"]):
+        for args in (["-n", "x"], ["-n", "0"], ["-d", "x"], ["app"]):
             s.refused("top", *args, code=2)
 
 

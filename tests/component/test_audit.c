@@ -71,7 +71,7 @@ struct reply {
 };
 
 static struct event_base *base;
-static struct freezer *freezer;
+static struct worker_host host;
 static struct config config;
 static struct api api;
 static struct state *kept;
@@ -376,12 +376,12 @@ static int setup(void **test_state)
     api = (struct api){.clients = &clients, .config = &config};
     n_players = n_replies = 0;
     api.base = base = event_base_new();
-    freezer = freezer_new_signals("a test");
-    api.freezer = freezer;
+    host = (struct worker_host){
+        .base = base, .freezer = freezer_new_signals("a test"), .looks = look_queue_new(base)};
+    api.freezer = host.freezer;
     api.bus = event_bus_new();
     api.worlds = worlds_new(base, api.bus);
-    const struct registry_config registry = {.base = base,
-                                             .freezer = freezer,
+    const struct registry_config registry = {.host = &host,
                                              .lifeline_fd = -1,
                                              .events = &facts_worker_events,
                                              .userdata = &api,
@@ -417,7 +417,8 @@ static int teardown(void **test_state)
     kept = state_free(kept);
     event_bus_free(api.bus);
     event_free(api.poll);
-    freezer_free(freezer);
+    look_queue_free(host.looks);
+    freezer_free(host.freezer);
     event_base_free(base);
     libevent_global_shutdown();
     for (size_t i = 0; i < n_replies; i++)

@@ -60,7 +60,7 @@ static struct event_base *base;
 static struct event_bus *bus;
 static struct worlds *worlds;
 static struct world *world;
-static struct freezer *freezer;
+static struct worker_host host;
 static struct registry *registry;
 static struct debuggers *debuggers;
 static struct audit *audit;
@@ -227,12 +227,12 @@ static int setup(void **state)
     static const struct pauses_events up = {find_hook, on_decided, NULL};
     base = event_base_new();
     bus = event_bus_new();
-    freezer = freezer_new_signals("a test");
+    host = (struct worker_host){
+        .base = base, .freezer = freezer_new_signals("a test"), .looks = look_queue_new(base)};
     worlds = worlds_new(base, bus);
     world = worlds_get(worlds, "default", false);
     assert_int_equal(pipe2(lifeline, O_CLOEXEC), 0);
-    const struct registry_config r = {.base = base,
-                                      .freezer = freezer,
+    const struct registry_config r = {.host = &host,
                                       .lifeline_fd = lifeline[0],
                                       .events = &facts_worker_events,
                                       .userdata = &api,
@@ -249,7 +249,7 @@ static int setup(void **state)
     api = (struct api){.base = base,
                        .config = &config,
                        .bus = bus,
-                       .freezer = freezer,
+                       .freezer = host.freezer,
                        .registry = registry,
                        .worlds = worlds,
                        .debuggers = debuggers,
@@ -315,7 +315,8 @@ static int teardown(void **state)
     debuggers_free(debuggers);
     state_free(kept);
     event_free(api.poll);
-    freezer_free(freezer);
+    look_queue_free(host.looks);
+    freezer_free(host.freezer);
     event_bus_free(bus);
     event_base_free(base);
     close(lifeline[0]);

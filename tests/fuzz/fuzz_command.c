@@ -59,14 +59,9 @@ static struct engine_place place(struct engine *e)
     return (struct engine_place){.url = e->text, .line = 3, .column = 1};
 }
 
-static uint64_t heap_bytes(struct engine *e)
-{
-    return strlen(e->text);
-}
-
 static int gc(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
 {
-    *ret_before_bytes = *ret_after_bytes = heap_bytes(e);
+    *ret_before_bytes = *ret_after_bytes = strlen(e->text);
     return 0;
 }
 
@@ -306,7 +301,6 @@ static const struct engine_ops ops = {
     .gc = gc,
     .census = census,
     .stack = stack,
-    .heap_bytes = heap_bytes,
     .debug = &debug_ops,
 };
 

@@ -65,7 +65,7 @@ struct player {
 static struct player players[VMS];
 static size_t n_players;
 static struct event_base *base;
-static struct freezer *freezer;
+static struct worker_host host;
 static struct config config = {.private_fd = -1};
 static struct api api;
 static struct event_listener *listener;
@@ -283,9 +283,9 @@ static void writes(struct player *p, struct fuzz_input *in)
 {
     unsigned which = fuzz_u8(in);
     uint64_t v = which & 0x80 ? fuzz_u8(in) : fuzz_u64(in);
-    _Atomic uint64_t *fields[] = {&p->status->word,       &p->status->parked_ns,
-                                  &p->status->last_fact,  &p->status->lost_wakes,
-                                  &p->status->heap_bytes, &p->status->messages_taken,
+    _Atomic uint64_t *fields[] = {&p->status->word,         &p->status->parked_ns,
+                                  &p->status->last_fact,    &p->status->lost_wakes,
+                                  &p->status->refused_call, &p->status->messages_taken,
                                   &p->status->pause};
     size_t n = sizeof fields / sizeof *fields;
     if (which % (n + 1) < n)
@@ -418,11 +418,12 @@ static void build(void)
     api = (struct api){.clients = &clients, .config = &config, .zygote = find_zygote};
     n_players = 0;
     api.base = base = event_base_new();
-    api.freezer = freezer = freezer_new_signals("a fuzzer");
+    host = (struct worker_host){
+        .base = base, .freezer = freezer_new_signals("a fuzzer"), .looks = look_queue_new(base)};
+    api.freezer = host.freezer;
     api.bus = event_bus_new();
     api.worlds = worlds_new(base, api.bus);
-    const struct registry_config registry = {.base = base,
-                                             .freezer = freezer,
+    const struct registry_config registry = {.host = &host,
                                              .lifeline_fd = -1,
                                              .events = &facts_worker_events,
                                              .userdata = &api,
@@ -473,7 +474,8 @@ static void take_down(void)
     api.state = state_free(api.state);
     event_bus_free(api.bus);
     event_free(api.poll);
-    freezer_free(freezer);
+    look_queue_free(host.looks);
+    freezer_free(host.freezer);
     event_base_free(base);
 }
 

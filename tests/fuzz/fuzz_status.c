@@ -123,7 +123,7 @@ static void write_field(struct status_page *page, unsigned which, uint64_t v)
         atomic_store(&page->lost_wakes, v);
         break;
     case 4:
-        atomic_store(&page->heap_bytes, v);
+        atomic_store(&page->takes_signals, (uint32_t)v);
         break;
     case 5:
         atomic_store(&page->messages_taken, v);

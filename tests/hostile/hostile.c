@@ -153,12 +153,6 @@ static void hostile_interrupt(struct engine *e)
     (void)e; /* is ignored */
 }
 
-static uint64_t hostile_heap_bytes(struct engine *e)
-{
-    (void)e;
-    return UINT64_MAX;
-}
-
 static int hostile_gc(struct engine *e, uint64_t *ret_before_bytes, uint64_t *ret_after_bytes)
 {
     (void)e;
@@ -217,7 +211,6 @@ const struct engine_ops *engine_ops_get(void)
         .gc = hostile_gc,
         .census = hostile_census,
         .stack = hostile_stack,
-        .heap_bytes = hostile_heap_bytes,
         .vm_free = hostile_vm_free,
     };
     return &ops;

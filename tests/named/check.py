@@ -61,13 +61,25 @@ def section(text, heading):
     return text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
+def words_of(pages):
+    return [word.strip() for page in re.findall(rf"struct {pages}_page \{{(.*?)\n\}};", read("shared-mem/layout.h"), re.S)
+            for names in re.findall(r"_Atomic \w+ ([\w, ]+);", page) for word in names.split(",")]
+
+
 def words_of_pages():
     """Each word of the shared pages has its row."""
     rows = "".join(line for line in section(read(STOP), "Who writes what").splitlines() if line.startswith("|"))
     named = {name.split(".")[-1] for name in re.findall(r"`([a-z_.]+)`", rows)}
-    words = [word.strip() for _, page in re.findall(r"struct (\w+_page) \{(.*?)\n\};", read("shared-mem/layout.h"), re.S)
-             for names in re.findall(r"_Atomic \w+ ([\w, ]+);", page) for word in names.split(",")]
+    words = words_of(r"\w+")
     return [f"no row for {word}" for word in words if word not in named], len(words)
+
+
+def words_that_workers_write():
+    """Each word that a worker writes has a reader in the daemon."""
+    code = "".join(read(f"{folder}/{name}") for folder, files in (("shared-mem", ["stop.c"]), ("daemon", os.listdir(
+        os.path.join(TOP, "daemon")))) for name in sorted(files) if name.endswith(".c"))
+    words = words_of("status")
+    return [f"nobody reads {word}" for word in words if not re.search(rf"(?i:load)\w*\(&[\w.>-]+->{word}\b", code)], len(words)
 
 
 def races():
@@ -97,29 +109,35 @@ def mutants():
     return wrong, len(them.MUTANTS)
 
 
-LOOKS = {words_of_pages: 20, races: 30, mutants: 60}
+def attacks():
+    """Each test of tests/hostile is in docs/THREATS.md."""
+    tests, text = system_tests(), read("docs/THREATS.md")
+    names = [f"{part}/{name}" for part in ("hostile_worker", "hostile_client") for name in sorted(tests[part])]
+    return [f"{name} is not there" for name in names if name not in text], len(names)
+
+
+LOOKS = {attacks: 35, words_of_pages: 20, words_that_workers_write: 9, races: 30, mutants: 60}
+
+
+def tell(number, what, wrong, count, least):
+    """Returns whether something is wrong."""
+    if count < least:
+        wrong.append(f"only {count} were found")
+    print(f"{'not ok' if wrong else 'ok'} {number} - {what} ({count})")
+    for line in wrong:
+        print(f"# {line}")
+    return bool(wrong)
 
 
 def main():
-    tests, failed = system_tests(), 0
+    tests, number, failed = system_tests(), 0, 0
     print(f"1..{len(DOCUMENTS) + len(LOOKS)}")
-    for number, (document, least) in enumerate(DOCUMENTS.items(), 1):
-        with open(os.path.join(TOP, document), encoding="utf-8") as f:
-            wrong, count = missing(f.read(), tests)
-        if count < least:
-            wrong.append(f"only {count} names were found in it")
-        print(f"{'not ok' if wrong else 'ok'} {number} - every test that {document} names is there ({count})")
-        for line in wrong:
-            print(f"# {line}")
-        failed += bool(wrong)
-    for number, (look, least) in enumerate(LOOKS.items(), len(DOCUMENTS) + 1):
-        wrong, count = look()
-        if count < least:
-            wrong.append(f"only {count} were found")
-        print(f"{'not ok' if wrong else 'ok'} {number} - {look.__doc__} ({count})")
-        for line in wrong:
-            print(f"# {line}")
-        failed += bool(wrong)
+    for document, least in DOCUMENTS.items():
+        number += 1
+        failed += tell(number, f"every test that {document} names is there", *missing(read(document), tests), least)
+    for look, least in LOOKS.items():
+        number += 1
+        failed += tell(number, look.__doc__, *look(), least)
     return 1 if failed else 0
 
 

@@ -311,6 +311,13 @@ static unsigned choose(unsigned current)
     }
 }
 
+static void go_to_chosen(unsigned self)
+{
+    unsigned next = choose(self);
+    if (next != self)
+        go(next);
+}
+
 unsigned sim_choose(unsigned n)
 {
     unsigned i = 0;
@@ -389,9 +396,7 @@ void shm_yield(const char *label)
     } else if (S.strategy == SIM_SYSTEMATIC && is_quiet(label)) {
         log_choice(self);
     } else {
-        unsigned next = choose(self);
-        if (next != self)
-            go(next);
+        go_to_chosen(self);
     }
     if (sim_goes_on)
         sim_goes_on(self);
@@ -420,9 +425,7 @@ void sim_block(const char *label)
     if (S.strategy == SIM_FORCED) {
         go(NONE);
     } else {
-        unsigned next = choose(self);
-        if (next != self)
-            go(next);
+        go_to_chosen(self);
     }
     if (sim_goes_on)
         sim_goes_on(self);

@@ -69,14 +69,15 @@ def equal(actual, expected, what=""):
 
 
 def wait_until(condition, what, limit=HANG):
-    """For what the outside world cannot announce. Returns what the condition returned."""
+    """For what the outside world cannot announce. Returns what the condition returned. `what` is a text, or a function
+    that says how things stand in the end."""
     end = time.monotonic() + limit
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise Failed(f"waited {limit:.0f} s in vain: {what}")
+            raise Failed(f"waited {limit:.0f} s in vain: {what() if callable(what) else what}")
         time.sleep(0.01)
 
 

@@ -102,4 +102,4 @@ def no_strays(daemon, vms, spares=0):
     def none():
         return len([p for p in children(daemon) if p not in wanted and
                     (is_zombie(p) or process_name(p) == "stillpoint-vm")]) <= spares
-    wait_until(none, f"nobody else is born or left: {children(daemon)} but {sorted(wanted)}", 10)
+    wait_until(none, lambda: f"nobody else is born or left: {children(daemon)} but {sorted(wanted)}", 10)

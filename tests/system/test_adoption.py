@@ -232,7 +232,7 @@ def test_what_is_gone_is_not_kept(t):
     check(len(d.status()["kept"]) > len(before), d.status()["kept"])
     d.crash()
     t.ctl("kill", "app")
-    wait_until(lambda: kinds(d) == before, f"it is {before} again and not {kinds(d)}")
+    wait_until(lambda: kinds(d) == before, lambda: f"it is {before} again and not {kinds(d)}")
 
 
 def test_one_that_dies_without_a_daemon_is_seen_to_have_ended(t):
@@ -286,7 +286,7 @@ def test_after_a_state_that_cannot_be_read_vms_have_ended_and_the_next_ones_are_
     d.crash()
     wait_until(lambda: is_zombie(old), "it has ended")
     equal(t.list(), [])
-    wait_until(lambda: kinds(d) == before, f"{before} are kept and not {kinds(d)}")
+    wait_until(lambda: kinds(d) == before, lambda: f"{before} are kept and not {kinds(d)}")
     t.spawn("new", COUNTER)
     new = pids(t)
     d.crash()
@@ -474,7 +474,7 @@ def test_of_a_vm_that_is_kept_in_part_nothing_is_left(t):
     wait_until(lambda: is_zombie(app), "it has ended")
     wait_until(lambda: not any(name.startswith(f"vm-{number}-") for name in d.status()["kept"]), "nothing of it is kept")
     t.ctl("kill", "other")
-    wait_until(lambda: kinds(d) == before, f"it is {before} again and not {kinds(d)}")
+    wait_until(lambda: kinds(d) == before, lambda: f"it is {before} again and not {kinds(d)}")
 
 
 DEAF = """

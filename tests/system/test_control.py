@@ -509,41 +509,58 @@ def test_who_waits_is_served_by_reason_and_then_by_arrival_without_a_gate_moving
     client, events = connect(t), watch(t)
     api = client.api
     a, b = client.run("a.js", SPIN), client.run("b.js", SPIN)
-    check(a.id != b.id, a)
-    for name in ("one", "two"):
+    for name in ("one", "two", "hooks"):
         client.request(open_debugger=api.OpenDebugger(name=name))
     mine = client.stop()
     pids = {vm.id: vm.pid for vm in client.vms()}
     settle(pids.values())
     epoch = world(client).epoch
 
-    def inspect(kind, debugger):
-        request = api.InspectWorld(kind=kind, debugger=debugger, deadline_us=LONG, wait_us=LONG)
-        return client.send(inspect_world=request)
+    def add(debugger, vm):
+        return dict(add_hooks=api.AddHooks(debugger=debugger, vm=str(vm.id), kinds=[api.HOOK_ENTER_FRAME],
+                                           deadline_us=LONG, wait_us=LONG))
 
-    def wait(debugger):
-        request = api.StopWorld(debugger=debugger, deadline_us=LONG, wait_us=LONG)
-        return client.send(stop_world=request)
-    numbers = [wait("one"), inspect(api.INSPECT_CENSUS, "one"), inspect(api.INSPECT_STACKS, "one"),
-               inspect(api.INSPECT_GC, "one"), inspect(api.INSPECT_CENSUS, "two"),
-               inspect(api.INSPECT_GC, "two"), wait("two")]
+    def inspect(kind, debugger):
+        return dict(inspect_world=api.InspectWorld(kind=kind, debugger=debugger, deadline_us=LONG, wait_us=LONG))
+
+    def stop_for(debugger):
+        return dict(stop_world=api.StopWorld(debugger=debugger, deadline_us=LONG, wait_us=LONG))
+    # Hooks are set inside anybody's stop, and so wait only for what is being served. That goes on for as
+    # long as its VM does not answer.
+    os.kill(a.pid, signal.SIGSTOP)
+    served = client.send(**add("hooks", a))
+    wait_until(lambda: world(client).ticket.reason == "audit", "hooks are being set")
+    under_way = world(client).ticket.ticket
+
+    def waits(body):
+        before, number = len(world(client).queued), client.send(**body)
+        wait_until(lambda: len(world(client).queued) == before + 1, f"{body} waits")
+        return number
+    numbers = [waits(body) for body in (
+        stop_for("one"), inspect(api.INSPECT_CENSUS, "one"), add("two", b), inspect(api.INSPECT_STACKS, "one"),
+        inspect(api.INSPECT_GC, "one"), inspect(api.INSPECT_CENSUS, "two"), add("one", b),
+        inspect(api.INSPECT_GC, "two"), stop_for("two"))]
     queued = world(client).queued
-    reasons = ["gc", "gc", "debugger", "census", "census", "admin", "admin"]
+    reasons = ["gc", "gc", "debugger", "audit", "audit", "census", "census", "admin", "admin"]
     equal([q.reason for q in queued], reasons)
     tickets = [q.ticket for q in queued]
-    equal([t - mine.ticket for t in tickets], [4, 6, 3, 2, 5, 1, 7])
+    equal([n - under_way for n in tickets], [5, 8, 4, 3, 7, 2, 6, 1, 9])
     outcome, reply = ask(client, resume_world=api.ResumeWorld())
-    equal((outcome, reply.resume_reply.next_ticket), ("served", tickets[0]))
-    for ticket in tickets[:6]:
+    equal((outcome, reply.resume_reply.ticket, reply.resume_reply.next_ticket), ("served", mine.ticket, under_way))
+    os.kill(a.pid, signal.SIGCONT)
+    equal(answer(client, served)[0], "served")
+    for ticket in tickets[:-1]:
         equal(events.until("world-stopped", ticket=ticket).epoch, epoch, "no gate has moved")
         check(not [e for e in events.past if events.name(e) in ("world-resumed", "world-stopping")
                    and e.ticket > mine.ticket], "nor been closed again")
+        check(not [e for e in events.past if events.name(e) == "world-stopped" and e.ticket > under_way],
+              "nobody else is served before")
     for number in numbers[:-1]:
         equal(answer(client, number)[0], "served")
     equal(world(client).controller.debugger, "one")
-    equal(client.resume().next_ticket, tickets[6])
+    equal(client.resume().next_ticket, tickets[-1])
     equal(answer(client, numbers[-1])[0], "served")
-    equal(events.until("world-stopped", ticket=tickets[6]).epoch, epoch)
+    equal(events.until("world-stopped", ticket=tickets[-1]).epoch, epoch)
     client.resume()
     for pid in pids.values():
         computes(pid, "they run again")

@@ -346,10 +346,10 @@ class Storm:
                 watch.request(close_debugger=api.CloseDebugger(debugger=name))
             except api_client.ApiError:
                 pass
-        wait_until(lambda: not watch.debuggers(), f"no debugger is left: {watch.debuggers()}")
-        wait_until(lambda: watch.mode() == "run-all", f"the world runs: {watch.world()}")
+        wait_until(lambda: not watch.debuggers(), lambda: f"no debugger is left: {watch.debuggers()}")
+        wait_until(lambda: watch.mode() == "run-all", lambda: f"the world runs: {watch.world()}")
         equal(watch.hooks(), {})
-        wait_until(lambda: not watch.auditors(), f"no auditor is left: {watch.auditors()}", 10)
+        wait_until(lambda: not watch.auditors(), lambda: f"no auditor is left: {watch.auditors()}", 10)
         for vm in watch.vms():
             equal((list(vm.holds), vm.frozen, vm.hooks, vm.serving), ([], False, 0, False), vm.name)
             try:

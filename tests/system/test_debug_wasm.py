@@ -621,6 +621,82 @@ def test_webassembly_without_debug_runs_at_full_speed_where_a_debugger_looks_on(
     c.close()
 
 
+COUNTS = wasm.Module([
+    Function("count", [I32], [I32], [wasm.LOOP, wasm.get(0), wasm.const(1), wasm.SUB, wasm.put(0), wasm.get(0),
+                                     wasm.branch_if(0), wasm.END, wasm.get(0)]),
+    Function("other", [I32], [I32], [wasm.get(0)])])
+COUNT_APP = f"""const bytes = new Uint8Array({list(COUNTS.bytes)});
+const {{count, other}} = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+function take(n) {{
+  const t = performance.now();
+  count(n);
+  return performance.now() - t;
+}}
+globalThis.work = (n) => take(n);
+globalThis.rest = () => other(7);
+globalThis.onmessage = () => {{}};
+"""
+
+
+def counted(n):
+    return {"url": URL, "offset": COUNTS.at[0][n]}
+
+
+def counts(t, c, *wanted):
+    """Calls work(1), which pauses at each of these places and nowhere else; returns the last pause's hooks."""
+    call, pause = t.start("call", "app", "work", "1"), None
+    for where in wanted:
+        pause = c.until_paused("app", "breakpoint")
+        equal(stack(c)[0], where)
+        c.resume()
+    equal(call.wait(30), 0)
+    return pause and list(pause.hooks)
+
+
+def test_a_breakpoint_that_was_deleted_costs_nothing_more(t):
+    t.spawn("app", COUNT_APP, options=["--debug"])
+    c = debugging(t)
+    times = {}
+
+    def take(what):
+        times[what] = min(float(t.ctl("call", "app", "work", "1000000").out) for _ in range(3))
+
+    take("before")
+    other = c.breakpoint("app", {"url": URL, "offset": COUNTS.at[1][0]})
+    for what in ("other there", "none"):
+        hook = c.breakpoint("app", counted(1))
+        if what == "none":
+            c.remove(other)
+        counts(t, c, (code(0), COUNTS.at[0][1]))
+        c.remove(hook)
+        take(what)
+    print("# ms: " + ", ".join(f"{k} {v:.1f}" for k, v in times.items()))
+    # What is left behind is sixty times and more.
+    check(times["other there"] < 10 * times["before"], times)
+    check(times["none"] < 10 * times["before"], times)
+    done(c)
+
+
+def test_of_many_breakpoints_those_that_are_left_pause_it_and_no_others(t):
+    t.spawn("app", COUNT_APP, options=["--debug"])
+    c = debugging(t)
+    script = c.breakpoint("app", {"url": "app.js", "line": 4})
+    hooks = {n: c.breakpoint("app", counted(n)) for n in range(1, 6)}
+    places_left = [counted(n)["offset"] for n in sorted(hooks)]
+    for n in (3, 1, 5, 2):
+        c.remove(hooks.pop(n))
+        places_left.remove(counted(n)["offset"])
+        counts(t, c, ("take", 4), *((code(0), offset) for offset in places_left))
+    equal(counts(t, c, ("take", 4), (code(0), counted(4)["offset"])), [hooks[4]])
+    c.remove(hooks.pop(4))
+    counts(t, c, ("take", 4))
+    hooks[3] = c.breakpoint("app", counted(3))
+    counts(t, c, ("take", 4), (code(0), counted(3)["offset"]))
+    c.remove(hooks[3], script)
+    counts(t, c)
+    done(c)
+
+
 # ---- stillctl
 
 

@@ -17,6 +17,7 @@ import subprocess
 import harness
 import wire
 from harness import Failed, check, equal, wait_until
+from preload import Preload
 
 FULL = os.environ.get("STILLPOINT_STORM") == "full"
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
@@ -502,22 +503,15 @@ def test_without_memory_requests_fail_and_the_daemon_does_not(t):
     t.ctl("kill", "*")
 
 
-class Allocations:
+class Allocations(Preload):
     """The daemon's, of which some fail: a daemon under tests/support/alloc_fail.c."""
 
     def __init__(self, t):
-        library = t.program("tests/support/alloc_fail.so")
-        if not os.path.exists(library):
-            t.skip("alloc_fail is not built with sanitizers")
-        path = os.path.join(t.folder, "allocations")
-        self.file = open(path, "w+b", buffering=0)  # pylint: disable=consider-using-with
-        t.connections.append(self.file)
-        self.set(0)
-        t.start_daemon(wrapper=["env", f"LD_PRELOAD={library}", f"ALLOC_FAIL={path}"])
+        super().__init__(t, "alloc_fail", bytes(32))
 
     def set(self, on, first=0, failing=0):
-        os.pwrite(self.file.fileno(), struct.pack("=4q", 0, 0, first, failing), 0)
-        os.pwrite(self.file.fileno(), struct.pack("=q", on), 0)
+        self.put(struct.pack("=4q", 0, 0, first, failing))
+        self.put(struct.pack("=q", on))
 
     def count(self):
         """How many there were since set()."""
@@ -559,6 +553,12 @@ def as_before(t):
         t.ctl("debugger", "close", f"cli:{os.geteuid()}", code=None)
         t.ctl("kill", "vm", code=None)
         return t.json("world", "status")["mode"] == "run-all" and [vm["name"] for vm in t.list()] in ([], ["first"])
+
+    def is_born():
+        # A zygote is started anew if its answer was lost, which may have been that about the worker kept ready.
+        t.ctl("kill", "vm", code=None)
+        return t.ctl("run", "-d", "--name", "vm", t.file("app.js", SERVES), code=None).code == 0
+    wait_until(is_born, "there is a zygote")
     wait_until(done, "it is as it was before")
     first = t.vm("first")
     if first["exit"]:

@@ -119,8 +119,8 @@ def test_a_breakpoint_in_one_module_stops_the_world_and_selects_the_vm_that_hit_
     equal(lldb.hit_count(b["id"]) >= 10, True)
 
 
-def hits_are_all_seen(t, times):
-    """Each VM's counter has gone on as often as a hit of it was reported, and each has been hit."""
+def hits_are_all_seen(t, each):
+    """Each VM's counter has gone on as often as a hit of it was reported, and each has been hit so often at least."""
     names = seven(t)
     lldb = Lldb(t, Gateway(t))
     for name in ("alpha", "beta"):
@@ -128,20 +128,26 @@ def hits_are_all_seen(t, times):
     equal(lldb.go(), "stopped")
     before = counters(lldb)
     hits = dict.fromkeys(names, 0)
-    for stop in lldb.go_times(times, limit=20 * HANG):
-        check(stop, "a stop has a thread that was the reason")
-        for tid, reason in stop:
-            equal(reason, "breakpoint")
-            hits[tid] += 1
+    # In what order they come by is chance.
+    for _ in range(40):
+        for stop in lldb.go_times(each * len(names) // 4 + 1, limit=20 * HANG):
+            check(stop, "a stop has a thread that was the reason")
+            for tid, reason in stop:
+                equal(reason, "breakpoint")
+                hits[tid] += 1
+        if min(hits.values()) >= each:
+            break
     after = counters(lldb)
     for tid, name in names.items():
         check(abs(after[tid] - before[tid] - hits[tid]) <= 1,
               f"{name} counted from {before[tid]} to {after[tid]}, and {hits[tid]} hits were seen")
-        check(hits[tid] > 0, f"{name} was never hit: {hits}")
+        check(hits[tid] >= each, f"{name} was hit less than {each} times: {hits}")
+    if FULL:
+        print("# continues:", {name: (hits[tid], after[tid] - before[tid]) for tid, name in names.items()})
 
 
 def test_no_hit_is_missed_of_breakpoints_that_all_seven_run_into(t):
-    hits_are_all_seen(t, 1000 if FULL else 40)
+    hits_are_all_seen(t, 1000 if FULL else 5)
 
 
 def test_a_thousand_interrupts_each_stop_the_world_once(t):

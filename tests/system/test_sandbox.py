@@ -42,6 +42,17 @@ def test_a_worker_has_no_rights_and_a_filter(t):
     equal(len(fields["NSpid"]), 2, "a pid namespace of its own")
 
 
+def test_a_worker_has_its_resource_limits(t):
+    t.spawn("app", "setInterval(() => {}, 1000)", options=("--memory=64M",))
+    with open(f"/proc/{t.vm('app')['pid']}/limits", encoding="ascii") as f:
+        limits = {line[:25].strip(): line[25:].split()[:2] for line in f}
+    for what, most in (("Max core file size", 0), ("Max file size", 0), ("Max locked memory", 0), ("Max msgqueue size", 0),
+                       ("Max processes", 0), ("Max open files", 64), ("Max stack size", 8 << 20),
+                       ("Max data size", 1 << 30)):
+        for value in limits[what]:  # soft and hard
+            check(value != "unlimited" and int(value) <= most, f"{what}: {limits[what]}")
+
+
 def test_every_namespace_is_its_own(t):
     pid = worker(t)["pid"]
     try:

@@ -6,9 +6,11 @@ import signal
 import time
 
 import managed
+from api import memfd
 from clock import Clock
 from harness import (cgroup_of, check, children, equal, folders_of_daemon, is_zombie, kill_quietly,
                      process_name, wait_until)
+from storm import connect
 
 IDLES = "globalThis.onmessage = () => {}; globalThis.ping = () => 'pong'"
 
@@ -169,6 +171,21 @@ def test_one_that_was_killed_is_given_to_nobody_and_not_made_again(t):
             equal(spares(t), [], "nobody asked for another")
         t.spawn(f"b{i}", IDLES)
         check(t.vm(f"b{i}")["pid"] != pid, "it is given to nobody")
+    # One whose death the daemon can see, and was not told of: the request was there before.
+    client, pid = connect(t), spare_of(t)
+    fd = memfd(IDLES.encode())
+    os.kill(t.daemon.pid, signal.SIGSTOP)
+    number = client.send(fd, run_vm=client.api.RunVm(program="last.js", keep_idle=True))
+    os.close(fd)
+    pidfd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([pidfd], [], [])
+    os.close(pidfd)
+    os.kill(t.daemon.pid, signal.SIGCONT)
+    vm = client.wait(number).vm_reply.vm
+    check(vm.pid != pid, "nor is that")
+    equal(t.ctl("call", str(vm.id), "ping").out, '"pong"\n')
+    client.close()
     for folder in folders_of_daemon(t.daemon.pid):
         wanted = {f"vm-{vm['id']}" for vm in t.list()}
         spare_of(t)

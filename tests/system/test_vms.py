@@ -1,6 +1,8 @@
 """list, status, logs, wait, call, send, kill; and how stillctl itself fails."""
 
-from harness import check, equal, wait_until
+import signal
+
+from harness import HANG, check, equal, wait_until
 
 
 def test_an_empty_list_is_empty(t):
@@ -77,6 +79,33 @@ def test_logs_follow_until_the_end(t):
     equal(p.wait(30), 0)
 
 
+def test_who_follows_ends_when_nobody_reads_any_more(t):
+    t.spawn("app", "console.log('first'); globalThis.onmessage = () => {}")
+    for first, args in (("first\n", ("logs", "-f", "app")), (" ", ("top", "-b", "-d", "1h")),
+                        (" ", ("events", "-f", "--since", "0")), ("", ("events", "-f")),
+                        ("", ("audit", "tail", "-f", "seer")), ("", ("audit", "add", "app", "--on", "new-script"))):
+        if "tail" in args:
+            t.start("debugger", "open", "seer").stdout.readline()
+        p = t.start(*args)
+        if first:
+            check(first in p.stdout.readline(), args)
+        p.stdout.close()
+        equal(p.wait(HANG), 0, args)
+        equal(p.stderr.read(), "", args)
+    equal(t.json("audit", "list"), [])
+
+
+def test_a_top_without_end_ends_by_a_signal(t):
+    t.spawn("app", "")
+    for by in (signal.SIGINT, signal.SIGTERM):
+        p = t.start("top", "-b", "-d", "1h")
+        check("NAME" in p.stdout.readline(), by)
+        p.send_signal(by)
+        out, err = p.communicate(timeout=HANG)
+        equal((p.returncode, out.strip(), err), (0, "", ""), by)
+    t.refused("top", "-b", "-n", "0", code=2, says="-n")
+
+
 def test_call_returns_the_result_as_json(t):
     path = t.file("m.mjs", "export function add(a, b) { return { sum: a + b } }\n"
                            "export async function later(x) { await 0; return [x] }\n"
@@ -146,12 +175,35 @@ def test_unknown_verbs_and_options_are_2(t):
     t.refused("world", "dance", code=2, says="dance")
 
 
+def test_the_beginning_of_an_option_is_none(t):
+    t.spawn("app", "")
+    for args, typed, meant in ((("locals", "app", "--all"), "--all", "--allow-degraded"),
+                               (("--no-leg", "list"), "--no-leg", "--no-legend"),
+                               (("world", "stop", "--dead", "9s"), "--dead", "--deadline"),
+                               (("world", "stop", "--dead=9s"), "--dead", "--deadline"),
+                               (("--out", "json", "list"), "--out", "--output")):
+        t.refused(*args, code=2, says=[f"unknown option {typed};", f"is {meant} meant?"])
+    t.refused("list", "--al", code=2, says="unknown option --al")  # of two
+    equal(t.json("world", "status")["mode"], "run-all")
+    for args in (("list", "--all"), ("--output=name", "list"), ("list", "--output", "name"),
+                 ("wait", "app", "--for", "idle", "--timeout=9s")):
+        t.ctl(*args)
+
+
 def test_without_a_daemon_it_is_5(t):
     ctl = [t.program("stillctl"), "-s", t.work + "/no.sock"]
     r = t.run([*ctl, "list"])
     equal(r.code, 5, r)
     check(len(r.err.splitlines()) == 1 and "no.sock" in r.err, r)
     equal(t.run([*ctl, "run", t.file("a.js", "")]).code, 125)
+
+
+def test_without_a_socket_it_says_where_it_has_looked(t):
+    env = {**t.env, "STILLPOINT_SOCKET": t.work + "/not.sock", "XDG_RUNTIME_DIR": t.work}
+    r = t.run([t.program("stillctl"), "list"], env=env)
+    if r.code != 5:
+        t.skip("this machine has a daemon of its own in /run")
+    check(f"no socket at {t.work}/not.sock, in $XDG_RUNTIME_DIR or in /run (" in r.err, r)
 
 
 def test_version_and_help_need_no_daemon_to_help(t):

@@ -5,7 +5,7 @@ import os
 import time
 
 import wasm
-from harness import asleep, check, equal, thread_cpu_ns, thread_runs, wait_until
+from harness import HANG, asleep, check, equal, thread_cpu_ns, thread_runs, wait_until
 
 SPIN = "for (;;);"
 BLOCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"
@@ -196,6 +196,16 @@ def test_a_vm_born_in_a_stopped_world_runs_after_the_resume(t):
     wait_until(lambda: t.logs("app") == "ran\n", "it runs")
 
 
+def test_an_event_that_nobody_has_caused_names_nobody(t):
+    stop(t)
+    t.ctl("world", "resume")
+    events = t.json("events", schema="events")
+    by = {e["kind"]: e["uid"] for e in events}
+    equal((by["world-stopped"], by["ticket-ended"], by["world-resumed"]), (os.geteuid(), os.geteuid(), None))
+    line = [x for x in t.ctl("events").out.splitlines() if "world-resumed" in x]
+    check(len(line) == 1 and "uid" not in line[0], line)
+
+
 def test_stopping_what_is_stopped_is_3(t):
     t.spawn("app", "")
     first = stop(t)
@@ -223,6 +233,25 @@ def test_an_empty_world_stops_too(t):
     equal(t.json("world", "status", schema="world-status")["mode"], "stopped")
     t.ctl("world", "resume")
     equal(t.json("world", "status", schema="world-status")["mode"], "run-all")
+
+
+def test_a_world_stays_stopped_when_its_last_vm_has_ended(t):
+    blue = ("--world", "blue")
+    t.spawn("first", SPIN, ready=False, options=blue)
+    report = stop(t, "blue")
+    t.ctl("kill", "first")
+    t.wait_for("first", "exited")
+    now = t.json("world", "status", "blue", schema="world-status")
+    equal((now["mode"], now["vms"], now["ticket"]["ticket"]), ("stopped", 0, report["ticket"]))
+    equal(now["controller"]["policy"], "hold")
+    check("blue" in t.ctl("-o", "name", "world", "list").out.split(), "it is listed")
+    # Who is run in it waits, and is told why.
+    p = t.start("run", *blue, t.file("next.js", "console.log('ran')"))
+    equal(p.stderr.readline(), f"stillctl: world blue is stopped by cli:{os.geteuid()}: waiting "
+          "(see 'stillctl world resume')\n")
+    t.ctl("world", "resume", "blue")
+    equal((p.stdout.read(), p.wait(HANG)), ("ran\n", 0))
+    t.refused("world", "status", "blue", code=3, says="blue")  # nobody has it stopped: it goes with its last VM
 
 
 def test_worlds_stop_by_themselves(t):

@@ -216,6 +216,16 @@ static void a_name_section_that_is_wrong_takes_nothing_from_the_module(void **st
     SECTION(&i, 0, "\x04name\x07");
     assert_int_equal(read_image(&i, &m), 0);
     wasm_module_free(m);
+    /* Names of functions that are longer than the section: what came before is not taken for them.
+     */
+    begin(&i);
+    SECTION(&i, 1, TYPES);
+    SECTION(&i, 3, FUNCTIONS);
+    SECTION(&i, 10, CODE);
+    SECTION(&i, 0, "\x04name\x00\x06\x01\x00\x03two\x01\x7f!!");
+    assert_int_equal(read_image(&i, &m), 0);
+    assert_int_equal(wasm_module_function(m, 0)->name_bytes, 0);
+    wasm_module_free(m);
 }
 
 static void a_module_may_have_nothing_in_it(void **state)

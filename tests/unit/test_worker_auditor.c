@@ -219,12 +219,6 @@ static void mock_interrupt(struct engine *e)
     (void)e;
 }
 
-static uint64_t mock_heap_bytes(struct engine *e)
-{
-    (void)e;
-    return 0;
-}
-
 static int mock_check_expression(struct engine *e, const char *expression, const char **ret_error)
 {
     (void)e;
@@ -447,8 +441,7 @@ static int setup(void **state)
                      0);
     w.daemon = pair[1];
     w.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w.ops = (struct engine_ops){
-        .debug = &mock_debug, .interrupt = mock_interrupt, .heap_bytes = mock_heap_bytes};
+    w.ops = (struct engine_ops){.debug = &mock_debug, .interrupt = mock_interrupt};
     w.engine.n_realms = w.engine.realms[0] = 1;
     w.world.word = shm_world_word(1, true);
     w.command.word = shm_command_word(0, true);

@@ -8,6 +8,7 @@
 #include "daemon/worker_limits.h"
 
 static struct event_base *base;
+static struct look_queue *queue;
 static struct worker_limits l;
 static uint64_t clock_ns, cpu_us, clock_step_ns, cpu_step_us;
 static bool stands;
@@ -71,7 +72,7 @@ static void start(const struct vm_limits *limits)
     clock_ns = cpu_us = clock_step_ns = cpu_step_us = 0;
     looks = holds = releases = overs = 0;
     stands = false;
-    assert_int_equal(worker_limits_init(&l, base, limits, &events, NULL), 0);
+    assert_int_equal(worker_limits_init(&l, base, queue, limits, &events, NULL), 0);
 }
 
 static double now_s(void)
@@ -199,16 +200,35 @@ static void an_end_does_not_wait(void **state)
     worker_limits_done(&l);
 }
 
+static void one_that_has_ended_has_no_turn_any_more(void **state)
+{
+    (void)state;
+    const struct vm_limits limits = {.memory_bytes = 1, .cpu_time_us = 1000000};
+    start(&limits);
+    worker_limits_born(&l, true);
+    looks = 0;
+    event_active(l.cpu, EV_TIMEOUT, 0);
+    event_active(l.memory, EV_TIMEOUT, 0);
+    assert_int_equal(event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
+    assert_true(l.cpu_look.is_queued && l.memory_look.is_queued);
+    assert_int_equal(looks, 0);
+    worker_limits_done(&l);
+    assert_int_equal(event_base_dispatch(base), 1);
+    assert_int_equal(looks + overs, 0);
+}
+
 static int up(void **state)
 {
     (void)state;
     base = event_base_new();
-    return base ? 0 : -1;
+    queue = base ? look_queue_new(base) : NULL;
+    return queue ? 0 : -1;
 }
 
 static int down(void **state)
 {
     (void)state;
+    look_queue_free(queue);
     event_base_free(base);
     return 0;
 }
@@ -224,6 +244,7 @@ int main(void)
         cmocka_unit_test(an_idle_vm_is_looked_at_ever_less),
         cmocka_unit_test(what_is_written_too_fast_waits_as_long_as_it_is_over),
         cmocka_unit_test(an_end_does_not_wait),
+        cmocka_unit_test(one_that_has_ended_has_no_turn_any_more),
     };
     return cmocka_run_group_tests(tests, up, down);
 }

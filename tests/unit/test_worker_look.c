@@ -11,6 +11,7 @@
 #include "proto/limits.h"
 #include "proto/parts.h"
 #include "worker/host/host.h"
+#include "worker/host_ops.h"
 #include "worker/inspect.h"
 #include "worker/look.h"
 
@@ -235,12 +236,6 @@ static void mock_resume(struct engine *e)
     e->resumes++;
 }
 
-static uint64_t mock_heap(struct engine *e)
-{
-    (void)e;
-    return 0;
-}
-
 static const struct engine_debug_ops debug_ops = {
     .frames = mock_frames,
     .scopes = mock_scopes,
@@ -287,7 +282,7 @@ static int setup(void **state)
     f->daemon_end = pair[0];
     f->worker_end = pair[1];
     f->kick = eventfd(0, EFD_CLOEXEC);
-    f->ops = (struct engine_ops){.heap_bytes = mock_heap, .debug = &debug_ops};
+    f->ops = (struct engine_ops){.debug = &debug_ops};
     f->engine.kind = ENGINE_FRAME_JS;
     SHM_STORE(&f->world.word, shm_world_word(1, false));
     SHM_STORE(&f->command.word, shm_command_word(0, true));

@@ -33,15 +33,9 @@ static int on_command(void *userdata, const Stillpoint__Worker__Command *m, int 
     return wasi_stdin_answer(&f->host.wasi, m->answer_stdin->data.data, m->answer_stdin->data.len);
 }
 
-static uint64_t no_heap(struct engine *e)
-{
-    (void)e;
-    return 0;
-}
-
 static int setup(void **state)
 {
-    static const struct engine_ops ops = {.heap_bytes = no_heap};
+    static const struct engine_ops ops = {.name = "none"};
     static const char *const args[] = {"one", "three"};
     struct fixture *f = calloc(1, sizeof *f);
     int pair[2];

@@ -628,7 +628,6 @@ const struct engine_ops *engine_ops_get(void)
         .gc = fake_gc,
         .census = fake_census,
         .stack = fake_stack,
-        .heap_bytes = fake_heap_bytes,
         .debug = &fake_debug_ops,
         .vm_free = fake_vm_free,
     };

@@ -508,11 +508,6 @@ void interrupt_here(engine *e)
     JS_RequestInterruptCallbackCanWait(e->cx);
 }
 
-uint64_t heap_bytes(engine *e)
-{
-    return JS_GetGCParameter(e->cx, JSGC_BYTES);
-}
-
 engine *vm_free(engine *e)
 {
     if (!e)
@@ -631,8 +626,8 @@ extern "C" const struct engine_ops *engine_ops_get(void)
         exit_code,  exit_info,
         interrupt,  interrupt_here,
         gc,         census,
-        stack,      heap_bytes,
-        &DEBUG_OPS, vm_free,
+        stack,      &DEBUG_OPS,
+        vm_free,
     };
     return &OPS;
 }

@@ -728,6 +728,49 @@ std::unique_ptr<Breakpoint> make_breakpoint(engine *e, Realm *realm, Script *scr
     return made;
 }
 
+bool set_breakpoint(engine *e, JS::HandleObject script, uint64_t offset, JS::HandleObject handler)
+{
+    JS::RootedValueArray<2> arguments(e->cx);
+    JS::RootedValue ignored(e->cx);
+    arguments[0].setNumber(static_cast<double>(offset));
+    arguments[1].setObject(*handler);
+    return debugger_call(e->cx, script, "setBreakpoint", arguments, &ignored);
+}
+
+/**
+ * The engine takes a breakpoint in WebAssembly away and leaves all else as it was for it: the whole
+ * module stops at each operation to ask, and in that function the handler of traps does. Only a
+ * Debugger that clears all of its breakpoints ends that. So it has to clear them once more where
+ * they were, and set those that are still there again. Not each time where there are many, of which
+ * each costs a search.
+ */
+void disarm(engine *e, Realm *realm, Script *cleared)
+{
+    constexpr size_t MANY = 16;
+    JSContext *cx = e->cx;
+    JS::RootedObject debugger(cx, realm->debugger), object(cx, cleared->object);
+    JS::RootedObject handler(cx, JS_NewPlainObject(cx));
+    JS::RootedValue ignored(cx);
+    std::vector<Breakpoint *> others;
+    for (auto &[id, script] : e->debug->scripts)
+        if (script->realm == realm->id && script->object.unbarrieredGet())
+            for (auto &[offset, breakpoint] : script->breakpoints)
+                others.push_back(breakpoint.get());
+    if (others.size() > MANY * cleared->left_over.size() || !handler)
+        return;
+    for (uint64_t offset : cleared->left_over)
+        if (cleared->breakpoints.find(offset) == cleared->breakpoints.end())
+            (void)set_breakpoint(e, object, offset, handler);
+    cleared->left_over.clear();
+    (void)debugger_call(cx, debugger, "clearAllBreakpoints", JS::HandleValueArray::empty(),
+                        &ignored);
+    for (Breakpoint *breakpoint : others) {
+        object = breakpoint->script->object;
+        handler = breakpoint->handler;
+        (void)set_breakpoint(e, object, breakpoint->offset, handler);
+    }
+}
+
 int audit_at_script(engine *e, uint64_t id, uint64_t offset, bool on)
 {
     JSContext *cx = e->cx;
@@ -741,25 +784,29 @@ int audit_at_script(engine *e, uint64_t id, uint64_t offset, bool on)
     if (on && !add_auditor(e, realm))
         return -ENOMEM;
     JS::RootedObject object(cx, script->object);
-    std::unique_ptr<Breakpoint> breakpoint =
-        on ? make_breakpoint(e, realm, script, offset) : std::move(found->second);
+    if (on) {
+        std::unique_ptr<Breakpoint> made = make_breakpoint(e, realm, script, offset);
+        JS::RootedObject handler(cx, made ? made->handler.get() : nullptr);
+        if (made && set_breakpoint(e, object, offset, handler)) {
+            script->breakpoints[offset] = std::move(made);
+            return 0;
+        }
+        remove_auditor(e, realm);
+        /* There is no operation at that offset. */
+        return JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EINVAL;
+    }
     JS::RootedValueArray<2> arguments(cx);
     JS::RootedValue ignored(cx);
-    JS::Value number = JS::NumberValue(static_cast<double>(offset));
-    JS::Value handler = breakpoint ? JS::ObjectValue(*breakpoint->handler) : JS::NullValue();
-    arguments[0].set(on ? number : handler);
-    arguments[1].set(on ? handler : number);
-    bool ok = breakpoint && debugger_call(cx, object, on ? "setBreakpoint" : "clearBreakpoint",
-                                          arguments, &ignored);
-    if (on && ok) {
-        script->breakpoints[offset] = std::move(breakpoint);
-        return 0;
+    arguments[0].setObject(*found->second->handler);
+    arguments[1].setNumber(static_cast<double>(offset));
+    (void)debugger_call(cx, object, "clearBreakpoint", arguments, &ignored);
+    script->breakpoints.erase(found);
+    if (script->wasm) {
+        script->left_over.push_back(offset);
+        disarm(e, realm, script);
     }
-    if (!on)
-        script->breakpoints.erase(found);
     remove_auditor(e, realm);
-    /* There is no operation at that offset. */
-    return !on ? 0 : JS_IsThrowingOutOfMemory(cx) ? -ENOMEM : -EINVAL;
+    return 0;
 }
 
 /* Positions */

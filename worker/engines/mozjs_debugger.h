@@ -94,6 +94,7 @@ struct Script {
     bool wasm = false;
     std::unordered_map<uint64_t, OffsetPlace> places; /**< of offsets that were asked for */
     std::map<uint64_t, std::unique_ptr<Breakpoint>> breakpoints; /**< by offset */
+    std::vector<uint64_t> left_over; /**< of WebAssembly, see disarm(): where breakpoints were */
 };
 
 /** A frame that has an auditor, until it is popped for good. */

@@ -1,6 +1,6 @@
 /*
- * host.h: what the worker offers to its engine (engine_host_ops): one part a file, bound here. Owns
- * the parts; channel and safepoint are the caller's. Worker, VM thread, but for `wake`.
+ * host.h: what the worker offers to its engine, one part a file (host_ops.h binds them). Owns the
+ * parts; channel and safepoint are the caller's. Worker, VM thread.
  *
  * Invariant: whenever a host call returns to the engine, the VM may run, and the channel is not
  * congested. Exception: guest code that runs for a debugger and must not wait (safepoint_may_wait).
@@ -35,8 +35,6 @@ struct host {
     bool said_ready;
     struct auditors *auditors; /**< NULL: not yet */
 };
-
-extern const struct engine_host_ops host_ops;
 
 /** Makes the wake eventfd. Returns 0 or negative errno. */
 int host_init(struct host *h, struct daemon_channel *channel, struct safepoint *safepoint);

@@ -1,17 +1,16 @@
 /*
- * debug.h: the prompt of `stillctl debug`: a client like any other, with a debugger of its own that
- * lives as long as the prompt. debug.c has its session, debug_commands.c what can be typed,
- * debug_line.c how lines come in.
+ * debug_session.h: what the prompt of `stillctl debug` does in the daemon: a client like any other,
+ * with a debugger of its own that lives as long as the prompt, and one VM that is talked about.
+ * One thread.
  */
 #pragma once
 
 #include "cli/print.h"
 #include "cli/target.h"
 
-struct debug_line;
-
 struct debug {
     struct cli *cli;
+    bool is_tty; /* somebody sees what is said while the world runs */
     char debugger[STILLPOINT_NAME_BYTES + 1];
     bool own; /* the debugger is the session's: its hooks go with it */
     char world[STILLPOINT_NAME_BYTES + 1];
@@ -21,7 +20,6 @@ struct debug {
     bool look;            /* something has happened: that is to be asked again */
     bool ended;           /* our VM has */
     int signal_fd;
-    struct debug_line *line;
 
     /* Where 'list' goes on. */
     char list_url[512];
@@ -33,17 +31,18 @@ struct debug {
     char step_reason[64];
 };
 
-enum { DEBUG_QUIT = -1 }; /* of debug_command(): the session is over */
+enum { DEBUG_QUIT = -1 }; /* beside exit codes: the session is over */
 
-/* ---- debug.c */
-
-/** Takes whatever came meanwhile, without waiting. 0 or the errno of a connection that ended. */
-int debug_take_events(struct debug *d);
+/** `target` is set. Opens the debugger (NULL: one of the session's own), stops the VM's world.
+ * Takes SIGINT and SIGTERM, which signal_fd has from now on. An exit code; debug_end() in any case.
+ */
+int debug_begin(struct debug *d, const char *debugger);
+/** What it has stopped goes on when the connection ends, which this does. */
+void debug_end(struct debug *d);
+/** Takes whatever came meanwhile, without waiting. An exit code. */
+int debug_catch_up(struct debug *d);
 /** Stops the world, or takes it over. An exit code. */
 int debug_stop(struct debug *d);
-/** Waits until the world stands, the VM has ended, or the connection has. Ctrl-C stops the world.
- */
-int debug_wait(struct debug *d);
 /** Makes this VM the one that is talked about. */
 int debug_switch(struct debug *d, const char *vm);
 /** Says where the VM stands, and why, with the source around it. */
@@ -56,18 +55,3 @@ int debug_step(struct debug *d, struct stillpoint_step *step);
 int debug_run(struct debug *d);
 /** Lets the world go on, and waits until it stands again. */
 int debug_continue(struct debug *d, enum stillpoint_pause_answer answer, const char *expression);
-
-/* ---- debug_commands.c */
-
-/** Does what one line says. Changes the line. An exit code, or DEBUG_QUIT. */
-int debug_command(struct debug *d, char *line);
-/** What may stand at the end of the line; NULL-terminated and the caller's, with its texts. */
-char **debug_complete(struct debug *d, const char *line, size_t *ret_word);
-
-/* ---- debug_line.c */
-
-struct debug_line *debug_line_new(struct debug *d);
-struct debug_line *debug_line_free(struct debug_line *l);
-/** The next line, without its end, valid until the next call; NULL: there is none. */
-char *debug_line_read(struct debug_line *l);
-bool debug_line_is_tty(const struct debug_line *l);
