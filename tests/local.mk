@@ -49,7 +49,8 @@ COMPONENT_TESTS = \
 	%D%/component/test_state \
 	%D%/component/test_world \
 	%D%/component/test_world_random \
-	%D%/component/test_worker_channel
+	%D%/component/test_worker_channel \
+	%D%/component/test_worker_keep
 
 # A real worker in its sandbox, where a sanitizer's own system calls are not granted.
 if !SANITIZE
@@ -231,6 +232,11 @@ $(%C%_component_test_world_OBJECTS): | $(PROTO_GENERATED_H)
 %C%_component_test_worker_channel_SOURCES = %D%/component/test_worker_channel.c %D%/support/unit.h
 %C%_component_test_worker_channel_LDADD = $(DAEMON_TEST_LIBS)
 $(%C%_component_test_worker_channel_OBJECTS): | $(PROTO_GENERATED_H)
+
+%C%_component_test_worker_keep_SOURCES = %D%/component/test_worker_keep.c %D%/support/unit.h
+%C%_component_test_worker_keep_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fd_store_put,--wrap=fd_store_drop
+%C%_component_test_worker_keep_LDADD = $(DAEMON_TEST_LIBS)
+$(%C%_component_test_worker_keep_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_component_test_world_random_SOURCES = %D%/component/test_world_random.c %D%/support/unit.h
 %C%_component_test_world_random_LDADD = $(DAEMON_TEST_LIBS)

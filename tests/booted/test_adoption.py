@@ -295,7 +295,7 @@ def test_a_stop_ends_what_is_frozen_or_stubborn(m):
     s.run("frozen", BUSY)
     s.run("other", TICK)
     s.run("stubborn", BUSY, world="stubborn")
-    m.ctl("world", "stop", "--enforce")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s")
     # One that nobody but the kernel can move: it does not even see that its life-line ends.
     os.kill(m.outside(s.pids()["stubborn"]), 19)
     start = time.monotonic()
@@ -309,7 +309,7 @@ def test_a_stop_between_a_crash_and_the_next_start_ends_what_is_frozen_or_stubbo
     s = Service(m, "[Service]\nRestartSec=1h\n")
     s.run("frozen", BUSY)
     s.run("stubborn", BUSY, world="stubborn")
-    m.ctl("world", "stop", "--enforce")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s")
     os.kill(m.outside(s.pids()["stubborn"]), 19)
     m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
     wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
@@ -334,7 +334,7 @@ def test_a_stop_between_a_crash_and_the_next_start_ends_what_is_frozen_or_stubbo
 def test_where_no_other_daemon_comes_vms_end(m):
     s = Service(m, "[Service]\nRestart=no\n")
     s.run("frozen", BUSY)
-    m.ctl("world", "stop", "--enforce")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s")
     m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
     wait_until(lambda: m.show(SERVICE, "ActiveState") == "failed", "systemd starts none", HANG)
     s.none_is_left()
@@ -350,5 +350,30 @@ def test_vms_end_by_themselves_when_another_daemon_takes_too_long(m):
         wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
         wait_until(lambda: not [p for p in m.processes() if process_name(p).startswith("stillpoint")],
                    "they have ended", HANG)
+    finally:
+        os.unlink(m.path(conf))
+
+
+def test_what_is_frozen_waits_for_a_daemon_that_comes_too_late_for_the_others(m):
+    conf = m.write("/etc/stillpoint/stillpointd.conf.d/time.conf", "[daemon]\nadoption-time = 500ms\n")
+    try:
+        s = Service(m, "[Service]\nRestartSec=1h\n")
+        frozen = s.run("frozen", BUSY)
+        idle = m.outside(s.run("idle", TICK, world="other").pid)
+        m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s")
+        m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+        wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+        wait_until(lambda: idle not in m.processes(), "who can has ended", HANG)
+        m.systemctl("restart", SERVICE)
+        s.again()
+        equal(s.pids(), {"frozen": frozen.pid})
+        equal(s.modes()["default"], "mode-stopped")
+        n = s.count("frozen")
+
+        def goes_on():
+            s.resume("default")
+            s.stop("default")
+            return s.count("frozen") > n
+        wait_until(goes_on, "it goes on", HANG)
     finally:
         os.unlink(m.path(conf))

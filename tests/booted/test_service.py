@@ -8,12 +8,17 @@ import socket
 import time
 
 import wire
-from booted import HANG, SERVICE, SOCKETS
+from booted import HANG, SERVICE, SOCKETS, Changed
 from harness import check, equal, wait_until
 
 HELLO = "console.log('hello from a service')"
 TICK = "let n = 0; setInterval(() => { n++ }, 10); globalThis.count = () => n; onmessage = () => {}"
 CONF_D = "/etc/stillpoint/stillpointd.conf.d"
+
+
+def read(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
 
 
 def status_is(m, *words):
@@ -36,6 +41,23 @@ def test_the_units_are_right(m):
     r = m.run("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager",
               m.show(SERVICE, "FragmentPath"))
     check("Overall exposure level" in r.out, r)
+
+
+def test_what_a_runner_changes_on_its_host_is_put_back_also_when_it_is_killed(m):
+    setting = m.path("/run/setting")
+    m.write("/run/setting", "1\n")
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        runner = os.fork()
+        if runner == 0:
+            Changed(setting, "0")
+            os.kill(os.getpid(), number)
+            os._exit(1)
+        equal(os.WTERMSIG(os.waitpid(runner, 0)[1]), number)
+        wait_until(lambda: read(setting) == "1\n", "it is as it was", HANG)
+    changed = Changed(setting, "0")
+    equal(read(setting).strip(), "0")
+    changed.end()
+    equal(read(setting), "1\n")
 
 
 def test_the_first_client_starts_the_daemon(m):

@@ -77,8 +77,41 @@ static void no_more_is_stored_than_a_next_daemon_can_be_handed(void **state)
     assert_int_equal(put("vm", FIRST), 0);
 }
 
+static unsigned fill(const char *what)
+{
+    unsigned n = 0;
+    while (put(what, FIRST + n) == 0)
+        n++;
+    return n;
+}
+
+static void empty(const char *what, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        drop(what, FIRST + i);
+}
+
+static void logs_of_vms_take_no_room_from_vms_nor_these_from_them(void **state)
+{
+    (void)state;
+    unsigned vms = fill("vm");
+    unsigned logs = fill("log"), hits = fill("hits");
+    assert_true(logs > 800 && hits > 800);
+    assert_true((vms + logs) * NAME_BYTES + hits * sizeof "hits-100000" < ENVIRONMENT_BYTES);
+    empty("vm", vms);
+    empty("hits", hits);
+    assert_int_equal(put("log", FIRST + logs), -ENOSPC);
+    assert_int_equal(fill("vm"), vms);
+    empty("log", logs);
+    assert_int_equal(fill("log"), logs);
+    empty("log", logs);
+    empty("vm", vms);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(no_more_is_stored_than_a_next_daemon_can_be_handed, set_up,
+                                    tear_down),
+    cmocka_unit_test_setup_teardown(logs_of_vms_take_no_room_from_vms_nor_these_from_them, set_up,
                                     tear_down),
 };
 
