@@ -27,7 +27,7 @@ dist_man_MANS += docs/man/stillpoint-gdbserver.1
 EXTRA_DIST += %D%/README.md \
 	tests/support/lldb_client.py tests/support/lldb_driver.py tests/support/rsp.py \
 	tests/system/test_lldb.py tests/system/test_lldb_beside.py tests/system/test_lldb_guide.py \
-	tests/system/test_lldb_protocol.py tests/system/test_lldb_start.py \
+	tests/system/test_lldb_protocol.py tests/system/test_lldb_rules.py tests/system/test_lldb_start.py \
 	tests/system/test_lldb_watch.py tests/system/test_lldb_world.py
 
 if HAVE_CMOCKA

@@ -205,12 +205,31 @@ static void serve_client(struct server *s, int fd)
     session_free(session);
 }
 
+/* Whoever debugs does so as our user, whatever became of the socket's mode since. */
+static bool may_debug(int fd)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+        return false;
+    if (peer.uid == geteuid() || peer.uid == 0)
+        return true;
+    fprintf(stderr, "stillpoint-gdbserver: refused uid %u\n", (unsigned)peer.uid);
+    return false;
+}
+
 static int accept_client(struct server *s)
 {
     int on = 1;
     int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && !s->options->path)
+    if (fd < 0)
+        return -1;
+    if (!s->options->path)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    else if (!may_debug(fd)) {
+        close(fd);
+        return -1;
+    }
     return fd;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What a document names is there: tests, and in docs/STOP-THE-WORLD.md races, scenarios and the words of the shared
-pages; and so is the code that mutants change. Prints TAP.
+pages; in docs/LLDB.md rules of debuggers; and so is the code that mutants change. Prints TAP.
 
 A name is `part/name` (a function test_name in tests/system/test_part.py, or the only one that begins so),
 or a path below tests/, perhaps followed by the name of a test in that file.
@@ -14,7 +14,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-DOCUMENTS = {"docs/THREATS.md": 50}  # and how many names it has at least
+DOCUMENTS = {"docs/THREATS.md": 50, "docs/LLDB.md": 35}  # and how many names it has at least
 STOP = "docs/STOP-THE-WORLD.md"
 SYSTEM = re.compile(r"(?<![\w/.`])([a-z_]+)/([a-z0-9_]{8,})(?![\w/.])")
 PATH = re.compile(r"`(tests/[\w/]+\.(?:c|py))`(?: ([a-z0-9]+(?:_[a-z0-9]+){2,}))?")
@@ -96,6 +96,13 @@ def races():
     return wrong, len(named)
 
 
+def rules_of_debuggers():
+    """Each rule and race of a debugger's gateway has its row in docs/LLDB.md, with a test"""
+    rows = dict(re.findall(r"^\| ([RT]\d+) .*\|(.*)\|$", section(read("docs/LLDB.md"), "What it keeps to"), re.M))
+    numbers = [f"R{n}" for n in range(57, 69)] + [f"T{n}" for n in (*range(16, 21), *range(31, 36))]
+    return [f"no test for {n}" for n in numbers if not missing(rows.get(n, ""), system_tests())[1]], len(rows)
+
+
 def mutants():
     """Each mutant of tests/schedules can be made: what it changes is in the code, once."""
     sys.path.insert(0, os.path.join(TOP, "tests", "schedules"))
@@ -116,7 +123,7 @@ def attacks():
     return [f"{name} is not there" for name in names if name not in text], len(names)
 
 
-LOOKS = {attacks: 35, words_of_pages: 20, words_that_workers_write: 9, races: 30, mutants: 60}
+LOOKS = {attacks: 35, words_of_pages: 20, words_that_workers_write: 9, races: 30, rules_of_debuggers: 22, mutants: 60}
 
 
 def tell(number, what, wrong, count, least):
