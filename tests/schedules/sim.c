@@ -366,13 +366,6 @@ static void go(unsigned to)
     coro_switch(from, there);
 }
 
-static void go_to_chosen(unsigned self)
-{
-    unsigned next = choose(self);
-    if (next != self)
-        go(next);
-}
-
 static void drain_buffer(struct actor *a)
 {
     for (unsigned i = 0; i < a->n_buffered; i++)
