@@ -101,7 +101,7 @@ def crash_again_and_again(m, times, before_each=lambda s: None):
     s.resume("still")
     end_vms(s)
     s.crash()
-    wait_until(lambda: s.state() == empty, f"nothing is left of them: {s.state()}, and not {empty}", HANG)
+    wait_until(lambda: s.state() == empty, lambda: f"nothing is left of them: {s.state()}, and not {empty}", HANG)
 
 
 def test_crashes_at_any_moment_of_stops_and_births_lose_no_vm_and_leak_nothing(m):

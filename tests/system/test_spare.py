@@ -46,7 +46,7 @@ def spare_of(t):
 
 
 def none_left(t):
-    wait_until(lambda: not spares(t), f"no spare is there: {spares(t)}")
+    wait_until(lambda: not spares(t), lambda: f"no spare is there: {spares(t)}")
 
 
 def test_the_next_vm_gets_the_worker_that_was_made_like_the_last(t):
