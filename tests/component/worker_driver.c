@@ -240,7 +240,13 @@ static void vm_send(struct vm *v, Command *c, int fd)
         c->ack = v->acked = v->seq;
     }
     struct iovec iov = {packet, stillpoint__worker__command__pack(c, packet)};
-    CHECK(fd_send(v->channel, &iov, 1, &fd, fd >= 0 ? 1 : 0) > 0);
+    ssize_t n;
+    /* A worker that has had no CPU yet has read nothing. */
+    while ((n = fd_send(v->channel, &iov, 1, &fd, fd >= 0 ? 1 : 0)) == -EAGAIN) {
+        struct pollfd p = {.fd = v->channel, .events = POLLOUT};
+        CHECK(poll(&p, 1, PATIENCE_MS) == 1);
+    }
+    CHECK(n > 0);
     stop_message_sent(&v->gate);
 }
 
