@@ -8,6 +8,7 @@ noinst_LIBRARIES += %D%/libgdbserver.a
 	%D%/requests_look.c \
 	%D%/requests_memory.c \
 	%D%/requests_run.c \
+	%D%/reply.c \
 	%D%/server.c %D%/server.h \
 	%D%/session.c %D%/session.h \
 	%D%/target.c %D%/target.h %D%/target_private.h \

@@ -1,4 +1,4 @@
-/* requests.h: what the packets of LLDB ask for; parts of session. */
+/* requests.h: what the packets of LLDB ask for, and replies to them (reply.c); parts of session. */
 #pragma once
 
 #include "gateway/gdbserver/fields.h"
@@ -54,8 +54,6 @@ void reply_stop(struct session *s);
 /** What is known of one thread: `T…`. */
 int reply_thread(struct session *s, const struct target_thread *th);
 
-/** Something goes on: nothing is replied until it stands. */
-int session_runs(struct session *s, int r);
 /** The thread that a request is about. */
 uint64_t session_thread(struct session *s);
 /** Where a thread is. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/gdbserver/address.h"
 #include "gateway/gdbserver/requests.h"
 
 /* What waits to be sent, at most. */
@@ -55,60 +54,6 @@ void session_sent(struct session *s, size_t n)
 bool session_is_over(const struct session *s)
 {
     return s->over;
-}
-
-/* ---- replies */
-
-void reply_begin(struct session *s)
-{
-    packet_begin(&s->out);
-}
-
-/* Kept as long as it can be asked for once more. */
-static void keep(struct session *s, size_t start)
-{
-    size_t n = s->out.len - start;
-    if (s->no_ack)
-        return;
-    char *copy = realloc(s->last, n);
-    if (!copy)
-        return;
-    memcpy(copy, s->out.data + start, n);
-    s->last = copy;
-    s->last_bytes = n;
-}
-
-int reply_end(struct session *s)
-{
-    size_t start = s->out.len;
-    if (s->out.writing)
-        start = s->out.start;
-    int r = packet_end(&s->out);
-    s->replied = true;
-    if (r < 0)
-        s->over = true; /* an answer that cannot be given would be waited for */
-    else
-        keep(s, start);
-    return 0;
-}
-
-int reply_text(struct session *s, const char *text)
-{
-    reply_begin(s);
-    packet_text(&s->out, text);
-    return reply_end(s);
-}
-
-/* The number is that of the errno in the remote protocol's file I/O, as far as LLDB shows it. */
-int reply_error(struct session *s, int r, const char *text)
-{
-    reply_begin(s);
-    packet_format(&s->out, "E%02x", (unsigned)-r & 0xff);
-    if (s->error_texts) {
-        packet_text(&s->out, ";");
-        packet_hex(&s->out, text, strlen(text));
-    }
-    return reply_end(s);
 }
 
 /* ---- requests */
@@ -205,14 +150,6 @@ int session_feed(struct session *s, const void *bytes, size_t n)
         take(s, kind);
         session_settle(s);
     }
-    return 0;
-}
-
-int session_runs(struct session *s, int r)
-{
-    s->running = true;
-    if (r < 0 && !target_is_lost(s->target))
-        reply_stop(s); /* an error would end LLDB's session: it stands, as before */
     return 0;
 }
 

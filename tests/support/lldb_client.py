@@ -6,6 +6,7 @@ import re
 import select
 import shutil
 import subprocess
+import tempfile
 
 from harness import HANG, Failed, check, thread_cpu_ns, wait_until
 
@@ -57,6 +58,16 @@ def runs(pid, what="the VM"):
     wait_until(lambda: thread_cpu_ns(pid) > before + 1000000, f"{what} runs")
 
 
+def errors():
+    """A file, and no pipe that nobody reads: what fills one stands still."""
+    return tempfile.TemporaryFile("w+", encoding="utf-8")
+
+
+def said(file):
+    file.seek(0)
+    return file.read()
+
+
 class Gateway:
     """A stillpoint-gdbserver of the test's daemon; ended after the test, where it has not ended before."""
 
@@ -65,12 +76,13 @@ class Gateway:
         self.path = os.path.join(t.run_dir, f"lldb-{len(t.running)}.sock")
         argv = [*wrapper, t.program("stillpoint-gdbserver"), "--socket", t.daemon.socket, *what,
                 *(listen or ("--listen", self.path)), *args]
+        self.errors = errors()
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=t.env, cwd=t.work, text=True)
+                                        stderr=self.errors, env=t.env, cwd=t.work, text=True)
         t.running.append(self.process)
         line = self.process.stdout.readline()
         if not line:
-            raise Failed(f"the gateway ended with {self.process.wait(HANG)}: {self.process.stderr.read()}")
+            raise Failed(f"the gateway ended with {self.process.wait(HANG)}: {said(self.errors)}")
         check(line.startswith("listening on "), line)
         self.url = line.split()[-1]
 
@@ -91,9 +103,10 @@ class Lldb:
         if not os.path.isdir("/usr/lib/llvm-22") or subprocess.run(
                 [LLDB_PYTHON, "-c", "import lldb"], capture_output=True, check=False).returncode != 0:
             t.skip("lldb-22 with python3-lldb-22 is not installed")
+        self.errors = errors()
         self.process = subprocess.Popen(
             [LLDB_PYTHON, "-B", os.path.join(HERE, "lldb_driver.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**t.env, "HOME": t.work}, cwd=t.work, text=True)
+            stderr=self.errors, env={**t.env, "HOME": t.work}, cwd=t.work, text=True)
         self.t = t
         t.running.append(self.process)
         if gateway:
@@ -110,7 +123,7 @@ class Lldb:
             raise Failed(f"LLDB does not answer for {limit:.0f} s")
         line = self.process.stdout.readline()
         if not line:
-            raise Failed(f"LLDB ended with {self.process.wait(HANG)}: {self.process.stderr.read()[-2000:]}")
+            raise Failed(f"LLDB ended with {self.process.wait(HANG)}: {said(self.errors)[-2000:]}")
         answer = json.loads(line)
         if "failed" in answer:
             raise LldbError(answer["failed"])
@@ -125,8 +138,8 @@ class Lldb:
     def close(self):
         self.process.wait(HANG)
         self.t.running.remove(self.process)
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            pipe.close()
+        for file in (self.process.stdin, self.process.stdout, self.errors):
+            file.close()
 
     def die(self):
         """As by kill -9."""

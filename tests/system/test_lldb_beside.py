@@ -234,7 +234,7 @@ def test_a_step_into_a_call_that_blocks_ends_and_says_so(t):
     at = code(client)
     equal(client.ask(f"Z0,{at + MODULE.at[BLOCKS][0]:x},1"), "OK")
     client.send(packet("c"))
-    call = t.start("call", "app", "blocks", "200")
+    call = t.start("call", "app", "blocks", "1000")
     hit(client.reply())
     tid = t.vm("app")["id"]
     check("reason:trace" in client.ask(f"vCont;s:{tid:x}"), "to the call")

@@ -262,6 +262,7 @@ def test_an_lldb_that_is_killed_at_any_moment_leaves_a_world_that_runs(t):
         lldb = Lldb(t)
         what = chance.randrange(5)
         if what == 0:
+            lldb.command("version")  # it is there
             lldb.begin("connect", gateway.url)
         else:
             lldb.connect(gateway.url)
