@@ -114,6 +114,11 @@ packages() {
     "$python3" -B "$top/tests/packages/run.py" --build "$top/build" --results "$part"
 }
 
+# The distribution's tree, which is read from its packages. What is wrong with it the tests themselves say.
+booted_tree() {
+    "$python3" -B "$top/tests/booted/run.py" --build "$top/build" --tree >"$top/build/booted-tree.log" 2>&1 || true
+}
+
 booted() {
     "$python3" -B "$top/tests/booted/run.py" --build "$top/build" --results "$part"
 }
@@ -182,7 +187,10 @@ if [ $quick = no ]; then
     if [ "$(id -u)" -eq 0 ]; then
         part "system tests as nobody" as_nobody
     fi
+    booted_tree & # much of lintian has one thread
+    tree=$!
     part "Debian packages" packages
+    wait "$tree"
     part "tests in a booted systemd" booted
     part "conformance to node 20" conformance
     part "model" model
