@@ -325,6 +325,27 @@ def test_sources_can_be_listed_and_read(t):
     c.close()
 
 
+def test_names_of_files_are_as_they_are_written(t):
+    t.file("bibliothèque.mjs", "export function boom() {\n    throw new Error('hier');\n}\n")
+    path = t.file("日本.mjs", "import {boom} from './bibliothèque.mjs';\nexport function work() {\n    boom();\n}\n"
+                              "globalThis.onmessage = () => setTimeout(boom);\n")
+    t.ctl("run", "-d", "--ready", "--name", "app", path)
+    c = debugging(t)
+    hook = c.breakpoint("app", "bibliothèque.mjs", 2)
+    call = t.start("call", "app", "work")
+    equal(c.until_paused("app", "breakpoint").hooks, [hook])
+    equal([(f.url, f.line) for f in c.frames("app")], [("bibliothèque.mjs", 2), ("日本.mjs", 3)])
+    check({"日本.mjs", "bibliothèque.mjs"} <= {s.url for s in c.sources("app").values()}, c.sources("app"))
+    check("日本.mjs:3:" in t.ctl("world", "bt").out, "the stack")
+    c.remove(hook)
+    c.resume()
+    equal(call.wait(30), 1)
+    c.close()
+    t.ctl("send", "app", "1")
+    t.wait_for("app", "exited")
+    check("    at boom (bibliothèque.mjs:2:" in t.logs("app"), t.logs("app"))
+
+
 def test_what_an_evaluation_changes_is_seen_by_a_hot_loop(t):
     """An optimised loop may have read it before, and keep it in a register: nobody looked at its frame."""
     t.spawn("app", "globalThis.work = () => { let n = 0; while (!globalThis.leave) { n++; } return n > 0; };")

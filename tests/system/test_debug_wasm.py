@@ -544,6 +544,24 @@ def wasi_program():
     ], imports=[("fd_write", [I32] * 4, [I32])], data=iovec + b"hello\n", space=wasm.WASI)
 
 
+def test_the_name_of_a_file_of_webassembly_is_as_it_is_written(t):
+    program = wasi_program()
+    t.file("größe.wasm", program.bytes)
+    c = debugging(t)
+    c.open("d")
+    hook = c.add("breakpoint", debugger="d", selector="hello", at={"url": "größe.wasm", "offset": 0})[0]
+    run = t.start("run", "--debug", "--name", "hello", "größe.wasm")
+    c.until_paused("hello", "breakpoint")
+    equal([(f.kind, f.url) for f in c.frames("hello")], [("wasm", "größe.wasm")])
+    equal([(s.url, s.kind) for s in c.sources("hello").values()], [("größe.wasm", "wasm")])
+    equal(c.source_text("hello", url="größe.wasm"), program.bytes)
+    c.remove(hook)
+    c.resume()
+    out, err = run.communicate(timeout=30)
+    equal((out, run.returncode), ("hello\n", 0), err)
+    c.close()
+
+
 def test_a_program_of_webassembly_is_debugged_from_its_first_instruction(t):
     program = wasi_program()
     where = program.at

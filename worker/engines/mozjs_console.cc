@@ -268,6 +268,24 @@ bool native_function_kind(JSContext *cx, unsigned argc, JS::Value *vp)
     return set_string(cx, args.rval(), native ? "native" : function_kind(text.chars.get()));
 }
 
+/** filePlace(text) */
+bool native_file_place(JSContext *cx, unsigned argc, JS::Value *vp)
+{
+    JS::CallArgs args = JS::CallArgsFromVp(argc, vp);
+    if (!args.get(0).isString())
+        return throw_error(cx, "no text");
+    JS::RootedString string(cx, args[0].toString());
+    Text text;
+    if (!to_utf8(cx, string, &text))
+        return false;
+    std::string place(text.chars.get(), text.length);
+    restore_file_name(&place);
+    JSString *restored = from_utf8(cx, place.data(), place.size());
+    if (restored)
+        args.rval().setString(restored);
+    return restored != nullptr;
+}
+
 const JSFunctionSpec NATIVES[] = {
     JS_FN("write", native_write, 3, 0),
     JS_FN("now", native_now, 0, 0),
@@ -276,6 +294,7 @@ const JSFunctionSpec NATIVES[] = {
     JS_FN("promiseDetails", native_promise_details, 1, 0),
     JS_FN("previewEntries", native_preview_entries, 1, 0),
     JS_FN("functionKind", native_function_kind, 1, 0),
+    JS_FN("filePlace", native_file_place, 1, 0),
     JS_FS_END,
 };
 

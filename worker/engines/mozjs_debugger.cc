@@ -123,6 +123,7 @@ bool read_saved(engine *e, JS::HandleObject saved, SavedPlace *ret)
     if (!string || !to_utf8(cx, string, &text))
         return false;
     ret->url.assign(text.chars.get(), text.length);
+    restore_file_name(&ret->url);
     return true;
 }
 
@@ -514,6 +515,7 @@ bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_ur
         if (colon != std::string::npos)
             ret_url->resize(colon);
         *ret_url = without_escapes(*ret_url);
+        restore_file_name(ret_url);
         /* The program itself, which a line of ours compiled. */
         if (e->kind == ENGINE_SOURCE_WASM && starts_with(*ret_url, (e->path + " ").c_str()))
             *ret_url = e->path;
@@ -521,9 +523,11 @@ bool debugger_source_url(engine *e, JS::HandleObject source, std::string *ret_ur
     }
     /* What a source calls itself (sourceURL), as stacks do. */
     JS::RootedValue name(e->cx);
-    if (!JS_GetProperty(e->cx, source, "displayURL", &name))
+    if (!JS_GetProperty(e->cx, source, "displayURL", &name) ||
+        (name.isString() && !debugger_get_text(e->cx, source, "displayURL", ret_url)))
         return false;
-    return !name.isString() || debugger_get_text(e->cx, source, "displayURL", ret_url);
+    restore_file_name(ret_url);
+    return true;
 }
 
 bool debugger_offset_place(engine *e, JS::HandleObject script, uint64_t offset, bool wasm,

@@ -338,6 +338,7 @@ bool read_frame(engine *e, JS::HandleObject saved, Frame *ret)
     JS::GetSavedFrameSource(cx, nullptr, saved, &string);
     if (!text_of(cx, string, &ret->url))
         return false;
+    restore_file_name(&ret->url);
     JS::GetSavedFrameFunctionDisplayName(cx, nullptr, saved, &string);
     if (!text_of(cx, string, &ret->function))
         return false;

@@ -312,6 +312,8 @@ int stack_from(engine *e, size_t first, size_t max_frames,
 
 bool to_utf8(JSContext *cx, JS::HandleString string, Text *ret_text);
 bool copy_text(JSContext *cx, const std::string &string, Text *ret_text);
+/** The engine takes each byte of a file's name for a character: makes the name of what it shows. */
+void restore_file_name(std::string *name);
 /** Malformed UTF-8 becomes U+FFFD. */
 JSString *from_utf8(JSContext *cx, const char *text, size_t length);
 inline JSString *from_utf8(JSContext *cx, const std::string &text)

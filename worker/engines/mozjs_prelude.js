@@ -16,6 +16,8 @@
  *                                undefined when the engine cannot tell
  *   functionKind(function)       "function", "class", "async", "generator", "asyncgenerator",
  *                                "arrow" or "native"
+ *   filePlace(text)              a file's name in a stack, as it is: the engine takes each of its
+ *                                bytes for a character
  *
  * Two rules follow from living beside a hostile realm:
  *
@@ -1019,7 +1021,7 @@
                 const at = line.indexOf("@");
                 if (at < 0)
                     continue;
-                const location = line.slice(at + 1);
+                const location = native.filePlace(line.slice(at + 1));
                 if (OWN_FILE !== "" && location.startsWith(`${OWN_FILE}:`))
                     continue;
                 let name = line.slice(0, at);

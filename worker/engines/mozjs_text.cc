@@ -6,6 +6,7 @@
 #include <js/Conversions.h>
 #include <js/PropertyDescriptor.h>
 #include <js/String.h>
+#include <mozilla/Utf8.h>
 
 #include <string.h>
 
@@ -36,6 +37,29 @@ bool copy_text(JSContext *cx, const std::string &string, Text *ret_text)
     ret_text->chars.reset(chars);
     ret_text->length = string.size();
     return true;
+}
+
+void restore_file_name(std::string *name)
+{
+    std::string bytes;
+    for (size_t i = 0; i < name->size(); i++) {
+        unsigned char c = static_cast<unsigned char>((*name)[i]);
+        if (c < 0x80) {
+            bytes += static_cast<char>(c);
+            continue;
+        }
+        /* U+0080 to U+00FF, in two bytes. Any other is no byte, and the name as it should be. */
+        if ((c != 0xC2 && c != 0xC3) || ++i == name->size())
+            return;
+        bytes += static_cast<char>((c & 3) << 6 | ((*name)[i] & 0x3f));
+    }
+    const char *at = bytes.data(), *end = at + bytes.size();
+    while (at != end) {
+        mozilla::Utf8Unit lead(*at++);
+        if (!mozilla::IsAscii(lead) && mozilla::DecodeOneUtf8CodePoint(lead, &at, end).isNothing())
+            return;
+    }
+    *name = std::move(bytes);
 }
 
 JSString *from_utf8(JSContext *cx, const char *text, size_t length)
@@ -162,7 +186,9 @@ std::string place_of_error(JSContext *cx, JS::HandleValue value)
     const JSErrorReport *report = JS_ErrorFromException(cx, object);
     if (!report || !report->filename || *report->filename == '\0' || report->lineno == 0)
         return "";
-    return std::string(report->filename) + ":" + std::to_string(report->lineno) + ":" +
+    std::string file(report->filename);
+    restore_file_name(&file);
+    return file + ":" + std::to_string(report->lineno) + ":" +
            std::to_string(compat::shown_column(report));
 }
 
