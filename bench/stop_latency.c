@@ -366,33 +366,32 @@ static void kernel_round(struct subject *s, struct cell *c,
     }
 }
 
-/* Nobody has looked at these pages since the last such round, nor at those of the VMs since the
- * last stop. */
-static void pages_round(struct subject *s, struct cell *c)
+/* What is below anything that a stop can take. */
+static void floor_round(struct subject *s, struct cell *c, uint64_t (*how)(const struct subject *),
+                        enum column column)
 {
     uint64_t ns[WARM_ROUNDS];
     int n = c->warm ? WARM_ROUNDS : 1;
     settle(s, BEFORE_NS);
     for (int i = 0; i < n; i++)
-        ns[i] = pages_read_ns(&s->pages);
+        ns[i] = how(s);
     if (!is_clean(s, c))
         return;
     for (int i = c->warm ? 1 : 0; i < n; i++)
-        add(c, PAGES, 0, ns[i]);
+        add(c, column, 0, ns[i]);
+}
+
+/* Nobody has looked at these pages since the last such round, nor at those of the VMs since the
+ * last stop. */
+static uint64_t read_pages_ns(const struct subject *s)
+{
+    return pages_read_ns(&s->pages);
 }
 
 /* The other process has waited as long as the daemon has before a stop. */
-static void wake_round(struct subject *s, struct cell *c)
+static uint64_t wake_ns(const struct subject *s)
 {
-    uint64_t ns[WARM_ROUNDS];
-    int n = c->warm ? WARM_ROUNDS : 1;
-    settle(s, BEFORE_NS);
-    for (int i = 0; i < n; i++)
-        ns[i] = bare_wake_ns(&s->wake);
-    if (!is_clean(s, c))
-        return;
-    for (int i = c->warm ? 1 : 0; i < n; i++)
-        add(c, WAKE, 0, ns[i]);
+    return bare_wake_ns(&s->wake);
 }
 
 static bool enough(const struct cell *c)
@@ -431,13 +430,13 @@ static void measure_rounds(struct subject *s, struct cell *c)
             warm_stop_rounds(s, c);
         else if (!stop_round(s, c, turn))
             turn += turn / 4;
-        wake_round(s, c);
+        floor_round(s, c, wake_ns, WAKE);
         kernel_round(s, c, kernel_stop_signal, SIGNAL, SIGNAL_RESUME);
         kernel_round(s, c, kernel_stop_freeze, FREEZE, FREEZE_RESUME);
         kernel_round(s, c, kernel_stop_freeze_all, FREEZE_ALL, N_COLUMNS);
         kernel_round(s, c, kernel_stop_trap, TRAP, N_COLUMNS);
         if (s->n_busy == 0)
-            pages_round(s, c);
+            floor_round(s, c, read_pages_ns, PAGES);
     }
 }
 

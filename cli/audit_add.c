@@ -452,23 +452,11 @@ static int read_cursor(struct cli *cli, const char *debugger, uint64_t *ret_seq)
     return 0;
 }
 
-static int signals_block(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        return -errno;
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
-}
-
 static int add_hooks(struct cli *cli, struct add *a, const char *where)
 {
     struct stillpoint_hooks hooks;
     uint64_t from_seq = 0;
-    int signal_fd = a->keep ? 0 : signals_block(), code = 0;
+    int signal_fd = a->keep ? 0 : cli_take_signals(), code = 0;
     if (signal_fd < 0)
         return cli_fail(cli, CLI_FAILED, "take signals: %s", strerror(-signal_fd));
     if (!a->keep)

@@ -63,6 +63,9 @@ bool cli_reconnect(struct cli *cli, int r);
  * or CLI_READER_GONE: nobody reads our output any more. For those who wait without end. */
 int cli_wait(struct cli *cli);
 #define CLI_READER_GONE 2
+/** SIGINT and SIGTERM come by the signalfd that this returns, which does not block; or negative
+ * errno. */
+int cli_take_signals(void);
 /** Ends the connection, and the private daemon with it. */
 void cli_done(struct cli *cli);
 

@@ -384,22 +384,10 @@ static int follow_events(struct debug *d)
     return r != 0 ? cli_fail_call(d->cli, r, "follow events") : 0;
 }
 
-static int signals_block(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        return -errno;
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
-}
-
 int debug_begin(struct debug *d, const char *debugger)
 {
     snprintf(d->world, sizeof d->world, "%s", d->target.vm->world);
-    d->signal_fd = signals_block();
+    d->signal_fd = cli_take_signals();
     if (d->signal_fd < 0)
         return cli_fail(d->cli, CLI_FAILED, "take signals: %s", strerror(-d->signal_fd));
     int code = open_debugger(d, debugger);

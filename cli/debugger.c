@@ -172,18 +172,6 @@ const struct verb verb_debugger_list = {
 
 /* ---- open */
 
-static int signals_block(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-        return -errno;
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
-}
-
 /* A debugger that this process keeps open. */
 struct keeping {
     const char *name;
@@ -272,7 +260,7 @@ static void print_opened(const struct cli *cli, const struct stillpoint_debugger
 static int open_and_stay(struct cli *cli, const char *name, const char *note, const char *policy)
 {
     struct stillpoint_debuggers opened;
-    int signal_fd = signals_block();
+    int signal_fd = cli_take_signals();
     if (signal_fd < 0)
         return cli_fail(cli, CLI_FAILED, "take signals: %s", strerror(-signal_fd));
     int code, r = stillpoint_debugger_open(cli->sp, name, note, policy, &opened);
