@@ -317,7 +317,7 @@ int main(void)
 def test_a_module_s_name_may_have_any_characters(t):
     with open(compiled(t, "plain", NAMED), "rb") as f:
         code = f.read()
-    names = ["a&b.wasm", "<c d>.wasm", "\"e'f;g#h$*}.wasm"]
+    names = ["a&b.wasm", "<c d>.wasm", "grün.wasm", "\"e'f;g#h$*}.wasm"]
     for i, name in enumerate(names):
         path = os.path.join(t.work, name)
         with open(path, "wb") as f:
