@@ -238,15 +238,26 @@ def test_what_vms_wrote_before_a_crash_is_shown_after_it(m):
     s.none_is_left()
 
 
+def move_all(source, target):
+    """The processes of one control group go to another; says which there were. One of them may have ended meanwhile, or
+    have had a child here before it went."""
+    with open(f"{source}/cgroup.procs", encoding="ascii") as f:
+        pids = f.read().split()
+    for pid in pids:
+        try:
+            with open(f"{target}/cgroup.procs", "w", encoding="ascii") as f:
+                f.write(pid)
+        except ProcessLookupError:
+            pass
+    return pids
+
+
 def give_controllers(s):
     """To what is below the unit's control group, and two levels of that: such a group lets no process in. The daemon goes
     to where it goes by itself where there are controllers that it has a use for."""
     kept = f"{s.folder}/stillpoint/kept"
     os.makedirs(f"{kept}/daemon", exist_ok=True)
-    with open(f"{s.folder}/cgroup.procs", encoding="ascii") as f:
-        for pid in f.read().split():
-            with open(f"{kept}/daemon/cgroup.procs", "w", encoding="ascii") as to:
-                to.write(pid)
+    wait_until(lambda: not move_all(s.folder, f"{kept}/daemon"), "the unit's control group has no process of its own", HANG)
     s.m.enable_controller("hugetlb", SERVICE)
     for folder in (f"{s.folder}/stillpoint", kept):
         with open(f"{folder}/cgroup.subtree_control", "w", encoding="ascii") as f:

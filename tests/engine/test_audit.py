@@ -569,7 +569,7 @@ process.exit(0);
 
 
 def test_a_hot_loop_is_stepped_from_where_it_was_interrupted():
-    r = Run(HOT.replace("2e9", "3e8"), "--interrupt=50000", "--interrupts=1",
+    r = Run(HOT.replace("2e9", "3e8"), "--interrupt-after=50000",
             "--step-at-interrupt=60")
     steps = r.hits("step")
     equal(len(steps), 60)
@@ -595,7 +595,7 @@ def test_auditors_that_come_in_the_middle_of_a_hot_function_see_it_return():
 hot(2e8);
 function late() {}
 late();
-""", "--audit=enter-frame,unwind", "--audit-at-interrupt", "--interrupt=20000", "--interrupts=1")
+""", "--audit=enter-frame,unwind", "--audit-at-interrupt", "--interrupt-after=20000")
     equal([h["function"] for h in r.hits("enter-frame")], ["late"])
 
 

@@ -62,7 +62,7 @@ class Run:
         return [a for a in self.answers if a["where"] == where and what in a]
 
 
-INTERRUPTED = ("--interrupt=100000", "--interrupts=1")
+INTERRUPTED = ("--interrupt-after=100000",)
 
 
 def hot(body, more=""):

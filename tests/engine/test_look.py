@@ -21,7 +21,7 @@ from look import NONE, Session, shown, text  # noqa: E402  pylint: disable=wrong
 
 PROGRAMS = os.path.join(TOP, "tests", "conformance", "programs")
 EXPECTED = os.path.join(TOP, "tests", "conformance", "expected")
-INTERRUPTED = ("--interrupt=100000", "--interrupts=1")
+INTERRUPTED = ("--interrupt-after=100000",)
 MB = 1 << 20
 
 # Loops until a debugger ends it.

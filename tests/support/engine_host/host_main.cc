@@ -9,6 +9,8 @@
  *   --heap=BYTES         soft memory limit
  *   --threads=N          helper threads
  *   --interrupt=USECS    a second thread interrupts at random, USECS apart on the average
+ *   --interrupt-after=USECS    once, when the VM's thread has been on a processor for so long since
+ * its program began to be loaded: where that is does not depend on who else runs
  *   --terminate=MSECS    after that time the next safe point asks the VM to end
  *   --message=JSON       delivered once the program has started; may be repeated
  *   --call=NAME:JSON     called once the program has started; may be repeated
@@ -78,6 +80,7 @@ struct Options {
     unsigned threads = 2;
     unsigned interrupt_us = 0;
     unsigned interrupts = UINT_MAX;
+    uint64_t interrupt_after_ns = 0;
     unsigned terminate_ms = 0;
     std::string inspect;
     int report_fd = -1;
@@ -106,6 +109,7 @@ struct Host {
     std::string load_error;
     unsigned open_calls = 0;
     std::atomic<bool> stop_interrupter{false};
+    clockid_t cpu_clock; /**< of the VM's thread */
     uint64_t terminate_at = UINT64_MAX;
     const Options *options;
     std::unique_ptr<Look> look;
@@ -118,11 +122,11 @@ uint64_t monotonic_ns()
     return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
-/** Of this thread: what a busy machine does not change. */
-uint64_t cpu_ns()
+/** Of a thread, this one if not said: what a busy machine does not change. */
+uint64_t cpu_ns(clockid_t clock = CLOCK_THREAD_CPUTIME_ID)
 {
     struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    clock_gettime(clock, &now);
     return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
@@ -595,15 +599,19 @@ void *interrupter(void *data)
     Host *host = host_of(data);
     unsigned seed = static_cast<unsigned>(getpid()), interrupt_us = host->options->interrupt_us;
     unsigned left = host->options->interrupts;
+    uint64_t after_ns = host->options->interrupt_after_ns, start = cpu_ns(host->cpu_clock);
     while (!host->stop_interrupter) {
         uint64_t now = monotonic_ns();
-        uint64_t us = interrupt_us ? rand_r(&seed) % (2 * interrupt_us) : 100000;
+        uint64_t us = interrupt_us ? rand_r(&seed) % (2 * interrupt_us) : after_ns ? 1000 : 100000;
         if (host->terminate_at > now && host->terminate_at != UINT64_MAX)
             us = std::min<uint64_t>(us, (host->terminate_at - now) / 1000 + 1);
         usleep(static_cast<useconds_t>(us));
         bool periodic = interrupt_us && left > 0;
         left -= periodic;
-        if (periodic || monotonic_ns() >= host->terminate_at)
+        bool once = after_ns && cpu_ns(host->cpu_clock) - start >= after_ns;
+        if (once)
+            after_ns = 0;
+        if (periodic || once || monotonic_ns() >= host->terminate_at)
             host->ops->interrupt(host->vm);
     }
     return nullptr;
@@ -716,9 +724,11 @@ int run_program(const engine_ops *ops, const Options &options, int argc, char **
     if (auditing_wanted())
         auditing_start(ops, host.vm, options.report_fd);
     pthread_t thread;
-    bool interrupting = options.interrupt_us || options.terminate_ms;
-    if (interrupting)
+    bool interrupting = options.interrupt_us || options.interrupt_after_ns || options.terminate_ms;
+    if (interrupting) {
+        pthread_getcpuclockid(pthread_self(), &host.cpu_clock);
         pthread_create(&thread, nullptr, interrupter, &host);
+    }
 
     r = ops->load(host.vm, &program);
     while (r == 0 && !host.loaded && !host.imports.empty())
@@ -774,6 +784,8 @@ bool parse_option(const char *text, Options *options)
         options->interrupt_us = static_cast<unsigned>(atoi(interrupt));
     else if (const char *interrupts = value("--interrupts="))
         options->interrupts = static_cast<unsigned>(atoi(interrupts));
+    else if (const char *after = value("--interrupt-after="))
+        options->interrupt_after_ns = strtoull(after, nullptr, 10) * 1000;
     else if (const char *kinds = value("--inspect="))
         options->inspect = kinds;
     else if (const char *fd = value("--report="))
