@@ -26,6 +26,7 @@ esac
 
 # shellcheck disable=SC2086 # lists
 packages_install $packages_build
+# shellcheck disable=SC2119 # without them there is no build
 build_all
 [ $build_only = no ] || exit 0
 

@@ -41,6 +41,14 @@ packages_missing() {
     done
 }
 
+# packages_installed PACKAGE...: the others, one a line.
+packages_installed() {
+    missing=$(packages_missing "$@")
+    for package; do
+        echo "$missing" | grep -qxF "$package" || echo "$package"
+    done
+}
+
 # packages_available PACKAGE...: those of them that the package lists know, one a line.
 packages_available() {
     for package; do

@@ -265,7 +265,7 @@ noinst_PROGRAMS += %D%/support/alloc_fail.so %D%/support/clock_shift.so %D%/supp
 endif
 
 # Checks of the tree itself; they print TAP.
-SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.py %D%/units/check.py
+SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.py %D%/scripts/test_build.py %D%/units/check.py
 
 # Units name a program, which has to be there.
 %D%/units/check.log: packaging/systemd/stillpointd.service stillpointd$(EXEEXT)
