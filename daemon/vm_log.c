@@ -166,7 +166,9 @@ static int read_kept(struct vm_log *log, int fd)
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (st.st_size < (off_t)(PAGE_BYTES + in_pages(MOST_RECORD_BYTES)) ||
+    /* A ring must take all that the VM may have, and one record: another daemon's could be larger.
+     */
+    if (st.st_size < (off_t)(PAGE_BYTES + in_pages(log->max_bytes + MOST_RECORD_BYTES)) ||
         st.st_size % PAGE_BYTES != 0 ||
         st.st_size > (off_t)(PAGE_BYTES + in_pages(LIMIT_LOG_BYTES + MOST_RECORD_BYTES)))
         return -EPROTO;

@@ -353,6 +353,26 @@ static void what_is_no_log_is_dropped_and_another_is_begun(void **state)
     }
 }
 
+static void a_ring_with_less_room_than_the_vm_may_have_is_dropped(void **state)
+{
+    (void)state;
+    struct vm_log log;
+    vm_log_init(&log, VM, MAX_BYTES, true);
+    add(&log, 1);
+    vm_log_done(&log);
+    vm_log_init(&log, VM, 2 * MAX_BYTES, true);
+    vm_log_adopt(&log, NULL);
+    assert_null(log.head);
+    assert_int_equal(store.drops, 1);
+    /* Less is no matter: the oldest make room. */
+    add(&log, 1);
+    vm_log_done(&log);
+    vm_log_init(&log, VM, MAX_BYTES, true);
+    vm_log_adopt(&log, NULL);
+    assert_has(&log, 1, 1);
+    vm_log_done(&log);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static const struct CMUnitTest tests[] = {
@@ -365,6 +385,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_daemon_that_dies_before_it_has_counted_a_record_leaves_it_there),
     TEST(a_daemon_that_is_killed_at_any_moment_leaves_a_log_that_can_be_read),
     TEST(what_is_no_log_is_dropped_and_another_is_begun),
+    TEST(a_ring_with_less_room_than_the_vm_may_have_is_dropped),
 };
 
 UNIT_MAIN(tests)
