@@ -633,7 +633,10 @@ def test_webassembly_without_debug_runs_at_full_speed_where_a_debugger_looks_on(
     c.frames("plain")
     c.resume()
     c.add(["exception-unwind", "debugger-statement", "new-script"], "plain", suspend="none")
-    took["watched"] = min(float(t.ctl("call", "plain", "work").out) for _ in range(3))
+    # Whoever else uses the machine can slow one call down, and not twenty: watched code is slow in each.
+    took["watched"], calls = float("inf"), 0
+    while calls < 20 and took["watched"] >= 2 * took["plain"] + 20:
+        took["watched"], calls = min(took["watched"], float(t.ctl("call", "plain", "work").out)), calls + 1
     print("# ms: " + ", ".join(f"{k} {v:.0f}" for k, v in took.items()))
     check(took["watched"] < 2 * took["plain"] + 20, took)
     c.close()
