@@ -17,7 +17,7 @@ case $#:${1:-} in
 0:) build_only=no ;;
 1:--build) build_only=yes ;;
 1:-h | 1:--help)
-    sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" | sed '$d'
+    sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"
     exit 0 ;;
 *)
     echo "usage: quickstart.sh [--build]" >&2

@@ -273,7 +273,10 @@ SOURCE_TESTS = %D%/catalog/check.py %D%/include_table/check.py %D%/named/check.p
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS) $(COMPONENT_TESTS)
 TESTS += $(UNIT_TESTS) $(COMPONENT_TESTS)
+else
+TESTS += %D%/unit/without_cmocka.py
 endif
+dist_check_SCRIPTS += %D%/unit/without_cmocka.py
 TESTS += $(SOURCE_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS)
 
