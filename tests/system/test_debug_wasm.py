@@ -623,6 +623,17 @@ def test_a_vm_without_debug_says_so_and_still_lists_its_frames(t):
     done(c)
 
 
+def best(t, vm, *args, enough):
+    """Milliseconds of work(), of the first of twenty calls that took less than enough, or of the best. Whoever else uses the
+    machine can slow down one of them, and not twenty."""
+    found = float("inf")
+    for _ in range(20):
+        found = min(found, float(t.ctl("call", vm, "work", *args).out))
+        if found < enough:
+            break
+    return found
+
+
 def test_webassembly_without_debug_runs_at_full_speed_where_a_debugger_looks_on(t):
     took = {}
     for name, options in (("plain", []), ("debug", ["--debug"])):
@@ -633,10 +644,7 @@ def test_webassembly_without_debug_runs_at_full_speed_where_a_debugger_looks_on(
     c.frames("plain")
     c.resume()
     c.add(["exception-unwind", "debugger-statement", "new-script"], "plain", suspend="none")
-    # Whoever else uses the machine can slow one call down, and not twenty: watched code is slow in each.
-    took["watched"], calls = float("inf"), 0
-    while calls < 20 and took["watched"] >= 2 * took["plain"] + 20:
-        took["watched"], calls = min(took["watched"], float(t.ctl("call", "plain", "work").out)), calls + 1
+    took["watched"] = best(t, "plain", enough=2 * took["plain"] + 20)
     print("# ms: " + ", ".join(f"{k} {v:.0f}" for k, v in took.items()))
     check(took["watched"] < 2 * took["plain"] + 20, took)
     c.close()
@@ -677,12 +685,7 @@ def counts(t, c, *wanted):
 def test_a_breakpoint_that_was_deleted_costs_nothing_more(t):
     t.spawn("app", COUNT_APP, options=["--debug"])
     c = debugging(t)
-    times = {}
-
-    def take(what):
-        times[what] = min(float(t.ctl("call", "app", "work", "1000000").out) for _ in range(3))
-
-    take("before")
+    times = {"before": min(float(t.ctl("call", "app", "work", "1000000").out) for _ in range(3))}
     other = c.breakpoint("app", {"url": URL, "offset": COUNTS.at[1][0]})
     for what in ("other there", "none"):
         hook = c.breakpoint("app", counted(1))
@@ -690,11 +693,11 @@ def test_a_breakpoint_that_was_deleted_costs_nothing_more(t):
             c.remove(other)
         counts(t, c, (code(0), COUNTS.at[0][1]))
         c.remove(hook)
-        take(what)
+        # What could be left behind is sixty times and more. The other one costs twice to ten times, by the CPU.
+        most = (30 if what == "other there" else 10) * times["before"]
+        times[what] = best(t, "app", "1000000", enough=most)
+        check(times[what] < most, f"{what}: {times}")
     print("# ms: " + ", ".join(f"{k} {v:.1f}" for k, v in times.items()))
-    # What is left behind is sixty times and more.
-    check(times["other there"] < 10 * times["before"], times)
-    check(times["none"] < 10 * times["before"], times)
     done(c)
 
 
