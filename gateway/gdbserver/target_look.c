@@ -442,6 +442,20 @@ static uint64_t memory_bytes(struct target *t, uint32_t instance)
     return n;
 }
 
+/* Where the next thing is that there may be something at. A debugger that looks for what is mapped
+ * goes from one to the other: there are not many, and the last hole is the last. */
+static uint64_t end_of_hole(const struct target *t, uint64_t address)
+{
+    uint64_t end = UINT64_MAX;
+    for (size_t i = 0; i < t->n_instances; i++)
+        for (unsigned kind = ADDRESS_MEMORY; kind <= ADDRESS_CODE; kind++) {
+            uint64_t start = address_make(kind, t->instances[i]->seen.id, 0);
+            if (start > address && start < end)
+                end = start;
+        }
+    return end;
+}
+
 int target_region(struct target *t, uint64_t address, struct target_region *ret)
 {
     bool code = address_is(address, ADDRESS_CODE);
@@ -456,6 +470,7 @@ int target_region(struct target *t, uint64_t address, struct target_region *ret)
     if (offset < bytes)
         *ret = (struct target_region){base, bytes, true, !code, code};
     else
-        *ret = (struct target_region){.start = base + bytes, .bytes = ADDRESS_SPAN - bytes};
+        *ret = (struct target_region){.start = base + bytes,
+                                      .bytes = end_of_hole(t, address) - (base + bytes)};
     return 0;
 }

@@ -189,6 +189,31 @@ def test_a_local_that_may_be_a_pointer_says_whose_memory_it_is_one_into(t):
     equal(len(set(addresses)), 2, addresses)
 
 
+def test_regions_lead_in_few_requests_from_what_is_there_to_the_end_of_all_addresses(t):
+    for name in ("app", "other"):
+        t.spawn(name, APP, options=["--debug"])
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    code = [int(a, 16) for a in re.findall(r'<section address="(0x[0-9a-f]+)"', client.ask("qXfer:libraries:read::0,4000"))]
+    at, seen, requests = 0, {}, 0
+    while at < 2**64 - 1:
+        requests += 1
+        check(requests <= 20, f"region {requests} is at {at:x}, and there are {len(seen)}")
+        reply = client.ask(f"qMemoryRegionInfo:{at:x}")
+        start, size = (int(n, 16) for n in re.match(r"start:([0-9a-f]+);size:([0-9a-f]+);", reply).groups())
+        check(start <= at < start + size, reply)
+        if "permissions:" in reply:
+            seen[start] = (size, reply.split("permissions:")[1])
+        at = start + size
+    equal(at, 2**64 - 1)
+    # Those without an instance are of the thread that stopped.
+    for base in [0] + [a & ~CODE for a in code]:
+        equal(seen.pop(base), (0x10000, "rw;"))
+    equal(seen, {a: (len(MODULE.bytes), "rx;") for a in code})
+
+
 def test_a_client_may_vanish_in_every_state(t):
     gateway, pid = busy(t)
 
