@@ -58,6 +58,24 @@ static void take_frame(struct target *t, struct thread *th, const struct stillpo
                          target_image(t, in) == 0 ? after_call(in->image, ret->at) : ret->at + 1);
 }
 
+/* A program that is WebAssembly has its module and its stack without --debug too, and nothing else. */
+static void learn_debug(struct target *t, struct thread *th)
+{
+    struct stillpoint_scopes scopes;
+    size_t i = 0;
+    while (i < th->n_frames && th->frames[i].instance == 0)
+        i++;
+    if (th->known || i == th->n_frames)
+        return;
+    int r = target_check(t, stillpoint_vm_scopes(t->sp, th->vm, (uint32_t)i, &scopes),
+                         "read the scopes");
+    if (r == 0)
+        stillpoint_scopes_free(&scopes);
+    th->debug = r != -EOPNOTSUPP;
+    th->known = r == 0 || r == -EOPNOTSUPP;
+    target_name_thread(th);
+}
+
 static int read_stack(struct target *t, struct thread *th)
 {
     struct stillpoint_frames page;
@@ -76,7 +94,8 @@ static int read_stack(struct target *t, struct thread *th)
     if (!th->frames)
         return target_fail(t, -ENOMEM, "out of memory");
     th->has_stack = true;
-    return 0;
+    learn_debug(t, th);
+    return t->lost ? -ECONNRESET : 0;
 }
 
 int target_stack(struct target *t, uint64_t thread, const struct target_frame **ret_frames,

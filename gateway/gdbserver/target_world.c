@@ -188,7 +188,7 @@ static int take_sources(struct target *t, struct thread *th, const struct stillp
         th->wasm = true;
         if (s->text_bytes == 0)
             continue; /* it is not shown */
-        th->debug = true;
+        th->debug = th->debug || !th->known;
         struct instance *in = target_instance_of(t, th->seen.id, s->url, s->id);
         if (in) {
             in->there = true;
@@ -235,6 +235,12 @@ struct thread *target_thread(const struct target *t, uint64_t id)
         if (t->threads[i]->seen.id == id)
             return t->threads[i];
     return NULL;
+}
+
+void target_name_thread(struct thread *th)
+{
+    snprintf(th->name, sizeof th->name, "%s%s", th->vm_name,
+             th->wasm && !th->debug ? " (no --debug)" : "");
 }
 
 void target_forget_thread(struct thread *th)
@@ -291,8 +297,8 @@ static int take_vm(struct target *t, const struct stillpoint_vm *vm)
         return r;
     th->there = true;
     r = list_instances(t, th);
-    snprintf(th->name, sizeof th->name, "%.*s%s", STILLPOINT_NAME_BYTES, vm->name,
-             th->wasm && !th->debug ? " (no --debug)" : "");
+    snprintf(th->vm_name, sizeof th->vm_name, "%s", vm->name);
+    target_name_thread(th);
     return r;
 }
 

@@ -1,6 +1,7 @@
 """The LLDB gateway beside others: stillctl at the same stop, takers of the lease, two worlds, sockets, policies, and VMs
 that block."""
 
+import json
 import os
 import re
 import socket
@@ -224,6 +225,36 @@ def test_with_the_policy_hold_the_world_stays_stopped_without_its_breakpoints(t)
         equal(mode(t), "stopped")
         t.ctl("world", "resume")
         runs(t.vm("app")["pid"])
+
+
+def test_a_vm_without_debug_is_named_so_whether_it_is_a_program_or_has_loaded_a_module(t):
+    path = os.path.join(t.work, "program.wasm")
+    with open(path, "wb") as f:
+        f.write(wasm.command(wasm.FOREVER))
+    for name, options in (("program-bare", []), ("program", ["--debug"])):
+        t.ctl("run", "-d", "--name", name, *options, path)
+        t.wait_for(name, "active")
+    for name, options in (("script-bare", []), ("script", ["--debug"])):
+        t.spawn(name, APP, options=options)
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    named = {t.vm(name)["id"]: name + (" (no --debug)" if "bare" in name else "")
+             for name in ("program-bare", "program", "script-bare", "script")}
+    client = Client(t, Gateway(t))
+    for _ in range(2):
+        client.ask("?")
+        equal({th["tid"]: th["name"] for th in json.loads(client.ask("jThreadsInfo"))}, named)
+        for tid, name in named.items():
+            reply = client.ask(f"qThreadStopInfo{tid:x}")
+            equal(bytes.fromhex(re.search(r"hexname:([0-9a-f]+);", reply).group(1)).decode(), name)
+        client.send(packet("c"))
+        wait_until(lambda: mode(t) == "run-all", "it goes on")
+        client.send(b"\x03")
+        check("reason:signal" in client.reply(), "it is stopped")
+    at = code(client)  # of the first that was born
+    client.ask("QEnableErrorStrings")
+    reply = client.ask(f"Z0,{at + 0x20:x},1")
+    check(reply.startswith("E5f;") and "--debug" in bytes.fromhex(reply[4:]).decode(), reply)
 
 
 def test_a_step_into_a_call_that_blocks_ends_and_says_so(t):
