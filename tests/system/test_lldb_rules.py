@@ -11,7 +11,7 @@ from harness import HANG, check, equal, wait_until
 from lldb_client import Gateway, Lldb, compiled, runs
 from rsp import Client, packet
 from test_lldb_protocol import nothing_more, stopped
-from wasm import I32, Function
+from wasm import END, I32, Function
 
 SPIN, ADD, DEEP, ONCE = range(4)
 # add is called with 0, 1, 2, … for ever, by spin; deep calls itself until there is no more stack.
@@ -174,6 +174,37 @@ globalThis.onmessage = () => {};
     nothing_more(client)
 
 
+def test_a_step_to_where_another_instance_has_a_breakpoint_is_a_step(t):
+    t.spawn("app", HEAD + """const all = [made(), made()];
+globalThis.first = () => all[0].add(1, 2);
+globalThis.second = () => all[1].add(1, 2);
+globalThis.onmessage = () => {};
+""", options=["--debug"])
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    sites = {at: at + MODULE.at[ADD][1] for at in instances(client)}
+    tid = t.vm("app")["id"]
+    for function in ("first", "second"):
+        for at in sites:
+            equal(client.ask(f"Z0,{at + MODULE.at[ADD][0]:x},1"), "OK")
+        client.send(packet("c"))
+        call = t.start("call", "app", function)
+        here = pc(stopped(client)) - MODULE.at[ADD][0]
+        other, = set(sites) - {here}
+        for at in sites:
+            equal(client.ask(f"z0,{at + MODULE.at[ADD][0]:x},1"), "OK")
+        equal(client.ask(f"Z0,{sites[other]:x},1"), "OK")
+        reply = client.ask(f"vCont;s:{tid:x}")
+        equal((pc(reply), "reason:trace;" in reply), (sites[here], True), reply)
+        equal(client.ask(f"z0,{sites[other]:x},1"), "OK")
+        client.send(packet("c"))
+        equal(call.wait(HANG), 0)
+        equal(call.stdout.read(), "3\n")
+        client.send(b"\x03")
+        stopped(client)
+    nothing_more(client)
+
+
 def test_a_step_that_comes_to_a_breakpoint_is_told_as_that_and_either_may_be_taken_away(t):
     spinning(t, "one")
     client = Client(t, Gateway(t))
@@ -246,6 +277,64 @@ def test_a_stack_overflow_after_a_stop_is_the_program_s_alone_and_the_next_stop_
     nothing_more(client)
 
 
+def throwing():
+    """Functions throws, which for 1 throws an exception of WebAssembly's own and for 0 traps, and calls, which calls
+    back(); and where the first throws."""
+    types = [b"\x60\x01\x7f\x01\x7f", b"\x60\x00\x00"]
+    throw = b"\x08\x00"
+    bodies = [wasm.get(0) + b"\x04\x40" + throw + END + wasm.const(7) + wasm.get(0) + wasm.DIV + END,
+              wasm.get(0) + wasm.call(0) + END]
+    out = b"\0asm\x01\0\0\0"
+    for number, content in ((1, types), (2, [wasm.name("env") + wasm.name("back") + b"\0\0"]), (3, [b"\0", b"\0"]),
+                            (13, [b"\0\x01"]), (7, [wasm.name("throws") + b"\0\x01", wasm.name("calls") + b"\0\x02"]),
+                            (10, [wasm.uleb(len(b) + 1) + b"\0" + b for b in bodies])):
+        out += wasm.section(number, wasm.vector(content))
+    return out, out.index(throw + END)
+
+
+THROWS, THROW_AT = throwing()
+THROWER = f"""const bytes = new Uint8Array({list(THROWS)});
+const {{throws, calls}} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {{env: {{back}}}}).exports;
+function back(n) {{ throw new Error("mine"); }}
+const caught = (f, n) => {{ try {{ return f(n); }} catch (e) {{ return e.constructor.name; }} }};
+globalThis.own = () => caught(throws, 1);
+globalThis.mine = () => caught(calls, 1);
+globalThis.trap = () => caught(throws, 0);
+globalThis.onmessage = () => {{}};
+"""
+
+
+def test_a_trap_is_a_stop_and_an_exception_that_a_program_may_mean_to_catch_is_none(t):
+    t.spawn("app", THROWER, options=["--debug"])
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    client.send(packet("c"))
+    wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-all", "the world goes on")
+    equal([t.ctl("call", "app", f).out for f in ("mine", "own")], ['"Error"\n', '"Exception"\n'])
+    check(client.silent(), client.bytes)
+    call = t.start("call", "app", "trap")
+    reply = stopped(client)
+    check("reason:exception;" in reply, reply)
+    text = bytes.fromhex(re.search(r"description:([0-9a-f]+);", reply).group(1)).decode()
+    check("integer divide by zero" in text, text)
+    client.send(packet("c"))
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), '"RuntimeError"\n')
+    # A step that throws is over, whatever comes of it.
+    client.send(b"\x03")
+    stopped(client)
+    at = instances(client)[0] + THROW_AT
+    equal(client.ask(f"Z0,{at:x},1"), "OK")
+    client.send(packet("c"))
+    call = t.start("call", "app", "own")
+    equal(pc(stopped(client)), at)
+    equal(client.ask(f"z0,{at:x},1"), "OK")
+    check("reason:trace;" in client.ask(f"vCont;s:{t.vm('app')['id']:x}"), "it has stepped")
+    equal(client.ask("D"), "OK")
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), '"Exception"\n')
+
+
 def test_modules_are_told_of_only_once_their_list_was_read_and_then_at_each_load(t):
     t.spawn("app", APP, options=["--debug"])
     client = Client(t, Gateway(t))
@@ -263,6 +352,48 @@ def test_modules_are_told_of_only_once_their_list_was_read_and_then_at_each_load
         equal(call.wait(HANG), 0)
         client.send(b"\x03")
         check("library:" not in stopped(client), "nothing is new")
+
+
+def test_modules_that_have_gone_are_told_of_at_the_next_stop_and_so_are_their_breakpoints(t):
+    t.spawn("app", HEAD + """let second = made();
+const first = made();
+globalThis.once = (n) => second.once(n);
+globalThis.drop = () => { second = null; };
+globalThis.onmessage = () => {};
+""", options=["--debug"])
+    t.spawn("other", APP, options=["--debug"])
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    there = instances(client)
+    equal(len(there), 3)
+
+    def stop():
+        client.send(b"\x03")
+        return stopped(client)
+
+    def run():
+        client.send(packet("c"))
+        wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-all", "the world goes on")
+
+    for at in there[:2]:
+        equal(client.ask(f"Z0,{at + MODULE.at[ONCE][0]:x},1"), "OK")
+    run()
+    t.ctl("call", "app", "drop")
+    t.ctl("world", "gc")
+    check("library:" in stop(), "one instance is gone")
+    left = instances(client)
+    equal((len(left), left[-1]), (2, there[2]))
+    equal(len(t.json("break", "list", "app")), 1)
+    gone, = set(there) - set(left)
+    for text in (f"m{gone:x},4", f"Z0,{gone + MODULE.at[ONCE][0]:x},1", f"z0,{gone + MODULE.at[ONCE][0]:x},1"):
+        check(client.ask(text).startswith("E"), f"{text} is about nothing that is there")
+    run()
+    check("library:" not in stop(), "it is told once")
+    run()
+    os.kill(t.vm("other")["pid"], 9)
+    t.wait_for("other", "exited")
+    check("library:" in stop(), "the VM is gone, with its module")
+    equal(instances(client), left[:1])
 
 
 def test_memory_of_an_instance_is_whole_or_none_from_the_moment_that_it_is_seen(t):
