@@ -101,6 +101,7 @@ struct target {
     struct target_stop stop;
     char text[TARGET_ERROR_BYTES]; /**< of the stop */
 
+    uint64_t alone;    /**< the thread that goes on while all others stand; 0: they do not */
     uint64_t stepping; /**< a thread that makes a step: its end tells; 0: none */
     bool step_others;
     bool step_on;      /**< one after the other, until something that is watched has changed */

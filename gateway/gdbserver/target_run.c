@@ -212,7 +212,7 @@ bool target_settle(struct target *t)
         stillpoint_worlds_free(&worlds);
         if (told)
             return true;
-        if (stopped && !t->lost)
+        if (stopped && !t->lost && (t->alone == 0 || target_resume_one(t, t->alone) < 0))
             (void)target_resume(t);
         if (again) {
             /* Whatever stood in the way has let it go on. */
@@ -285,6 +285,7 @@ static void go(struct target *t)
     target_forget(t);
     t->stands = false;
     t->step_on = t->interrupting = false;
+    t->alone = 0;
     t->missed = false;
     t->refused[0] = '\0';
     t->news = true;
@@ -323,6 +324,7 @@ int target_resume_one(struct target *t, uint64_t thread)
         return run_by_steps(t, false);
     const struct stillpoint_continue what = {.vm = th->vm, .only = true};
     go(t);
+    t->alone = thread;
     int r =
         target_check(t, stillpoint_vm_continue(t->sp, &what, &continuation), "let the VM go on");
     if (r == 0)

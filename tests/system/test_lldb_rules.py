@@ -335,6 +335,28 @@ def test_a_trap_is_a_stop_and_an_exception_that_a_program_may_mean_to_catch_is_n
     equal(call.stdout.read(), '"Exception"\n')
 
 
+def test_a_thread_that_goes_on_alone_does_so_past_what_is_nothing_to_see(t):
+    t.spawn("app", THROWER, options=["--debug"])
+    spinning(t, "other")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    other = t.vm("other")["id"]
+
+    def stands():
+        return client.ask(f"qWasmCallStack:{other:x}"), value(client, 0)
+
+    before = stands()
+    client.send(packet(f"vCont;c:{t.vm('app')['id']:x}"))
+    wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-one", "one goes on")
+    for _ in range(3):
+        equal(t.ctl("call", "app", "own").out, '"Exception"\n')
+        equal(t.json("world", "status", "default")["mode"], "run-one")
+    client.send(b"\x03")
+    check("reason:signal;" in stopped(client), "it is stopped")
+    equal(stands(), before, "the other one has not moved")
+    nothing_more(client)
+
+
 def test_modules_are_told_of_only_once_their_list_was_read_and_then_at_each_load(t):
     t.spawn("app", APP, options=["--debug"])
     client = Client(t, Gateway(t))
