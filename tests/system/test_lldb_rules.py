@@ -123,6 +123,17 @@ def test_the_thread_that_stopped_is_the_first_of_the_list_and_the_others_have_no
         equal(client.ask(f"z0,{at:x},1"), "OK")
 
 
+def test_an_interrupt_shows_first_a_thread_that_is_in_webassembly(t):
+    t.spawn("idle", APP, options=["--debug"])
+    spinning(t, "busy")
+    client = Client(t, Gateway(t))
+    for ask in ("?", "c"):
+        client.send(packet(ask) + (b"\x03" if ask == "c" else b""))
+        reply = stopped(client)
+        equal((thread_of(reply), pc(reply) >> 62), (t.vm("busy")["id"], 1), reply)
+    nothing_more(client)
+
+
 def test_what_stops_the_world_for_a_moment_is_no_stop_of_lldb_s(t):
     spinning(t, "one", "two")
     client = Client(t, Gateway(t))
