@@ -58,7 +58,8 @@ static void take_frame(struct target *t, struct thread *th, const struct stillpo
                          target_image(t, in) == 0 ? after_call(in->image, ret->at) : ret->at + 1);
 }
 
-/* A program that is WebAssembly has its module and its stack without --debug too, and nothing else. */
+/* A program that is WebAssembly has its module and its stack without --debug too, and nothing else.
+ */
 static void learn_debug(struct target *t, struct thread *th)
 {
     struct stillpoint_scopes scopes;

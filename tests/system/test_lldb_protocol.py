@@ -191,6 +191,16 @@ def test_a_breakpoint_where_a_function_s_locals_are_declared_is_at_its_first_ins
     check(client.silent(), client.bytes)
 
 
+def test_a_breakpoint_behind_all_code_is_an_error_since_nothing_would_come_to_it(t):
+    client, _ = attached(t)
+    code = add_entry(client) & ~0xffffffff
+    for at in (len(MODULE.bytes), len(MODULE.bytes) + 1000, 0xffffffff):
+        reply = client.ask(f"Z0,{code + at:x},1")
+        check(reply.startswith("E"), f"{at:x}: {reply}")
+    equal(t.json("break", "list", "app"), [])
+    equal(client.ask(f"Z0,{code + MODULE.at[ADD][-1]:x},1"), "OK", "at the last of all instructions")
+
+
 def test_a_local_that_may_be_a_pointer_says_whose_memory_it_is_one_into(t):
     addresses = []
     for name in ("app", "other"):
@@ -234,7 +244,7 @@ VARIABLES = wasm.Module([
 
 
 def test_values_are_those_of_the_thread_of_the_frame_and_of_the_instance_that_is_named(t):
-    for name, function, n in (("app", "hold", 11), ("other", "point", 22)):
+    for name, function, n in (("app", "hold", 11), ("other", "point", 22), ("third", "leaf", 33)):
         t.spawn(name, f"""const bytes = new Uint8Array({list(VARIABLES.bytes)});
 const all = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
 globalThis.go = () => all.{function}({n}, {n}.5);
@@ -264,6 +274,10 @@ globalThis.onmessage = () => {{}};
         # Whichever thread was named.
         for other, m in (("app", 11), ("other", 22)):
             equal(client.ask(f"qWasmGlobal:1;instance:{instances[other]}"), struct.pack("<d", m + 0.5).hex())
+    # Of one whose stack is a frame, and nobody has set the global.
+    third = struct.unpack_from("<Q", bytes.fromhex(client.ask(f"qWasmCallStack:{t.vm('third')['id']:x}")))[0] >> 32
+    client.ask(f"Hg{t.vm('app')['id']:x}")
+    equal(client.ask(f"qWasmGlobal:1;instance:{third & 0x3fffffff}"), "00" * 8)
     client.ask("QEnableErrorStrings")
     for i in (3, 4):
         reply = client.ask(f"qWasmGlobal:0;{i}")
@@ -280,21 +294,23 @@ def test_regions_lead_in_few_requests_from_what_is_there_to_the_end_of_all_addre
     client = Client(t, Gateway(t))
     client.ask("?")
     code = [int(a, 16) for a in re.findall(r'<section address="(0x[0-9a-f]+)"', client.ask("qXfer:libraries:read::0,4000"))]
-    at, seen, requests = 0, {}, 0
-    while at < 2**64 - 1:
-        requests += 1
-        check(requests <= 20, f"region {requests} is at {at:x}, and there are {len(seen)}")
-        reply = client.ask(f"qMemoryRegionInfo:{at:x}")
-        start, size = (int(n, 16) for n in re.match(r"start:([0-9a-f]+);size:([0-9a-f]+);", reply).groups())
-        check(start <= at < start + size, reply)
-        if "permissions:" in reply:
-            seen[start] = (size, reply.split("permissions:")[1])
-        at = start + size
-    equal(at, 2**64 - 1)
-    # Those without an instance are of the thread that stopped.
-    for base in [0] + [a & ~CODE for a in code]:
-        equal(seen.pop(base), (0x10000, "rw;"))
-    equal(seen, {a: (len(MODULE.bytes), "rx;") for a in code})
+    for tid in client.ask("qfThreadInfo")[1:].split(","):
+        client.ask(f"Hg{tid}")
+        at, seen, requests = 0, {}, 0
+        while at < 2**64 - 1:
+            requests += 1
+            check(requests <= 20, f"region {requests} is at {at:x}, and there are {len(seen)}")
+            reply = client.ask(f"qMemoryRegionInfo:{at:x}")
+            start, size = (int(n, 16) for n in re.match(r"start:([0-9a-f]+);size:([0-9a-f]+);", reply).groups())
+            check(start <= at < start + size, reply)
+            if "permissions:" in reply:
+                seen[start] = (size, reply.split("permissions:")[1])
+            at = start + size
+        equal(at, 2**64 - 1)
+        # Those without an instance are of the thread that was chosen.
+        for base in [0] + [a & ~CODE for a in code]:
+            equal(seen.pop(base), (0x10000, "rw;"))
+        equal(seen, {a: (len(MODULE.bytes), "rx;") for a in code})
 
 
 def test_a_client_may_vanish_in_every_state(t):
