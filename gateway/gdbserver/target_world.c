@@ -121,12 +121,17 @@ static struct instance *instance_free(struct target *t, struct instance *in)
     return NULL;
 }
 
-/* A name for people: the last part of a path. */
+/* A name for people: the last part of a path, of a long one as much as is whole UTF-8. LLDB would
+ * not read a list with half a letter in it. */
 static void name_instance(struct instance *in)
 {
     const char *slash = strrchr(in->url, '/'), *name = slash ? slash + 1 : in->url;
-    snprintf(in->name, sizeof in->name, "%.*s@%" PRIu32, STILLPOINT_NAME_BYTES,
-             name[0] ? name : "module", in->seen.id);
+    int n = (int)strnlen(name, STILLPOINT_NAME_BYTES + 1);
+    if (n > STILLPOINT_NAME_BYTES)
+        for (n = STILLPOINT_NAME_BYTES; n > 0 && (name[n] & 0xc0) == 0x80;)
+            n--;
+    snprintf(in->name, sizeof in->name, "%.*s@%" PRIu32, n > 0 ? n : 6, n > 0 ? name : "module",
+             in->seen.id);
     in->seen.name = in->name;
 }
 
