@@ -200,6 +200,7 @@ static void put_thread(struct session *s, const struct target_thread *th)
 {
     unsigned signal;
     const char *text, *reason = session_reason(s, th->id, &signal, &text);
+    uint64_t pc = session_pc(s, th->id); /* which may tell something of its name */
     struct packet_out *o = &s->out;
     packet_format(o, "{\"tid\":%" PRIu64 ",\"name\":", th->id);
     put_json_text(o, th->name);
@@ -210,7 +211,7 @@ static void put_thread(struct session *s, const struct target_thread *th)
         put_json_text(o, text);
     }
     packet_text(o, ",\"registers\":{\"0\":\"");
-    packet_le(o, session_pc(s, th->id), 8);
+    packet_le(o, pc, 8);
     packet_text(o, "\"}}");
 }
 

@@ -83,6 +83,9 @@ static int region(struct session *s, struct fields *f)
     if (r < 0)
         return r;
     region.start -= known - address;
+    /* Of addresses without an instance there are no more than this. */
+    if (known != address && region.bytes > ADDRESS_SPAN - region.start)
+        region.bytes = ADDRESS_SPAN - region.start;
     reply_begin(s);
     packet_format(&s->out, "start:%" PRIx64 ";size:%" PRIx64 ";", region.start, region.bytes);
     if (region.readable)

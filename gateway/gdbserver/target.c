@@ -177,8 +177,16 @@ static int take_options(struct target *t, const struct target_options *o)
 
 static const char note[] = "stillpoint-gdbserver";
 
-/* What gateways have left that were killed: their hooks pause nobody any more, and yet are there.
- */
+static void remove_hooks(struct target *t, const char *debugger)
+{
+    struct stillpoint_hooks removed;
+    int r = stillpoint_hook_remove(t->sp, NULL, 0, debugger, &removed);
+    if (target_check(t, r, "remove hooks") == 0)
+        stillpoint_hooks_free(&removed);
+}
+
+/* What gateways have left that were killed: their hooks are there, and where the policy is to hold
+ * they pause VMs as before. A world that is held so stays so. */
 static void close_left_over(struct target *t)
 {
     struct stillpoint_debuggers list;
@@ -186,8 +194,11 @@ static void close_left_over(struct target *t)
         return;
     for (size_t i = 0; i < list.n && !t->lost; i++) {
         const struct stillpoint_debugger *d = &list.items[i];
-        if (!d->open && d->n_worlds == 0 && strcmp(d->note, note) == 0 &&
-            d->owner_uid == stillpoint_peer(t->sp)->uid)
+        if (d->open || strcmp(d->note, note) != 0 || d->owner_uid != stillpoint_peer(t->sp)->uid)
+            continue;
+        if (d->n_worlds > 0)
+            remove_hooks(t, d->name);
+        else
             (void)target_check(t, stillpoint_debugger_close(t->sp, d->name),
                                "close what was left over");
     }
@@ -240,11 +251,10 @@ int target_new(const struct target_options *options, struct target **ret, char *
 /* Hooks would outlive the connection, and the stop as well if the policy is to hold. */
 static void let_go(struct target *t)
 {
-    struct stillpoint_hooks removed;
     if (strcmp(t->policy, "hold") != 0)
         (void)stillpoint_debugger_close(t->sp, t->debugger);
-    else if (stillpoint_hook_remove(t->sp, NULL, 0, t->debugger, &removed) == 0)
-        stillpoint_hooks_free(&removed);
+    else
+        remove_hooks(t, t->debugger);
 }
 
 struct target *target_free(struct target *t)

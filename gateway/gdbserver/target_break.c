@@ -81,10 +81,20 @@ static int add_hook(struct target *t, const struct thread *th, const struct inst
     return 0;
 }
 
+/* Where a module was not understood the engine says. */
+static bool is_behind_code(struct target *t, struct instance *in, uint64_t address)
+{
+    uint64_t start, end;
+    if (target_image(t, in) < 0 || !in->image->module)
+        return false;
+    wasm_module_code(in->image->module, &start, &end);
+    return address_offset(address) >= end;
+}
+
 int target_set_breakpoint(struct target *t, uint64_t address)
 {
     struct instance *in = target_instance(t, address_instance(address));
-    if (!address_is(address, ADDRESS_CODE) || !in)
+    if (!address_is(address, ADDRESS_CODE) || !in || is_behind_code(t, in, address))
         return target_fail(t, -ENOENT, "there is no code at this address");
     if (find(t, address))
         return 0;

@@ -58,6 +58,25 @@ static void take_frame(struct target *t, struct thread *th, const struct stillpo
                          target_image(t, in) == 0 ? after_call(in->image, ret->at) : ret->at + 1);
 }
 
+/* A program that is WebAssembly has its module and its stack without --debug too, and nothing else.
+ */
+static void learn_debug(struct target *t, struct thread *th)
+{
+    struct stillpoint_scopes scopes;
+    size_t i = 0;
+    while (i < th->n_frames && th->frames[i].instance == 0)
+        i++;
+    if (th->known || i == th->n_frames)
+        return;
+    int r = target_check(t, stillpoint_vm_scopes(t->sp, th->vm, (uint32_t)i, &scopes),
+                         "read the scopes");
+    if (r == 0)
+        stillpoint_scopes_free(&scopes);
+    th->debug = r != -EOPNOTSUPP;
+    th->known = r == 0 || r == -EOPNOTSUPP;
+    target_name_thread(th);
+}
+
 static int read_stack(struct target *t, struct thread *th)
 {
     struct stillpoint_frames page;
@@ -76,7 +95,8 @@ static int read_stack(struct target *t, struct thread *th)
     if (!th->frames)
         return target_fail(t, -ENOMEM, "out of memory");
     th->has_stack = true;
-    return 0;
+    learn_debug(t, th);
+    return t->lost ? -ECONNRESET : 0;
 }
 
 int target_stack(struct target *t, uint64_t thread, const struct target_frame **ret_frames,
@@ -442,6 +462,20 @@ static uint64_t memory_bytes(struct target *t, uint32_t instance)
     return n;
 }
 
+/* Where the next thing is that there may be something at. A debugger that looks for what is mapped
+ * goes from one to the other: there are not many, and the last hole is the last. */
+static uint64_t end_of_hole(const struct target *t, uint64_t address)
+{
+    uint64_t end = UINT64_MAX;
+    for (size_t i = 0; i < t->n_instances; i++)
+        for (unsigned kind = ADDRESS_MEMORY; kind <= ADDRESS_CODE; kind++) {
+            uint64_t start = address_make(kind, t->instances[i]->seen.id, 0);
+            if (start > address && start < end)
+                end = start;
+        }
+    return end;
+}
+
 int target_region(struct target *t, uint64_t address, struct target_region *ret)
 {
     bool code = address_is(address, ADDRESS_CODE);
@@ -456,6 +490,7 @@ int target_region(struct target *t, uint64_t address, struct target_region *ret)
     if (offset < bytes)
         *ret = (struct target_region){base, bytes, true, !code, code};
     else
-        *ret = (struct target_region){.start = base + bytes, .bytes = ADDRESS_SPAN - bytes};
+        *ret = (struct target_region){.start = base + bytes,
+                                      .bytes = end_of_hole(t, address) - (base + bytes)};
     return 0;
 }

@@ -41,9 +41,10 @@ struct instance {
 
 struct thread {
     struct target_thread seen;
-    char name[STILLPOINT_NAME_BYTES + 32];
+    char vm_name[STILLPOINT_NAME_BYTES + 1], name[STILLPOINT_NAME_BYTES + 32];
     char vm[24]; /**< the id as a text, as the daemon wants it */
-    bool there, wasm, debug;
+    bool there, wasm;
+    bool debug, known; /**< it was started with --debug; its frames have shown whether */
     bool ended;
 
     /* of the present stop */
@@ -100,6 +101,7 @@ struct target {
     struct target_stop stop;
     char text[TARGET_ERROR_BYTES]; /**< of the stop */
 
+    uint64_t alone;    /**< the thread that goes on while all others stand; 0: they do not */
     uint64_t stepping; /**< a thread that makes a step: its end tells; 0: none */
     bool step_others;
     bool step_on;      /**< one after the other, until something that is watched has changed */
@@ -131,6 +133,7 @@ void target_free_world(struct target *t);
 /** Forgets what a stop has told. */
 void target_forget(struct target *t);
 void target_forget_thread(struct thread *th);
+void target_name_thread(struct thread *th);
 /** Reads a module's bytes, if that was not done. */
 int target_image(struct target *t, struct instance *in);
 

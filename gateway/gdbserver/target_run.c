@@ -34,10 +34,11 @@ static void set_stop(struct target *t, enum target_reason reason, uint64_t threa
     t->stands = true;
 }
 
-/* Not of a program's own exceptions, which it means to catch. */
+/* Not of a program's own exceptions, which it means to catch: those are of WebAssembly.Exception,
+ * whose name is the last part of that. */
 static bool is_trap(const struct stillpoint_pause *p)
 {
-    return !p->value || strcmp(p->value->class_name, "WebAssembly.Exception") != 0;
+    return !p->value || strcmp(p->value->class_name, "Exception") != 0;
 }
 
 /* 1: in the instance that the thread is in; 0: only in others of the same module; -1: it is none of
@@ -127,10 +128,14 @@ static bool take_step(struct target *t, const struct stillpoint_world *w)
     bool interrupted = t->interrupting && reason == TARGET_STEPPED;
     t->stepping = 0;
     t->step_done = false;
-    /* These say more in their pause. */
+    /* These say more in their pause. Where that is nothing to see, a step was made all the same. */
     if (reason == TARGET_BREAKPOINT || reason == TARGET_TRAPPED || reason == TARGET_LOADED ||
-        reason == TARGET_INTERRUPTED)
-        return take_stop(t, w);
+        reason == TARGET_INTERRUPTED) {
+        bool told = take_stop(t, w);
+        if (told || t->step_on)
+            return told;
+        reason = t->interrupting ? TARGET_INTERRUPTED : TARGET_STEPPED;
+    }
     if (reason == TARGET_ENDED && t->step_on)
         return false; /* nobody has asked for a step */
     set_stop(t, interrupted ? TARGET_INTERRUPTED : reason,
@@ -207,7 +212,7 @@ bool target_settle(struct target *t)
         stillpoint_worlds_free(&worlds);
         if (told)
             return true;
-        if (stopped && !t->lost)
+        if (stopped && !t->lost && (t->alone == 0 || target_resume_one(t, t->alone) < 0))
             (void)target_resume(t);
         if (again) {
             /* Whatever stood in the way has let it go on. */
@@ -280,6 +285,7 @@ static void go(struct target *t)
     target_forget(t);
     t->stands = false;
     t->step_on = t->interrupting = false;
+    t->alone = 0;
     t->missed = false;
     t->refused[0] = '\0';
     t->news = true;
@@ -318,6 +324,7 @@ int target_resume_one(struct target *t, uint64_t thread)
         return run_by_steps(t, false);
     const struct stillpoint_continue what = {.vm = th->vm, .only = true};
     go(t);
+    t->alone = thread;
     int r =
         target_check(t, stillpoint_vm_continue(t->sp, &what, &continuation), "let the VM go on");
     if (r == 0)

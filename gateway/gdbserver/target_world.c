@@ -121,12 +121,17 @@ static struct instance *instance_free(struct target *t, struct instance *in)
     return NULL;
 }
 
-/* A name for people: the last part of a path. */
+/* A name for people: the last part of a path, of a long one as much as is whole UTF-8. LLDB would
+ * not read a list with half a letter in it. */
 static void name_instance(struct instance *in)
 {
     const char *slash = strrchr(in->url, '/'), *name = slash ? slash + 1 : in->url;
-    snprintf(in->name, sizeof in->name, "%.*s@%" PRIu32, STILLPOINT_NAME_BYTES,
-             name[0] ? name : "module", in->seen.id);
+    int n = (int)strnlen(name, STILLPOINT_NAME_BYTES + 1);
+    if (n > STILLPOINT_NAME_BYTES)
+        for (n = STILLPOINT_NAME_BYTES; n > 0 && (name[n] & 0xc0) == 0x80;)
+            n--;
+    snprintf(in->name, sizeof in->name, "%.*s@%" PRIu32, n > 0 ? n : 6, n > 0 ? name : "module",
+             in->seen.id);
     in->seen.name = in->name;
 }
 
@@ -188,7 +193,7 @@ static int take_sources(struct target *t, struct thread *th, const struct stillp
         th->wasm = true;
         if (s->text_bytes == 0)
             continue; /* it is not shown */
-        th->debug = true;
+        th->debug = th->debug || !th->known;
         struct instance *in = target_instance_of(t, th->seen.id, s->url, s->id);
         if (in) {
             in->there = true;
@@ -235,6 +240,12 @@ struct thread *target_thread(const struct target *t, uint64_t id)
         if (t->threads[i]->seen.id == id)
             return t->threads[i];
     return NULL;
+}
+
+void target_name_thread(struct thread *th)
+{
+    snprintf(th->name, sizeof th->name, "%s%s", th->vm_name,
+             th->wasm && !th->debug ? " (no --debug)" : "");
 }
 
 void target_forget_thread(struct thread *th)
@@ -291,8 +302,8 @@ static int take_vm(struct target *t, const struct stillpoint_vm *vm)
         return r;
     th->there = true;
     r = list_instances(t, th);
-    snprintf(th->name, sizeof th->name, "%.*s%s", STILLPOINT_NAME_BYTES, vm->name,
-             th->wasm && !th->debug ? " (no --debug)" : "");
+    snprintf(th->vm_name, sizeof th->vm_name, "%s", vm->name);
+    target_name_thread(th);
     return r;
 }
 

@@ -1,10 +1,13 @@
 """The LLDB gateway beside others: stillctl at the same stop, takers of the lease, two worlds, sockets, policies, and VMs
 that block."""
 
+import json
 import os
 import re
+import signal
 import socket
 
+import api
 import wasm
 from harness import HANG, check, equal, wait_until
 from lldb_client import Gateway, Lldb, compiled, line_of, runs
@@ -111,23 +114,32 @@ def test_an_lldb_whose_lease_was_taken_by_the_same_user_debugs_on(t):
     nothing_more(client)
 
 
-ALICE, DEBUG = 50001, 40003
+ALICE, RUN, DEBUG = 50001, 40002, 40003
 
 
-def test_an_lldb_whose_lease_was_stolen_by_an_admin_is_told_so_and_debugs_on_once_it_is_given_back(t):
+def spinning_of_alice(t):
+    """Such a VM of somebody else's; what runs a program as her, with these groups."""
     if os.geteuid() != 0:
         t.skip("needs root, to be somebody else")
     for folder in (t.folder, t.work):
         os.chmod(folder, 0o755)
     os.chmod(t.run_dir, 0o777)
-    t.start_daemon("--config", t.file("stillpointd.conf", f"[access]\nrun-group = {DEBUG}\ndebug-group = {DEBUG}\n"))
-    alice = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICE}", f"--groups={DEBUG}")
-    r = t.run([*alice, t.program("stillctl"), "-s", t.daemon.socket, "run", "-d", "--ready", "--debug", "--name", "app",
-               t.file("app.js", APP)])
+    t.start_daemon("--config", t.file("stillpointd.conf", f"[access]\nrun-group = {RUN}\ndebug-group = {DEBUG}\n"))
+
+    def alice(*groups):
+        return ("setpriv", f"--reuid={ALICE}", f"--regid={ALICE}", "--groups=" + ",".join(map(str, groups)))
+
+    r = t.run([*alice(RUN, DEBUG), t.program("stillctl"), "-s", t.daemon.socket, "run", "-d", "--ready", "--debug",
+               "--name", "app", t.file("app.js", APP)])
     equal(r.code, 0, r)
     t.start("call", "app", "spin")
     t.wait_for("app", "active")
-    client, at = at_breakpoint(t, Gateway(t, wrapper=alice))
+    return alice
+
+
+def test_an_lldb_whose_lease_was_stolen_by_an_admin_is_told_so_and_debugs_on_once_it_is_given_back(t):
+    alice = spinning_of_alice(t)
+    client, at = at_breakpoint(t, Gateway(t, wrapper=alice(DEBUG)))
     tid = t.vm("app")["id"]
     mine = t.json("world", "status")["controller"]["debugger"]
     t.ctl("world", "take", "--steal")
@@ -189,6 +201,30 @@ def test_two_lldbs_debug_two_worlds_at_once_and_neither_is_seen_in_the_other(t):
         client.hung_up()
 
 
+def test_with_one_vm_meant_no_other_is_a_thread_or_ended_and_the_world_stands(t):
+    for name in ("app", "other"):
+        t.spawn(name, APP, options=["--debug"])
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    tid = t.vm("app")["id"]
+    gateway = Gateway(t, what=("--vm", "app"))
+    client = Client(t, gateway)
+    client.ask("?")
+    equal((mode(t), client.ask("qfThreadInfo")), ("stopped", f"m{tid:x}"))
+    check(client.ask(f"T{t.vm('other')['id']:x}").startswith("E"), "it is none of its threads")
+    equal(client.ask("qXfer:libraries:read::0,4000").count("<library "), 1)
+    client.send(packet("c"))
+    t.spawn("third", APP, options=["--debug"])  # whose module stops nobody
+    check(client.silent(), client.bytes)
+    client.send(b"\x03")
+    client.reply()
+    equal(client.ask("k"), "X09")
+    client.hung_up()
+    t.wait_for("app", "exited")
+    runs(t.vm("other")["pid"])
+    equal(sorted(vm["name"] for vm in t.list()), ["other", "third"])
+
+
 def test_over_tcp_the_gateway_listens_on_the_loopback_only(t):
     t.spawn("app", APP, options=["--debug"])
     gateway = Gateway.over_tcp(t)
@@ -224,6 +260,111 @@ def test_with_the_policy_hold_the_world_stays_stopped_without_its_breakpoints(t)
         equal(mode(t), "stopped")
         t.ctl("world", "resume")
         runs(t.vm("app")["pid"])
+
+
+def test_a_gateway_that_is_killed_leaves_the_world_as_its_policy_says_and_the_next_one_cleans_up(t):
+    t.spawn("app", APP, options=["--debug"])
+    t.start("call", "app", "spin")
+    t.wait_for("app", "active")
+    for policy, left in (("resume", "run-all"), ("hold", "stopped")):
+        gateway = Gateway(t, "--policy", policy)
+        at_breakpoint(t, gateway)
+        gateway.process.kill()
+        gateway.process.wait(HANG)
+        wait_until(lambda: not any(d["open"] for d in t.json("debugger", "list")), "the daemon has seen it go")
+        equal((mode(t), len(t.json("break", "list", "app"))), (left, 1))
+        if left == "run-all":
+            runs(t.vm("app")["pid"])
+        client = Client(t, Gateway(t))
+        client.ask("?")
+        equal((mode(t), t.json("break", "list", "app")), ("stopped", []))
+        client.send(packet("c"))
+        runs(t.vm("app")["pid"])
+        equal(mode(t), "run-all")
+        equal(client.ask("D"), "OK")
+        client.hung_up()
+    Client(t, Gateway(t)).ask("?")
+    equal([d["open"] for d in t.json("debugger", "list")], [True], "nothing is left of the others")
+
+
+def test_a_kill_ends_nothing_where_the_gateway_was_told_so(t):
+    client = Client(t, spinning(t, "--no-kill"))
+    client.ask("?")
+    equal(client.ask("k"), "X09")
+    client.hung_up()
+    runs(t.vm("app")["pid"])
+
+
+def test_a_kill_that_the_daemon_does_not_permit_is_an_error_and_ends_nothing(t):
+    alice = spinning_of_alice(t)
+    client = Client(t, Gateway(t, wrapper=alice(DEBUG)))
+    client.ask("?")
+    client.ask("QEnableErrorStrings")
+    reply = client.ask("k")
+    check(reply.startswith("E0d;") and "role run" in bytes.fromhex(reply[4:]).decode(), reply)
+    nothing_more(client)
+    equal(client.ask("D"), "OK")
+    client.hung_up()
+    runs(t.vm("app")["pid"])
+
+
+def test_the_end_of_all_vms_is_told_with_its_code_where_its_event_was_lost(t):
+    path = os.path.join(t.work, "program.wasm")
+    with open(path, "wb") as f:
+        f.write(wasm.command(wasm.FOREVER))
+    t.ctl("run", "-d", "--debug", "--name", "app", path)
+    t.wait_for("app", "active")
+    gateway = Gateway(t)
+    client = Client(t, gateway)
+    client.ask("?")
+    client.send(packet("c"))
+    runs(t.vm("app")["pid"])
+    t.ctl("run", "-d", "--world", "other", t.file("idle.js", "globalThis.onmessage = () => {};"))
+    os.kill(gateway.process.pid, signal.SIGSTOP)
+    storm = api.Client(api.messages(t.source, t.work), t.daemon.socket)
+
+    def more_than_is_kept():
+        for _ in range(3000):
+            storm.stop("other")
+            storm.resume("other")
+
+    more_than_is_kept()  # for one who does not listen
+    t.ctl("kill", "app")
+    ended = t.json("wait", "app", "--for=exited")
+    more_than_is_kept()
+    storm.close()
+    os.kill(gateway.process.pid, signal.SIGCONT)
+    equal(client.reply(), f"W{ended['exit']['code']:02x}")
+
+
+def test_a_vm_without_debug_is_named_so_whether_it_is_a_program_or_has_loaded_a_module(t):
+    path = os.path.join(t.work, "program.wasm")
+    with open(path, "wb") as f:
+        f.write(wasm.command(wasm.FOREVER))
+    for name, options in (("program-bare", []), ("program", ["--debug"])):
+        t.ctl("run", "-d", "--name", name, *options, path)
+        t.wait_for(name, "active")
+    for name, options in (("script-bare", []), ("script", ["--debug"])):
+        t.spawn(name, APP, options=options)
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    named = {t.vm(name)["id"]: name + (" (no --debug)" if "bare" in name else "")
+             for name in ("program-bare", "program", "script-bare", "script")}
+    client = Client(t, Gateway(t))
+    for _ in range(2):
+        client.ask("?")
+        equal({th["tid"]: th["name"] for th in json.loads(client.ask("jThreadsInfo"))}, named)
+        for tid, name in named.items():
+            reply = client.ask(f"qThreadStopInfo{tid:x}")
+            equal(bytes.fromhex(re.search(r"hexname:([0-9a-f]+);", reply).group(1)).decode(), name)
+        client.send(packet("c"))
+        wait_until(lambda: mode(t) == "run-all", "it goes on")
+        client.send(b"\x03")
+        check("reason:signal" in client.reply(), "it is stopped")
+    at = code(client)  # of the first that was born
+    client.ask("QEnableErrorStrings")
+    reply = client.ask(f"Z0,{at + 0x20:x},1")
+    check(reply.startswith("E5f;") and "--debug" in bytes.fromhex(reply[4:]).decode(), reply)
 
 
 def test_a_step_into_a_call_that_blocks_ends_and_says_so(t):

@@ -1,12 +1,13 @@
 """The LLDB gateway, asked by hand: packets that are wrong, at moments that are wrong, by clients that vanish."""
 
 import re
+import struct
 
 import wasm
 from harness import HANG, check, equal, wait_until
 from lldb_client import Gateway, runs
 from rsp import Client, packet
-from wasm import I32, Function
+from wasm import F64, I32, I64, Function
 
 SPIN, ADD = 0, 1
 MODULE = wasm.Module([
@@ -173,6 +174,33 @@ def test_a_breakpoint_is_hit_passed_and_cleared(t):
     nothing_more(client)
 
 
+def test_a_breakpoint_where_a_function_s_locals_are_declared_is_at_its_first_instruction(t):
+    client, pid = attached(t)
+    at = add_entry(client) - 1
+    tid = t.vm("app")["id"]
+    equal(client.ask(f"Z0,{at:x},1"), "OK")
+    for _ in range(2):
+        reply = client.ask("c")
+        # LLDB knows its breakpoint by where it has asked for it.
+        check("reason:breakpoint;" in reply and f"00:{at.to_bytes(8, 'little').hex()};" in reply, reply)
+        equal(client.ask(f"qWasmCallStack:{tid:x}")[:16], at.to_bytes(8, "little").hex())
+        check(f"00:{(at + 3).to_bytes(8, 'little').hex()};" in client.ask(f"vCont;s:{tid:x}"), "it is over the first")
+    equal(client.ask(f"z0,{at:x},1"), "OK")
+    client.send(packet("c"))
+    goes_on(t, pid)
+    check(client.silent(), client.bytes)
+
+
+def test_a_breakpoint_behind_all_code_is_an_error_since_nothing_would_come_to_it(t):
+    client, _ = attached(t)
+    code = add_entry(client) & ~0xffffffff
+    for at in (len(MODULE.bytes), len(MODULE.bytes) + 1000, 0xffffffff):
+        reply = client.ask(f"Z0,{code + at:x},1")
+        check(reply.startswith("E"), f"{at:x}: {reply}")
+    equal(t.json("break", "list", "app"), [])
+    equal(client.ask(f"Z0,{code + MODULE.at[ADD][-1]:x},1"), "OK", "at the last of all instructions")
+
+
 def test_a_local_that_may_be_a_pointer_says_whose_memory_it_is_one_into(t):
     addresses = []
     for name in ("app", "other"):
@@ -187,6 +215,102 @@ def test_a_local_that_may_be_a_pointer_says_whose_memory_it_is_one_into(t):
         equal((len(value), value[4:8]), (8, (int.from_bytes(frames[4:8], "little") & 0x3fffffff).to_bytes(4, "little")))
         addresses.append(value[4:8])
     equal(len(set(addresses)), 2, addresses)
+
+
+def test_what_is_written_to_memory_is_all_there_with_nothing_beside_it_and_code_is_not_written(t):
+    client, _ = attached(t)
+    code = add_entry(client) & ~0xffffffff
+    for at in (1000, code - CODE + 1001):
+        equal(client.ask(f"M{at - 3:x},b:" + "ee" * 11), "OK")
+        equal(client.ask(f"M{at:x},5:0a1b2c3d4e"), "OK")
+        equal(client.ask(f"m{at - 3:x},b"), "eeeeee0a1b2c3d4eeeeeee")
+    equal(client.ask("Mfffe,2:abcd"), "OK")
+    equal(client.ask("mfffd,8"), "00abcd", "up to its end")
+    check(client.ask("Mfffe,3:010203").startswith("E"), "it would end beyond the memory")
+    before = client.ask(f"m{code:x},8")
+    for text in (f"M{code:x},1:00", f"M{3 << 62:x},1:00"):
+        check(client.ask(text).startswith("E"), f"{text} is refused")
+    equal(client.ask(f"m{code:x},8"), before)
+
+
+HOLD, LEAF, POINT = range(3)
+KEEP = [wasm.get(0), wasm.put_global(0), wasm.get(1), wasm.put_global(1), wasm.get(0)]
+VARIABLES = wasm.Module([
+    Function("hold", [I32, F64], [], KEEP + [wasm.call(LEAF)]),
+    Function("leaf", [I32], [], [wasm.const64(-3), wasm.put(2), wasm.LOOP, wasm.const(1), wasm.branch_if(0), wasm.END], [F64, I64]),
+    Function("point", [I32, F64], [], KEEP + [wasm.const(LEAF), wasm.call_indirect(LEAF)]),
+], variables=[(I32, 1, wasm.const(0)), (F64, 1, wasm.const_f64(0)), (I64, 0, wasm.const64((1 << 53) - 1)),
+              (I64, 0, wasm.const64((1 << 60) + 1)), (I64, 0, wasm.const64(-3))])
+
+
+def test_values_are_those_of_the_thread_of_the_frame_and_of_the_instance_that_is_named(t):
+    for name, function, n in (("app", "hold", 11), ("other", "point", 22), ("third", "leaf", 33)):
+        t.spawn(name, f"""const bytes = new Uint8Array({list(VARIABLES.bytes)});
+const all = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+globalThis.go = () => all.{function}({n}, {n}.5);
+globalThis.onmessage = () => {{}};
+""", options=["--debug"])
+        t.start("call", name, "go")
+        t.wait_for(name, "active")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    instances = {}
+    for name, caller in (("app", HOLD), ("other", POINT)):
+        inner, outer = struct.unpack_from("<QQ", bytes.fromhex(client.ask(f"qWasmCallStack:{t.vm(name)['id']:x}")))
+        check(inner & 0xffffffff in VARIABLES.at[LEAF], f"{inner:x}")
+        # Where the call returns to.
+        equal(outer, (inner & ~0xffffffff) + VARIABLES.at[caller][-1])
+        instances[name] = inner >> 32 & 0x3fffffff
+    for name, n in (("app", 11), ("other", 22), ("app", 11)):
+        tid, one = t.vm(name)["id"], n.to_bytes(4, "little").hex() + instances[name].to_bytes(4, "little").hex()
+        real = struct.pack("<d", n + 0.5).hex()
+        client.ask(f"qWasmCallStack:{tid:x}")
+        # leaf, and who called it.
+        equal([client.ask(f"qWasmLocal:{p}") for p in ("0;0", "1;0", "1;1", "0;1", "0;2")],
+              [one, one, real, "00" * 8, (-3).to_bytes(8, "little", signed=True).hex()])
+        for frame in (0, 1):
+            equal([client.ask(f"qWasmGlobal:{frame};{i}") for i in range(3)],
+                  [one, real, ((1 << 53) - 1).to_bytes(8, "little").hex()])
+        # Whichever thread was named.
+        for other, m in (("app", 11), ("other", 22)):
+            equal(client.ask(f"qWasmGlobal:1;instance:{instances[other]}"), struct.pack("<d", m + 0.5).hex())
+    # Of one whose stack is a frame, and nobody has set the global.
+    third = struct.unpack_from("<Q", bytes.fromhex(client.ask(f"qWasmCallStack:{t.vm('third')['id']:x}")))[0] >> 32
+    client.ask(f"Hg{t.vm('app')['id']:x}")
+    equal(client.ask(f"qWasmGlobal:1;instance:{third & 0x3fffffff}"), "00" * 8)
+    client.ask("QEnableErrorStrings")
+    for i in (3, 4):
+        reply = client.ask(f"qWasmGlobal:0;{i}")
+        check(reply.startswith("E5f;") and "rounded to 53 bits" in bytes.fromhex(reply[4:]).decode(), reply)
+    for text in ("qWasmGlobal:0;5", "qWasmGlobal:9;0", "qWasmLocal:0;3", "qWasmGlobal:5;instance:1", "qWasmGlobal:0;instance:99"):
+        check(client.ask(text).startswith("E02;"), f"{text} is about nothing that is there")
+
+
+def test_regions_lead_in_few_requests_from_what_is_there_to_the_end_of_all_addresses(t):
+    for name in ("app", "other"):
+        t.spawn(name, APP, options=["--debug"])
+        t.start("call", name, "spin")
+        t.wait_for(name, "active")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    code = [int(a, 16) for a in re.findall(r'<section address="(0x[0-9a-f]+)"', client.ask("qXfer:libraries:read::0,4000"))]
+    for tid in client.ask("qfThreadInfo")[1:].split(","):
+        client.ask(f"Hg{tid}")
+        at, seen, requests = 0, {}, 0
+        while at < 2**64 - 1:
+            requests += 1
+            check(requests <= 20, f"region {requests} is at {at:x}, and there are {len(seen)}")
+            reply = client.ask(f"qMemoryRegionInfo:{at:x}")
+            start, size = (int(n, 16) for n in re.match(r"start:([0-9a-f]+);size:([0-9a-f]+);", reply).groups())
+            check(start <= at < start + size, reply)
+            if "permissions:" in reply:
+                seen[start] = (size, reply.split("permissions:")[1])
+            at = start + size
+        equal(at, 2**64 - 1)
+        # Those without an instance are of the thread that was chosen.
+        for base in [0] + [a & ~CODE for a in code]:
+            equal(seen.pop(base), (0x10000, "rw;"))
+        equal(seen, {a: (len(MODULE.bytes), "rx;") for a in code})
 
 
 def test_a_client_may_vanish_in_every_state(t):

@@ -11,7 +11,7 @@ from harness import HANG, check, equal, wait_until
 from lldb_client import Gateway, Lldb, compiled, runs
 from rsp import Client, packet
 from test_lldb_protocol import nothing_more, stopped
-from wasm import I32, Function
+from wasm import END, I32, Function
 
 SPIN, ADD, DEEP, ONCE = range(4)
 # add is called with 0, 1, 2, … for ever, by spin; deep calls itself until there is no more stack.
@@ -123,6 +123,17 @@ def test_the_thread_that_stopped_is_the_first_of_the_list_and_the_others_have_no
         equal(client.ask(f"z0,{at:x},1"), "OK")
 
 
+def test_an_interrupt_shows_first_a_thread_that_is_in_webassembly(t):
+    t.spawn("idle", APP, options=["--debug"])
+    spinning(t, "busy")
+    client = Client(t, Gateway(t))
+    for ask in ("?", "c"):
+        client.send(packet(ask) + (b"\x03" if ask == "c" else b""))
+        reply = stopped(client)
+        equal((thread_of(reply), pc(reply) >> 62), (t.vm("busy")["id"], 1), reply)
+    nothing_more(client)
+
+
 def test_what_stops_the_world_for_a_moment_is_no_stop_of_lldb_s(t):
     spinning(t, "one", "two")
     client = Client(t, Gateway(t))
@@ -171,6 +182,37 @@ globalThis.onmessage = () => {};
                 equal(client.ask(f"{change}0,{sites[i]:x},1"), "OK")
                 there ^= {i}
                 equal(sorted(hits()), sorted(there), (order, change, i))
+    nothing_more(client)
+
+
+def test_a_step_to_where_another_instance_has_a_breakpoint_is_a_step(t):
+    t.spawn("app", HEAD + """const all = [made(), made()];
+globalThis.first = () => all[0].add(1, 2);
+globalThis.second = () => all[1].add(1, 2);
+globalThis.onmessage = () => {};
+""", options=["--debug"])
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    sites = {at: at + MODULE.at[ADD][1] for at in instances(client)}
+    tid = t.vm("app")["id"]
+    for function in ("first", "second"):
+        for at in sites:
+            equal(client.ask(f"Z0,{at + MODULE.at[ADD][0]:x},1"), "OK")
+        client.send(packet("c"))
+        call = t.start("call", "app", function)
+        here = pc(stopped(client)) - MODULE.at[ADD][0]
+        other, = set(sites) - {here}
+        for at in sites:
+            equal(client.ask(f"z0,{at + MODULE.at[ADD][0]:x},1"), "OK")
+        equal(client.ask(f"Z0,{sites[other]:x},1"), "OK")
+        reply = client.ask(f"vCont;s:{tid:x}")
+        equal((pc(reply), "reason:trace;" in reply), (sites[here], True), reply)
+        equal(client.ask(f"z0,{sites[other]:x},1"), "OK")
+        client.send(packet("c"))
+        equal(call.wait(HANG), 0)
+        equal(call.stdout.read(), "3\n")
+        client.send(b"\x03")
+        stopped(client)
     nothing_more(client)
 
 
@@ -246,6 +288,86 @@ def test_a_stack_overflow_after_a_stop_is_the_program_s_alone_and_the_next_stop_
     nothing_more(client)
 
 
+def throwing():
+    """Functions throws, which for 1 throws an exception of WebAssembly's own and for 0 traps, and calls, which calls
+    back(); and where the first throws."""
+    types = [b"\x60\x01\x7f\x01\x7f", b"\x60\x00\x00"]
+    throw = b"\x08\x00"
+    bodies = [wasm.get(0) + b"\x04\x40" + throw + END + wasm.const(7) + wasm.get(0) + wasm.DIV + END,
+              wasm.get(0) + wasm.call(0) + END]
+    out = b"\0asm\x01\0\0\0"
+    for number, content in ((1, types), (2, [wasm.name("env") + wasm.name("back") + b"\0\0"]), (3, [b"\0", b"\0"]),
+                            (13, [b"\0\x01"]), (7, [wasm.name("throws") + b"\0\x01", wasm.name("calls") + b"\0\x02"]),
+                            (10, [wasm.uleb(len(b) + 1) + b"\0" + b for b in bodies])):
+        out += wasm.section(number, wasm.vector(content))
+    return out, out.index(throw + END)
+
+
+THROWS, THROW_AT = throwing()
+THROWER = f"""const bytes = new Uint8Array({list(THROWS)});
+const {{throws, calls}} = new WebAssembly.Instance(new WebAssembly.Module(bytes), {{env: {{back}}}}).exports;
+function back(n) {{ throw new Error("mine"); }}
+const caught = (f, n) => {{ try {{ return f(n); }} catch (e) {{ return e.constructor.name; }} }};
+globalThis.own = () => caught(throws, 1);
+globalThis.mine = () => caught(calls, 1);
+globalThis.trap = () => caught(throws, 0);
+globalThis.onmessage = () => {{}};
+"""
+
+
+def test_a_trap_is_a_stop_and_an_exception_that_a_program_may_mean_to_catch_is_none(t):
+    t.spawn("app", THROWER, options=["--debug"])
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    client.send(packet("c"))
+    wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-all", "the world goes on")
+    equal([t.ctl("call", "app", f).out for f in ("mine", "own")], ['"Error"\n', '"Exception"\n'])
+    check(client.silent(), client.bytes)
+    call = t.start("call", "app", "trap")
+    reply = stopped(client)
+    check("reason:exception;" in reply, reply)
+    text = bytes.fromhex(re.search(r"description:([0-9a-f]+);", reply).group(1)).decode()
+    check("integer divide by zero" in text, text)
+    client.send(packet("c"))
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), '"RuntimeError"\n')
+    # A step that throws is over, whatever comes of it.
+    client.send(b"\x03")
+    stopped(client)
+    at = instances(client)[0] + THROW_AT
+    equal(client.ask(f"Z0,{at:x},1"), "OK")
+    client.send(packet("c"))
+    call = t.start("call", "app", "own")
+    equal(pc(stopped(client)), at)
+    equal(client.ask(f"z0,{at:x},1"), "OK")
+    check("reason:trace;" in client.ask(f"vCont;s:{t.vm('app')['id']:x}"), "it has stepped")
+    equal(client.ask("D"), "OK")
+    equal(call.wait(HANG), 0)
+    equal(call.stdout.read(), '"Exception"\n')
+
+
+def test_a_thread_that_goes_on_alone_does_so_past_what_is_nothing_to_see(t):
+    t.spawn("app", THROWER, options=["--debug"])
+    spinning(t, "other")
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    other = t.vm("other")["id"]
+
+    def stands():
+        return client.ask(f"qWasmCallStack:{other:x}"), value(client, 0)
+
+    before = stands()
+    client.send(packet(f"vCont;c:{t.vm('app')['id']:x}"))
+    wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-one", "one goes on")
+    for _ in range(3):
+        equal(t.ctl("call", "app", "own").out, '"Exception"\n')
+        equal(t.json("world", "status", "default")["mode"], "run-one")
+    client.send(b"\x03")
+    check("reason:signal;" in stopped(client), "it is stopped")
+    equal(stands(), before, "the other one has not moved")
+    nothing_more(client)
+
+
 def test_modules_are_told_of_only_once_their_list_was_read_and_then_at_each_load(t):
     t.spawn("app", APP, options=["--debug"])
     client = Client(t, Gateway(t))
@@ -263,6 +385,48 @@ def test_modules_are_told_of_only_once_their_list_was_read_and_then_at_each_load
         equal(call.wait(HANG), 0)
         client.send(b"\x03")
         check("library:" not in stopped(client), "nothing is new")
+
+
+def test_modules_that_have_gone_are_told_of_at_the_next_stop_and_so_are_their_breakpoints(t):
+    t.spawn("app", HEAD + """let second = made();
+const first = made();
+globalThis.once = (n) => second.once(n);
+globalThis.drop = () => { second = null; };
+globalThis.onmessage = () => {};
+""", options=["--debug"])
+    t.spawn("other", APP, options=["--debug"])
+    client = Client(t, Gateway(t))
+    client.ask("?")
+    there = instances(client)
+    equal(len(there), 3)
+
+    def stop():
+        client.send(b"\x03")
+        return stopped(client)
+
+    def run():
+        client.send(packet("c"))
+        wait_until(lambda: t.json("world", "status", "default")["mode"] == "run-all", "the world goes on")
+
+    for at in there[:2]:
+        equal(client.ask(f"Z0,{at + MODULE.at[ONCE][0]:x},1"), "OK")
+    run()
+    t.ctl("call", "app", "drop")
+    t.ctl("world", "gc")
+    check("library:" in stop(), "one instance is gone")
+    left = instances(client)
+    equal((len(left), left[-1]), (2, there[2]))
+    equal(len(t.json("break", "list", "app")), 1)
+    gone, = set(there) - set(left)
+    for text in (f"m{gone:x},4", f"Z0,{gone + MODULE.at[ONCE][0]:x},1", f"z0,{gone + MODULE.at[ONCE][0]:x},1"):
+        check(client.ask(text).startswith("E"), f"{text} is about nothing that is there")
+    run()
+    check("library:" not in stop(), "it is told once")
+    run()
+    os.kill(t.vm("other")["pid"], 9)
+    t.wait_for("other", "exited")
+    check("library:" in stop(), "the VM is gone, with its module")
+    equal(instances(client), left[:1])
 
 
 def test_memory_of_an_instance_is_whole_or_none_from_the_moment_that_it_is_seen(t):
@@ -317,14 +481,16 @@ int main(void)
 def test_a_module_s_name_may_have_any_characters(t):
     with open(compiled(t, "plain", NAMED), "rb") as f:
         code = f.read()
-    names = ["a&b.wasm", "<c d>.wasm", "grün.wasm", "\"e'f;g#h$*}.wasm"]
+    names = ["a&b.wasm", "<c d>.wasm", "grün.wasm", "\"e'f;g#h$*}.wasm", "x" + 40 * "ü" + ".wasm"]
     for i, name in enumerate(names):
         path = os.path.join(t.work, name)
         with open(path, "wb") as f:
             f.write(code)
         t.ctl("run", "-d", "--debug", "--name", f"vm-{i}", "--world", f"world-{i}", path)
         lldb = Lldb(t, Gateway(t, what=("--world", f"world-{i}")))
-        equal([os.path.basename(m).rpartition("@")[0] for m in lldb.modules()], [name])
+        # Of a long one LLDB is told as much as is 64 bytes of whole letters.
+        equal([os.path.basename(m).rpartition("@")[0] for m in lldb.modules()],
+              [name.encode()[:64].decode(errors="ignore")])
         equal(lldb.break_function("twice")["resolved"], 1, name)
         lldb.command("expression go = 1")
         equal(lldb.go(), "stopped")
