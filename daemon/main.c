@@ -337,9 +337,12 @@ static int settle_who(struct daemon *d, struct who *ret)
 static int prepare(struct daemon *d, const struct who *who)
 {
     raise_descriptor_limit();
-    if (d->config.keep_vms && d->config.private_fd < 0 && service_notify_fd(d->service) >= 0 &&
-        !(d->adoption = adoption_new(d->service)))
-        return -ENOMEM;
+    if (d->config.private_fd < 0 && service_notify_fd(d->service) >= 0) {
+        if (d->config.keep_vms)
+            d->adoption = adoption_new(d->service);
+        if (d->config.keep_vms ? !d->adoption : adoption_refuse(d->service) < 0)
+            return -ENOMEM;
+    }
     open_programs(d);
     make_state_dir(&d->config, who->owner, who->owner_group);
     int r = d->config.private_fd < 0 ? listen_for_clients(d, who->owner, who->owner_group) : 0;

@@ -351,6 +351,32 @@ def test_where_no_other_daemon_comes_vms_end(m):
     s.none_is_left()
 
 
+def test_a_daemon_that_is_to_keep_none_ends_those_of_the_one_before(m):
+    s = Service(m)
+    s.run("busy", BUSY)
+    s.run("frozen", BUSY, world="still")
+    s.run("frozen-idle", TICK, world="still")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s", "still")
+    workers = [m.outside(pid) for pid in s.pids().values()]
+    conf = m.write("/etc/stillpoint/stillpointd.conf.d/keep.conf", "[daemon]\nkeep-vms = no\n")
+    try:
+        s.systemctl("restart")
+        equal(s.pids(), {})
+        wait_until(lambda: not [pid for pid in workers if pid in m.processes()], "all have ended", HANG)
+        wait_until(lambda: s.stored() == 0, lambda: f"nothing is kept of them: {s.stored()}", HANG)
+        said = m.journal("-t", "stillpointd", f"_PID={m.main_pid()}")
+        check("3 VMs of the daemon before this one are ended" in said and "nobody knows" not in said, said)
+        s.run("other", BUSY)
+        s.crash()
+        equal(s.pids(), {})
+    finally:
+        os.unlink(m.path(conf))
+    # What there was is not there again when VMs are kept.
+    s.systemctl("restart")
+    equal((s.pids(), s.modes()), ({}, {"default": "mode-run-all"}))
+    wait_until(lambda: not [g for g in s.groups() if "vm-" in g], lambda: f"no control group is left: {s.groups()}", HANG)
+
+
 def test_vms_end_by_themselves_when_another_daemon_takes_too_long(m):
     conf = m.write("/etc/stillpoint/stillpointd.conf.d/time.conf", "[daemon]\nadoption-time = 500ms\n")
     try:
