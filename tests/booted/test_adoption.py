@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -340,6 +341,27 @@ def test_a_stop_between_a_crash_and_the_next_start_ends_what_is_frozen_or_stubbo
     equal(s.pids(), {})
     s.run("newer", TICK)
     check(s.pids()["newer"] != vm.pid, "it is another")
+
+
+def test_what_was_kept_of_a_vm_that_dies_without_a_daemon_the_next_one_has(m):
+    s = Service(m, "[Service]\nRestartSec=1h\n")
+    vm = s.run("dies", TICK)
+    pid = m.outside(vm.pid)
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+    stored = s.stored()
+    os.kill(pid, 9)
+    wait_until(lambda: pid not in m.processes(), "it has ended", HANG)
+    # What nobody holds on the other side systemd would drop, unless it is told not to look.
+    equal(s.stored(), stored)
+    m.systemctl("restart", SERVICE)
+    s.again()
+    wait_until(lambda: not s.pids(), "it is seen to have ended", HANG)
+    check("is not taken over" not in m.journal("-t", "stillpointd"), m.journal("-t", "stillpointd"))
+    with open(f"/proc/{s.main()}/environ", encoding="ascii") as f:
+        names = re.search("LISTEN_FDNAMES=([^\0]*)", f.read()).group(1).split(":")
+    equal(sorted(n for n in names if n.startswith("vm-")),
+          [f"vm-{vm.id}-{what}" for what in ("channel", "command", "kick", "life", "pidfd", "status")])
 
 
 def test_where_no_other_daemon_comes_vms_end(m):

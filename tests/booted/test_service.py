@@ -8,7 +8,7 @@ import socket
 import time
 
 import wire
-from booted import HANG, SERVICE, SOCKETS, Changed
+from booted import ENDED, HANG, SERVICE, SOCKETS, Changed
 from harness import check, equal, wait_until
 
 HELLO = "console.log('hello from a service')"
@@ -36,8 +36,14 @@ def vms(m):
 
 
 def test_the_units_are_right(m):
-    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, *SOCKETS, "stillpoint.slice")
+    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, ENDED, *SOCKETS, "stillpoint.slice")
     equal(r.out + r.err, "")
+    m.systemctl("start", SERVICE)
+    # What no test here waits for, or each gives other values.
+    for name, value in (("Type", "notify"), ("WatchdogUSec", "30s"), ("StartLimitIntervalUSec", "0"), ("OOMPolicy", "continue"),
+                        ("TimeoutStopUSec", "30s"), ("Restart", "always"), ("User", "stillpoint"), ("Delegate", "yes"),
+                        ("KillMode", "process"), ("FileDescriptorStoreMax", "65536")):
+        equal(m.show(SERVICE, name), value, name)
     r = m.run("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager",
               m.show(SERVICE, "FragmentPath"))
     check("Overall exposure level" in r.out, r)
