@@ -373,6 +373,20 @@ def test_where_no_other_daemon_comes_vms_end(m):
     s.none_is_left()
 
 
+def test_where_a_restart_finds_a_wrong_configuration_vms_end(m):
+    s = Service(m)
+    s.run("frozen", BUSY)
+    s.run("other", TICK, world="other")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s")
+    conf = m.write("/etc/stillpoint/stillpointd.conf.d/wrong.conf", "[daemon]\nno-such-key = 1\n")
+    try:
+        m.systemctl("restart", SERVICE, code=1)
+        equal(m.show(SERVICE, "ActiveState"), "failed")
+        s.none_is_left()
+    finally:
+        os.unlink(m.path(conf))
+
+
 def test_a_daemon_that_is_to_keep_none_ends_those_of_the_one_before(m):
     s = Service(m)
     s.run("busy", BUSY)
