@@ -44,6 +44,16 @@ def test_the_units_are_right(m):
                         ("TimeoutStopUSec", "30s"), ("Restart", "always"), ("User", "stillpoint"), ("Delegate", "yes"),
                         ("KillMode", "process"), ("FileDescriptorStoreMax", "65536")):
         equal(m.show(SERVICE, name), value, name)
+    equal(m.show(ENDED, "StartLimitIntervalUSec"), "0")
+
+
+def test_what_ends_all_that_is_left_nobody_starts_while_the_service_runs(m):
+    m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    daemon, worker = m.main_pid(), vms(m)["vm"]["pid"]
+    r = m.systemctl("start", ENDED, code=None)
+    check(r.code != 0, r)
+    equal((m.main_pid(), vms(m)["vm"]["pid"]), (daemon, worker))
     r = m.run("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager",
               m.show(SERVICE, "FragmentPath"))
     check("Overall exposure level" in r.out, r)
@@ -282,6 +292,13 @@ def test_a_stop_ends_a_daemon_that_hangs_and_its_vms(m):
 
 def test_a_daemon_that_was_killed_is_there_again(m):
     m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    old = m.main_pid()
+    # All of its processes are: without VMs.
+    m.systemctl("kill", "-s", "KILL", SERVICE)
+    wait_until(lambda: m.main_pid() not in (0, old), "there is another daemon", HANG)
+    m.wait_active()
+    wait_until(lambda: not vms(m), "it has seen that its VM has ended", HANG)
     old = m.main_pid()
     m.systemctl("kill", "-s", "KILL", "--kill-whom=main", SERVICE)
     wait_until(lambda: m.main_pid() not in (0, old), "there is another daemon", HANG)
