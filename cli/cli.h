@@ -56,6 +56,9 @@ struct cli {
 /** Connects as the global options say. Returns 0, or the exit code of a failure that it has told.
  */
 int cli_connect(struct cli *cli);
+/** Whether it may ask for more than one thing: the daemon hears nothing after the first refusal of
+ * somebody who may do nothing. */
+bool cli_may_look(const struct cli *cli);
 /** After a call that failed with `r`: whether that was the end of the daemon, and another one,
  * which may have taken over from it, serves us now. */
 bool cli_reconnect(struct cli *cli, int r);

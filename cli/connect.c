@@ -93,6 +93,11 @@ int cli_connect(struct cli *cli)
     return cli->private_daemon ? connect_private(cli) : connect_socket(cli);
 }
 
+bool cli_may_look(const struct cli *cli)
+{
+    return stillpoint_peer(cli->sp)->roles[0];
+}
+
 static int try_again(struct cli *cli)
 {
     char found[128];

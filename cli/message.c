@@ -77,7 +77,7 @@ static char *json_array_of(int n, char **items)
 static void tell_stopped(struct cli *cli, const char *vm)
 {
     struct stillpoint_vms found;
-    if (stillpoint_vm_get(cli->sp, vm, &found) != 0)
+    if (!cli_may_look(cli) || stillpoint_vm_get(cli->sp, vm, &found) != 0)
         return; /* the call will say why */
     const struct stillpoint_vm *v = &found.items[0];
     if (v->n_holds > 0)

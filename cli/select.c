@@ -54,6 +54,12 @@ static long add_matching(struct selection *s, size_t at, const char *glob)
     return matched;
 }
 
+/* What the verb does to a VM, as its failure has it. */
+static const char *verb_with_object(const struct cli *cli)
+{
+    return strcmp(cli->verb->name, "wait") == 0 ? "wait for" : cli->verb->name;
+}
+
 static int select_word(struct cli *cli, const char *word, bool exited, struct selection *s)
 {
     struct stillpoint_list all = {.all = exited};
@@ -63,12 +69,12 @@ static int select_word(struct cli *cli, const char *word, bool exited, struct se
     int r = glob ? stillpoint_vm_list(cli->sp, &all, &s->lists[s->n_lists])
                  : stillpoint_vm_get(cli->sp, word, &s->lists[s->n_lists]);
     if (r != 0)
-        return cli_fail_call(cli, r, "%s %s", cli->verb->name, word);
+        return cli_fail_call(cli, r, "%s %s", verb_with_object(cli), word);
     long matched = add_matching(s, s->n_lists++, glob ? word : NULL);
     if (matched < 0)
-        return cli_fail(cli, CLI_FAILED, "%s %s: out of memory", cli->verb->name, word);
+        return cli_fail(cli, CLI_FAILED, "%s %s: out of memory", verb_with_object(cli), word);
     if (matched == 0)
-        return cli_fail(cli, CLI_NO_OBJECT, "%s %s: no VM matches", cli->verb->name, word);
+        return cli_fail(cli, CLI_NO_OBJECT, "%s %s: no VM matches", verb_with_object(cli), word);
     return 0;
 }
 

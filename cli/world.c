@@ -12,7 +12,7 @@
 void world_tell_stopped(struct cli *cli, const char *world, uint64_t vm)
 {
     struct stillpoint_worlds found;
-    if (stillpoint_world_get(cli->sp, world, &found) != 0)
+    if (!cli_may_look(cli) || stillpoint_world_get(cli->sp, world, &found) != 0)
         return;
     const struct stillpoint_world *w = &found.items[0];
     bool runs = w->mode == STILLPOINT_MODE_RUN_ALL || (vm != 0 && w->runner == vm);

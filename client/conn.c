@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -337,6 +338,18 @@ void conn_envelope_free(conn_envelope **envelope)
 
 /* ---- making a connection */
 
+/* NULL without memory. */
+static char *join_words(size_t n, char **words)
+{
+    size_t bytes = 1, at = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += strlen(words[i]) + 1;
+    char *text = calloc(1, bytes);
+    for (size_t i = 0; text && i < n; i++)
+        at += (size_t)sprintf(text + at, "%s%s", i > 0 ? " " : "", words[i]);
+    return text;
+}
+
 static int hello(struct stillpoint *sp, const char *client)
 {
     Stillpoint__Api__Hello m = STILLPOINT__API__HELLO__INIT;
@@ -355,8 +368,9 @@ static int hello(struct stillpoint *sp, const char *client)
         .uid = h->uid,
         .is_private = h->private_,
         .started_us = h->started_us,
+        .roles = join_words(h->n_roles, h->roles),
     };
-    return sp->peer.daemon ? 0 : -ENOMEM;
+    return sp->peer.daemon && sp->peer.roles ? 0 : -ENOMEM;
 }
 
 static void free_sp(struct stillpoint **sp)
@@ -391,6 +405,7 @@ struct stillpoint *stillpoint_free(struct stillpoint *sp)
     close(sp->sock);
     error_clear(sp);
     free((char *)sp->peer.daemon);
+    free((char *)sp->peer.roles);
     free(sp);
     return NULL;
 }

@@ -922,6 +922,7 @@ struct stillpoint_peer {
     uint32_t uid;       /**< this client's, as the kernel says */
     bool is_private;
     uint64_t started_us;
+    const char *roles; /**< what it may do: "observe run", with spaces; "": nothing */
 };
 
 /** An error that the daemon answered. Lives until the next request on this connection. */

@@ -154,10 +154,38 @@ const char *access_role_name(enum access_role role)
     return NULL;
 }
 
-const char *access_groups_of(const struct access_rules *rules, enum access_role role)
+/* Whether the word is among the `len` bytes before. */
+static bool has_word(const char *text, size_t len, const char *word, size_t n)
 {
+    for (const char *at = text; at + n <= text + len; at++)
+        if (strncmp(at, word, n) == 0 && (at == text || at[-1] == ' ') &&
+            (at + n == text + len || at[n] == ','))
+            return true;
+    return false;
+}
+
+/* Returns how much of `text` is used then; each name is there once. */
+static size_t add_names(char *text, size_t used, size_t size, const char *names)
+{
+    while (names && *(names += strspn(names, " \t"))) {
+        size_t n = strcspn(names, " \t");
+        if (!has_word(text, used, names, n) && used + n + 3 < size)
+            used += (size_t)snprintf(text + used, size - used, "%s%.*s", used > 0 ? ", " : "",
+                                     (int)n, names);
+        names += n;
+    }
+    return used;
+}
+
+const char *access_groups_of(const struct access_rules *rules, enum access_role role, char *text,
+                             size_t size)
+{
+    size_t used = 0;
     for (size_t i = 0; i < N_ROLES; i++)
         if (roles[i].role == role)
-            return rules->names[i];
-    return NULL;
+            used = add_names(text, used, size, rules->names[i]);
+    for (size_t i = 0; i < N_ROLES; i++)
+        if ((roles[i].gives & role) && roles[i].role != ACCESS_ADMIN)
+            used = add_names(text, used, size, rules->names[i]);
+    return used > 0 ? text : NULL;
 }

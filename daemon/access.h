@@ -58,5 +58,7 @@ int access_check(int sock, const struct access_rules *rules, struct access_peer 
 
 /** "observe", …; NULL for no single role. */
 const char *access_role_name(enum access_role role);
-/** The names of the groups that have this role, and not only by being admins'; NULL: none. */
-const char *access_groups_of(const struct access_rules *rules, enum access_role role);
+/** Writes the names of the groups that have this role, those that it comes along with another role
+ * of too, but not those that have it by being admins': as many as there is room for. NULL: none. */
+const char *access_groups_of(const struct access_rules *rules, enum access_role role, char *text,
+                             size_t size);

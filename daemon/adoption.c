@@ -99,6 +99,34 @@ struct adoption *adoption_new(struct service *service)
     return a;
 }
 
+/* By the processes that were kept and not taken. Returns how many. */
+static unsigned end_vms(const struct fd_store *store)
+{
+    unsigned at = 0, n = 0;
+    const char *name;
+    while ((name = fd_store_next(store, "vm-", &at)) != NULL) {
+        size_t len = strlen(name);
+        if (len > 6 && strcmp(name + len - 6, "-pidfd") == 0 &&
+            pidfd_send_signal(fd_store_find(store, name), SIGKILL, NULL, 0) == 0)
+            n++;
+    }
+    return n;
+}
+
+int adoption_refuse(struct service *service)
+{
+    struct fd_store *store = fd_store_new(service);
+    if (!store)
+        return -ENOMEM;
+    unsigned n = end_vms(store);
+    if (n > 0)
+        record_write(LOG_NOTICE, MESSAGE_NOT_TAKEN_OVER, NULL,
+                     "%u VM%s of the daemon before this one %s ended: keep-vms is no", n,
+                     n == 1 ? "" : "s", n == 1 ? "is" : "are");
+    fd_store_free(store);
+    return 0;
+}
+
 struct adoption *adoption_free(struct adoption *a)
 {
     if (!a)
@@ -359,13 +387,7 @@ static bool is_known(void *userdata, uint64_t vm)
 
 static void end_unknown(struct adoption *a, const struct adoption_owners *o)
 {
-    unsigned at = 0;
-    const char *name;
-    while ((name = fd_store_next(a->store, "vm-", &at)) != NULL) {
-        size_t len = strlen(name);
-        if (len > 6 && strcmp(name + len - 6, "-pidfd") == 0)
-            pidfd_send_signal(fd_store_find(a->store, name), SIGKILL, NULL, 0);
-    }
+    end_vms(a->store);
     freezer_end_unknown(o->freezer, is_known, o->registry);
     a->store = fd_store_free(a->store);
 }

@@ -42,6 +42,9 @@ struct adoption_owners {
 
 /** NULL without memory: what was kept is kept on. */
 struct adoption *adoption_new(struct service *service);
+/** In place of it, for a daemon that takes nothing over: VMs of the one before are ended, and all
+ * that was kept is dropped. 0, or -ENOMEM: it is kept on. */
+int adoption_refuse(struct service *service);
 /** What is left over is closed and dropped; takes NULL. Returns NULL. */
 struct adoption *adoption_free(struct adoption *a);
 

@@ -114,13 +114,15 @@ void api_fail_quota(const struct api_call *call, const char *what, uint64_t has,
 
 void api_fail_denied(const struct api_call *call, enum access_role role, const char *format, ...)
 {
-    char hint[256];
+    char hint[256], names[160];
     const char *name = access_role_name(role);
-    const char *groups = call->api->rules ? access_groups_of(call->api->rules, role) : NULL;
+    const char *groups =
+        call->api->rules ? access_groups_of(call->api->rules, role, names, sizeof names) : NULL;
     if (call->peer->is_limited)
         snprintf(hint, sizeof hint, "this socket is for looking only: use the control socket");
     else if (groups)
-        snprintf(hint, sizeof hint, "role %s is given by group %s", name, groups);
+        snprintf(hint, sizeof hint, "role %s is given by group%s %s", name,
+                 strchr(groups, ',') ? "s" : "", groups);
     else
         snprintf(hint, sizeof hint,
                  "role %s is given by no group here: see [access] in stillpointd.conf(5)", name);

@@ -303,47 +303,58 @@ static void make_state_dir(const struct config *c, uid_t uid, gid_t gid)
                      c->state_dir, (unsigned)uid);
 }
 
-static int prepare(struct daemon *d)
+struct who {
+    uid_t uid, owner; /* who we are to be, and who has all roles */
+    gid_t gid, owner_group;
+};
+
+/* -EINVAL: the configuration says what cannot be, and that was said. */
+static int settle_who(struct daemon *d, struct who *ret)
 {
-    uid_t uid = geteuid(), owner = uid;
-    gid_t gid = getegid(), owner_group = gid;
-    if (uid == 0) {
+    *ret = (struct who){geteuid(), geteuid(), getegid(), getegid()};
+    if (ret->uid == 0) {
         bool shared;
         const struct passwd *user = find_user(&d->config, &shared);
         if (!user)
-            return -ENOENT;
-        uid = user->pw_uid;
-        gid = user->pw_gid;
+            return -EINVAL;
+        ret->uid = user->pw_uid;
+        ret->gid = user->pw_gid;
         if (!shared) {
-            owner = uid;
-            owner_group = gid;
+            ret->owner = ret->uid;
+            ret->owner_group = ret->gid;
         }
-    } else if (d->config.user && !is_user(d->config.user, uid)) {
+    } else if (d->config.user && !is_user(d->config.user, ret->uid)) {
         record_write(LOG_ERR, MESSAGE_CONFIG_WRONG, NULL,
                      "%s: to become another user needs a start as root",
                      config_place(&d->config, &d->config.user));
-        return -EPERM;
+        return -EINVAL;
     }
     if (d->config.private_fd < 0)
-        d->config.owner_uid = owner;
-    int r = access_rules_init(&d->rules, &d->config);
-    if (r < 0 || d->config.check)
-        return r;
+        d->config.owner_uid = ret->owner;
+    return access_rules_init(&d->rules, &d->config);
+}
+
+static int prepare(struct daemon *d, const struct who *who)
+{
     raise_descriptor_limit();
-    if (d->config.keep_vms && d->config.private_fd < 0 && service_notify_fd(d->service) >= 0 &&
-        !(d->adoption = adoption_new(d->service)))
-        return -ENOMEM;
+    if (d->config.private_fd < 0 && service_notify_fd(d->service) >= 0) {
+        if (d->config.keep_vms)
+            d->adoption = adoption_new(d->service);
+        if (d->config.keep_vms ? !d->adoption : adoption_refuse(d->service) < 0)
+            return -ENOMEM;
+    }
     open_programs(d);
-    make_state_dir(&d->config, owner, owner_group);
-    r = d->config.private_fd < 0 ? listen_for_clients(d, owner, owner_group) : 0;
+    make_state_dir(&d->config, who->owner, who->owner_group);
+    int r = d->config.private_fd < 0 ? listen_for_clients(d, who->owner, who->owner_group) : 0;
     if (r < 0)
         return r;
-    d->freezer = d->adoption ? freezer_new_kept(uid, gid, d->handed ? NULL : d->config.socket_path)
-                             : freezer_new(uid, gid);
+    d->freezer =
+        d->adoption ? freezer_new_kept(who->uid, who->gid, d->handed ? NULL : d->config.socket_path)
+                    : freezer_new(who->uid, who->gid);
     if (!d->freezer)
         return -ENOMEM;
     if (geteuid() == 0)
-        r = become(uid, gid);
+        r = become(who->uid, who->gid);
     return r;
 }
 
@@ -1050,8 +1061,9 @@ int main(int argc, char **argv)
     prctl(PR_SET_TIMERSLACK, 1);
     quicken();
     d.service = service_new();
-    r = d.service ? prepare(&d) : -ENOMEM;
-    if (d.config.check) {
+    struct who who;
+    r = d.service ? settle_who(&d, &who) : -ENOMEM;
+    if (d.config.check || r == -EINVAL) {
         if (r == 0)
             printf("stillpointd: the configuration is right (read: %s)\n",
                    d.config.files ? d.config.files : "no file");
@@ -1059,6 +1071,8 @@ int main(int argc, char **argv)
         config_done(&d.config);
         return r == 0 ? EXIT_SUCCESS : EXIT_USAGE;
     }
+    if (r == 0)
+        r = prepare(&d, &who);
     if (r == 0)
         r = build(&d);
     if (r == 0)

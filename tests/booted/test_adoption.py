@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -342,6 +343,27 @@ def test_a_stop_between_a_crash_and_the_next_start_ends_what_is_frozen_or_stubbo
     check(s.pids()["newer"] != vm.pid, "it is another")
 
 
+def test_what_was_kept_of_a_vm_that_dies_without_a_daemon_the_next_one_has(m):
+    s = Service(m, "[Service]\nRestartSec=1h\n")
+    vm = s.run("dies", TICK)
+    pid = m.outside(vm.pid)
+    m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
+    wait_until(lambda: m.show(SERVICE, "SubState") == "auto-restart", "systemd waits", HANG)
+    stored = s.stored()
+    os.kill(pid, 9)
+    wait_until(lambda: pid not in m.processes(), "it has ended", HANG)
+    # What nobody holds on the other side systemd would drop, unless it is told not to look.
+    equal(s.stored(), stored)
+    m.systemctl("restart", SERVICE)
+    s.again()
+    wait_until(lambda: not s.pids(), "it is seen to have ended", HANG)
+    check("is not taken over" not in m.journal("-t", "stillpointd"), m.journal("-t", "stillpointd"))
+    with open(f"/proc/{s.main()}/environ", encoding="ascii") as f:
+        names = re.search("LISTEN_FDNAMES=([^\0]*)", f.read()).group(1).split(":")
+    equal(sorted(n for n in names if n.startswith("vm-")),
+          [f"vm-{vm.id}-{what}" for what in ("channel", "command", "kick", "life", "pidfd", "status")])
+
+
 def test_where_no_other_daemon_comes_vms_end(m):
     s = Service(m, "[Service]\nRestart=no\n")
     s.run("frozen", BUSY)
@@ -349,6 +371,46 @@ def test_where_no_other_daemon_comes_vms_end(m):
     m.systemctl("kill", "--signal=KILL", "--kill-whom=main", SERVICE)
     wait_until(lambda: m.show(SERVICE, "ActiveState") == "failed", "systemd starts none", HANG)
     s.none_is_left()
+
+
+def test_where_a_restart_finds_a_wrong_configuration_vms_end(m):
+    s = Service(m)
+    s.run("frozen", BUSY)
+    s.run("other", TICK, world="other")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s")
+    conf = m.write("/etc/stillpoint/stillpointd.conf.d/wrong.conf", "[daemon]\nno-such-key = 1\n")
+    try:
+        m.systemctl("restart", SERVICE, code=1)
+        equal(m.show(SERVICE, "ActiveState"), "failed")
+        s.none_is_left()
+    finally:
+        os.unlink(m.path(conf))
+
+
+def test_a_daemon_that_is_to_keep_none_ends_those_of_the_one_before(m):
+    s = Service(m)
+    s.run("busy", BUSY)
+    s.run("frozen", BUSY, world="still")
+    s.run("frozen-idle", TICK, world="still")
+    m.ctl("world", "stop", "--enforce", "--deadline", f"{HANG:.0f}s", "still")
+    workers = [m.outside(pid) for pid in s.pids().values()]
+    conf = m.write("/etc/stillpoint/stillpointd.conf.d/keep.conf", "[daemon]\nkeep-vms = no\n")
+    try:
+        s.systemctl("restart")
+        equal(s.pids(), {})
+        wait_until(lambda: not [pid for pid in workers if pid in m.processes()], "all have ended", HANG)
+        wait_until(lambda: s.stored() == 0, lambda: f"nothing is kept of them: {s.stored()}", HANG)
+        said = m.journal("-t", "stillpointd", f"_PID={m.main_pid()}")
+        check("3 VMs of the daemon before this one are ended" in said and "nobody knows" not in said, said)
+        s.run("other", BUSY)
+        s.crash()
+        equal(s.pids(), {})
+    finally:
+        os.unlink(m.path(conf))
+    # What there was is not there again when VMs are kept.
+    s.systemctl("restart")
+    equal((s.pids(), s.modes()), ({}, {"default": "mode-run-all"}))
+    wait_until(lambda: not [g for g in s.groups() if "vm-" in g], lambda: f"no control group is left: {s.groups()}", HANG)
 
 
 def test_vms_end_by_themselves_when_another_daemon_takes_too_long(m):

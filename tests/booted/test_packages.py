@@ -9,7 +9,7 @@ import shutil
 
 import booted
 import guide
-from booted import HANG, SERVICE, SOCKETS
+from booted import ENDED, HANG, SERVICE, SOCKETS
 from harness import Skip, check, equal, wait_until
 
 TREE = "clean"
@@ -137,7 +137,7 @@ def test_every_file_has_a_package_and_every_package_its_files(m):
                  "/usr/libexec/stillpoint/stillpoint-worker-mozjs", "/usr/sbin/stillpointd",
                  "/usr/share/bash-completion/completions/stillctl", "/usr/share/zsh/vendor-completions/_stillctl"):
         check(os.path.lexists(m.path(path)), f"{path} is there")
-    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, *SOCKETS, "stillpoint.slice")
+    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, ENDED, *SOCKETS, "stillpoint.slice")
     equal(r.out + r.err, "")
 
 

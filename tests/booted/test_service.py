@@ -8,7 +8,7 @@ import socket
 import time
 
 import wire
-from booted import HANG, SERVICE, SOCKETS, Changed
+from booted import ENDED, HANG, SERVICE, SOCKETS, Changed
 from harness import check, equal, wait_until
 
 HELLO = "console.log('hello from a service')"
@@ -36,8 +36,24 @@ def vms(m):
 
 
 def test_the_units_are_right(m):
-    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, *SOCKETS, "stillpoint.slice")
+    r = m.run("systemd-analyze", "verify", "--man=no", SERVICE, ENDED, *SOCKETS, "stillpoint.slice")
     equal(r.out + r.err, "")
+    m.systemctl("start", SERVICE)
+    # What no test here waits for, or each gives other values.
+    for name, value in (("Type", "notify"), ("WatchdogUSec", "30s"), ("StartLimitIntervalUSec", "0"), ("OOMPolicy", "continue"),
+                        ("TimeoutStopUSec", "30s"), ("Restart", "always"), ("User", "stillpoint"), ("Delegate", "yes"),
+                        ("KillMode", "process"), ("FileDescriptorStoreMax", "65536")):
+        equal(m.show(SERVICE, name), value, name)
+    equal(m.show(ENDED, "StartLimitIntervalUSec"), "0")
+
+
+def test_what_ends_all_that_is_left_nobody_starts_while_the_service_runs(m):
+    m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    daemon, worker = m.main_pid(), vms(m)["vm"]["pid"]
+    r = m.systemctl("start", ENDED, code=None)
+    check(r.code != 0, r)
+    equal((m.main_pid(), vms(m)["vm"]["pid"]), (daemon, worker))
     r = m.run("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager",
               m.show(SERVICE, "FragmentPath"))
     check("Overall exposure level" in r.out, r)
@@ -219,14 +235,18 @@ def test_a_reload_puts_a_configuration_in_force_and_loses_no_vm(m):
 
 
 def test_a_wrong_configuration_is_no_loop_of_starts(m):
-    m.write(f"{CONF_D}/test.conf", "[daemon]\nno-such-key = 1\n")
-    try:
-        m.systemctl("start", SERVICE, code=1)
-        equal(m.show(SERVICE, "ActiveState"), "failed")
-        equal(m.show(SERVICE, "NRestarts"), "0")
-        check("test.conf:2" in m.journal("-t", "stillpointd"), "the journal names file and line")
-    finally:
-        os.unlink(m.path(f"{CONF_D}/test.conf"))
+    # The last one is right for whoever is root and asks.
+    for place, text in enumerate(("[daemon]\nno-such-key = 1\n", "[access]\n\nadmin-group = no-such-group\n",
+                                  "[daemon]\n\n\nuser = nobody\n"), 2):
+        m.write(f"{CONF_D}/test.conf", text)
+        try:
+            m.systemctl("start", SERVICE, code=1)
+            equal(m.show(SERVICE, "ActiveState"), "failed")
+            equal(m.show(SERVICE, "NRestarts"), "0")
+            check(f"test.conf:{place}" in m.journal("-t", "stillpointd"), "the journal names file and line")
+        finally:
+            os.unlink(m.path(f"{CONF_D}/test.conf"))
+            m.systemctl("reset-failed", SERVICE)
 
 
 def test_a_stop_ends_all_vms_frozen_ones_too(m):
@@ -272,6 +292,13 @@ def test_a_stop_ends_a_daemon_that_hangs_and_its_vms(m):
 
 def test_a_daemon_that_was_killed_is_there_again(m):
     m.systemctl("start", SERVICE)
+    run(m, "vm", TICK)
+    old = m.main_pid()
+    # All of its processes are: without VMs.
+    m.systemctl("kill", "-s", "KILL", SERVICE)
+    wait_until(lambda: m.main_pid() not in (0, old), "there is another daemon", HANG)
+    m.wait_active()
+    wait_until(lambda: not vms(m), "it has seen that its VM has ended", HANG)
     old = m.main_pid()
     m.systemctl("kill", "-s", "KILL", "--kill-whom=main", SERVICE)
     wait_until(lambda: m.main_pid() not in (0, old), "there is another daemon", HANG)

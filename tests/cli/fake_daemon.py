@@ -223,7 +223,8 @@ class Daemon:
     # ---- requests
 
     def on_hello(self, _, m):
-        return "hello_reply", self.api.HelloReply(version=m.version, daemon="fake", uid=1000)
+        return "hello_reply", self.api.HelloReply(version=m.version, daemon="fake", uid=1000,
+                                                   roles=["observe", "run", "debug"])
 
     def on_get_vm(self, _, m):
         with self.lock:

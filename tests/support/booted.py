@@ -33,6 +33,7 @@ CGROUPS = "/sys/fs/cgroup"
 AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled"
 AR = b"!<arch>\n"  # begins a .deb, which is an archive of ar
 SERVICE = "stillpointd.service"
+ENDED = "stillpointd-ended.service"
 SOCKETS = ("stillpointd.socket", "stillpointd-observe.socket")
 
 # Beside what the programs are linked with: the system itself, and what the guide's commands use.

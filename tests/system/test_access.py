@@ -133,9 +133,15 @@ def test_with_groups_whoever_is_in_none_is_told_which_there_are(t):
     start(t)
     equal(oct(stat.S_IMODE(os.stat(t.daemon.socket).st_mode)), oct(0o666))
     mallory = Person(t, MALLORY)
-    mallory.ctl("list", code=4, says=["role observe", f"group {GROUPS['observe']}"])
-    mallory.ctl("world", "stop", code=4, says=["role debug", f"group {GROUPS['debug']}"])
+    brings = ", ".join(str(GROUPS[role]) for role in ("observe", "run", "debug"))
+    mallory.ctl("list", code=4, says=f"(role observe is given by groups {brings})")
+    mallory.ctl("world", "stop", code=4, says=f"(role debug is given by group {GROUPS['debug']})")
     mallory.ctl("kill", "1", code=4)
+    # Those that look before they ask.
+    by_run = f"(role run is given by group {GROUPS['run']})"
+    mallory.ctl("run", t.file("app.js", IDLE), code=125, says=by_run)
+    mallory.ctl("run", "-d", "--ready", t.file("app.js", IDLE), code=4, says=by_run)
+    mallory.ctl("call", "1", "f", code=4, says=by_run)
 
 
 def test_a_role_that_no_group_has_is_said_to_be_so(t):
@@ -674,6 +680,15 @@ def test_a_daemon_does_not_start_with_a_wrong_configuration(t):
     equal(r.code, 2, r)
     check("c.conf:2:" in r.err, r)
     check(not os.path.exists(os.path.join(t.run_dir, "s")), "nothing was begun")
+
+
+def test_nor_with_one_that_names_what_there_is_not(t):
+    for text in ("[access]\nrun-group = no-such-group\n", "[daemon]\nuser = no-such-user\n"):
+        path = t.file("c.conf", text)
+        r = t.run([t.program("stillpointd"), "--config", path, "--socket", os.path.join(t.run_dir, "s")])
+        equal(r.code, 2, r)
+        check("c.conf:2:" in r.err, r)
+        check(not os.path.exists(os.path.join(t.run_dir, "s")), "nothing was begun")
 
 
 def test_the_command_line_wins_over_files_and_later_files_over_earlier(t):

@@ -163,6 +163,7 @@ def test_an_unknown_vm_is_3(t):
                  ("call", "nobody", "f"), ("send", "nobody", "1"),
                  ("wait", "nobody", "--for=exited", "--timeout=1s")):
         t.refused(*verb, code=3, says=verb[1])
+    t.refused("wait", "nobody", code=3, says="cannot wait for nobody: no VM named 'nobody'")
     equal(len(t.list()), 1)
 
 

@@ -44,7 +44,6 @@ static void owner_and_root_have_all_roles_and_others_what_groups_give(void **sta
     assert_int_equal(roles(&r, OTHER, 4004), ACCESS_ALL);
     assert_int_equal(roles(&r, OTHER, 4005), ACCESS_ALL);
     assert_int_equal(access_roles(&r, OTHER, NULL, 0), ACCESS_NONE);
-    assert_string_equal(access_groups_of(&r, ACCESS_ADMIN), "4004 4005");
 }
 
 static void roles_of_several_groups_add_up(void **state)
@@ -53,7 +52,24 @@ static void roles_of_several_groups_add_up(void **state)
     struct access_rules r = rules_of(NULL, "4002", "4003", NULL, 0);
     const gid_t gids[] = {4002, 4003};
     assert_int_equal(access_roles(&r, OTHER, gids, 2), ACCESS_OBSERVE | ACCESS_RUN | ACCESS_DEBUG);
-    assert_null(access_groups_of(&r, ACCESS_ADMIN));
+}
+
+static void the_groups_of_a_role_are_named_with_those_that_it_comes_along_with(void **state)
+{
+    (void)state;
+    char text[64];
+    struct access_rules r = rules_of("4001", "4002  4003", "4003", "4004 4005", 0);
+    const size_t size = sizeof text;
+    assert_string_equal(access_groups_of(&r, ACCESS_OBSERVE, text, size), "4001, 4002, 4003");
+    assert_string_equal(access_groups_of(&r, ACCESS_RUN, text, size), "4002, 4003");
+    assert_string_equal(access_groups_of(&r, ACCESS_DEBUG, text, size), "4003");
+    assert_string_equal(access_groups_of(&r, ACCESS_ADMIN, text, size), "4004, 4005");
+    r = rules_of(NULL, "400 40", "0 4000", NULL, 0);
+    assert_string_equal(access_groups_of(&r, ACCESS_OBSERVE, text, size), "400, 40, 0, 4000");
+    assert_string_equal(access_groups_of(&r, ACCESS_OBSERVE, text, 10), "400, 40");
+    assert_null(access_groups_of(&r, ACCESS_ADMIN, text, size));
+    r = rules_of("4001", NULL, NULL, "4004", 0);
+    assert_null(access_groups_of(&r, ACCESS_RUN, text, size));
 }
 
 static void without_groups_nobody_else_has_a_role(void **state)
@@ -135,6 +151,7 @@ static void the_protocol_page_says_what_each_request_needs(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(owner_and_root_have_all_roles_and_others_what_groups_give),
     cmocka_unit_test(roles_of_several_groups_add_up),
+    cmocka_unit_test(the_groups_of_a_role_are_named_with_those_that_it_comes_along_with),
     cmocka_unit_test(without_groups_nobody_else_has_a_role),
     cmocka_unit_test(groups_that_cannot_be_meant_are_refused),
     cmocka_unit_test(the_kernel_says_who_the_peer_is),

@@ -59,6 +59,7 @@ static void hello_says_who_the_daemon_is(void **state)
     assert_int_equal(p.connected, 0);
     assert_string_equal(stillpoint_peer(p.sp)->daemon, "stillpointd 9.9");
     assert_int_equal(stillpoint_peer(p.sp)->uid, 1000);
+    assert_string_equal(stillpoint_peer(p.sp)->roles, "observe run");
     stop(&p);
 }
 

@@ -56,7 +56,8 @@ void fake_send_error(struct fake *fake, const fake_envelope *request, int code, 
 
 bool fake_hello(struct fake *fake, const fake_envelope *request)
 {
-    static char name[] = "stillpointd 9.9";
+    static char name[] = "stillpointd 9.9", observe[] = "observe", run[] = "run";
+    static char *roles[] = {observe, run};
     Stillpoint__Api__HelloReply hello = STILLPOINT__API__HELLO_REPLY__INIT;
     fake_envelope e = FAKE_BODY(HELLO_REPLY, hello_reply, &hello);
     if (request->body_case != STILLPOINT__API__ENVELOPE__BODY_HELLO)
@@ -65,6 +66,8 @@ bool fake_hello(struct fake *fake, const fake_envelope *request)
     hello.version = 1;
     hello.uid = 1000;
     hello.daemon = name;
+    hello.n_roles = 2;
+    hello.roles = roles;
     fake_send(fake, request, &e);
     return true;
 }

@@ -40,7 +40,7 @@ def verify(folder):
                 lines[i] = key + equals + " ".join([os.path.abspath(built), *rest])
         with open(os.path.join(folder, os.path.basename(path)), "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
-    units.append("stillpointd.service")
+        units.append(os.path.basename(path))
     code, text = analyze("verify", "--man=no", *(os.path.join(folder, u) for u in units))
     # Of the host's own units we know nothing.
     ours = [line for line in text.splitlines() if "stillpoint" in line]
