@@ -1344,7 +1344,8 @@ uint64_t worker_used_bytes(const struct worker *w)
     if (!f)
         return 0;
     while (fgets(line, sizeof line, f))
-        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmSwap:", 7) == 0)
+        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmPTE:", 6) == 0 ||
+            strncmp(line, "VmSwap:", 7) == 0)
             total_kib += strtoull(strchr(line, ':') + 1, NULL, 10);
     fclose(f);
     return total_kib * 1024;

@@ -233,7 +233,7 @@ def test_c07_a_fork_bomb_makes_no_process(t):
 def test_c08_memory_past_the_limit_is_the_end_of_that_vm_alone(t):
     with Attacker(t) as a:
         latency, memory = Latency(t), Memory(t)
-        for kind in ("private", "brk", "stack", "memfd", "shared", "locked"):
+        for kind in ("private", "brk", "stack", "memfd", "shared", "locked", "tables"):
             start = time.monotonic()
             attack = a.run(f"hog {kind}", memory_bytes=16 << 20)
             # HARD_MEMORY of the daemon: 2 * 16 + 256 MB.
