@@ -5,6 +5,8 @@ One test for each case; test_bad_peers.py has the small ones.
 
 import os
 import select
+import signal
+import socket
 import struct
 import time
 
@@ -271,4 +273,84 @@ def test_c27_events_that_nobody_reads_are_dropped_and_counted(t):
         s.close()
     latency.close()
     good.request(kill_vm=good.api.KillVm(vm=str(vm.id)))
+    good.close()
+
+
+class Lingering:
+    """TCP sockets with data that nobody reads: whoever is the last to close one waits for `seconds`."""
+
+    def __init__(self, t, seconds):
+        try:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        except OSError:
+            t.skip("no loopback network here")
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.seconds, self.deaf = seconds, []
+
+    def make(self):
+        c = socket.create_connection(self.listener.getsockname())
+        self.deaf.append(self.listener.accept()[0])
+        c.setblocking(False)
+        try:
+            while True:
+                c.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, self.seconds))
+        return c
+
+    def give(self, sock, data, flags=0, count=1):
+        """Sends some away. The other side does not run before this one has closed them."""
+        made = [self.make() for _ in range(count)]
+        fds = struct.pack(f"{count}i", *(c.fileno() for c in made))
+        sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)], flags)  # send_fds() forgets the flags
+        for c in made:
+            c.close()
+
+    def close(self):
+        for s in self.deaf + [self.listener]:
+            s.close()
+
+
+def test_what_is_slow_to_close_keeps_nobody_waiting(t):
+    lingering = Lingering(t, 40)
+    good = connect(t)
+    before, start = t.daemon.fds(), time.monotonic()
+    run = wire.frame(wire.field(1, 2) + wire.field(2, 1) + wire.field(11, wire.field(4, "a.js")))
+    urgent = socket.MSG_OOB
+
+    def said_hello():
+        s = t.daemon.connect()
+        s.sendall(wire.hello())
+        wire.read_frame(s)
+        return s
+
+    # What is no frame, what is urgent, more than any frame has, and a program; beside what ends the
+    # connection before it is read.
+    for give in (lambda s: lingering.give(s, b"\0"), lambda s: lingering.give(s, b"\0", count=9),
+                 lambda s: (lingering.give(s, b"\0", urgent), s.sendall(b"\0\0")), lambda s: lingering.give(s, run),
+                 lambda s: (lingering.give(s, frame_of_length(0)), lingering.give(s, b"\0")),
+                 lambda s: (lingering.give(s, frame_of_length(0)), lingering.give(s, b"\0", urgent))):
+        for connection, stays in ((t.daemon.connect, True), (said_hello, False)):
+            s = connection()
+            os.kill(t.daemon.pid, signal.SIGSTOP)
+            give(s)
+            if not stays:
+                s.close()
+            os.kill(t.daemon.pid, signal.SIGCONT)
+            served(t, good)
+            s.close()
+            served(t, good)
+    s = said_hello()
+    os.kill(t.daemon.pid, signal.SIGSTOP)
+    lingering.give(s, run)
+    os.kill(t.daemon.pid, signal.SIGCONT)
+    error = wire.fields(wire.read_frame(s))[100][0]
+    check(b"not a memfd sealed" in error, error)
+    s.close()
+    check(time.monotonic() - start < 30, "nobody waited for any of them")
+    if before is not None:
+        wait_until(lambda: len(t.daemon.fds()) <= len(before), "all are closed in the end", 30)
+    served(t, good)
+    lingering.close()
     good.close()
