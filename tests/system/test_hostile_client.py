@@ -11,10 +11,11 @@ import struct
 import time
 
 import api as api_client
+import managed
 import wire
 from debugging import Debugging
 from harness import check, equal, wait_until
-from hostile import Latency, Memory, frame_of_length, size
+from hostile import SANITIZED, Latency, Memory, frame_of_length, size
 from storm import LONG, connect
 
 BAD_NAMES = ("/", "..", ".", "a/b", "../x", "a\0b", "a\nb", "a\x1b[2J", "\u202ex", "", " ", "1", "12345", "é", "a b",
@@ -353,4 +354,37 @@ def test_what_is_slow_to_close_keeps_nobody_waiting(t):
         wait_until(lambda: len(t.daemon.fds()) <= len(before), "all are closed in the end", 30)
     served(t, good)
     lingering.close()
+    good.close()
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_one_that_goes_away_from_thousands_of_imports_keeps_nobody_waiting(t):
+    """What a VM waits for is put down for the next daemon, all of it each time."""
+    d = managed.start(t)
+    good, client = connect(t), connect(t)
+    program = """
+        let refused = 0;
+        for (let i = 0; i < 9999; i++)
+            import(`./x${i}.js`).catch(() => { if (++refused === 9999) console.log('all refused'); });
+        console.log('all wanted');
+    """
+    def all_say(vms, text):
+        return all(text in b"".join(r.data for r in good.log(vm)) for vm in vms)
+    # Those of another, which are looked at before.
+    vms, others = [[c.run(f"{name}.js", program, name=name).id for name in names]
+                   for c, names in ((client, "abcd"), (connect(t), "e"))]
+    wait_until(lambda: all_say(vms + others, b"all wanted"), "they wait for all of them")
+    before = cpu_seconds(d.pid)
+    client.close()
+    wait_until(lambda: all_say(vms, b"all refused"), "each of them is refused")
+    # A tenth of it is usual. Not the time that it took: others may have had the processor.
+    used = cpu_seconds(d.pid) - before
+    check(used < (20 if SANITIZED else 2), f"the daemon was busy for {used} s")
+    for vm in vms + others:
+        good.request(kill_vm=good.api.KillVm(vm=str(vm)))
     good.close()
