@@ -17,7 +17,7 @@ import wire
 from debugging import Debugging
 from harness import cgroup_folder, cgroup_of, check, equal, wait_until
 from hostile import (AUDITED, BORN, BREAKPOINT_BOUND, CALL_DONE, EXITING, HIT, HOOK_ENDED, IMPORT_WANTED, INSPECTED,
-                     LOADED, LONG, PART, PAUSED, POSTED_BESIDE, STDIN_WANTED, Attacker, Latency, Memory, console, fact, golden, hostile_program, posted, size)
+                     LOADED, LONG, PART, PAUSED, POSTED_BESIDE, READY, STDIN_WANTED, Attacker, Latency, Memory, console, fact, golden, hostile_program, posted, size)
 from storm import connect
 
 # More than any kernel has today.
@@ -639,6 +639,8 @@ def test_no_event_of_another_debugger_or_vm_is_forged(t):
                      fact(25, (1, b"x")) + "00", fact(99, (1, 1)), "", "ff"):
             attack = a.run(f"fact {body}", f"fact {posted('1')}", "deaf")
             check(attack.how() == "crashed" and "protocol violation" in attack.exit.detail, f"{body}: {attack}")
+        attack = a.run(*[f"fact {fact(READY)}"] * 2, "deaf")
+        check("is ready twice" in attack.exit.detail, attack)
         for off in (-1, 1, 1 << 62):
             attack = a.run(f"numbered {off} {posted('1')}", "deaf")
             check("out of sequence" in attack.exit.detail, attack)
