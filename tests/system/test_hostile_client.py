@@ -3,6 +3,7 @@
 One test for each case; test_bad_peers.py has the small ones.
 """
 
+import fcntl
 import os
 import select
 import signal
@@ -378,13 +379,57 @@ def test_one_that_goes_away_from_thousands_of_imports_keeps_nobody_waiting(t):
     # Those of another, which are looked at before.
     vms, others = [[c.run(f"{name}.js", program, name=name).id for name in names]
                    for c, names in ((client, "abcd"), (connect(t), "e"))]
-    wait_until(lambda: all_say(vms + others, b"all wanted"), "they wait for all of them")
+    wait_until(lambda: all_say(vms + others, b"all wanted"), "they wait for all of them", 200)
     before = cpu_seconds(d.pid)
     client.close()
-    wait_until(lambda: all_say(vms, b"all refused"), "each of them is refused")
+    wait_until(lambda: all_say(vms, b"all refused"), "each of them is refused", 200)
     # A tenth of it is usual. Not the time that it took: others may have had the processor.
     used = cpu_seconds(d.pid) - before
     check(used < (20 if SANITIZED else 2), f"the daemon was busy for {used} s")
     for vm in vms + others:
         good.request(kill_vm=good.api.KillVm(vm=str(vm)))
     good.close()
+
+
+def strange_descriptors(t):
+    """What a program is not: (name, descriptor, whether it is called too large)."""
+    def unsealed(seals):
+        fd = os.memfd_create("x", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(fd, b"1")
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+        return fd
+    large = os.memfd_create("x", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(large, (64 << 20) + 1)
+    fcntl.fcntl(large, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    sparse = os.open(t.file("sparse", ""), os.O_RDWR)
+    os.ftruncate(sparse, 1 << 40)
+    ends = os.pipe()
+    os.close(ends[1])
+    epoll = select.epoll()
+    kinds = {"a pipe": ends[0], "a folder": os.open("/", os.O_RDONLY), "zeros": os.open("/dev/zero", os.O_RDONLY),
+             "a sparse file of 1 TiB": sparse, "a path": os.open("/etc/passwd", os.O_PATH), "an eventfd": os.eventfd(0),
+             "an epoll": os.dup(epoll.fileno()), "itself": os.pidfd_open(os.getpid()),
+             "its connection": t.daemon.connect().detach(), "namespaces": os.open("/proc/self/ns/net", os.O_RDONLY),
+             "a memfd that can be written": unsealed(fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK),
+             "a memfd that can shrink": unsealed(fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE),
+             "a memfd that can grow": unsealed(fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)}
+    epoll.close()
+    return [(name, fd, False) for name, fd in kinds.items()] + [("a large memfd", large, True)]
+
+
+def test_what_is_no_program_is_refused_and_closed(t):
+    client = connect(t)
+    before = t.daemon.fds()
+    for name, fd, is_large in strange_descriptors(t):
+        for request in ({"run_vm": client.api.RunVm(program="a.js")}, {"add_file": client.api.AddFile(vm=1, path="a")}):
+            try:
+                client.request(fd, **request)
+                check(False, f"{name} was taken")
+            except api_client.ApiError as e:
+                if "run_vm" in request:
+                    equal(("larger" in e.message, "not a memfd sealed" in e.message), (is_large, not is_large), name)
+        os.close(fd)
+    served(t, client)
+    if before is not None:
+        wait_until(lambda: len(t.daemon.fds()) <= len(before), "all of them are closed")
+    client.close()
