@@ -187,7 +187,9 @@ void closer_take_socket(struct closer *c, int fd, void *whose)
     char byte;
     /* Nothing comes in any more. */
     shutdown(fd, SHUT_RD);
-    if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) {
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    /* That the peer went away unread is said only where nothing is left to read. */
+    if (n > 0 || (n < 0 && errno != ECONNRESET)) {
         closer_take(c, fd, whose);
         return;
     }
