@@ -995,12 +995,14 @@ void worker_adopted(struct worker *w, int lifeline)
     fd_close(&w->life_fd);
     if (r == 0)
         r = worker_channel_resume(w->channel, w->hearing);
-    if (r == 0)
-        r = worker_channel_listen(w->channel);
+    /* One that is gone is reported by its pidfd, and one that only hung up by its channel. */
+    bool hung_up = r == -EPIPE || r == -ECONNRESET;
+    int listening = r == 0 || hung_up ? worker_channel_listen(w->channel) : 0;
+    if (listening < 0)
+        r = listening;
     worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));
     worker_limits_resume(&w->timed);
-    /* One that is gone is reported by its pidfd. */
-    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+    if (r < 0 && !(hung_up && listening == 0))
         worker_kill(w, EXIT_REASON_UNKNOWN, "it cannot be taken over");
     /* Whoever was asked for them is gone. */
     while (r == 0 && w->open_imports > 0) {
