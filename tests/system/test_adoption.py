@@ -997,9 +997,6 @@ def test_workers_that_an_attacker_owns_are_taken_over_or_ended_and_hurt_nobody(t
         n = count(t, "honest")
         wait_until(lambda: count(t, "honest") > n, "an honest one goes on")  # pylint: disable=cell-var-from-loop
         equal(pids(t)["honest"], before["honest"])
-        check("unheard" in before, before)
-        if os.geteuid() == 0:  # else it is still there, and why is not known
-            wait_until(lambda: "unheard" not in pids(t), "who cannot be heard any more is ended")
         report = client.request(stop_world=client.api.StopWorld(
             world="default", deadline_us=500_000, enforce=True)).stop_report
         equal({r.vm: (r.how, r.lied) for r in report.arrivals}.get(honest, (0, True))[1], False, "it does not lie")
