@@ -38,10 +38,10 @@ ssize_t fd_send(int sock, const struct iovec *iov, size_t n_iov, const int *fds,
     return n < 0 ? -errno : n;
 }
 
-ssize_t fd_receive(int sock, void *buf, size_t size, int *fds, size_t *n_fds)
+ssize_t fd_receive_all(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds)
 {
     union {
-        char bytes[CMSG_SPACE(sizeof(int) * FD_MAX_PASSED)];
+        char bytes[CMSG_SPACE(sizeof(int) * FD_MOST_PASSED)];
         struct cmsghdr align;
     } control;
     struct iovec iov = {.iov_base = buf, .iov_len = size};
@@ -50,37 +50,38 @@ ssize_t fd_receive(int sock, void *buf, size_t size, int *fds, size_t *n_fds)
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n;
+    size_t got = 0;
+    *ret_n_fds = 0;
     do
         n = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
 
-    size_t room = *n_fds, got = 0;
-    bool cut = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (got < room)
-                fds[got++] = fd;
-            else {
-                close(fd);
-                cut = true;
-            }
-        }
+        memcpy(fds + got, CMSG_DATA(c), count * sizeof *fds);
+        got += count;
     }
-    if (cut) {
-        while (got > 0)
-            close(fds[--got]);
-        return -EMSGSIZE;
-    }
+    *ret_n_fds = got;
+    return m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EMSGSIZE : n;
+}
+
+ssize_t fd_receive(int sock, void *buf, size_t size, int *fds, size_t *n_fds)
+{
+    int all[FD_MOST_PASSED];
+    size_t room = *n_fds, got;
+    ssize_t n = fd_receive_all(sock, buf, size, all, &got);
+    if (n >= 0 && got > room)
+        n = -EMSGSIZE;
     /* An empty packet reads as the end, and nobody looks for descriptors there. */
-    while (n == 0 && got > 0)
-        close(fds[--got]);
+    while (n <= 0 && got > 0)
+        close(all[--got]);
+    if (n < 0)
+        return n;
+    memcpy(fds, all, got * sizeof *fds);
     *n_fds = got;
     return n;
 }
@@ -107,6 +108,8 @@ int fd_memfd_new(const char *name, const void *data, size_t len)
 
 ssize_t fd_memfd_size(int fd, size_t max_bytes)
 {
+    if (fd < -1)
+        return fd;
     int seals = fcntl(fd, F_GET_SEALS);
     struct stat st;
     if (seals < 0 || (seals & SEALS_WANTED) != SEALS_WANTED || fstat(fd, &st) < 0)

@@ -83,7 +83,10 @@ static void import_on_client_gone(struct pending *p)
     if (w) {
         refuse_import(w, p->number, p->path, no_client);
         worker_forget_import(w, p->number);
-        put_down(p->api, w);
+        /* All that it waits for was this client's. Once for thousands of them: another daemon
+         * refuses those that are still down, and its worker leaves out what comes twice. */
+        if (w->open_imports == 0)
+            put_down(p->api, w);
     }
     api_pending_free(p);
 }

@@ -173,6 +173,7 @@ _urgent_ struct pending *api_pending(const struct api_call *call, const struct p
 void api_pending_free(struct pending *p)
 {
     LIST_REMOVE(p, link);
+    p->api->pendings_freed++;
     if (p->timeout)
         event_free(p->timeout);
     free(p->path);
@@ -218,12 +219,15 @@ void api_pendings_on_client_gone(struct api *api, uint64_t client)
     struct pending *p = LIST_FIRST(&api->pendings);
     while (p) {
         bool its = p->client == client;
+        struct pending *next = LIST_NEXT(p, link);
+        uint64_t freed = api->pendings_freed;
         if (its && p->type->on_client_gone)
             p->type->on_client_gone(p);
         else if (its)
             api_pending_free(p);
-        /* From the start: the end of one may have answered others. */
-        p = its ? LIST_FIRST(&api->pendings) : LIST_NEXT(p, link);
+        /* From the start, if the end of one has answered others. Not for each of thousands, since
+         * thousands of others may be before them. */
+        p = !its || api->pendings_freed == freed + 1 ? next : LIST_FIRST(&api->pendings);
     }
 }
 

@@ -104,6 +104,7 @@ struct api {
     uint64_t started_us, next_call;
     uint32_t adoption_ms; /**< how long VMs live without a daemon; 0: they die with it */
     LIST_HEAD(pendings, pending) pendings;
+    uint64_t pendings_freed;
     LIST_HEAD(audit_operations, audit_operation) audit_operations; /**< api_audit's */
     struct event *poll; /**< runs while somebody waits for a VM to become active */
 };

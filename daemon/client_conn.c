@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/act_log.h"
+#include "daemon/closer.h"
 #include "daemon/event_bus.h"
 #include "daemon/record.h"
 #include "proto/frame.h"
@@ -28,6 +29,8 @@
 #define TURN_NS 500000u
 #define TURN_REQUESTS 4u
 
+#define UNKNOWN_UID ((uid_t)-1) /* which the kernel gives to nobody */
+
 typedef Stillpoint__Api__Envelope Envelope;
 
 /* What one uid has of what is counted. */
@@ -35,7 +38,8 @@ struct uid_use {
     UT_hash_handle hh;
     uid_t uid;
     size_t connections, subscriptions;
-    size_t queued; /* bytes in its connections' writers */
+    size_t closing; /* descriptors of theirs that are not closed yet */
+    size_t queued;  /* bytes in its connections' writers */
 };
 
 struct client_conn {
@@ -69,6 +73,7 @@ struct client_conns {
     struct client_conns_config config;
     struct client_conn *by_id;
     struct uid_use *uses;
+    struct closer *closer;
     size_t strangers; /* connections without any role */
     uint64_t next_id;
     struct listener listeners[2];
@@ -101,10 +106,36 @@ static struct uid_use *use_of(struct client_conns *all, uid_t uid, bool make)
 
 static void drop_use_if_unused(struct client_conns *all, struct uid_use *use)
 {
-    if (use->connections > 0)
+    if (use->connections + use->closing > 0)
         return;
     HASH_DEL(all->uses, use);
     free(use);
+}
+
+static void on_closed(void *userdata, void *whose)
+{
+    struct uid_use *use = whose;
+    use->closing--;
+    drop_use_if_unused(userdata, use);
+}
+
+static void on_odd(void *userdata, int fd)
+{
+    struct client_conn *c = userdata;
+    c->use->closing++;
+    closer_take(c->all->closer, fd, c->use);
+}
+
+/* A connection that is over, or does not come about. */
+static void let_go(struct client_conns *all, int fd, uid_t uid)
+{
+    struct uid_use *use = use_of(all, uid, true);
+    if (!use) {
+        close(fd);
+        return;
+    }
+    use->closing++;
+    closer_take_socket(all->closer, fd, use);
 }
 
 static bool is_over_quota(const struct client_conn *c)
@@ -136,7 +167,7 @@ static void conn_free(struct client_conn *c)
     event_bus_unlisten(c->all->config.bus, c->listener);
     frame_reader_done(&c->reader);
     frame_writer_done(&c->writer);
-    fd_close(&c->fd);
+    let_go(c->all, c->fd, c->peer.uid);
     count_queued(c);
     c->use->connections--;
     c->use->subscriptions -= c->live.kinds != 0;
@@ -379,7 +410,7 @@ static bool take_frame(struct client_conn *c, const uint8_t *data, size_t bytes)
     int r = check_api_request(data, bytes, &request, &error);
     if (r != -EPROTO && request.n_fds > 0) {
         fd = frame_reader_take_fd(&c->reader);
-        if (fd < 0) {
+        if (fd == -1) {
             if (r == 0)
                 check_api_done(&request);
             api_error_set(&error, API_ERROR(PROTOCOL), NULL,
@@ -446,6 +477,10 @@ static void on_readable(evutil_socket_t sock, short what, void *userdata)
 {
     (void)what;
     struct client_conn *c = userdata;
+    if (c->use->closing >= c->all->config.quota->connections) {
+        doom(c, "its uid has sent what does not close");
+        return;
+    }
     int r = frame_reader_fill(&c->reader, sock);
     if (r > 0) {
         take_frames(c);
@@ -502,6 +537,10 @@ static bool has_room(struct client_conns *all, const struct access_peer *peer,
         api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), "close some",
                       "uid %u has %zu connections, and its quota connections is %llu",
                       (unsigned)peer->uid, has, (unsigned long long)quota);
+    else if (use && use->closing >= quota)
+        api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), NULL,
+                      "uid %u has sent %zu descriptors that do not close", (unsigned)peer->uid,
+                      use->closing);
     else if (HASH_COUNT(all->by_id) >= all->config.total->connections)
         api_error_set(ret_error, API_ERROR(LIMIT_EXCEEDED), NULL,
                       "there are %u connections, and no more are allowed in all",
@@ -511,9 +550,10 @@ static bool has_room(struct client_conns *all, const struct access_peer *peer,
     return false;
 }
 
-uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
+/* Takes *owned, if it comes to a connection or nearly so. */
+static uint64_t add(struct client_conns *all, int *owned, unsigned roles, uid_t *ret_uid)
 {
-    _cleanup_close_ int owned = fd;
+    const int fd = *owned, on = 1;
     struct access_peer peer = {.roles = ACCESS_NONE};
     struct api_error error;
     if (fd_is_scarce(fd, LIMIT_FDS_KEPT_FROM_CLIENTS)) {
@@ -521,12 +561,19 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
                      "a connection was refused: no descriptors are left for it");
         return 0;
     }
-    int r = fd_nonblock(fd) < 0 ? -errno : access_check(fd, all->config.rules, &peer);
+    /* In line: else what was sent as urgent is thrown away by whoever reads past it, with its
+     * descriptors, and shows to nobody who only looks. */
+    int r = fd_nonblock(fd);
+    if (r == 0 && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) < 0)
+        r = -errno;
+    if (r == 0)
+        r = access_check(fd, all->config.rules, &peer);
     if (r < 0) {
         record_write(LOG_WARNING, MESSAGE_CONNECTION_REFUSED, NULL,
                      "a connection was refused, since its peer is not known: %s", strerror(-r));
         return 0;
     }
+    *ret_uid = peer.uid;
     peer.is_limited = (peer.roles & ~roles) != 0;
     peer.roles &= roles;
     if (!has_room(all, &peer, &error)) {
@@ -545,10 +592,12 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
         return 0;
     }
     *c = (struct client_conn){
-        .all = all, .id = all->next_id, .fd = TAKE_FD(owned), .peer = peer, .use = use};
+        .all = all, .id = all->next_id, .fd = TAKE_FD(*owned), .peer = peer, .use = use};
     use->connections++;
     all->strangers += peer.roles == 0;
     frame_reader_init(&c->reader);
+    c->reader.on_odd = on_odd;
+    c->reader.userdata = c;
     frame_writer_init(&c->writer, LIMIT_CLIENT_QUEUE_BYTES);
     c->writer.max_fds = LIMIT_CLIENT_QUEUE_FDS;
     struct event_base *base = all->config.base;
@@ -571,6 +620,15 @@ uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
     }
     all->next_id++;
     return c->id;
+}
+
+uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles)
+{
+    uid_t uid = UNKNOWN_UID;
+    uint64_t id = add(all, &fd, roles, &uid);
+    if (fd >= 0)
+        let_go(all, fd, uid);
+    return id;
 }
 
 static void on_acceptable(evutil_socket_t sock, short what, void *userdata)
@@ -602,7 +660,8 @@ struct client_conns *client_conns_new(const struct client_conns_config *config)
     if (!all)
         return NULL;
     *all = (struct client_conns){.config = *config, .next_id = 1};
-    return all;
+    all->closer = closer_new(config->base, on_closed, all);
+    return all->closer ? all : client_conns_free(all);
 }
 
 struct client_conns *client_conns_free(struct client_conns *all)
@@ -616,6 +675,7 @@ struct client_conns *client_conns_free(struct client_conns *all)
         frame_writer_flush(&c->writer, c->fd);
         conn_free(c);
     }
+    all->closer = closer_free(all->closer);
     for (size_t i = 0; i < all->n_listeners; i++) {
         struct listener *l = &all->listeners[i];
         if (l->acceptable)
@@ -704,4 +764,9 @@ void client_conns_ops(struct client_conns *all, struct api_clients *ret)
                                 .subscribe = ops_subscribe,
                                 .replay = ops_replay,
                                 .userdata = all};
+}
+
+bool client_conns_is_its_process(const struct client_conns *all, pid_t pid)
+{
+    return all && closer_is_its_process(all->closer, pid);
 }

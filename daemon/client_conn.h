@@ -9,7 +9,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "daemon/access.h"
 #include "daemon/api_call.h"
@@ -38,6 +40,9 @@ struct client_conns *client_conns_free(struct client_conns *all);
 int client_conns_listen(struct client_conns *all, int fd, unsigned roles);
 /** Takes one connected socket; returns its number, or 0 (the socket is closed then). */
 uint64_t client_conns_add(struct client_conns *all, int fd, unsigned roles);
+
+/** A child of the daemon that closes what clients have sent. */
+bool client_conns_is_its_process(const struct client_conns *all, pid_t pid);
 
 /** For struct api; userdata is the client_conns. */
 void client_conns_ops(struct client_conns *all, struct api_clients *ret);

@@ -69,6 +69,9 @@ static const char *on_loaded(struct api *api, struct worker *w, const struct wor
 static const char *on_ready(struct api *api, struct worker *w, const struct worker_fact *f)
 {
     (void)f;
+    /* To say it again and again would make the daemon look for those who wait for it. */
+    if (w->ready) /* The daemon before may have heard it, and died before it could say so. */
+        return w->adopted ? NULL : "is ready twice";
     w->ready = true;
     if (w->is_kept)
         state_put_vm(api->state, w);

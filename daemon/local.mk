@@ -25,6 +25,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/audit_vm.c \
 	%D%/cgroup_limits.c %D%/cgroup_limits.h \
 	%D%/client_conn.c %D%/client_conn.h \
+	%D%/closer.c %D%/closer.h \
 	%D%/config.c %D%/config.h \
 	%D%/debugger.c %D%/debugger.h \
 	%D%/fd_store.c %D%/fd_store.h \

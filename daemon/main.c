@@ -410,7 +410,7 @@ static bool is_known(void *userdata, pid_t pid)
     for (size_t i = 0; i < N_ENGINES; i++)
         if (d->zygotes[i] && zygote_client_has(d->zygotes[i], pid))
             return true;
-    return registry_has_pid(d->registry, pid);
+    return registry_has_pid(d->registry, pid) || client_conns_is_its_process(d->clients, pid);
 }
 
 static bool is_quiet(void *userdata)

@@ -995,12 +995,14 @@ void worker_adopted(struct worker *w, int lifeline)
     fd_close(&w->life_fd);
     if (r == 0)
         r = worker_channel_resume(w->channel, w->hearing);
-    if (r == 0)
-        r = worker_channel_listen(w->channel);
+    /* One that is gone is reported by its pidfd, and one that only hung up by its channel. */
+    bool hung_up = r == -EPIPE || r == -ECONNRESET;
+    int listening = r == 0 || hung_up ? worker_channel_listen(w->channel) : 0;
+    if (listening < 0)
+        r = listening;
     worker_limits_born(&w->timed, !(freezer_cell_limited(&w->cell) & CGROUP_MEMORY));
     worker_limits_resume(&w->timed);
-    /* One that is gone is reported by its pidfd. */
-    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+    if (r < 0 && !(hung_up && listening == 0))
         worker_kill(w, EXIT_REASON_UNKNOWN, "it cannot be taken over");
     /* Whoever was asked for them is gone. */
     while (r == 0 && w->open_imports > 0) {
@@ -1121,7 +1123,9 @@ int worker_note_import(struct worker *w, uint64_t import_id)
 
 void worker_forget_import(struct worker *w, uint64_t import_id)
 {
-    for (size_t i = 0; i < w->open_imports; i++)
+    /* From the last: those of a client that is gone are forgotten in that order, thousands of them.
+     */
+    for (size_t i = w->open_imports; i-- > 0;)
         if (w->imports[i] == import_id) {
             w->imports[i] = w->imports[--w->open_imports];
             return;
@@ -1344,7 +1348,8 @@ uint64_t worker_used_bytes(const struct worker *w)
     if (!f)
         return 0;
     while (fgets(line, sizeof line, f))
-        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmSwap:", 7) == 0)
+        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmPTE:", 6) == 0 ||
+            strncmp(line, "VmSwap:", 7) == 0)
             total_kib += strtoull(strchr(line, ':') + 1, NULL, 10);
     fclose(f);
     return total_kib * 1024;

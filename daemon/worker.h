@@ -377,5 +377,5 @@ bool worker_is_wasm(const struct worker *w);
 uint64_t worker_cpu_us(const struct worker *w);
 /** Resident bytes of the process now; 0 once it is gone. */
 uint64_t worker_memory_bytes(const struct worker *w);
-/** Likewise, with what was swapped out. */
+/** Likewise, with what was swapped out and the tables of its pages, which no other limit counts. */
 uint64_t worker_used_bytes(const struct worker *w);

@@ -13,11 +13,14 @@
 #include "proto/limits.h"
 #include "proto/parts.h"
 #include "proto/unpack.h"
+#include "shared-mem/layout.h"
 
 /* Packets and bytes read in one turn of the loop, so that one worker cannot keep the others
  * waiting. */
 #define PACKETS_PER_TURN 64
 #define BYTES_PER_TURN (512u * 1024)
+/* And so long, where what follows from them takes long. */
+#define TURN_NS 1000000u
 /* More than an honest worker has on the way. */
 #define HEAR_PACKETS 1024
 /* Facts go unacknowledged until there are this many, or bytes; an exiting worker waits for its ack.
@@ -414,13 +417,14 @@ static const char *take_fact(struct worker_channel *c, const uint8_t *data, size
     return why;
 }
 
-/* Reads at most `count` packets, and hardly more than so many bytes. False when the channel has
- * come to its end. */
-static bool read_packets(struct worker_channel *c, int count, size_t most_bytes)
+/* Reads at most `count` packets, hardly more than so many bytes, and hardly for longer. False when
+ * the channel has come to its end. */
+static bool read_packets(struct worker_channel *c, int count, size_t most_bytes, uint64_t most_ns)
 {
     uint8_t data[LIMIT_PACKET_BYTES];
     size_t bytes = 0;
-    while (count-- > 0 && bytes < most_bytes && !c->broken) {
+    uint64_t since_ns = shm_now_ns();
+    while (count-- > 0 && bytes < most_bytes && !c->broken && shm_now_ns() - since_ns < most_ns) {
         int fds[FD_MAX_PASSED];
         size_t n_fds = FD_MAX_PASSED;
         ssize_t n = fd_receive(c->fd, data, sizeof data, fds, &n_fds);
@@ -447,19 +451,19 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 {
     (void)fd, (void)what;
     struct worker_channel *c = userdata;
-    if (read_packets(c, PACKETS_PER_TURN, BYTES_PER_TURN))
+    if (read_packets(c, PACKETS_PER_TURN, BYTES_PER_TURN, TURN_NS))
         send_ack(c);
 }
 
 void worker_channel_hear(struct worker_channel *c)
 {
-    if (read_packets(c, HEAR_PACKETS, SIZE_MAX))
+    if (read_packets(c, HEAR_PACKETS, SIZE_MAX, UINT64_MAX))
         send_ack(c);
 }
 
 void worker_channel_drain(struct worker_channel *c)
 {
-    while (!c->broken && read_packets(c, PACKETS_PER_TURN, SIZE_MAX)) {
+    while (!c->broken && read_packets(c, PACKETS_PER_TURN, SIZE_MAX, UINT64_MAX)) {
         /* The worker is dead: what it sent is finite, and the end follows it. */
         int peek = recv(c->fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT) < 0 ? errno : 0;
         if (peek != 0)

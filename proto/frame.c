@@ -1,6 +1,7 @@
 #include "proto/frame.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +19,18 @@ void frame_reader_init(struct frame_reader *r)
 void frame_reader_done(struct frame_reader *r)
 {
     while (r->n_fds > 0)
-        close(r->fds[--r->n_fds]);
+        fd_close(&r->fds[--r->n_fds]);
     bytes_done(&r->in);
+}
+
+/* A descriptor, or why it is odd. */
+static int keep_fd(const struct frame_reader *r, int fd)
+{
+    ssize_t size = r->on_odd ? fd_memfd_size(fd, LIMIT_FILE_BYTES) : 0;
+    if (size >= 0)
+        return fd;
+    r->on_odd(r->userdata, fd);
+    return (int)size;
 }
 
 int frame_reader_fill(struct frame_reader *r, int sock)
@@ -28,13 +39,21 @@ int frame_reader_fill(struct frame_reader *r, int sock)
     int e = bytes_reserve(&r->in, READ_BYTES, &room);
     if (e < 0)
         return e;
-    size_t n_fds = FD_MAX_PASSED - r->n_fds;
-    ssize_t n = fd_receive(sock, room, READ_BYTES, r->fds + r->n_fds, &n_fds);
-    if (n == -EMSGSIZE)
+    int fds[FD_MOST_PASSED];
+    size_t n_fds;
+    ssize_t n = fd_receive_all(sock, room, READ_BYTES, fds, &n_fds);
+    bool fits = n > 0 && n_fds <= FD_MAX_PASSED - r->n_fds;
+    for (size_t i = 0; i < n_fds; i++) {
+        int fd = keep_fd(r, fds[i]);
+        if (fits)
+            r->fds[r->n_fds++] = fd;
+        else
+            fd_close(&fd);
+    }
+    if (n == -EMSGSIZE || (n > 0 && !fits))
         return -EPROTO;
     if (n <= 0)
         return (int)n;
-    r->n_fds += n_fds;
     bytes_commit(&r->in, (size_t)n);
     return 1;
 }

@@ -16,6 +16,10 @@ struct frame_reader {
     struct bytes in;
     int fds[FD_MAX_PASSED]; /**< received, not yet claimed by a frame */
     size_t n_fds;
+    /** Takes each descriptor that is not a sealed memfd of at most LIMIT_FILE_BYTES, as of a peer
+     * that is not trusted: to close one may take long. NULL: there is no such peer. */
+    void (*on_odd)(void *userdata, int fd);
+    void *userdata;
 };
 
 struct frame_writer {
@@ -47,7 +51,8 @@ int frame_reader_fill(struct frame_reader *r, int sock);
 int frame_reader_next(struct frame_reader *r, const uint8_t **ret_data, size_t *ret_bytes);
 /** Drops the frame that frame_reader_next() gave, of this many bytes. */
 void frame_reader_drop(struct frame_reader *r, size_t bytes);
-/** Claims the oldest fd that came; -1 if there is none. It is the caller's then. */
+/** Claims the oldest fd that came; -1 if there is none. It is the caller's then. In the place of an
+ * odd one there is what fd_memfd_size() has returned for it. */
 int frame_reader_take_fd(struct frame_reader *r);
 
 void frame_writer_init(struct frame_writer *w, size_t max_bytes);

@@ -10,7 +10,7 @@
  *   fds                        which descriptors there are, and of what kind
  *   sandbox                    what was tried before lockdown (a VM with --debug)
  *   hog KIND                   takes memory by private, shared, memfd, locked (written, then made
- *                              read-only), brk or stack
+ *                              read-only), tables (of pages that were only read), brk or stack
  *   spin                       computes for ever; interrupts change nothing
  *   idle                       from now on it does not end by itself
  *   deaf                       sleeps for ever, and reads nothing
@@ -277,6 +277,16 @@ char *act_probe_sandbox(struct engine *e)
 
 /* ---- memory and time */
 
+/* Half a GiB that is read in each two MiB: a MiB of page tables for it, and nothing resident. */
+#define SPARSE_BYTES (512ul * MIB)
+#define MOST_TABLES 2048u /* were nobody to end it */
+
+static void read_sparsely(const volatile char *p)
+{
+    for (size_t i = 0; p != MAP_FAILED && i < SPARSE_BYTES; i += 2 * MIB)
+        (void)p[i];
+}
+
 static int do_hog(struct engine *e, const char *rest)
 {
     for (unsigned n = 0;; n++) {
@@ -291,6 +301,12 @@ static int do_hog(struct engine *e, const char *rest)
             p = alloca(MIB);
         } else if (strcmp(rest, "memfd") == 0) {
             (void)memfd_create("hog", MFD_CLOEXEC);
+        } else if (strcmp(rest, "tables") == 0) {
+            if (n == MOST_TABLES)
+                return act_say(e, "no more after %u steps: enough", n);
+            read_sparsely(mmap(NULL, SPARSE_BYTES, PROT_READ,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+            continue;
         } else {
             /* What cannot be written does not count against RLIMIT_DATA. */
             p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

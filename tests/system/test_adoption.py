@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 
+import hostile
 import managed
 from api import ApiError, memfd
 from debugging import debugging
@@ -970,3 +971,39 @@ def test_twenty_crashes_during_stops_and_births_lose_no_vm(t):
     wait_until(lambda: not [n for n in d.status()["kept"] if n.startswith("vm-")], "nothing of them is kept")
     zygotes = [p for p in descendants(d.process.pid) if process_name(p).startswith("stillpoint-")]
     check(len(zygotes) <= 3, f"a daemon and its zygotes: {zygotes}")
+
+
+def test_workers_that_an_attacker_owns_are_taken_over_or_ended_and_hurt_nobody(t):
+    t.liars = True
+    d = managed.start(t, "--worker-dir", hostile.workers(t))
+    client = debugging(t)
+    honest = client.run("honest.js", COUNTER, name="honest").id
+    old = hostile.fact(hostile.POSTED, (1, "1"))
+    acts = {"lifeline": ["x64 3 5", "spin"], "channel": ["x64 3 3", "spin"], "kick": ["x64 3 4", "apart kick 0", "spin"],
+            "garbage": ["apart race", "garbage 1"], "flood": [f"flood 600 {old}"], "chat": [f"chat 600 {b'x'.hex()}"],
+            # While there is no daemon: it waits for the end of the lifeline.
+            "unheard": ["x64 0 5 0 1", "x64 3 3", "spin"],
+            "late": [f"numbered {1 << 40} {old}", "spin"], "deaf": ["print up", "deaf"], "exited": ["exited"]}
+    for name, lines in acts.items():
+        client.send(memfd(("\n".join(lines) + "\n").encode()),
+                    run_vm=client.api.RunVm(program="attack", engine="fake", name=name, keep_idle=True))
+    wait_until(lambda: len(client.vms(True)) == len(acts) + 1, "all were born")
+    wait_until(lambda: "garbage" in pids(t) and "flood" in pids(t), "they live")
+    before = pids(t)
+    for _ in range(3):
+        client.close()
+        d.crash()
+        client = debugging(t)
+        n = count(t, "honest")
+        wait_until(lambda: count(t, "honest") > n, "an honest one goes on")  # pylint: disable=cell-var-from-loop
+        equal(pids(t)["honest"], before["honest"])
+        report = client.request(stop_world=client.api.StopWorld(
+            world="default", deadline_us=500_000, enforce=True)).stop_report
+        equal({r.vm: (r.how, r.lied) for r in report.arrivals}.get(honest, (0, True))[1], False, "it does not lie")
+        client.resume()
+    for vm in client.vms():
+        client.request(kill_vm=client.api.KillVm(vm=str(vm.id)))
+    wait_until(lambda: not t.list(), "all have ended")
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") and not is_zombie(pid) for pid in before.values()),
+               "no process is left")
+    client.close()

@@ -3,16 +3,20 @@
 One test for each case; test_bad_peers.py has the small ones.
 """
 
+import fcntl
 import os
 import select
+import signal
+import socket
 import struct
 import time
 
 import api as api_client
+import managed
 import wire
 from debugging import Debugging
 from harness import check, equal, wait_until
-from hostile import Latency, Memory, frame_of_length, size
+from hostile import SANITIZED, Latency, Memory, frame_of_length, size
 from storm import LONG, connect
 
 BAD_NAMES = ("/", "..", ".", "a/b", "../x", "a\0b", "a\nb", "a\x1b[2J", "\u202ex", "", " ", "1", "12345", "é", "a b",
@@ -272,3 +276,160 @@ def test_c27_events_that_nobody_reads_are_dropped_and_counted(t):
     latency.close()
     good.request(kill_vm=good.api.KillVm(vm=str(vm.id)))
     good.close()
+
+
+class Lingering:
+    """TCP sockets with data that nobody reads: whoever is the last to close one waits for `seconds`."""
+
+    def __init__(self, t, seconds):
+        try:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        except OSError:
+            t.skip("no loopback network here")
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.seconds, self.deaf = seconds, []
+
+    def make(self):
+        c = socket.create_connection(self.listener.getsockname())
+        self.deaf.append(self.listener.accept()[0])
+        c.setblocking(False)
+        try:
+            while True:
+                c.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, self.seconds))
+        return c
+
+    def give(self, sock, data, flags=0, count=1):
+        """Sends some away. The other side does not run before this one has closed them."""
+        made = [self.make() for _ in range(count)]
+        fds = struct.pack(f"{count}i", *(c.fileno() for c in made))
+        sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)], flags)  # send_fds() forgets the flags
+        for c in made:
+            c.close()
+
+    def close(self):
+        for s in self.deaf + [self.listener]:
+            s.close()
+
+
+def test_what_is_slow_to_close_keeps_nobody_waiting(t):
+    lingering = Lingering(t, 40)
+    good = connect(t)
+    before, start = t.daemon.fds(), time.monotonic()
+    run = wire.frame(wire.field(1, 2) + wire.field(2, 1) + wire.field(11, wire.field(4, "a.js")))
+    urgent = socket.MSG_OOB
+
+    def said_hello():
+        s = t.daemon.connect()
+        s.sendall(wire.hello())
+        wire.read_frame(s)
+        return s
+
+    # What is no frame, what is urgent, more than any frame has, and a program; beside what ends the
+    # connection before it is read.
+    for give in (lambda s: lingering.give(s, b"\0"), lambda s: lingering.give(s, b"\0", count=9),
+                 lambda s: (lingering.give(s, b"\0", urgent), s.sendall(b"\0\0")), lambda s: lingering.give(s, run),
+                 lambda s: (lingering.give(s, frame_of_length(0)), lingering.give(s, b"\0")),
+                 lambda s: (lingering.give(s, frame_of_length(0)), lingering.give(s, b"\0", urgent))):
+        for connection, stays in ((t.daemon.connect, True), (said_hello, False)):
+            s = connection()
+            os.kill(t.daemon.pid, signal.SIGSTOP)
+            give(s)
+            if not stays:
+                s.close()
+            os.kill(t.daemon.pid, signal.SIGCONT)
+            served(t, good)
+            s.close()
+            served(t, good)
+    s = said_hello()
+    os.kill(t.daemon.pid, signal.SIGSTOP)
+    lingering.give(s, run)
+    os.kill(t.daemon.pid, signal.SIGCONT)
+    error = wire.fields(wire.read_frame(s))[100][0]
+    check(b"not a memfd sealed" in error, error)
+    s.close()
+    check(time.monotonic() - start < 30, "nobody waited for any of them")
+    if before is not None:
+        wait_until(lambda: len(t.daemon.fds()) <= len(before), "all are closed in the end", 30)
+    served(t, good)
+    lingering.close()
+    good.close()
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_one_that_goes_away_from_thousands_of_imports_keeps_nobody_waiting(t):
+    """What a VM waits for is put down for the next daemon, all of it each time."""
+    d = managed.start(t)
+    good, client = connect(t), connect(t)
+    program = """
+        let refused = 0;
+        for (let i = 0; i < 9999; i++)
+            import(`./x${i}.js`).catch(() => { if (++refused === 9999) console.log('all refused'); });
+        console.log('all wanted');
+    """
+    def all_say(vms, text):
+        return all(text in b"".join(r.data for r in good.log(vm)) for vm in vms)
+    # Those of another, which are looked at before.
+    vms, others = [[c.run(f"{name}.js", program, name=name).id for name in names]
+                   for c, names in ((client, "abcd"), (connect(t), "e"))]
+    wait_until(lambda: all_say(vms + others, b"all wanted"), "they wait for all of them", 200)
+    before = cpu_seconds(d.pid)
+    client.close()
+    wait_until(lambda: all_say(vms, b"all refused"), "each of them is refused", 200)
+    # A tenth of it is usual. Not the time that it took: others may have had the processor.
+    used = cpu_seconds(d.pid) - before
+    check(used < (20 if SANITIZED else 2), f"the daemon was busy for {used} s")
+    for vm in vms + others:
+        good.request(kill_vm=good.api.KillVm(vm=str(vm)))
+    good.close()
+
+
+def strange_descriptors(t):
+    """What a program is not: (name, descriptor, whether it is called too large)."""
+    def unsealed(seals):
+        fd = os.memfd_create("x", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(fd, b"1")
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+        return fd
+    large = os.memfd_create("x", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(large, (64 << 20) + 1)
+    fcntl.fcntl(large, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    sparse = os.open(t.file("sparse", ""), os.O_RDWR)
+    os.ftruncate(sparse, 1 << 40)
+    ends = os.pipe()
+    os.close(ends[1])
+    epoll = select.epoll()
+    kinds = {"a pipe": ends[0], "a folder": os.open("/", os.O_RDONLY), "zeros": os.open("/dev/zero", os.O_RDONLY),
+             "a sparse file of 1 TiB": sparse, "a path": os.open("/etc/passwd", os.O_PATH), "an eventfd": os.eventfd(0),
+             "an epoll": os.dup(epoll.fileno()), "itself": os.pidfd_open(os.getpid()),
+             "its connection": t.daemon.connect().detach(), "namespaces": os.open("/proc/self/ns/net", os.O_RDONLY),
+             "a memfd that can be written": unsealed(fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK),
+             "a memfd that can shrink": unsealed(fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE),
+             "a memfd that can grow": unsealed(fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)}
+    epoll.close()
+    return [(name, fd, False) for name, fd in kinds.items()] + [("a large memfd", large, True)]
+
+
+def test_what_is_no_program_is_refused_and_closed(t):
+    client = connect(t)
+    before = t.daemon.fds()
+    for name, fd, is_large in strange_descriptors(t):
+        for request in ({"run_vm": client.api.RunVm(program="a.js")}, {"add_file": client.api.AddFile(vm=1, path="a")}):
+            try:
+                client.request(fd, **request)
+                check(False, f"{name} was taken")
+            except api_client.ApiError as e:
+                if "run_vm" in request:
+                    equal(("larger" in e.message, "not a memfd sealed" in e.message), (is_large, not is_large), name)
+        os.close(fd)
+    served(t, client)
+    if before is not None:
+        wait_until(lambda: len(t.daemon.fds()) <= len(before), "all of them are closed")
+    client.close()

@@ -17,7 +17,7 @@ import wire
 from debugging import Debugging
 from harness import cgroup_folder, cgroup_of, check, equal, wait_until
 from hostile import (AUDITED, BORN, BREAKPOINT_BOUND, CALL_DONE, EXITING, HIT, HOOK_ENDED, IMPORT_WANTED, INSPECTED,
-                     LOADED, LONG, PART, PAUSED, POSTED_BESIDE, STDIN_WANTED, Attacker, Latency, Memory, console, fact, golden, hostile_program, posted, size)
+                     LOADED, LONG, PART, PAUSED, POSTED_BESIDE, READY, STDIN_WANTED, Attacker, Latency, Memory, console, fact, golden, hostile_program, posted, size)
 from storm import connect
 
 # More than any kernel has today.
@@ -233,7 +233,7 @@ def test_c07_a_fork_bomb_makes_no_process(t):
 def test_c08_memory_past_the_limit_is_the_end_of_that_vm_alone(t):
     with Attacker(t) as a:
         latency, memory = Latency(t), Memory(t)
-        for kind in ("private", "brk", "stack", "memfd", "shared", "locked"):
+        for kind in ("private", "brk", "stack", "memfd", "shared", "locked", "tables"):
             start = time.monotonic()
             attack = a.run(f"hog {kind}", memory_bytes=16 << 20)
             # HARD_MEMORY of the daemon: 2 * 16 + 256 MB.
@@ -639,6 +639,8 @@ def test_no_event_of_another_debugger_or_vm_is_forged(t):
                      fact(25, (1, b"x")) + "00", fact(99, (1, 1)), "", "ff"):
             attack = a.run(f"fact {body}", f"fact {posted('1')}", "deaf")
             check(attack.how() == "crashed" and "protocol violation" in attack.exit.detail, f"{body}: {attack}")
+        attack = a.run(*[f"fact {fact(READY)}"] * 2, "deaf")
+        check("is ready twice" in attack.exit.detail, attack)
         for off in (-1, 1, 1 << 62):
             attack = a.run(f"numbered {off} {posted('1')}", "deaf")
             check("out of sequence" in attack.exit.detail, attack)
