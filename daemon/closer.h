@@ -3,7 +3,7 @@
  * take as long as that one likes: a file of a FUSE file system is flushed by its server, a TCP
  * socket lingers, a memfd of many GiB has all its pages to free. So a process that shares our
  * descriptors does it, and is killed where it does not get on; such a descriptor is gone, too: the
- * kernel takes it out of the table first.
+ * kernel takes it out of the table first; decision 0062 has the rest.
  *
  * Process and thread: the daemon's only thread. It owns what it was given, and that process, of
  * which there is one while there is something to close. The process runs in our memory, which a

@@ -55,7 +55,8 @@ EXTRA_DIST += %D%/ADMIN.md %D%/ADOPTION.md %D%/AUDITORS.md %D%/LIMITATIONS.md %D
 	%D%/decisions/0058-the-heap-is-not-in-the-status-page.md \
 	%D%/decisions/0059-vms-that-compute-and-the-kernels-groups-of-sessions.md \
 	%D%/decisions/0060-long-options-are-written-in-full.md \
-	%D%/decisions/0061-one-worker-is-kept-ready.md
+	%D%/decisions/0061-one-worker-is-kept-ready.md \
+	%D%/decisions/0062-what-clients-sent-is-closed-by-a-process-of-its-own.md
 
 # Examples of the client library are built as they stand, against the header that is installed.
 noinst_PROGRAMS += %D%/examples/audit

@@ -3,6 +3,7 @@
 import os
 import time
 
+import wire
 from harness import check, children, folders_of_daemon, is_zombie, process_name, wait_until
 
 EXITED_PER_UID = 256  # that are shown; proto/limits.h
@@ -58,6 +59,15 @@ class Account:
         self.now = self.look()
 
     def look(self):
+        """With a connection of its own: the daemon hears those who have gone before it, in their order."""
+        with self.t.daemon.connect() as s:
+            s.sendall(wire.hello())
+            check(wire.read_frame(s) is not None, "the daemon serves")
+            wait_until(lambda: process_name(self.pid) not in map(process_name, children(self.pid)),
+                       "zygotes have their names, and nothing is still being closed")
+            return self.look_now()
+
+    def look_now(self):
         t, found = self.t, {}
         for pid in [self.pid, *zygotes(self.pid)]:
             name = "daemon" if pid == self.pid else f"zygote {pid}"
