@@ -492,6 +492,28 @@ def test_a12_what_a_debugger_evaluates_is_not_audited_unless_it_asks(t):
     c.close()
 
 
+def test_a12_an_audited_evaluation_ends_in_time_though_hooks_have_conditions(t):
+    t.spawn("app", "globalThis.f = (n) => n; globalThis.spin = () => { for (;;) f(1); };"
+            "let n = 0; setInterval(() => { n++ }, 10); globalThis.count = () => n;")
+    c = debugging(t)
+    c.open("d")
+    # Most of the time is spent in it, so that the limit is most often reached there.
+    slow = c.api.HookFilter(condition="[1, 2, 3, 4, 5, 6, 7, 8, 9].map(x => x * 2).length < 0")
+    c.add("enter-frame", "app", "d", filter=slow)
+    c.stop()
+    for n in range(40):
+        try:
+            c.evaluate("app", "spin()", audited=True, timeout_us=3000 + 777 * n)
+            check(False, "it is ended")
+        except ApiError as e:
+            equal(e.code, c.api.ERROR_TIMED_OUT, e)
+    c.resume()
+    n = int(t.ctl("call", "app", "count").out)
+    wait_until(lambda: int(t.ctl("call", "app", "count").out) > n, "it goes on")
+    c.remove(debugger="d")
+    c.close()
+
+
 def test_a13_observing_keeps_nothing_alive(t):
     t.spawn("app", """
 let gone = 0;

@@ -110,8 +110,14 @@ bool on_interrupt(JSContext *cx)
         e->at_safe_point = true;
         int outcome = e->ops->safe_point(e->host);
         e->at_safe_point = false;
-        if (!check_host(e, outcome))
+        if (!check_host(e, outcome)) {
+            /* What ends here may be a hook's condition, and not yet the evaluation around it. */
+            if (e->debug->evaluations > 0) {
+                e->interrupted = true;
+                JS_RequestInterruptCallback(cx);
+            }
             return false;
+        }
     }
     e->debug->after_interrupt = true;
     if (e->debug->terminate_soon && e->debug->evaluations == 0) {
