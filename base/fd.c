@@ -81,7 +81,8 @@ ssize_t fd_receive(int sock, void *buf, size_t size, int *fds, size_t *n_fds)
         close(all[--got]);
     if (n < 0)
         return n;
-    memcpy(fds, all, got * sizeof *fds);
+    for (size_t i = 0; i < got; i++) /* there may be no room, and so no `fds` */
+        fds[i] = all[i];
     *n_fds = got;
     return n;
 }
