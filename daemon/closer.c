@@ -126,6 +126,8 @@ static void forget(struct closer *c, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         c->on_closed(c->userdata, c->items[i].whose);
+    if (n == 0)
+        return; /* there may be no array yet */
     c->n -= n;
     memmove(c->items, c->items + n, c->n * sizeof *c->items);
 }
