@@ -17,24 +17,24 @@ static _Noreturn void fail(const char *what)
     exit(1);
 }
 
-pid_t private_daemon_start(const char *build, const char *spawn, bool spare, int fifo_priority,
-                           int *ret_fd)
+pid_t private_daemon_start(const struct private_daemon *how, int *ret_fd)
 {
     int ours, daemons;
     char path[4096], fd[16];
     if (stillpoint_socketpair(&ours, &daemons) < 0)
         fail("socketpair");
-    snprintf(path, sizeof path, "%s/stillpointd", build);
+    snprintf(path, sizeof path, "%s/stillpointd", how->build);
     snprintf(fd, sizeof fd, "%d", daemons);
     pid_t daemon = fork();
     if (daemon < 0)
         fail("fork");
     if (daemon == 0) {
         fcntl(daemons, F_SETFD, 0);
-        if (fifo_priority > 0 && become_fifo(fifo_priority) < 0)
+        if (how->fifo_priority > 0 && become_fifo(how->fifo_priority) < 0)
             fail("SCHED_FIFO");
-        execl(path, path, "--private-fd", fd, "--spawn", spawn, "--spare", spare ? "yes" : "no",
-              (char *)NULL);
+        execl(path, path, "--private-fd", fd, "--spawn", how->spawn, "--spare",
+              how->spare ? "yes" : "no", "--cpu-latency",
+              how->cpu_latency ? how->cpu_latency : "none", (char *)NULL);
         fail(path);
     }
     close(daemons);

@@ -341,8 +341,9 @@ enum way { SPARE, ZYGOTE, EXEC };
 static void start_daemon(struct subject *s, enum way way)
 {
     int ours;
-    s->daemon = private_daemon_start(options.build, way == EXEC ? "exec" : "zygote", way == SPARE,
-                                     0, &ours);
+    const struct private_daemon how = {
+        .build = options.build, .spawn = way == EXEC ? "exec" : "zygote", .spare = way == SPARE};
+    s->daemon = private_daemon_start(&how, &ours);
     must(s, stillpoint_connect_fd(ours, "spawn", &s->sp), "connect");
 }
 

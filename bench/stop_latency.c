@@ -1,6 +1,6 @@
 /*
  * stop_latency.c: how long a stop of the world takes, and what the kernel's own means take for the
- * same workers in the same run. For each scheduling of the daemon one table, then the goals, met or
+ * same workers in the same run. For each way to run the daemon one table, then the goals, met or
  * not. README.md says what each column is, and what is done about a machine that is not quiet.
  *
  * One thread. Needs root: for ptrace, for cgroups, for SCHED_FIFO.
@@ -39,9 +39,27 @@
 #define SLICE_MOST_NS 4000000u
 #define WAKE_ROUNDS 100
 #define WARM_ROUNDS 10 /* of a kind back to back; the first is not counted */
+#define WARM_STOPS 50  /* the same, of stops: cheap ones, of whose tail more has to be seen */
 #define P99_ROUNDS 100 /* of fewer there is no 99th percentile */
 #define COLD_ABOVE_FLOOR_US 10
 #define MAX_CELLS 128
+
+/* How the daemon runs, and so what a table is of. */
+enum way { FIFO, AWAKE, DEFAULT, N_WAYS };
+
+static const struct {
+    const char *name, *title;
+    bool is_fifo;
+    const char *cpu_latency;
+    bool only_without_busy; /* where VMs are busy, CPUs do not sleep anyway */
+} ways[N_WAYS] = {
+    [FIFO] = {"FIFO", "SCHED_FIFO 10, reset on fork", true, NULL, false},
+    [AWAKE] =
+        {"awake",
+         "SCHED_FIFO 10, reset on fork; --cpu-latency 0us, and the client has a debugger open",
+         true, "0us", true},
+    [DEFAULT] = {"default", "under the default scheduler, the daemon private", false, NULL, false},
+};
 
 enum column {
     ISSUE,
@@ -89,7 +107,7 @@ static const struct mix mixes[] = {
 struct cell {
     const struct mix *mix;
     unsigned n;
-    bool fifo;
+    enum way way;
     bool warm; /* rounds back to back, after one that does not count */
     struct sample columns[N_COLUMNS];
     unsigned dropped, unsettled;
@@ -97,16 +115,16 @@ struct cell {
 };
 
 static struct {
-    const char *build, *mixes, *counts, *schedulers;
+    const char *build, *mixes, *counts, *tables;
     FILE *raw;
     unsigned rounds;
     double seconds, limit;
     bool shield;
-} options = {".", NULL, "1,8,32,128,512", "fifo,default", NULL, P99_ROUNDS, 12, 0.02, false};
+} options = {".", NULL, "1,8,32,128,512", "fifo,awake,default", NULL, P99_ROUNDS, 12, 0.02, false};
 
 static struct cell cells[MAX_CELLS];
 static size_t n_cells;
-static char wakes[2][160];
+static char wakes[N_WAYS][160];
 
 /* The bytes of the last reply, without a second implementation of the wire: the library is linked
  * with --wrap=recvmsg. */
@@ -144,12 +162,19 @@ static void check(struct subject *s, int r, const char *what)
     exit(1);
 }
 
-static void start_daemon(struct subject *s, bool fifo)
+static void start_daemon(struct subject *s, enum way way)
 {
+    const struct private_daemon how = {.build = options.build,
+                                       .spawn = "zygote",
+                                       .cpu_latency = ways[way].cpu_latency,
+                                       .fifo_priority = ways[way].is_fifo ? FIFO_PRIORITY : 0};
+    struct stillpoint_debuggers debuggers = {0};
     int ours;
-    s->daemon =
-        private_daemon_start(options.build, "zygote", false, fifo ? FIFO_PRIORITY : 0, &ours);
+    s->daemon = private_daemon_start(&how, &ours);
     check(s, stillpoint_connect_fd(ours, "stop_latency", &s->sp), "connect");
+    if (ways[way].cpu_latency)
+        check(s, stillpoint_debugger_open(s->sp, "bench", NULL, NULL, &debuggers), "debugger");
+    stillpoint_debuggers_free(&debuggers);
 }
 
 static int program(const char *text)
@@ -311,8 +336,8 @@ static void add_round(struct cell *c, const struct round *r, bool clean)
 {
     bool counts = clean && r->settled && r->whole;
     if (options.raw)
-        fprintf(options.raw, "%s%s\t%u\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\n", c->mix->name,
-                c->warm ? " warm" : "", c->n, c->fifo, counts, us(r->sent, r->dispatched),
+        fprintf(options.raw, "%s%s\t%u\t%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\n", c->mix->name,
+                c->warm ? " warm" : "", c->n, ways[c->way].name, counts, us(r->sent, r->dispatched),
                 us(r->dispatched, r->closed), us(r->closed, r->stopped), us(r->stopped, r->got),
                 us(r->resume_dispatched, r->runnable));
     c->unsettled += !r->settled || !r->whole;
@@ -337,12 +362,12 @@ static bool stop_round(struct subject *s, struct cell *c, uint64_t settle_ns)
 
 static void warm_stop_rounds(struct subject *s, struct cell *c)
 {
-    struct round rounds[WARM_ROUNDS];
+    struct round rounds[WARM_STOPS];
     settle(s, BEFORE_NS);
-    for (int i = 0; i < WARM_ROUNDS; i++)
+    for (int i = 0; i < WARM_STOPS; i++)
         rounds[i] = stop_and_resume(s);
     bool clean = is_clean(s, c);
-    for (int i = 1; i < WARM_ROUNDS; i++)
+    for (int i = 1; i < WARM_STOPS; i++)
         add_round(c, &rounds[i], clean);
 }
 
@@ -444,15 +469,15 @@ static void measure_rounds(struct subject *s, struct cell *c)
 static void measure(struct cell *c, struct cell *warm)
 {
     struct subject s = {.n = c->n};
-    start_daemon(&s, c->fifo);
-    bare_wake_init(&s.wake, c->fifo ? FIFO_PRIORITY : 0);
+    start_daemon(&s, c->way);
+    bare_wake_init(&s.wake, ways[c->way].is_fifo ? FIFO_PRIORITY : 0);
     start_vms(&s, c->mix);
     warm_up(&s, c->mix);
     measure_rounds(&s, c);
     if (warm)
         measure_rounds(&s, warm);
     if (s.n_busy == 0 && c->mix->texts[0][0] == 'g' && c->n >= 8)
-        count_wakes(&s, wakes[c->fifo], sizeof wakes[0]);
+        count_wakes(&s, wakes[c->way], sizeof wakes[0]);
     end(&s);
 }
 
@@ -524,17 +549,16 @@ static void print_ratio(double r, int width)
     printf("%*s", width, text);
 }
 
-static void print_head(bool fifo)
+static void print_head(enum way way)
 {
     char machine[200];
     printf("%s\n", measure_machine(machine, sizeof machine));
-    printf("daemon and client %s\n", fifo ? "SCHED_FIFO 10, reset on fork"
-                                          : "under the default scheduler, the daemon private");
+    printf("daemon and client %s\n", ways[way].title);
     if (options.shield)
         printf("others kept from the CPUs (--shield)\n");
     printf("worlds without a busy VM twice: with a pause before each round, as everything else, "
-           "and \"warm\", %d rounds of a kind back to back, but for the first\n",
-           WARM_ROUNDS);
+           "and \"warm\", %d rounds of a kind back to back (%d stops), but for the first\n",
+           WARM_ROUNDS, WARM_STOPS);
     printf("us, p50/p99/max (no p99 of fewer than %d rounds) or p50; rounds in which others had "
            "more than %.0f%% of the CPUs are dropped\n",
            P99_ROUNDS, options.limit * 100);
@@ -578,21 +602,21 @@ static void print_cell(struct cell *c)
 
 /* ---- goals */
 
-static struct cell *find(bool fifo, const char *mix, unsigned n)
+static struct cell *find(enum way way, const char *mix, unsigned n)
 {
     for (size_t i = 0; i < n_cells; i++)
-        if (cells[i].fifo == fifo && cells[i].n == n && strcmp(cell_name(&cells[i]), mix) == 0)
+        if (cells[i].way == way && cells[i].n == n && strcmp(cell_name(&cells[i]), mix) == 0)
             return &cells[i];
     return NULL;
 }
 
-static void goal_ratio(bool fifo, const char *mix, unsigned n, enum column to, const char *name,
+static void goal_ratio(enum way way, const char *mix, unsigned n, enum column to, const char *name,
                        double most, bool is_goal)
 {
-    struct cell *c = find(fifo, mix, n);
+    struct cell *c = find(way, mix, n);
     double r = c ? ratio(c, to) : 0;
     char text[64];
-    snprintf(text, sizeof text, "%s, N = %u, %s", mix, n, fifo ? "FIFO" : "default");
+    snprintf(text, sizeof text, "%s, N = %u, %s", mix, n, ways[way].name);
     printf("  %-28s stop / %-12s", text, name);
     print_ratio(r, 8);
     printf("  at most ");
@@ -604,13 +628,13 @@ static void goal_ratio(bool fifo, const char *mix, unsigned n, enum column to, c
 }
 
 /* Beyond what looking at the pages takes. */
-static void goal_above_floor(bool fifo, const char *mix, unsigned n, double most)
+static void goal_above_floor(enum way way, const char *mix, unsigned n, double most)
 {
-    struct cell *c = find(fifo, mix, n);
+    struct cell *c = find(way, mix, n);
     bool both = c && c->columns[STOP].n > 0 && c->columns[PAGES].n > 0;
     double us = both ? median(c, STOP) - median(c, PAGES) : 0;
     char text[64];
-    snprintf(text, sizeof text, "%s, N = %u, %s", mix, n, fifo ? "FIFO" : "default");
+    snprintf(text, sizeof text, "%s, N = %u, %s", mix, n, ways[way].name);
     printf("  %-28s stop - %-12s%5.1f us  at most %2.0f us  %s\n", text, "floor", us, most,
            !both        ? "not measured"
            : us <= most ? "met"
@@ -628,14 +652,15 @@ static void print_tails(void)
             continue;
         }
         double issue = sample_quantile(&c->columns[ISSUE], 0.99);
-        if (c->fifo && issue > 200)
-            printf("  issue delay p99 at most 200 us: %s, N = %u: %.0f us, NOT MET; a bare wake "
-                   "takes %.0f\n",
-                   cell_name(c), c->n, issue, sample_quantile(&c->columns[WAKE], 0.99));
+        if (ways[c->way].is_fifo && issue > 200)
+            printf("  issue delay p99 at most 200 us: %s, N = %u, %s: %.0f us, NOT MET; a bare "
+                   "wake takes %.0f\n",
+                   cell_name(c), c->n, ways[c->way].name, issue,
+                   sample_quantile(&c->columns[WAKE], 0.99));
         double p50 = median(c, STOP), p99 = sample_quantile(&c->columns[STOP], 0.99);
         if (p99 > 4 * p50)
             printf("  p99 at most 4 x p50: %s, N = %u, %s: %.1f/%.1f us = %.1f, NOT MET\n",
-                   cell_name(c), c->n, c->fifo ? "FIFO" : "default", p99, p50, p99 / p50);
+                   cell_name(c), c->n, ways[c->way].name, p99, p50, p99 / p50);
     }
     printf("  (issue delay p99 at most 200 us with FIFO and p99 at most 4 x p50: those not named "
            "are met, but for %u of fewer than %d rounds, which have no p99)\n",
@@ -646,34 +671,34 @@ static void print_goals(void)
 {
     static const unsigned large[] = {128, 512, 1000};
     printf("\ngoals\n");
-    for (int fifo = 1; fifo >= 0; fifo--) {
+    for (enum way way = 0; way < N_WAYS; way++) {
         for (size_t i = 0; i < 3; i++) {
-            if (!find(fifo, "idle", large[i]))
+            if (!find(way, "idle", large[i]))
                 continue;
-            goal_ratio(fifo, "idle", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
-            goal_ratio(fifo, "idle", large[i], FREEZE, "freezer", 1.0 / 200, true);
-            goal_ratio(fifo, "idle warm", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
-            goal_ratio(fifo, "idle warm", large[i], FREEZE, "freezer", 1.0 / 200, true);
-            goal_above_floor(fifo, "idle", large[i], COLD_ABOVE_FLOOR_US);
+            goal_ratio(way, "idle", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
+            goal_ratio(way, "idle", large[i], FREEZE, "freezer", 1.0 / 200, true);
+            goal_ratio(way, "idle warm", large[i], SIGNAL, "SIGSTOP", 1.0 / 200, true);
+            goal_ratio(way, "idle warm", large[i], FREEZE, "freezer", 1.0 / 200, true);
+            goal_above_floor(way, "idle", large[i], COLD_ABOVE_FLOOR_US);
         }
-        if (find(fifo, "half busy", 128)) {
-            goal_ratio(fifo, "half busy", 128, SIGNAL, "SIGSTOP", 1.2, true);
-            goal_ratio(fifo, "half busy", 128, FREEZE, "freezer", 1.2, true);
+        if (find(way, "half busy", 128)) {
+            goal_ratio(way, "half busy", 128, SIGNAL, "SIGSTOP", 1.2, true);
+            goal_ratio(way, "half busy", 128, FREEZE, "freezer", 1.2, true);
         }
-        if (find(fifo, "half busy", 512)) {
-            goal_ratio(fifo, "half busy", 512, SIGNAL, "SIGSTOP", 0.5, true);
-            goal_ratio(fifo, "half busy", 512, FREEZE, "freezer", 0.5, true);
+        if (find(way, "half busy", 512)) {
+            goal_ratio(way, "half busy", 512, SIGNAL, "SIGSTOP", 0.5, true);
+            goal_ratio(way, "half busy", 512, FREEZE, "freezer", 0.5, true);
         }
         for (size_t i = 0; i < 2; i++)
-            if (find(fifo, "busy js", large[i])) {
-                goal_ratio(fifo, "busy js", large[i], SIGNAL, "SIGSTOP", 3.5, fifo);
-                goal_ratio(fifo, "busy js", large[i], TRAP, "trap", 3.5, false);
+            if (find(way, "busy js", large[i])) {
+                goal_ratio(way, "busy js", large[i], SIGNAL, "SIGSTOP", 3.5, way == FIFO);
+                goal_ratio(way, "busy js", large[i], TRAP, "trap", 3.5, false);
             }
     }
     print_tails();
-    for (int fifo = 1; fifo >= 0; fifo--)
-        if (wakes[fifo][0])
-            printf("  resume wakes no idle VM: %s\n", wakes[fifo]);
+    for (enum way way = 0; way < N_WAYS; way++)
+        if (wakes[way][0])
+            printf("  resume wakes no idle VM: %s\n", wakes[way]);
 }
 
 /* ---- the run */
@@ -699,11 +724,11 @@ static void schedule(bool fifo)
         (void)slice_request(SLICE_NS, 0);
 }
 
-static void run_table(bool fifo)
+static void run_table(enum way way)
 {
     _cleanup_free_ char *counts = strdup(options.counts);
     char *rest = counts;
-    print_head(fifo);
+    print_head(way);
     double switch_ns[16] = {0};
     unsigned ns[16], n = 0;
     for (const char *word; (word = strsep(&rest, ",")) != NULL && n < 16; n++) {
@@ -714,15 +739,16 @@ static void run_table(bool fifo)
         if (!listed(options.mixes, mixes[m].name))
             continue;
         bool both = mixes[m].warm_name != NULL;
+        if (ways[way].only_without_busy && !both)
+            continue;
         for (unsigned i = 0; i < n && n_cells + both < MAX_CELLS; i++) {
             struct cell *c = &cells[n_cells++], *warm = both ? &cells[n_cells++] : NULL;
-            *c = (struct cell){
-                .mix = &mixes[m], .n = ns[i], .fifo = fifo, .switch_ns = switch_ns[i]};
+            *c = (struct cell){.mix = &mixes[m], .n = ns[i], .way = way, .switch_ns = switch_ns[i]};
             if (warm) {
                 *warm = *c;
                 warm->warm = true;
             }
-            schedule(fifo);
+            schedule(ways[way].is_fifo);
             measure(c, warm);
             print_cell(c);
             if (warm)
@@ -740,7 +766,7 @@ static void usage(void)
            "  --seconds S         but no longer than this for a cell (12)\n"
            "  --counts N,…        numbers of VMs (1,8,32,128,512)\n"
            "  --mixes NAME,…      busy js, busy wasm, half busy, idle, blocked (all)\n"
-           "  --schedulers NAME,… fifo, default (both)\n"
+           "  --tables NAME,…     fifo, awake, default: how the daemon runs (all)\n"
            "  --foreign SHARE     a round in which others had more of the CPUs is dropped (0.02)\n"
            "  --raw FILE          writes each round to it, those that were dropped too\n"
            "  --shield            keeps others from the CPUs meanwhile\n");
@@ -754,7 +780,7 @@ int main(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},
         {"counts", required_argument, NULL, 'c'},
         {"mixes", required_argument, NULL, 'm'},
-        {"schedulers", required_argument, NULL, 'd'},
+        {"tables", required_argument, NULL, 't'},
         {"foreign", required_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},
         {"raw", required_argument, NULL, 'w'},
@@ -779,8 +805,8 @@ int main(int argc, char **argv)
         case 'm':
             options.mixes = optarg;
             break;
-        case 'd':
-            options.schedulers = optarg;
+        case 't':
+            options.tables = optarg;
             break;
         case 'i':
             options.shield = true;
@@ -811,10 +837,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "stop_latency: cannot shield: %s\n", strerror(-r));
         return 1;
     }
-    if (listed(options.schedulers, "fifo"))
-        run_table(true);
-    if (listed(options.schedulers, "default"))
-        run_table(false);
+    if (listed(options.tables, "fifo"))
+        run_table(FIFO);
+    if (listed(options.tables, "awake"))
+        run_table(AWAKE);
+    if (listed(options.tables, "default"))
+        run_table(DEFAULT);
     print_goals();
     shield_done();
     return 0;

@@ -24,6 +24,7 @@ struct debugger;
 struct debuggers;
 struct event_base;
 struct event_bus;
+struct cpu_latency;
 struct freezer;
 struct pauses;
 struct registry;
@@ -91,6 +92,7 @@ struct api {
     struct vm_journals *vm_journals; /**< NULL: no output goes to the journal */
     struct event_bus *bus;
     const struct freezer *freezer;
+    const struct cpu_latency *cpu_latency;
     struct registry *registry;
     struct worlds *worlds;
     struct debuggers *debuggers;

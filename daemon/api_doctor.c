@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/cgroup_limits.h"
+#include "daemon/config.h"
+#include "daemon/cpu_latency.h"
 #include "daemon/freezer.h"
 #include "daemon/registry.h"
 #include "daemon/zygote_client.h"
@@ -216,6 +218,21 @@ static enum finding look_freeze(struct api *api, char *detail, size_t size)
     return why ? DEGRADED : OK;
 }
 
+static enum finding look_cpu_latency(struct api *api, char *detail, size_t size)
+{
+    uint64_t us = cpu_latency_us(api->cpu_latency);
+    int error = cpu_latency_error(api->cpu_latency);
+    if (error != 0)
+        snprintf(detail, size, "%s: %s", CPU_LATENCY_DEVICE, strerror(error));
+    else if (us == CONFIG_CPU_LATENCY_NONE)
+        snprintf(detail, size, "CPUs may sleep as they like");
+    else
+        snprintf(detail, size, "at most %llu us while somebody debugs, as %s",
+                 (unsigned long long)us,
+                 cpu_latency_is_held(api->cpu_latency) ? "now" : "nobody does now");
+    return error != 0 ? DEGRADED : OK;
+}
+
 static enum finding look_descriptors(struct api *api, char *detail, size_t size)
 {
     struct rlimit limit = {0};
@@ -266,6 +283,7 @@ static const struct check checks[] = {
     {"cpu-share", controller_hint, look_cpu},
     {"freeze", "see the check \"cgroup\"; a stop is enforced all the same, somewhat slower",
      look_freeze},
+    {"cpu-latency", "see cpu-latency in stillpointd.conf(5)", look_cpu_latency},
     {"descriptors", "raise LimitNOFILE=, or ulimit -n", look_descriptors},
     {"sandbox", "see the checks above; --allow-degraded starts workers without what is needed",
      look_posture},

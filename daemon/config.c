@@ -40,6 +40,7 @@ static const char help[] =
     "nobody)\n"
     "  --spawn zygote|exec    fork workers from a warm process, or start each afresh\n"
     "  --spare yes|no         keep a worker ready for the next VM that is like the last\n"
+    "  --cpu-latency TIME     while somebody debugs, CPUs sleep no deeper than this (none)\n"
     "  --worker-dir DIR       where the worker programs are\n"
     "  --vms DIR              folder of the VM units to start, or none\n"
     "                         (default: $CONFIGURATION_DIRECTORY/vms, as root " CONFIG_VMS_DIR ")\n"
@@ -146,6 +147,15 @@ static const char *set_time(struct config *c, const struct setting *s, const cha
     return NULL;
 }
 
+static const char *set_cpu_latency(struct config *c, const struct setting *s, const char *value)
+{
+    uint64_t us = CONFIG_CPU_LATENCY_NONE;
+    if (strcmp(value, "none") != 0 && (!text_to_us(value, &us) || us > CONFIG_CPU_LATENCY_MOST))
+        return "a time from 0us to 1s, or none";
+    *(uint64_t *)field(c, s) = us;
+    return NULL;
+}
+
 /* A limit of a VM, in a struct vm_limits. */
 static const char *set_vm_limit(struct config *c, const struct setting *s, const char *value)
 {
@@ -186,6 +196,8 @@ static const struct setting settings[] = {
     {SETTING("daemon", "user", "user", set_text, user), .at_start = true},
     {SETTING("daemon", "spawn", "spawn", set_spawn, spawn), .at_start = true},
     {SETTING("daemon", "spare", "spare", set_bool, spare), .at_start = true},
+    {SETTING("daemon", "cpu-latency", "cpu-latency", set_cpu_latency, cpu_latency_us),
+     .at_start = true},
     {SETTING("daemon", "worker-dir", "worker-dir", set_text, worker_dir), .is_path = true,
      .at_start = true},
     {SETTING("daemon", "vms-dir", "vms", set_text, vms_dir), .is_path = true, .at_start = true},
@@ -273,6 +285,7 @@ static void set_defaults(struct config *c)
     *c = (struct config){
         .private_fd = -1,
         .keep_vms = has_descriptor_store(),
+        .cpu_latency_us = CONFIG_CPU_LATENCY_NONE,
         .adoption_us = 30000000,
         .helper_threads = DEFAULT_HELPER_THREADS,
         .owner_uid = getuid(),
@@ -435,6 +448,7 @@ static const struct option options[] = {
     {"user", required_argument, NULL, OPT_SETTING},
     {"spawn", required_argument, NULL, OPT_SETTING},
     {"spare", required_argument, NULL, OPT_SETTING},
+    {"cpu-latency", required_argument, NULL, OPT_SETTING},
     {"worker-dir", required_argument, NULL, OPT_SETTING},
     {"vms", required_argument, NULL, OPT_SETTING},
     {"state-dir", required_argument, NULL, OPT_SETTING},
@@ -653,7 +667,7 @@ static bool is_same(struct config *c, struct config *next, const struct setting 
         return c->spawn == next->spawn;
     if (s->set == set_bool)
         return *(bool *)field(c, s) == *(bool *)field(next, s);
-    if (s->set == set_time)
+    if (s->set == set_time || s->set == set_cpu_latency)
         return *(uint64_t *)field(c, s) == *(uint64_t *)field(next, s);
     return is_same_text(*(char **)field(c, s), *(char **)field(next, s));
 }

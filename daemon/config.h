@@ -28,6 +28,10 @@ enum config_group {
 
 #define CONFIG_SETTINGS 48
 
+/** CPUs may sleep as they like. */
+#define CONFIG_CPU_LATENCY_NONE UINT64_MAX
+#define CONFIG_CPU_LATENCY_MOST 1000000u /**< us */
+
 /** What one uid may have at a time, and all together. */
 struct config_quota {
     uint64_t connections, vms, subscriptions, queued_bytes, debuggers, worlds;
@@ -49,7 +53,8 @@ struct config {
     char *vms_dir;      /**< where the units of VMs are; NULL: there are none */
     char *state_dir;    /**< where is kept what outlives a boot; NULL: nowhere */
     enum config_spawn spawn;
-    bool spare; /**< a worker is kept ready for the next VM */
+    uint64_t cpu_latency_us; /**< or CONFIG_CPU_LATENCY_NONE */
+    bool spare;              /**< a worker is kept ready for the next VM */
     bool allow_degraded;
     bool debug;
     bool keep_vms;        /**< they outlive us where a service manager keeps descriptors */

@@ -189,6 +189,14 @@ const struct debugger *debuggers_after(struct debuggers *all, uint64_t after)
     return NULL;
 }
 
+bool debuggers_any_open(const struct debuggers *all)
+{
+    for (const struct entry *e = all->list; e; e = e->next)
+        if (e->d.n_opens > 0)
+            return true;
+    return false;
+}
+
 size_t debuggers_of_uid(const struct debuggers *all, uid_t uid)
 {
     size_t n = 0;
@@ -368,9 +376,10 @@ static void close_opening(struct debuggers *all, struct entry *e, struct opening
         return;
     if (!e->d.hold_policy)
         end_holdings(all, id);
-    else
-        tell_changed(all, e);
     debuggers_reclaim(all, id);
+    e = find(all, id);
+    if (e) /* what its policy leaves, or a hook that could still fire, keeps it */
+        tell_changed(all, e);
 }
 
 void debuggers_on_client_gone(struct debuggers *all, uint64_t client)

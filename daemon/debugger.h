@@ -88,6 +88,8 @@ size_t debuggers_of_uid(const struct debuggers *all, uid_t uid);
 void debuggers_reclaim(struct debuggers *all, uint64_t id);
 /** It holds one thing more (+1) or less (-1); with the last it may be gone. */
 void debuggers_count_holding(struct debuggers *all, uint64_t id, int change);
+/** Whether any is open on a connection: somebody may stop a world at any moment. */
+bool debuggers_any_open(const struct debuggers *all);
 /** Tells of those that debuggers_cli() has made: a stop does not wait for that. */
 void debuggers_settle(struct debuggers *all);
 

@@ -27,6 +27,7 @@ noinst_LIBRARIES += %D%/libdaemon.a
 	%D%/client_conn.c %D%/client_conn.h \
 	%D%/closer.c %D%/closer.h \
 	%D%/config.c %D%/config.h \
+	%D%/cpu_latency.c %D%/cpu_latency.h \
 	%D%/debugger.c %D%/debugger.h \
 	%D%/fd_store.c %D%/fd_store.h \
 	%D%/record_log.c %D%/record_log.h \

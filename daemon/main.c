@@ -1,8 +1,8 @@
 /*
  * main.c: builds everything, wires callbacks, runs the loop, takes it down again. It alone knows
  * all modules. Order at start: command line and configuration · descriptors that need the starter's
- * rights (socket, worker programs, cgroups) · become an ordinary user, for good · zygotes, while we
- * are small · the rest.
+ * rights (socket, worker programs, CPU latency, cgroups) · become an ordinary user, for good ·
+ * zygotes, while we are small · the rest.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -43,6 +43,7 @@
 #include "daemon/cgroup_limits.h"
 #include "daemon/client_conn.h"
 #include "daemon/config.h"
+#include "daemon/cpu_latency.h"
 #include "daemon/debugger.h"
 #include "daemon/event_bus.h"
 #include "daemon/facts.h"
@@ -84,6 +85,7 @@ struct daemon {
     struct act_log *act_log;
     struct vm_journals *vm_journals;
     struct event_bus *bus;
+    struct cpu_latency *cpu_latency;
     struct freezer *freezer;
     struct worker_host host;
     struct registry *registry;
@@ -344,6 +346,9 @@ static int prepare(struct daemon *d, const struct who *who)
             return -ENOMEM;
     }
     open_programs(d);
+    d->cpu_latency = cpu_latency_new(CPU_LATENCY_DEVICE, d->config.cpu_latency_us);
+    if (!d->cpu_latency)
+        return -ENOMEM;
     make_state_dir(&d->config, who->owner, who->owner_group);
     int r = d->config.private_fd < 0 ? listen_for_clients(d, who->owner, who->owner_group) : 0;
     if (r < 0)
@@ -530,11 +535,17 @@ static void put_down(struct daemon *d, const struct event *e)
     say_kept(r);
 }
 
+static void follow_debuggers(struct daemon *d)
+{
+    cpu_latency_hold(d->cpu_latency, debuggers_any_open(d->debuggers));
+}
+
 static void on_debugger_changed(void *userdata, const struct debugger *debugger)
 {
     struct daemon *d = userdata;
     int r = d->state ? state_put_debugger(d->state, debugger) : 0;
     say_kept(r);
+    follow_debuggers(d);
 }
 
 static void on_debugger_gone(void *userdata, uint64_t id)
@@ -544,6 +555,7 @@ static void on_debugger_gone(void *userdata, uint64_t id)
         audit_on_debugger_gone(d->audit, id);
     int r = d->state ? state_put_debugger_gone(d->state, id) : 0;
     say_kept(r);
+    follow_debuggers(d);
 }
 
 static void on_hook_set(void *userdata, const struct audit_hook *h)
@@ -811,6 +823,8 @@ static struct adoption_owners adoption_owners(const struct daemon *d)
 static int go_on(struct daemon *d)
 {
     const struct adoption_owners owners = adoption_owners(d);
+    /* Of a daemon that is gone they are open until their clients had time to come back. */
+    follow_debuggers(d);
     if (!d->adoption)
         return 0;
     int r = adoption_keep(d->adoption, &owners);
@@ -925,6 +939,7 @@ static int build(struct daemon *d)
     d->api.vm_journals = d->vm_journals;
     d->api.bus = d->bus;
     d->api.freezer = d->freezer;
+    d->api.cpu_latency = d->cpu_latency;
     d->api.registry = d->registry;
     d->api.worlds = d->worlds;
     d->api.debuggers = d->debuggers;
@@ -1013,6 +1028,7 @@ static void take_down(struct daemon *d)
         fd_close(&d->programs[i]);
     }
     d->host.looks = look_queue_free(d->host.looks);
+    d->cpu_latency = cpu_latency_free(d->cpu_latency);
     d->freezer = freezer_free(d->freezer); /* after all who were born in its directory */
     d->service = service_free(d->service);
     struct event *events[] = {d->on_term, d->on_int, d->on_hup, d->give_up, d->status, d->api.poll};

@@ -12,6 +12,7 @@ UNIT_TESTS = \
 	%D%/unit/test_check_api \
 	%D%/unit/test_check_worker \
 	%D%/unit/test_config \
+	%D%/unit/test_cpu_latency \
 	%D%/unit/test_event_bus \
 	%D%/unit/test_fd \
 	%D%/unit/test_fd_store \
@@ -174,6 +175,9 @@ $(%C%_unit_test_access_OBJECTS): | $(PROTO_GENERATED_H)
 
 %C%_unit_test_config_SOURCES = %D%/unit/test_config.c %D%/support/unit.h
 %C%_unit_test_config_LDADD = $(DAEMON_TEST_LIBS)
+
+%C%_unit_test_cpu_latency_SOURCES = %D%/unit/test_cpu_latency.c %D%/support/unit.h
+%C%_unit_test_cpu_latency_LDADD = $(DAEMON_TEST_LIBS)
 
 %C%_unit_test_cgroup_limits_SOURCES = %D%/unit/test_cgroup_limits.c %D%/support/unit.h
 %C%_unit_test_cgroup_limits_LDADD = $(DAEMON_TEST_LIBS)

@@ -5,7 +5,7 @@ import json
 import os
 
 import guide
-from booted import SOCKETS
+from booted import SERVICE, SOCKETS
 from harness import check, equal, wait_until
 
 GUIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "ADMIN.md")
@@ -36,7 +36,9 @@ def test_every_command_of_the_guide_works_as_it_stands(m):
     try:
         done, inline = follow(m, "packages")
     finally:
-        m.run("rm", "-rf", "/etc/stillpoint/vms", "/etc/stillpoint/stillpointd.conf.d", "/var/lib/stillpoint/vms")
+        m.run("rm", "-rf", "/etc/stillpoint/vms", "/etc/stillpoint/stillpointd.conf.d", "/var/lib/stillpoint/vms",
+              f"/etc/systemd/system/{SERVICE}.d")
+        m.systemctl("daemon-reload")
     check(len(done) > 40 and len(inline) > 3, f"the guide has commands: {len(done)} and {len(inline)}")
 
 

@@ -71,6 +71,7 @@ static void defaults_are_those_of_limits(void **state)
     assert_int_equal(c.private_fd, -1);
     assert_false(c.allow_degraded || c.debug || c.check);
     assert_null(c.user);
+    assert_true(c.cpu_latency_us == CONFIG_CPU_LATENCY_NONE);
     assert_string_equal(c.files, path);
     assert_string_equal(config_place(&c, &c.quota.vms), "built in");
     config_done(&c);
@@ -104,6 +105,33 @@ static void a_file_says_everything(void **state)
     snprintf(place, sizeof place, "%s:23", path);
     assert_string_equal(config_place(&c, &c.total.vms), place);
     config_done(&c);
+}
+
+static void a_cpu_latency_is_a_time_or_none(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t us;
+    } good[] = {{"0us", 0},
+                {"20us", 20},
+                {"1s", CONFIG_CPU_LATENCY_MOST},
+                {"none", CONFIG_CPU_LATENCY_NONE}};
+    static const char *const bad[] = {"1000001us", "0", "-1us", "no", "2s", "us"};
+    struct config c;
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        snprintf(text, sizeof text, "[daemon]\ncpu-latency = %s\n", good[i].text);
+        write_text(text);
+        assert_int_equal(load(&c, NULL), 0);
+        assert_true(c.cpu_latency_us == good[i].us);
+        config_done(&c);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        write_text("");
+        assert_int_equal(load(&c, ARGS(ARG("--cpu-latency"), ARG(bad[i]))), -EINVAL);
+        config_done(&c);
+    }
 }
 
 static void the_command_line_wins_and_the_last_of_a_file_does(void **state)
@@ -294,7 +322,7 @@ static void what_is_read_again_is_taken_but_for_what_needs_a_start(void **state)
     write_text("[daemon]\nspawn = exec\nworker-dir = /a\n[access]\nrun-group = one\n"
                "[quota]\nvms = 1\n[vm]\nmemory = 64M\n");
     assert_int_equal(load(&c, ARGS(ARG("--socket"), ARG("/x/control.sock"))), 0);
-    write_text("[daemon]\nworker-dir = /b\nallow-degraded = yes\ndebug = yes\n"
+    write_text("[daemon]\nworker-dir = /b\nallow-degraded = yes\ndebug = yes\ncpu-latency = 1ms\n"
                "[access]\nadmin-group = two\n"
                "[quota]\nvms = 2\n[total]\nconnections = 3\n[vm]\nmemory = 128M\n"
                "[vm-max]\nmemory = 256M\n");
@@ -303,6 +331,7 @@ static void what_is_read_again_is_taken_but_for_what_needs_a_start(void **state)
     config_done(&next);
     assert_int_equal(c.spawn, CONFIG_SPAWN_EXEC);
     assert_string_equal(c.worker_dir, "/a");
+    assert_true(c.cpu_latency_us == CONFIG_CPU_LATENCY_NONE);
     assert_string_equal(c.socket_path, "/x/control.sock");
     assert_true(c.allow_degraded && c.debug);
     assert_null(c.groups[CONFIG_GROUP_RUN]);
@@ -311,7 +340,7 @@ static void what_is_read_again_is_taken_but_for_what_needs_a_start(void **state)
     assert_int_equal(c.total.connections, 3);
     assert_int_equal(c.vm_defaults.memory_bytes, 128u << 20);
     assert_int_equal(c.vm_max.memory_bytes, 256u << 20);
-    assert_non_null(strstr(config_place(&c, &c.quota.vms), "c.conf:8"));
+    assert_non_null(strstr(config_place(&c, &c.quota.vms), "c.conf:9"));
     assert_non_null(strstr(config_place(&c, &c.worker_dir), "c.conf:3"));
     config_done(&c);
 }
@@ -332,6 +361,7 @@ static void a_pipe_in_place_of_a_file_is_not_waited_for(void **state)
 static const struct CMUnitTest tests[] = {
     TEST(defaults_are_those_of_limits),
     TEST(a_file_says_everything),
+    TEST(a_cpu_latency_is_a_time_or_none),
     TEST(the_command_line_wins_and_the_last_of_a_file_does),
     TEST(it_can_be_loaded_again_and_again),
     TEST(limits_of_vms_are_set_and_bounded),
