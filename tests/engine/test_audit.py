@@ -281,6 +281,11 @@ def test_a_new_script_can_be_terminated_at_the_next_safe_point():
     r = Run("""try { eval("for (;;);"); } finally { console.log("never"); }""", "--audit=new-script",
             "--answer=new-script::terminate:")
     equal(r.out, "")
+    # Also when the first safe point is in a condition of another hook.
+    r = Run("""function check() { for (let i = 0; i < 9; i++); return false; }
+try { eval("for (;;);"); } finally { console.log("never"); }""", "--audit=new-script,enter-frame", "--condition=check()",
+            "--answer=new-script::terminate:")
+    equal(r.out, "")
 
 
 # ---- conditions and variables

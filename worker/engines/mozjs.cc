@@ -120,9 +120,11 @@ bool on_interrupt(JSContext *cx)
         }
     }
     e->debug->after_interrupt = true;
-    if (e->debug->terminate_soon && e->debug->evaluations == 0) {
+    /* A hook's condition that runs meanwhile is not meant: ~Evaluation() asks once more. */
+    if (e->debug->terminate_soon && e->debug->evaluations == e->debug->terminate_within) {
         e->debug->terminate_soon = false;
-        e->debug->terminated = e->debug->calls_lost = true;
+        if (e->debug->evaluations == 0)
+            e->debug->terminated = e->debug->calls_lost = true;
         return false;
     }
     return true;

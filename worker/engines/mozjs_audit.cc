@@ -245,6 +245,7 @@ void terminate(engine *e, bool can_resume, JS::MutableHandleValue rval)
         return;
     }
     e->debug->terminate_soon = true;
+    e->debug->terminate_within = e->debug->evaluations;
     JS_RequestInterruptCallback(e->cx);
 }
 

@@ -220,6 +220,11 @@ Evaluation::~Evaluation()
     e->guest_depth--;
     e->host_call = host_call;
     e->at_safe_point = at_safe_point;
+    /* What was to be terminated has ended; or the request for it came, unseen, in here. */
+    if (e->debug->terminate_within > e->debug->evaluations)
+        e->debug->terminate_soon = false;
+    else if (e->debug->terminate_soon)
+        JS_RequestInterruptCallback(e->cx);
 }
 
 /* Realms */

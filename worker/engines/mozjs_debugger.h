@@ -188,11 +188,13 @@ struct Debug {
     uint64_t last_script = 0, last_frame = 0;
     bool watch_realms = false, audit_new_global = false;
     std::vector<std::pair<engine_referent, uint64_t>> gone; /**< to be told */
-    bool something_died = false;  /**< a collection cleared weak pointers */
-    bool terminated = false;      /**< a debugger has ended what runs, which nothing can catch */
-    bool calls_lost = false;      /**< likewise; calls may wait for what that would have done */
-    bool terminate_soon = false;  /**< likewise at the next safe point */
-    bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
+    bool something_died = false;   /**< a collection cleared weak pointers */
+    bool terminated = false;       /**< a debugger has ended what runs, which nothing can catch */
+    bool calls_lost = false;       /**< likewise; calls may wait for what that would have done */
+    bool terminate_soon = false;   /**< likewise at the next safe point */
+    unsigned terminate_within = 0; /**< the evaluations that were under way then: of the innermost
+                                        of them, or (0) of the program */
+    bool after_interrupt = false;  /**< the engine may repeat the step that a frame was last at */
     HitState hit;
     JS::Heap<JSObject *> last_seen; /**< weak: the Debugger.Frame whose id was asked for last */
     uint64_t last_seen_id = 0;
