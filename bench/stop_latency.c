@@ -42,7 +42,7 @@
 #define WARM_STOPS 50  /* the same, of stops: cheap ones, of whose tail more has to be seen */
 #define P99_ROUNDS 100 /* of fewer there is no 99th percentile */
 #define COLD_ABOVE_FLOOR_US 10
-#define MAX_CELLS 128
+#define MAX_CELLS 192
 
 /* How the daemon runs, and so what a table is of. */
 enum way { FIFO, AWAKE, DEFAULT, N_WAYS };

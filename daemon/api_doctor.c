@@ -222,15 +222,24 @@ static enum finding look_cpu_latency(struct api *api, char *detail, size_t size)
 {
     uint64_t us = cpu_latency_us(api->cpu_latency);
     int error = cpu_latency_error(api->cpu_latency);
-    if (error != 0)
-        snprintf(detail, size, "%s: %s", CPU_LATENCY_DEVICE, strerror(error));
-    else if (us == CONFIG_CPU_LATENCY_NONE)
+    char driver[64];
+    if (us == CONFIG_CPU_LATENCY_NONE) {
         snprintf(detail, size, "CPUs may sleep as they like");
-    else
-        snprintf(detail, size, "at most %llu us while somebody debugs, as %s",
-                 (unsigned long long)us,
-                 cpu_latency_is_held(api->cpu_latency) ? "now" : "nobody does now");
-    return error != 0 ? DEGRADED : OK;
+        return OK;
+    }
+    if (error != 0) {
+        snprintf(detail, size, "%s: %s", CPU_LATENCY_DEVICE, strerror(error));
+        return DEGRADED;
+    }
+    /* The kernel takes a wish all the same. */
+    if (read_line("/sys/devices/system/cpu/cpuidle/current_driver", driver, sizeof driver) &&
+        strcmp(driver, "none") == 0) {
+        snprintf(detail, size, "no cpuidle driver: CPUs halt, whatever is asked for");
+        return DEGRADED;
+    }
+    snprintf(detail, size, "at most %llu us while somebody debugs, as %s", (unsigned long long)us,
+             cpu_latency_is_held(api->cpu_latency) ? "now" : "nobody does now");
+    return OK;
 }
 
 static enum finding look_descriptors(struct api *api, char *detail, size_t size)

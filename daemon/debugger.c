@@ -351,6 +351,15 @@ static void end_holdings(struct debuggers *all, uint64_t id)
     worlds_end_debugger(all->worlds, id);
 }
 
+/* It is open no more. What its policy leaves, or a hook that could still fire, keeps it. */
+static void reclaim_or_tell(struct debuggers *all, uint64_t id)
+{
+    debuggers_reclaim(all, id);
+    struct entry *e = find(all, id);
+    if (e)
+        tell_changed(all, e);
+}
+
 void debuggers_close(struct debuggers *all, uint64_t id)
 {
     struct entry *e = find(all, id);
@@ -364,7 +373,7 @@ void debuggers_close(struct debuggers *all, uint64_t id)
     }
     e->d.n_opens = 0;
     end_holdings(all, id);
-    debuggers_reclaim(all, id);
+    reclaim_or_tell(all, id);
 }
 
 static void close_opening(struct debuggers *all, struct entry *e, struct opening *o)
@@ -376,10 +385,7 @@ static void close_opening(struct debuggers *all, struct entry *e, struct opening
         return;
     if (!e->d.hold_policy)
         end_holdings(all, id);
-    debuggers_reclaim(all, id);
-    e = find(all, id);
-    if (e) /* what its policy leaves, or a hook that could still fire, keeps it */
-        tell_changed(all, e);
+    reclaim_or_tell(all, id);
 }
 
 void debuggers_on_client_gone(struct debuggers *all, uint64_t client)

@@ -156,12 +156,36 @@ static void one_of_the_command_line_is_told_of_when_it_leaves_something_behind(v
     assert_int_equal(last_gone, id);
 }
 
+/* Whatever keeps it, such as a hook that is about to go: that it is open no more is a fact. */
+static void one_that_is_open_no_more_and_stays_is_told_of(void **state)
+{
+    (void)state;
+    const struct debugger *d = open_one(1, "kept", false);
+    uint64_t id = d->id;
+    assert_true(debuggers_any_open(debuggers));
+    debuggers_count_holding(debuggers, id, 1);
+    n_changed = 0;
+    debuggers_on_client_gone(debuggers, 1);
+    assert_int_equal(n_changed, 1);
+    assert_int_equal(last_changed, id);
+    assert_false(debuggers_any_open(debuggers));
+    assert_ptr_equal(open_one(2, "kept", false), d);
+    n_changed = 0;
+    debuggers_close(debuggers, id);
+    assert_int_equal(n_changed, 1);
+    assert_false(debuggers_any_open(debuggers));
+    assert_int_equal(last_gone, 0);
+    debuggers_count_holding(debuggers, id, -1);
+    assert_int_equal(last_gone, id);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     TEST(a_name_that_begins_with_a_number_means_no_other_debugger),
     TEST(who_has_not_opened_a_debugger_does_not_act_through_it),
     TEST(one_of_the_command_line_is_told_of_when_it_leaves_something_behind),
     TEST(the_last_connection_that_ends_acts_by_policy),
+    TEST(one_that_is_open_no_more_and_stays_is_told_of),
 };
 
 UNIT_MAIN(tests)

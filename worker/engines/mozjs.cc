@@ -121,8 +121,8 @@ bool on_interrupt(JSContext *cx)
     }
     e->debug->after_interrupt = true;
     /* A hook's condition that runs meanwhile is not meant: ~Evaluation() asks once more. */
-    if (e->debug->terminate_soon && e->debug->evaluations == e->debug->terminate_within) {
-        e->debug->terminate_soon = false;
+    if (e->debug->terminate_soon & terminate_level(e)) {
+        e->debug->terminate_soon &= ~terminate_level(e);
         if (e->debug->evaluations == 0)
             e->debug->terminated = e->debug->calls_lost = true;
         return false;

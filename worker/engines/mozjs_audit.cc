@@ -244,8 +244,7 @@ void terminate(engine *e, bool can_resume, JS::MutableHandleValue rval)
         rval.setNull();
         return;
     }
-    e->debug->terminate_soon = true;
-    e->debug->terminate_within = e->debug->evaluations;
+    e->debug->terminate_soon |= terminate_level(e);
     JS_RequestInterruptCallback(e->cx);
 }
 

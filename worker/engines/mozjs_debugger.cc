@@ -197,7 +197,7 @@ Debugging::~Debugging()
     exception.reset();
     e->oom_seen = oom_seen;
     /* A request that came meanwhile has been consumed unseen. */
-    if (--e->inspecting == 0 && e->interrupted)
+    if (--e->inspecting == 0 && (e->interrupted || e->debug->terminate_soon != 0))
         JS_RequestInterruptCallback(e->cx);
 }
 
@@ -220,10 +220,9 @@ Evaluation::~Evaluation()
     e->guest_depth--;
     e->host_call = host_call;
     e->at_safe_point = at_safe_point;
-    /* What was to be terminated has ended; or the request for it came, unseen, in here. */
-    if (e->debug->terminate_within > e->debug->evaluations)
-        e->debug->terminate_soon = false;
-    else if (e->debug->terminate_soon)
+    /* What was to be terminated in here has ended; a request for what is around came, unseen. */
+    e->debug->terminate_soon &= 2 * terminate_level(e) - 1;
+    if (e->debug->terminate_soon != 0)
         JS_RequestInterruptCallback(e->cx);
 }
 

@@ -20,6 +20,7 @@
 
 #include <mozilla/Maybe.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
@@ -188,13 +189,11 @@ struct Debug {
     uint64_t last_script = 0, last_frame = 0;
     bool watch_realms = false, audit_new_global = false;
     std::vector<std::pair<engine_referent, uint64_t>> gone; /**< to be told */
-    bool something_died = false;   /**< a collection cleared weak pointers */
-    bool terminated = false;       /**< a debugger has ended what runs, which nothing can catch */
-    bool calls_lost = false;       /**< likewise; calls may wait for what that would have done */
-    bool terminate_soon = false;   /**< likewise at the next safe point */
-    unsigned terminate_within = 0; /**< the evaluations that were under way then: of the innermost
-                                        of them, or (0) of the program */
-    bool after_interrupt = false;  /**< the engine may repeat the step that a frame was last at */
+    bool something_died = false;  /**< a collection cleared weak pointers */
+    bool terminated = false;      /**< a debugger has ended what runs, which nothing can catch */
+    bool calls_lost = false;      /**< likewise; calls may wait for what that would have done */
+    uint32_t terminate_soon = 0;  /**< likewise at the next safe point: bits of terminate_level() */
+    bool after_interrupt = false; /**< the engine may repeat the step that a frame was last at */
     HitState hit;
     JS::Heap<JSObject *> last_seen; /**< weak: the Debugger.Frame whose id was asked for last */
     uint64_t last_seen_id = 0;
@@ -217,6 +216,12 @@ struct Debug {
     JS::PersistentRootedObjectVector refs; /**< Debugger.Object or Debugger.Environment */
     uint64_t first_ref = 1;                /**< number of refs[0] */
 };
+
+/** What runs: the innermost evaluation, or (1) the program. Very deep ones share a bit. */
+inline uint32_t terminate_level(const engine *e)
+{
+    return 1u << std::min(e->debug->evaluations, 31u);
+}
 
 /* mozjs_debugger.cc */
 
