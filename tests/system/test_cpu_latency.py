@@ -48,12 +48,18 @@ def test_no_cpu_sleeps_deeply_while_any_debugger_is_open(t):
     t.ctl("world", "resume")
 
 
-def test_one_that_a_hook_alone_keeps_is_open_no_more(t):
-    before = start(t)
+def hooked(t):
+    """An open debugger that has a hook."""
     t.spawn("app", "onmessage = () => {}")
     d = open_debugger(t, "d")
     t.ctl("break", "add", "--debugger", "d", "app", "app.js:1")
     equal(in_force(), WISH)
+    return d
+
+
+def test_one_that_a_hook_alone_keeps_is_open_no_more(t):
+    before = start(t)
+    d = hooked(t)
     d.send_signal(signal.SIGKILL)
     d.wait(30)
     wait_until(lambda: in_force() == before, "CPUs sleep again")
@@ -62,10 +68,7 @@ def test_one_that_a_hook_alone_keeps_is_open_no_more(t):
 
 def test_one_that_was_closed_is_open_no_more(t):
     before = start(t)
-    t.spawn("app", "onmessage = () => {}")
-    d = open_debugger(t, "d")
-    t.ctl("break", "add", "--debugger", "d", "app", "app.js:1")
-    equal(in_force(), WISH)
+    d = hooked(t)
     t.ctl("debugger", "close", "d")
     equal(in_force(), before)
     d.wait(30)
